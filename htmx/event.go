@@ -1,0 +1,80 @@
+package htmx
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// MaxEvent is the longest message a tab may send, in bytes.
+const MaxEvent = 4096
+
+// ErrMalformed is wrapped by every error of ParseEvent.
+var ErrMalformed = errors.New("htmx: malformed message")
+
+// An Event is one message of a tab: a hello, or an action.
+type Event struct {
+	// Hello is set on the first message of each connection. Tab names the
+	// page load; Epoch and Version are the newest state it has shown.
+	Hello          bool
+	Tab            string
+	Epoch, Version uint64
+
+	// Action is what the person did and Op the id that the tab gave it.
+	// Neither is checked beyond being a string: a View decides.
+	Action, Op string
+	// At is when the op was made, in seconds since 1970 of the server's
+	// clock as the tab knows it; 0 when the tab did not say.
+	At int64
+
+	fields map[string]json.RawMessage
+}
+
+// Decode stores the field called name, e.g. a form value, in v, as
+// json.Unmarshal does. A missing field is an error.
+func (e Event) Decode(name string, v any) error {
+	raw, ok := e.fields[name]
+	if !ok {
+		return fmt.Errorf("%w: no field %q", ErrMalformed, name)
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return fmt.Errorf("%w: field %q has the wrong type", ErrMalformed, name)
+	}
+	return nil
+}
+
+// ParseEvent reads a message of a tab. What it returns does not alias p. The
+// error wraps ErrMalformed and names nothing of the message's content, so it
+// can be shown and logged. Names of fields are matched exactly, case included.
+func ParseEvent(p []byte) (Event, error) {
+	switch {
+	case len(p) > MaxEvent:
+		return Event{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxEvent)
+	case !utf8.Valid(p):
+		return Event{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(bytes.Clone(p), &fields); err != nil || fields == nil {
+		return Event{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+	}
+	e := Event{fields: fields}
+	hello := 0
+	for name, v := range map[string]any{
+		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version,
+		"action": &e.Action, "op": &e.Op, "at": &e.At,
+	} {
+		if _, ok := fields[name]; !ok {
+			continue
+		}
+		if err := e.Decode(name, v); err != nil {
+			return Event{}, err
+		}
+	}
+	e.Hello = hello != 0
+	if !e.Hello && e.Action == "" {
+		return Event{}, fmt.Errorf("%w: neither hello nor action", ErrMalformed)
+	}
+	return e, nil
+}

@@ -1,0 +1,108 @@
+// Package htmx is the wire format between a page that runs htmx with its
+// hx-ws extension and live.js, and the server: messages out, events in. It is
+// the only package that knows htmx; it knows nothing of sockets, sessions or
+// what the fragments show.
+//
+// Source: the hx-ws extension of htmx 4.0.1 and the contract in
+// docs/protocol.md.
+package htmx
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
+
+// Status is what the server says of itself in a status message.
+type Status string
+
+// The states a server can be in. A tab whose socket is closed is "offline",
+// which only the tab can know.
+const (
+	Live     Status = "live"
+	Degraded Status = "degraded"
+)
+
+// A Partial is a piece of page and where it goes.
+type Partial struct {
+	// Target is the CSS selector of the element whose content is morphed.
+	// It must be a constant of the program, never user input.
+	Target string
+	// HTML is the new content, already escaped.
+	HTML string
+}
+
+// State builds the message that shows a versioned state: the tab drops it
+// when it has shown a newer one of the same topic.
+func State(topic string, epoch, version uint64, parts ...Partial) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Version: &version}.with(parts))
+}
+
+// Fragment builds a message that shows something without a version.
+func Fragment(topic string, parts ...Partial) []byte {
+	return encode(message{Topic: topic}.with(parts))
+}
+
+// Welcome builds the status message: state of this server, its clock in
+// seconds since 1970, and optionally something to show. It is also the beat
+// by which a tab knows that its connection is alive.
+func Welcome(s Status, at int64, parts ...Partial) []byte {
+	return encode(message{Status: s, At: at}.with(parts))
+}
+
+// Ack builds the acknowledgement of ops.
+func Ack(ops ...string) []byte {
+	return encode(message{Ack: ops})
+}
+
+// Refuse builds the refusal of a message. op may be empty when the message
+// had none. retry tells the tab to keep the op and send it again later.
+func Refuse(reason, op string, retry bool) []byte {
+	return encode(message{Error: reason, Op: op, Retry: retry})
+}
+
+// message is the JSON form of every message to a tab. hx-ws swaps Content and
+// ignores the rest, which is for live.js.
+type message struct {
+	Topic   string   `json:"t,omitempty"`
+	Epoch   *uint64  `json:"e,omitempty"`
+	Version *uint64  `json:"v,omitempty"`
+	Ack     []string `json:"ack,omitempty"`
+	Error   string   `json:"error,omitempty"`
+	Op      string   `json:"op,omitempty"`
+	Retry   bool     `json:"retry,omitempty"`
+	Status  Status   `json:"status,omitempty"`
+	At      int64    `json:"at,omitempty"`
+	Swap    string   `json:"swap,omitempty"`
+	Content string   `json:"content,omitempty"`
+}
+
+func (m message) with(parts []Partial) message {
+	if len(parts) == 0 {
+		return m
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		// Always a morph: other swaps lose focus and typed text, and cost the
+		// browser a timer for each message.
+		b.WriteString(`<hx-partial hx-target="`)
+		b.WriteString(p.Target)
+		b.WriteString(`" hx-swap="innerMorph">`)
+		b.WriteString(p.HTML)
+		b.WriteString(`</hx-partial>`)
+	}
+	m.Swap, m.Content = "none", b.String()
+	return m
+}
+
+func encode(m message) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	// The text goes through JSON.parse, never into a page as it is; escaping
+	// each "<" would cost six bytes.
+	e.SetEscapeHTML(false)
+	if err := e.Encode(m); err != nil {
+		panic("htmx: a message of strings and numbers does not encode: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}

@@ -1,0 +1,66 @@
+// Package live keeps what many tabs show in step with shared state.
+//
+// A Room is one topic's newest state in this replica: it is rendered once for
+// each change that is shown, and the same bytes go to every tab in the room.
+// A Session is the server side of one tab; a View says which rooms the tab
+// shows and what its events do; a Runtime owns them all.
+//
+// The package is free of transports: wslive carries it over a websocket,
+// livetest in memory. It is not a store and does not make changes durable:
+// Rooms are told of a change after the store has it.
+package live
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"lockstep/htmx"
+)
+
+// ErrDraining is returned to a tab that comes while the runtime is shutting
+// down, or before it was started.
+var ErrDraining = errors.New("live: this replica is shutting down")
+
+// A Component renders HTML; templ components are Components.
+type Component interface {
+	Render(ctx context.Context, w io.Writer) error
+}
+
+// A View is one kind of page, seen by one tab. Its methods are never called
+// concurrently for the same session. A panic or an error in one ends that
+// session and no other.
+type View interface {
+	// Mount runs once for each connection of a tab, before its first event:
+	// it joins the rooms that the tab shows. It is the one recovery path: a
+	// tab that reconnects, to whichever replica, is mounted again.
+	Mount(ctx context.Context, s *Session) error
+	// HandleEvent handles one action of the tab. It should not wait for long:
+	// the tab's next event waits for it. A refusal of the action is told
+	// with Session.Refuse; an error is for what should not happen.
+	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
+}
+
+// A Conn is the connection to one tab as a Session uses it.
+type Conn interface {
+	// Send writes one message. The session calls it from one goroutine at a
+	// time and does not change or reuse message. When ctx ends first, or on
+	// any error, the connection is of no more use.
+	Send(ctx context.Context, message []byte) error
+	// Close ends the connection and tells the tab why, as far as that is
+	// possible. It may be called concurrently with Send and more than once;
+	// it may take seconds, for the peer's answer.
+	Close(code Code, reason string)
+}
+
+// A Code says why a connection is closed. The numbers are those of websocket
+// close codes (RFC 6455 §7.4 and the IANA registry).
+type Code int
+
+// The codes a session closes its connection with.
+const (
+	CodeAbuse    Code = 1008 // the tab does what no honest page does
+	CodeInternal Code = 1011 // the view failed
+	CodeRestart  Code = 1012 // this replica shuts down: connect again, elsewhere
+	CodeOverload Code = 1013 // the tab reads too slowly, or there are too many
+)

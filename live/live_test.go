@@ -1,0 +1,696 @@
+package live_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/htmx"
+	"lockstep/live"
+	"lockstep/live/livetest"
+	"lockstep/pubsub"
+)
+
+// state is a versioned number, as a store would keep it.
+type state struct {
+	N       int
+	Epoch   uint64
+	Version uint64
+}
+
+// fakeStore is the truth of these tests.
+type fakeStore struct {
+	mu     sync.Mutex
+	states map[string]state
+	err    error
+	reads  int
+	gate   chan struct{} // not nil: reads wait
+}
+
+func newStore() *fakeStore { return &fakeStore{states: make(map[string]state)} }
+
+func (f *fakeStore) add(key string) state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.states[key]
+	s.N, s.Version, s.Epoch = s.N+1, s.Version+1, 1
+	f.states[key] = s
+	return s
+}
+
+func (f *fakeStore) fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
+}
+
+func (f *fakeStore) load(_ context.Context, keys ...string) ([]state, error) {
+	f.mu.Lock()
+	gate := f.gate
+	f.reads++
+	f.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		return nil, f.err
+	}
+	var out []state
+	for _, k := range keys {
+		s := f.states[k]
+		s.Epoch = 1
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// fakeHub delivers broadcasts at once, or loses them.
+type fakeHub struct {
+	mu       sync.Mutex
+	handlers map[string]map[string]pubsub.Handler // by topic and session
+	deaf     bool
+	refuse   error
+	gate     chan struct{} // not nil: broadcasts wait
+	sent     int
+}
+
+func newHub() *fakeHub { return &fakeHub{handlers: make(map[string]map[string]pubsub.Handler)} }
+
+func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
+	h.mu.Lock()
+	gate := h.gate
+	h.sent++
+	h.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return h.deliver(pubsub.Message{Topic: topic, Payload: payload})
+}
+
+func (h *fakeHub) deliver(m pubsub.Message) error {
+	h.mu.Lock()
+	var hs []pubsub.Handler
+	for _, f := range h.handlers[m.Topic] {
+		hs = append(hs, f)
+	}
+	deaf := h.deaf
+	h.mu.Unlock()
+	if deaf {
+		return nil
+	}
+	var errs []error
+	for _, f := range hs {
+		errs = append(errs, f(context.Background(), m))
+	}
+	return errors.Join(errs...)
+}
+
+func (h *fakeHub) SubscribeTopic(_ context.Context, session, topic string, f pubsub.Handler) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refuse != nil {
+		return h.refuse
+	}
+	if h.handlers[topic] == nil {
+		h.handlers[topic] = make(map[string]pubsub.Handler)
+	}
+	h.handlers[topic][session] = f
+	return nil
+}
+
+func (h *fakeHub) UnsubscribeAll(_ context.Context, session string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for topic := range h.handlers {
+		delete(h.handlers[topic], session)
+	}
+	return nil
+}
+
+func (h *fakeHub) subscriptions(topic string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.handlers[topic])
+}
+
+// text renders a state.
+type text struct {
+	s       state
+	renders *int
+	broken  bool
+}
+
+func (c text) Render(_ context.Context, w io.Writer) error {
+	if c.broken {
+		panic("a broken component")
+	}
+	*c.renders++
+	_, err := fmt.Fprintf(w, "n=%d", c.s.N)
+	return err
+}
+
+// replica is a runtime with one kind of room over a store and a hub.
+type replica struct {
+	rt      *live.Runtime
+	rooms   *live.Rooms[state]
+	store   *fakeStore
+	renders int
+	broken  bool
+}
+
+func start(store *fakeStore, hub *fakeHub, opts *live.Options) *replica {
+	r := &replica{rt: live.NewRuntime(opts), store: store}
+	r.rt.Start()
+	r.rooms = live.NewRooms(r.rt, hub, live.RoomsOptions[state]{
+		Topic: func(key string) string { return "t:" + key },
+		Show: func(_ string, s state) (string, live.Component) {
+			return "#live", text{s, &r.renders, r.broken && s.N == 13}
+		},
+		Order:  func(s state) (uint64, uint64) { return s.Epoch, s.Version },
+		Load:   store.load,
+		Encode: func(s state) ([]byte, error) { return json.Marshal(s) },
+		Decode: func(p []byte) (s state, err error) { return s, json.Unmarshal(p, &s) },
+	})
+	return r
+}
+
+// page is a view of one room whose events add to it.
+type page struct {
+	r   *replica
+	key string
+}
+
+func (p page) Mount(ctx context.Context, s *live.Session) error {
+	return p.r.rooms.Join(ctx, s, p.key)
+}
+
+func (p page) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	switch e.Action {
+	case "add":
+		p.r.rooms.Commit(p.key, p.r.store.add(p.key))
+		p.r.rooms.Ack(s, p.key, e.Op)
+		return nil
+	case "panic":
+		panic("a broken view")
+	case "fail":
+		return errors.New("an error")
+	}
+	s.Refuse(e.Op, "unknown action", false)
+	return nil
+}
+
+func shows(tab *livetest.Tab, want string) func() bool {
+	return func() bool { return strings.Contains(tab.Shown("t:a").Content, want) }
+}
+
+func TestAChangeReachesEveryTabOfEveryReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r1, r2 := start(store, hub, nil), start(store, hub, nil)
+		defer r1.rt.Stop()
+		defer r2.rt.Stop()
+		a, b := livetest.Open(t, r1.rt, page{r1, "a"}), livetest.Open(t, r2.rt, page{r2, "a"})
+		op := a.Click("add")
+		a.Until("its own click", shows(a, "n=1"))
+		b.Until("the other's click", shows(b, "n=1"))
+		a.Until("the acknowledgement", func() bool { return a.Acked(op) == 1 })
+	})
+}
+
+func TestARoomRendersOnceForAllItsTabs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		var tabs []*livetest.Tab
+		for range 20 {
+			tabs = append(tabs, livetest.Open(t, r.rt, page{r, "a"}))
+		}
+		synctest.Wait()
+		before := r.renders
+		tabs[0].Click("add")
+		for _, tab := range tabs {
+			tab.Until("the click", shows(tab, "n=1"))
+		}
+		if got := r.renders - before; got != 1 {
+			t.Errorf("got %d renders for one change and 20 tabs, want 1", got)
+		}
+	})
+}
+
+func TestManyChangesAreConflatedAndTheLastIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		before, began := r.renders, time.Now()
+		var last string
+		for range 1000 {
+			last = tab.Click("add")
+			time.Sleep(time.Millisecond) // in the bubble: no real time
+		}
+		tab.Until("the last change", shows(tab, "n=1000"))
+		tab.Until("the last acknowledgement", func() bool { return tab.Acked(last) == 1 })
+		limit := int(time.Since(began)/(33*time.Millisecond)) + 2
+		if got := r.renders - before; got > limit {
+			t.Errorf("got %d renders of 1000 changes in %v, want at most %d", got, time.Since(began), limit)
+		}
+	})
+}
+
+func TestTheFirstChangeAfterAPauseIsShownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		time.Sleep(time.Second)
+		began := time.Now()
+		tab.Click("add")
+		tab.Until("the click", shows(tab, "n=1"))
+		if d := time.Since(began); d != 0 {
+			t.Errorf("got the change after %v, want at once", d)
+		}
+	})
+}
+
+func TestAnAcknowledgementNeverComesBeforeItsState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		ops := make([]string, 50)
+		for i := range ops {
+			ops[i] = tab.Click("add")
+			if i%7 == 0 {
+				time.Sleep(5 * time.Millisecond)
+			}
+		}
+		tab.Until("the last acknowledgement", func() bool { return tab.Acked(ops[49]) == 1 })
+		shown := 0
+		for _, m := range tab.Messages() {
+			var f struct {
+				V   uint64
+				Ack []string
+			}
+			if err := json.Unmarshal([]byte(m), &f); err != nil {
+				t.Fatal(err)
+			}
+			shown = max(shown, int(f.V))
+			for _, op := range f.Ack {
+				for i := range ops {
+					if ops[i] == op && i+1 > shown {
+						t.Fatalf("op %d was acknowledged when only version %d was shown", i+1, shown)
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestALateJoinerSeesTheStoreNotTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		early := livetest.Open(t, r.rt, page{r, "a"})
+		early.Until("the first state", shows(early, "n=0"))
+		hub.deaf = true
+		store.add("a") // by another replica; the broadcast is lost
+		late := livetest.Open(t, r.rt, page{r, "a"})
+		late.Until("a state", func() bool { return late.Shown("t:a").Content != "" })
+		if !shows(late, "n=1")() {
+			t.Errorf("the first state a late joiner got was %q, want n=1", late.Shown("t:a").Content)
+		}
+		for _, m := range late.Messages() {
+			if strings.Contains(m, "n=0") {
+				t.Errorf("a late joiner was sent the old state: %s", m)
+			}
+		}
+	})
+}
+
+func TestALostBroadcastIsRepairedByReadingTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Until("the first state", shows(tab, "n=0"))
+		hub.deaf = true
+		store.add("a")
+		began := time.Now()
+		tab.Until("the repaired state", shows(tab, "n=1"))
+		if d := time.Since(began); d > 2500*time.Millisecond {
+			t.Errorf("repaired after %v, want at most 2.5 s", d)
+		}
+	})
+}
+
+func TestAGapReloadsTheState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Until("the first state", shows(tab, "n=0"))
+		store.add("a")
+		began := time.Now()
+		if err := hub.deliver(pubsub.Message{Topic: "t:a", Gap: true}); err != nil {
+			t.Fatal(err)
+		}
+		tab.Until("the reloaded state", shows(tab, "n=1"))
+		if d := time.Since(began); d > 33*time.Millisecond {
+			t.Errorf("reloaded after %v, want within one frame", d)
+		}
+	})
+}
+
+func TestAnOldOrRepeatedBroadcastChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		old := store.add("a")
+		for range 4 {
+			tab.Click("add")
+		}
+		tab.Until("the newest", shows(tab, "n=5"))
+		p, err := json.Marshal(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := hub.deliver(pubsub.Message{Topic: "t:a", Payload: p}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if got := tab.Messages()[len(tab.Messages())-1]; strings.Contains(got, "n=1") {
+			t.Errorf("an old broadcast was shown: %s", got)
+		}
+	})
+}
+
+func TestAPoisonedBroadcastIsAnErrorAndChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		r := start(newStore(), hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		if err := hub.deliver(pubsub.Message{Topic: "t:a", Payload: []byte("{")}); err == nil {
+			t.Error("got no error for a broadcast that is not JSON")
+		}
+		tab.Click("add")
+		tab.Until("the next change", shows(tab, "n=1"))
+	})
+}
+
+func TestAFailingViewEndsOnlyItsOwnSession(t *testing.T) {
+	for _, action := range []string{"panic", "fail"} {
+		t.Run(action, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(newStore(), newHub(), nil)
+				defer r.rt.Stop()
+				bad, good := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
+				bad.Click(action)
+				bad.Until("the close", func() bool { return bad.Closed() == live.CodeInternal })
+				good.Click("add")
+				good.Until("its click", shows(good, "n=1"))
+			})
+		})
+	}
+}
+
+func TestAFailingComponentKeepsTheRoomAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		r.broken = true
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		for range 14 {
+			tab.Click("add")
+			time.Sleep(40 * time.Millisecond)
+		}
+		tab.Until("the state after the one that can't be rendered", shows(tab, "n=14"))
+	})
+}
+
+func TestAStalledTabDelaysNobodyAndIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		slow, good := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
+		good.Until("the first state", shows(good, "n=0"))
+		synctest.Wait()
+		slow.Stall()
+		began := time.Now()
+		good.Click("add")
+		good.Until("its click", shows(good, "n=1"))
+		if d := time.Since(began); d > 33*time.Millisecond {
+			t.Errorf("a stalled tab delayed another by %v", d)
+		}
+		slow.Until("the close", func() bool { return slow.Closed() == live.CodeOverload })
+		if d := time.Since(began); d > 11*time.Second {
+			t.Errorf("a stalled tab was closed after %v, want about 10 s", d)
+		}
+	})
+}
+
+func TestASlowTabGetsTheNewestStateAndNotEveryState(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		slow, good := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		slow.Stall()
+		for range 20 {
+			good.Click("add")
+			time.Sleep(100 * time.Millisecond)
+		}
+		before := len(slow.Messages())
+		slow.Resume()
+		slow.Until("the newest", shows(slow, "n=20"))
+		if got := len(slow.Messages()) - before; got > 3 {
+			t.Errorf("got %d messages after a stall, want the newest and little more", got)
+		}
+	})
+}
+
+func TestDegradedIsToldAndTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		r := start(store, newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Until("live", func() bool { return tab.Status() == "live" })
+		store.fail(errors.New("gone"))
+		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
+		if err := r.rt.Err(); err == nil || !strings.Contains(err.Error(), "store") {
+			t.Errorf("got %v, want an error that names the store", err)
+		}
+		store.fail(nil)
+		tab.Until("live again", func() bool { return tab.Status() == "live" })
+	})
+}
+
+func TestAPageReadsWhatIsKnownWhileTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		r := start(store, newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Click("add")
+		tab.Until("the click", shows(tab, "n=1"))
+		store.fail(errors.New("gone"))
+		s, known, err := r.rooms.Read(t.Context(), "a")
+		if s.N != 1 || !known || err == nil {
+			t.Errorf("got %+v, %v, %v; want the state 1 and the error", s, known, err)
+		}
+		if _, known, err = r.rooms.Read(t.Context(), "b"); known || err == nil {
+			t.Errorf("got known=%v, %v for a cold room; want an error and nothing known", known, err)
+		}
+		joiner := livetest.Open(t, r.rt, page{r, "a"})
+		joiner.Until("what is known", shows(joiner, "n=1"))
+	})
+}
+
+func TestAStormOfReadsCostsFewReadsOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		r := start(store, newHub(), nil)
+		defer r.rt.Stop()
+		gate := make(chan struct{})
+		store.gate = gate
+		var wg sync.WaitGroup
+		for range 500 {
+			wg.Go(func() {
+				if _, _, err := r.rooms.Read(t.Context(), "a"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		close(gate)
+		wg.Wait()
+		if store.reads > 2 {
+			t.Errorf("got %d reads of the store for 500 concurrent readers, want at most 2", store.reads)
+		}
+	})
+}
+
+func TestNothingQueuesBehindASlowBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		gate := make(chan struct{})
+		hub.gate = gate
+		for range 100 {
+			r.rooms.Commit("a", store.add("a"))
+		}
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		if hub.sent > 2 {
+			t.Errorf("got %d broadcasts of 100 states behind a slow broker, want at most 2", hub.sent)
+		}
+	})
+}
+
+func TestARoomListensWhileItIsNeededAndALittleLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hub := newHub()
+		r := start(newStore(), hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		other := livetest.Open(t, r.rt, page{r, "a"})
+		if got := hub.subscriptions("t:a"); got != 1 {
+			t.Fatalf("got %d subscriptions for two tabs, want 1", got)
+		}
+		tab.Disconnect()
+		other.Disconnect()
+		time.Sleep(10 * time.Second)
+		if got := hub.subscriptions("t:a"); got != 1 {
+			t.Errorf("got %d subscriptions just after the last tab left, want 1", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got := hub.subscriptions("t:a"); got != 0 || r.rooms.Len() != 0 {
+			t.Errorf("got %d subscriptions and %d rooms long after the last tab left, want none", got, r.rooms.Len())
+		}
+		again := livetest.Open(t, r.rt, page{r, "a"})
+		again.Click("add")
+		again.Until("its click", shows(again, "n=1"))
+	})
+}
+
+func TestATopicThatTheBrokerRefusesIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		hub.refuse = errors.New("not allowed")
+		r := start(store, hub, nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
+		store.add("a")
+		tab.Until("the state all the same", shows(tab, "n=1"))
+		hub.mu.Lock()
+		hub.refuse = nil
+		hub.mu.Unlock()
+		tab.Until("live", func() bool { return tab.Status() == "live" })
+	})
+}
+
+func TestNonsenseIsRefusedAndThenEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		tab.Send("{")
+		tab.Until("the refusal", func() bool { return tab.Refused("") != "" })
+		tab.Send(`{"action":"no","op":"x"}`)
+		tab.Until("the other refusal", func() bool { return tab.Refused("x") == "unknown action" })
+		for range 30 {
+			tab.Send("nonsense")
+		}
+		tab.Until("the close", func() bool { return tab.Closed() == live.CodeAbuse })
+	})
+}
+
+func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		var tabs []*livetest.Tab
+		var ops []string
+		for range 50 {
+			tab := livetest.Open(t, r.rt, page{r, "a"})
+			tabs, ops = append(tabs, tab), append(ops, tab.Click("add"))
+		}
+		began := time.Now()
+		if err := r.rt.Drain(t.Context(), 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("50 tabs took %v to leave, want little", d)
+		}
+		for i, tab := range tabs {
+			if tab.Closed() != live.CodeRestart || tab.Acked(ops[i]) != 1 {
+				t.Errorf("tab %d: closed with %d, acknowledged %d times; want %d and 1", i, tab.Closed(), tab.Acked(ops[i]), live.CodeRestart)
+			}
+		}
+		if _, err := livetest.Connect(t, r.rt, page{r, "a"}); !errors.Is(err, live.ErrDraining) {
+			t.Errorf("got %v for a tab that comes while draining, want ErrDraining", err)
+		}
+		r.rt.Stop()
+		r.rt.Stop()
+	})
+}
+
+func TestTheBeatGoesToEveryTab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		before := len(tab.Messages())
+		time.Sleep(21 * time.Second)
+		if got := len(tab.Messages()) - before; got != 1 {
+			t.Errorf("got %d messages in 21 idle seconds, want one beat", got)
+		}
+	})
+}
+
+func TestWhoLeavesIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		left := 0
+		view := viewFunc(func(s *live.Session) error { s.OnLeave(func() { left++ }); return nil })
+		tab := livetest.Open(t, r.rt, view)
+		tab.Disconnect()
+		tab.Disconnect()
+		if left != 1 {
+			t.Errorf("OnLeave ran %d times, want once", left)
+		}
+		if _, err := livetest.Connect(t, r.rt, viewFunc(func(*live.Session) error { panic("no") })); err == nil {
+			t.Error("a view that panics in Mount was connected")
+		}
+		if got := r.rt.Stats().Sessions; got != 0 {
+			t.Errorf("got %d sessions at the end, want none", got)
+		}
+	})
+}
+
+// viewFunc is a view that only mounts.
+type viewFunc func(*live.Session) error
+
+func (f viewFunc) Mount(_ context.Context, s *live.Session) error               { return f(s) }
+func (f viewFunc) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }

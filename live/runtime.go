@@ -1,0 +1,311 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/htmx"
+)
+
+// Options of a Runtime. Zero values are the defaults.
+type Options struct {
+	Logger *slog.Logger // nil: discard
+	// FrameInterval is the shortest time between two frames of one room to
+	// the same tab; the first change after a pause is shown at once. What
+	// changes in between is conflated: newest wins. Default 33 ms.
+	FrameInterval time.Duration
+	// SendTimeout is how long one message to a tab may take before the tab
+	// is taken for stalled and closed. Default 10 s.
+	SendTimeout time.Duration
+	// Beat is the time between two status messages to each tab, by which the
+	// tab knows that its connection is alive. Default 20 s.
+	Beat time.Duration
+	// Welcome returns what each tab is shown when it connects, e.g. which
+	// replica serves it. Nil: nothing. It may be called concurrently.
+	Welcome func() []htmx.Partial
+}
+
+// A Runtime owns the sessions and rooms of one replica and every goroutine
+// that works for them. Its methods may be called concurrently.
+type Runtime struct {
+	// set once
+	opts    Options
+	log     *slog.Logger
+	stopped chan struct{} // closed by Stop
+	stats   stats
+
+	mu       sync.Mutex // guards the rest
+	running  bool
+	draining bool
+	sessions map[*Session]struct{}
+	ill      map[string]error // what is degraded at the moment, by part
+	wg       sync.WaitGroup   // every goroutine; Add only under mu while running
+}
+
+// NewRuntime returns a runtime that refuses sessions until Start. Nil options
+// are the defaults.
+func NewRuntime(opts *Options) *Runtime {
+	r := &Runtime{
+		stopped:  make(chan struct{}),
+		sessions: make(map[*Session]struct{}),
+		ill:      make(map[string]error),
+	}
+	if opts != nil {
+		r.opts = *opts
+	}
+	setDefault(&r.opts.FrameInterval, 33*time.Millisecond)
+	setDefault(&r.opts.SendTimeout, 10*time.Second)
+	setDefault(&r.opts.Beat, 20*time.Second)
+	if r.opts.Welcome == nil {
+		r.opts.Welcome = func() []htmx.Partial { return nil }
+	}
+	r.log = r.opts.Logger
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	return r
+}
+
+func setDefault(d *time.Duration, to time.Duration) {
+	if *d <= 0 {
+		*d = to
+	}
+}
+
+// Start lets sessions in. A runtime starts once.
+func (r *Runtime) Start() {
+	r.mu.Lock()
+	r.running = true
+	r.mu.Unlock()
+	r.spawn(r.beat)
+}
+
+// Connect makes the session of a tab that has just connected and mounts view
+// on it. The caller then hands it each message with Session.Receive and calls
+// Session.Disconnect when the connection has ended. The error is ErrDraining,
+// or what Mount returned; then there is no session, and closing conn is the
+// caller's.
+func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, error) {
+	s := &Session{rt: r, conn: conn, view: view, id: r.stats.accepted.Add(1)}
+	r.mu.Lock()
+	if !r.running || r.draining {
+		r.mu.Unlock()
+		return nil, ErrDraining
+	}
+	r.sessions[s] = struct{}{}
+	r.mu.Unlock()
+
+	s.push(r.welcome())
+	if err := s.mount(ctx); err != nil {
+		s.Disconnect()
+		return nil, fmt.Errorf("live: mount: %w", err)
+	}
+	return s, nil
+}
+
+// Report says how a part that tabs depend on is doing, e.g. "broker" or
+// "store"; nil: it is well. While any part is not, tabs show degraded. Calling
+// it again with the same news costs little.
+func (r *Runtime) Report(part string, err error) {
+	r.mu.Lock()
+	was := r.ill[part]
+	if (was == nil) == (err == nil) {
+		r.mu.Unlock()
+		return
+	}
+	before := len(r.ill) > 0
+	if err != nil {
+		r.ill[part] = err
+	} else {
+		delete(r.ill, part)
+	}
+	changed := before != (len(r.ill) > 0)
+	r.mu.Unlock()
+
+	if err != nil {
+		r.log.Warn("degraded", "part", part, "err", err)
+	} else {
+		r.log.Info("recovered", "part", part)
+	}
+	if changed {
+		r.tellAll()
+	}
+}
+
+// Err returns nil, or what keeps this replica from being in step, part by
+// part. ErrDraining is among it while the runtime shuts down.
+func (r *Runtime) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	if !r.running || r.draining {
+		errs = append(errs, ErrDraining)
+	}
+	for _, part := range slices.Sorted(maps.Keys(r.ill)) {
+		errs = append(errs, fmt.Errorf("%s: %w", part, r.ill[part]))
+	}
+	return errors.Join(errs...)
+}
+
+// Status is what the tabs are told.
+func (r *Runtime) Status() htmx.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ill) > 0 {
+		return htmx.Degraded
+	}
+	return htmx.Live
+}
+
+// drainPace is how many tabs a draining replica sends away in a second at
+// least: a few tabs are gone at once, many take the time they are given.
+const drainPace = 500
+
+// Drain refuses new sessions and closes those there are with CodeRestart,
+// spread evenly over at most the given time; what a tab has sent before is
+// finished and acknowledged first. It returns when the last has left, or with
+// ctx's error.
+func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
+	r.mu.Lock()
+	r.draining = true
+	leaving := slices.Collect(maps.Keys(r.sessions))
+	r.mu.Unlock()
+
+	over = min(over, time.Duration(len(leaving))*time.Second/drainPace)
+	for i, s := range leaving {
+		s.finish(CodeRestart, "this replica restarts")
+		if i+1 < len(leaving) {
+			if err := sleep(ctx, over/time.Duration(len(leaving))); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range leaving {
+		if err := s.left(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop closes what Drain has left and waits for every goroutine. Stopping
+// twice is harmless. Rooms stop with their runtime.
+func (r *Runtime) Stop() {
+	r.mu.Lock()
+	r.draining = true
+	if r.running {
+		r.running = false
+		close(r.stopped)
+	}
+	left := slices.Collect(maps.Keys(r.sessions))
+	r.mu.Unlock()
+	var closing sync.WaitGroup // a peer that does not answer takes seconds
+	for _, s := range left {
+		closing.Go(func() { s.kill(CodeRestart, "this replica restarts") })
+	}
+	closing.Wait()
+	r.wg.Wait()
+}
+
+// spawn runs f in a goroutine that Stop waits for. It reports false, and does
+// not run f, when the runtime is not running.
+func (r *Runtime) spawn(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.running {
+		return false
+	}
+	r.wg.Go(f)
+	return true
+}
+
+// pause waits for d, or less if the runtime stops: then it reports false.
+func (r *Runtime) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-r.stopped:
+		return false
+	}
+}
+
+// beat tells every tab the status, for ever.
+func (r *Runtime) beat() {
+	for r.pause(r.opts.Beat) {
+		r.tellAll()
+	}
+}
+
+func (r *Runtime) tellAll() {
+	m := htmx.Welcome(r.Status(), time.Now().Unix())
+	r.mu.Lock()
+	all := slices.Collect(maps.Keys(r.sessions))
+	r.mu.Unlock()
+	for _, s := range all {
+		s.push(m)
+	}
+}
+
+func (r *Runtime) welcome() []byte {
+	return htmx.Welcome(r.Status(), time.Now().Unix(), r.opts.Welcome()...)
+}
+
+func (r *Runtime) forget(s *Session) {
+	r.mu.Lock()
+	delete(r.sessions, s)
+	r.mu.Unlock()
+}
+
+// Stats is a snapshot of what a runtime has done since it was made.
+type Stats struct {
+	Sessions int    // connected now
+	Accepted uint64 // sessions ever
+	Events   uint64 // actions received
+	Acks     uint64 // ops acknowledged
+	Refusals uint64 // messages refused
+	Renders  uint64 // frames rendered
+	Messages uint64 // messages sent to tabs
+	Bytes    uint64 // their payload
+	Stalled  uint64 // sessions closed because the tab did not read
+	Failures uint64 // views and components that failed or panicked
+}
+
+type stats struct {
+	accepted, events, acks, refusals, renders, messages, bytes, stalled, failures atomic.Uint64
+}
+
+// Stats returns a snapshot of the runtime's counters.
+func (r *Runtime) Stats() Stats {
+	r.mu.Lock()
+	n := len(r.sessions)
+	r.mu.Unlock()
+	return Stats{
+		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
+		Refusals: r.stats.refusals.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
+		Bytes: r.stats.bytes.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
+	}
+}
+
+// sleep waits for d or returns ctx's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
