@@ -1,0 +1,100 @@
+// Package components is what the pages look like: templ components that are
+// pure functions of plain values. They know nothing of stores, sessions or
+// HTTP, and each has a golden file in testdata.
+//
+// The ids and data attributes are a contract with static/live.js, with the
+// frames that package app pushes, and with whoever tests a page from outside:
+// #counter, #live, #status, #replica, #tabs, #waiting, #notice.
+package components
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+//go:generate go tool templ generate -include-version=false -path .
+
+// A Counter is what is shown of a counter.
+type Counter struct {
+	Name, Topic    string
+	N              int64
+	Epoch, Version uint64
+	// Known is false while the store could not be read: a dash is shown.
+	Known bool
+}
+
+// A Page is the page of one counter.
+type Page struct {
+	Counter Counter
+	Socket  string // path of the websocket
+	Replica string
+	State   string // live or degraded
+	Tabs    int
+	At      int64 // the server's clock, in seconds since 1970
+
+	Script, Style, Icon string // paths
+	CSRF                string
+	// Ops are op ids for the forms when they are sent without JavaScript, in
+	// the order increment, decrement, reset.
+	Ops     [3]string
+	Version string // of the program; "" shows nothing
+}
+
+// A Problem is a page that explains why there is nothing else.
+type Problem struct {
+	Status      int // of HTTP
+	Title, Text string
+	Style, Icon string // paths
+}
+
+// An action is one of the forms of a counter.
+type action struct {
+	name, label string
+	op          int // index in Page.Ops
+}
+
+var (
+	increment = action{"increment", "Increment", 0}
+	decrement = action{"decrement", "Decrement", 1}
+	reset     = action{"reset", "Reset", 2}
+)
+
+// htmxConfig configures htmx and hx-ws. Their defaults give up for good when a
+// connection is closed with some codes, and wait up to a minute otherwise.
+// Full jitter spreads the tabs of a replica that went away. The history
+// feature is off because no page is swapped as a whole.
+const htmxConfig = `{"morphIgnore":["data-htmx-powered","open"],"history":false,"includeIndicatorCSS":false,` +
+	`"ws":{"reconnectCodes":[1000,1001,1005,1006,1008,1009,1011,1012,1013,1014,1015],` +
+	`"reconnectDelay":500,"reconnectMaxDelay":5000,"reconnectJitter":1}}`
+
+// number is the count as people write it, with a real minus.
+func (c Counter) number() string {
+	return strings.Replace(strconv.FormatInt(c.N, 10), "-", "−", 1)
+}
+
+// count is the count as programs read it; "" when it is not known.
+func (c Counter) count() string {
+	if !c.Known {
+		return ""
+	}
+	return strconv.FormatInt(c.N, 10)
+}
+
+// size is how many characters the style sheet makes room for: the number
+// never breaks, and steps of size keep it from jumping with each digit.
+func (c Counter) size() string {
+	n := len(c.count())
+	for _, step := range []int{3, 5, 7, 10, 14} {
+		if n <= step {
+			return strconv.Itoa(step)
+		}
+	}
+	return "20"
+}
+
+// beat differs between neighbouring versions, so that a style sheet can show
+// that something changed although the elements stay.
+func (c Counter) beat() string { return strconv.FormatUint(c.Version%2, 10) }
+
+func (c Counter) path(a action) string { return "/c/" + url.PathEscape(c.Name) + "/" + a.name }

@@ -1,0 +1,249 @@
+// live.js is what a page of Lockstep adds to htmx and its extension hx-ws:
+//
+//  - a click is kept until the server acknowledges it, across lost
+//    connections and reloads, and sent again with the same id;
+//  - a state older than the one on the page is never shown;
+//  - a connection is never given up, and the badge says how it is.
+//
+// It forks nothing: it is an htmx extension that listens to hx-ws and uses the
+// connection object that hx-ws hands out (socket, timer, attempt, config; htmx
+// 4.0.1). The wire format is the one of Go package lockstep/htmx.
+(() => {
+  'use strict';
+
+  // Times in milliseconds.
+  const GRACE = 400; // not connected for so long before the badge says so: quick reconnects don't flicker
+  const WAITING = 600; // a click unacknowledged for so long is shown as waiting
+  const CONNECT = 5000; // an attempt to connect may take so long
+  const SILENCE = 45000; // the server says something every 20 s
+  const PAUSE = 15000; // hx-ws waits at most 10 s between two attempts
+  const SHORT = 10000; // a connection that ends sooner did not work
+  const RETRY = { min: 1000, max: 5000 }; // between resends of what the server could not take
+  const OUTBOX = 200; // clicks that may wait
+
+  const root = document.querySelector('[hx-ws\\:connect]');
+  if (!root) return;
+
+  const now = () => performance.now();
+  // A part of the page, or a stand-in: a page may leave parts out.
+  const part = (id) => document.getElementById(id) ?? document.createElement('p');
+  const badge = part('status'), waiting = part('waiting'), notice = part('notice');
+
+  const tab = random(); // names this page load
+  const shown = root.querySelector('[data-topic]')?.dataset ?? {};
+  const seen = new Map([[shown.topic, [Number(shown.epoch) || 0, Number(shown.version) || 0]]]); // topic → [epoch, version]
+  const clock = { at: Number(root.dataset.at) || Math.floor(Date.now() / 1000), since: now() }; // the server's, in seconds
+
+  let server = badge.dataset.state; // what the server last said of itself
+  let down = now(); // since when there is no connection; null while there is one
+  let up = null; // since when there is one
+  let flaps = 0; // short connections in a row
+  let watched, progress = now(); // the socket and when it last did something
+
+  // 128 random bits as base64url. (crypto.randomUUID exists on https only.)
+  function random() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+  }
+
+  // ---- the outbox: op → {message, since}, in the order of the clicks ----
+
+  const key = 'outbox:' + root.getAttribute('hx-ws:connect');
+  const outbox = load();
+  const again = new Set(); // ops the server could not take yet
+  let retryTimer = null, retryDelay = RETRY.min;
+
+  function load() {
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(key)) ?? [];
+      return new Map(kept.filter((m) => typeof m.op === 'string').map((message) => [message.op, { message, since: now() }]));
+    } catch {
+      return new Map(); // storage is blocked, or holds something foreign
+    }
+  }
+
+  function save() {
+    try {
+      if (outbox.size) sessionStorage.setItem(key, JSON.stringify([...outbox.values()].map((o) => o.message)));
+      else sessionStorage.removeItem(key);
+    } catch {
+      // Blocked or full: the clicks live as long as the page.
+    }
+  }
+
+  // Puts a click into the outbox. Returns its message, or null if there is no room.
+  function keep(values) {
+    tell('');
+    if (outbox.size >= OUTBOX) {
+      tell(notice.dataset.full);
+      return null;
+    }
+    // Names with "_" are for the form without JavaScript.
+    const message = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith('_')));
+    message.op = random();
+    message.at = Math.floor(clock.at + (now() - clock.since) / 1000);
+    outbox.set(message.op, { message, since: now() });
+    save();
+    refresh();
+    return message;
+  }
+
+  function settle(ops) {
+    ops.forEach((op) => outbox.delete(op));
+    retryDelay = RETRY.min;
+    save();
+  }
+
+  function refused({ op, error, retry }) {
+    if (!retry) {
+      outbox.delete(op);
+      save();
+      tell(error);
+    } else if (outbox.has(op)) {
+      again.add(op);
+      retryTimer ??= setTimeout(resend, retryDelay * (0.75 + Math.random() / 2));
+    }
+  }
+
+  function resend() {
+    retryTimer = null;
+    retryDelay = Math.min(retryDelay * 2, RETRY.max);
+    for (const [op, { message }] of outbox) if (again.has(op)) send(message);
+    again.clear();
+  }
+
+  // ---- the connection ----
+
+  const connection = () => root._htmx?.ws?.connection;
+
+  function send(message) {
+    const socket = connection()?.socket;
+    // Otherwise the next connection sends it.
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+  }
+
+  // Starts over at once. hx-ws has no call for that, but it connects when a page without a socket becomes visible.
+  function reconnect() {
+    down ??= now();
+    progress = now();
+    const c = connection();
+    if (!c) return htmx.process(root, true);
+    const old = c.socket;
+    clearTimeout(c.timer);
+    c.socket = null;
+    old?.close();
+    document.dispatchEvent(new Event('visibilitychange'));
+  }
+
+  // Notices a connection that hangs: a half-open one says nothing, a frozen server accepts and never answers.
+  function watch() {
+    const socket = connection()?.socket;
+    if (socket !== watched) {
+      watched = socket;
+      progress = now();
+    }
+    const limit = [CONNECT, SILENCE, CONNECT, PAUSE][socket?.readyState] ?? CONNECT;
+    // hx-ws itself pauses a hidden page and resumes it.
+    if (!document.hidden && now() - progress > limit) reconnect();
+  }
+
+  setInterval(watch, 1000);
+  addEventListener('online', reconnect);
+  addEventListener('pageshow', (e) => {
+    if (e.persisted && !(connection()?.socket?.readyState <= WebSocket.OPEN)) reconnect();
+  });
+  document.addEventListener('visibilitychange', () => {
+    progress = now();
+    if (down !== null) down = now(); // a page that comes back gets its grace
+    refresh();
+  });
+
+  // ---- what the person sees ----
+
+  let timer;
+  function refresh() {
+    clearTimeout(timer);
+    const closed = down === null ? 0 : now() - down;
+    const state = down === null ? server : closed >= GRACE && !document.hidden ? 'offline' : badge.dataset.state;
+    if (badge.dataset.state !== state) badge.dataset.state = state;
+
+    const [oldest] = outbox.values();
+    const age = oldest ? now() - oldest.since : 0;
+    waiting.hidden = age < WAITING;
+    waiting.dataset.n = outbox.size;
+    if (waiting.firstElementChild) waiting.firstElementChild.textContent = outbox.size;
+
+    const due = [];
+    if (down !== null && closed < GRACE) due.push(GRACE - closed);
+    if (oldest && age < WAITING) due.push(WAITING - age);
+    if (due.length) timer = setTimeout(refresh, Math.min(...due) + 1);
+  }
+
+  function tell(text) {
+    if (notice.textContent !== text) notice.textContent = text;
+  }
+
+  // ---- what hx-ws says ----
+
+  htmx.registerExtension('live', {
+    htmx_ws_after_connection(_, { connection: c }) {
+      down = null;
+      up = progress = now();
+      c.queue.length = 0; // the outbox takes its place
+      clearTimeout(retryTimer);
+      retryTimer = null;
+      again.clear();
+      const [e, v] = seen.get(shown.topic);
+      c.socket.send(JSON.stringify({ hello: 1, tab, e, v }));
+      for (const { message } of outbox.values()) c.socket.send(JSON.stringify(message));
+      refresh();
+    },
+
+    htmx_ws_close(_, { connection: c, code }) {
+      down ??= now();
+      progress = now();
+      // hx-ws gives up for good on a code it does not know, and forgets its backoff whenever a connection opens: one that is
+      // accepted and closed at once would come back at full speed.
+      flaps = up !== null && now() - up < SHORT ? flaps + 1 : 0;
+      up = null;
+      c.config.reconnectCodes = [code];
+      c.attempt = Math.max(c.attempt, flaps - 1);
+      refresh();
+    },
+
+    htmx_ws_before_message_outgoing(_, { connection: c, message }) {
+      const kept = keep(message.values);
+      if (!kept || c.socket?.readyState !== WebSocket.OPEN) return false;
+      message.data = JSON.stringify(kept);
+    },
+
+    htmx_ws_before_message_incoming(_, { message }) {
+      progress = now();
+      let m;
+      try {
+        m = JSON.parse(message.data);
+      } catch {
+        return; // plain HTML
+      }
+      if (typeof m !== 'object' || m === null) return;
+      if (m.at) Object.assign(clock, { at: m.at, since: now() });
+      if (m.status) server = m.status;
+      if (m.ack) settle(m.ack);
+      if (m.error !== undefined) refused(m);
+      refresh();
+      if (m.t === undefined || m.v === undefined) return;
+      const [e, v] = seen.get(m.t) ?? [0, 0];
+      if (m.e < e || (m.e === e && m.v < v)) return false; // a replica that lags behind
+      seen.set(m.t, [m.e, m.v]);
+    },
+
+    htmx_ws_error(form, { connection: c, url }) {
+      // hx-ws drops a click when it has no connection object: keep it, and begin anew.
+      if (c || !url) return;
+      keep(Object.fromEntries(new FormData(form)));
+      reconnect();
+    },
+  });
+
+  refresh();
+})();
