@@ -51,13 +51,14 @@ type Problem struct {
 // An action is one of the forms of a counter.
 type action struct {
 	name, label string
-	op          int // index in Page.Ops
+	op          int  // index in Page.Ops
+	bare        bool // the icon says enough to those who see it
 }
 
 var (
-	increment = action{"increment", "Increment", 0}
-	decrement = action{"decrement", "Decrement", 1}
-	reset     = action{"reset", "Reset", 2}
+	increment = action{name: "increment", label: "Increment", op: 0, bare: true}
+	decrement = action{name: "decrement", label: "Decrement", op: 1, bare: true}
+	reset     = action{name: "reset", label: "Reset", op: 2}
 )
 
 // htmxConfig configures htmx and hx-ws. Their defaults give up for good when a

@@ -1,9 +1,8 @@
 // live.js is what a page of Lockstep adds to htmx and its extension hx-ws:
-//
-//  - a click is kept until the server acknowledges it, across lost
-//    connections and reloads, and sent again with the same id;
-//  - a state older than the one on the page is never shown;
-//  - a connection is never given up, and the badge says how it is.
+// a click is kept until the server acknowledges it, across lost connections
+// and reloads, and sent again with the same id; a state older than the one on
+// the page is never shown; a connection is never given up, and the badge says
+// how it is.
 //
 // It forks nothing: it is an htmx extension that listens to hx-ws and uses the
 // connection object that hx-ws hands out (socket, timer, attempt, config; htmx
@@ -35,8 +34,7 @@
   const clock = { at: Number(root.dataset.at) || Math.floor(Date.now() / 1000), since: now() }; // the server's, in seconds
 
   let server = badge.dataset.state; // what the server last said of itself
-  let down = now(); // since when there is no connection; null while there is one
-  let up = null; // since when there is one
+  let down = now(), up = null; // since when there is no connection, or is one; the other is null
   let flaps = 0; // short connections in a row
   let watched, progress = now(); // the socket and when it last did something
 
@@ -51,7 +49,7 @@
   const key = 'outbox:' + root.getAttribute('hx-ws:connect');
   const outbox = load();
   const again = new Set(); // ops the server could not take yet
-  let retryTimer = null, retryDelay = RETRY.min;
+  let retryTimer, retryDelay = RETRY.min;
 
   function load() {
     try {
@@ -106,7 +104,7 @@
   }
 
   function resend() {
-    retryTimer = null;
+    retryTimer = undefined;
     retryDelay = Math.min(retryDelay * 2, RETRY.max);
     for (const [op, { message }] of outbox) if (again.has(op)) send(message);
     again.clear();
@@ -115,21 +113,19 @@
   // ---- the connection ----
 
   const connection = () => root._htmx?.ws?.connection;
+  const socket = () => connection()?.socket;
+  const isOpen = () => socket()?.readyState === WebSocket.OPEN;
 
   function send(message) {
-    const socket = connection()?.socket;
-    // Otherwise the next connection sends it.
-    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    if (isOpen()) socket().send(JSON.stringify(message)); // otherwise the next connection sends it
   }
 
   // Starts over at once. hx-ws has no call for that, but it connects when a page without a socket becomes visible.
   function reconnect() {
     down ??= now();
     progress = now();
-    const c = connection();
+    const c = connection(), old = socket();
     if (!c) return htmx.process(root, true);
-    const old = c.socket;
-    clearTimeout(c.timer);
     c.socket = null;
     old?.close();
     document.dispatchEvent(new Event('visibilitychange'));
@@ -137,12 +133,11 @@
 
   // Notices a connection that hangs: a half-open one says nothing, a frozen server accepts and never answers.
   function watch() {
-    const socket = connection()?.socket;
-    if (socket !== watched) {
-      watched = socket;
+    if (socket() !== watched) {
+      watched = socket();
       progress = now();
     }
-    const limit = [CONNECT, SILENCE, CONNECT, PAUSE][socket?.readyState] ?? CONNECT;
+    const limit = [CONNECT, SILENCE, CONNECT, PAUSE][watched?.readyState] ?? CONNECT; // by readyState
     // hx-ws itself pauses a hidden page and resumes it.
     if (!document.hidden && now() - progress > limit) reconnect();
   }
@@ -150,11 +145,13 @@
   setInterval(watch, 1000);
   addEventListener('online', reconnect);
   addEventListener('pageshow', (e) => {
-    if (e.persisted && !(connection()?.socket?.readyState <= WebSocket.OPEN)) reconnect();
+    if (e.persisted && !(socket()?.readyState <= WebSocket.OPEN)) reconnect();
   });
   document.addEventListener('visibilitychange', () => {
     progress = now();
     if (down !== null) down = now(); // a page that comes back gets its grace
+    // hx-ws connects at once, and would again when its timer fires.
+    if (!document.hidden) clearTimeout(connection()?.timer);
     refresh();
   });
 
@@ -173,10 +170,11 @@
     waiting.dataset.n = outbox.size;
     if (waiting.firstElementChild) waiting.firstElementChild.textContent = outbox.size;
 
-    const due = [];
-    if (down !== null && closed < GRACE) due.push(GRACE - closed);
-    if (oldest && age < WAITING) due.push(WAITING - age);
-    if (due.length) timer = setTimeout(refresh, Math.min(...due) + 1);
+    const due = Math.min(
+      down !== null && closed < GRACE ? GRACE - closed : Infinity,
+      oldest && age < WAITING ? WAITING - age : Infinity,
+    );
+    if (due < Infinity) timer = setTimeout(refresh, due + 1);
   }
 
   function tell(text) {
@@ -185,17 +183,25 @@
 
   // ---- what hx-ws says ----
 
+  function parse(data) {
+    try {
+      return Object(JSON.parse(data));
+    } catch {
+      return {}; // plain HTML
+    }
+  }
+
   htmx.registerExtension('live', {
     htmx_ws_after_connection(_, { connection: c }) {
       down = null;
       up = progress = now();
       c.queue.length = 0; // the outbox takes its place
       clearTimeout(retryTimer);
-      retryTimer = null;
+      retryTimer = undefined;
       again.clear();
       const [e, v] = seen.get(shown.topic);
-      c.socket.send(JSON.stringify({ hello: 1, tab, e, v }));
-      for (const { message } of outbox.values()) c.socket.send(JSON.stringify(message));
+      send({ hello: 1, tab, e, v });
+      for (const { message } of outbox.values()) send(message);
       refresh();
     },
 
@@ -211,21 +217,15 @@
       refresh();
     },
 
-    htmx_ws_before_message_outgoing(_, { connection: c, message }) {
+    htmx_ws_before_message_outgoing(_, { message }) {
       const kept = keep(message.values);
-      if (!kept || c.socket?.readyState !== WebSocket.OPEN) return false;
+      if (!kept || !isOpen()) return false;
       message.data = JSON.stringify(kept);
     },
 
     htmx_ws_before_message_incoming(_, { message }) {
       progress = now();
-      let m;
-      try {
-        m = JSON.parse(message.data);
-      } catch {
-        return; // plain HTML
-      }
-      if (typeof m !== 'object' || m === null) return;
+      const m = parse(message.data);
       if (m.at) Object.assign(clock, { at: m.at, since: now() });
       if (m.status) server = m.status;
       if (m.ack) settle(m.ack);

@@ -1,0 +1,259 @@
+package components_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+
+	"lockstep/components"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+type component interface {
+	Render(ctx context.Context, w io.Writer) error
+}
+
+func render(t *testing.T, c component) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.Render(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func lobby() components.Counter {
+	return components.Counter{Name: "lobby", Topic: "counter:lobby", N: 42, Epoch: 3, Version: 57, Known: true}
+}
+
+func page() components.Page {
+	return components.Page{
+		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3, At: 1790000000,
+		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
+		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
+	}
+}
+
+func problem() components.Problem {
+	return components.Problem{
+		Status: 404, Title: "Nothing here", Text: "There is no page at this address.",
+		Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
+	}
+}
+
+// hostile is what nobody should be called.
+const hostile = `"><img src=x onerror=alert(1)></script><hx-partial hx-target="body">&amp;'` + "`${x}` {{.}} \u202e"
+
+// with returns a copy of v after change.
+func with[T any](v T, change func(*T)) T {
+	change(&v)
+	return v
+}
+
+func everything() map[string]component {
+	return map[string]component{
+		"counter":          components.CounterView(lobby()),
+		"counter_unknown":  components.CounterView(with(lobby(), func(c *components.Counter) { c.Known = false })),
+		"counter_negative": components.CounterView(with(lobby(), func(c *components.Counter) { c.N = math.MinInt64 })),
+		"page":             components.CounterPage(page()),
+		"page_degraded": components.CounterPage(with(page(), func(p *components.Page) {
+			p.State, p.Counter.Known, p.Tabs, p.Version = "degraded", false, 0, ""
+		})),
+		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
+			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
+			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
+		})),
+		"problem": components.ProblemPage(problem()),
+		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
+			p.Title, p.Text = hostile, hostile
+		})),
+		"replica":  components.Replica("one:8001"),
+		"tabs_0":   components.Tabs(0),
+		"tabs_1":   components.Tabs(1),
+		"tabs_250": components.Tabs(250),
+	}
+}
+
+func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
+	for name, c := range everything() {
+		t.Run(name, func(t *testing.T) {
+			// One tag a line, so that a change can be read in review.
+			got := strings.ReplaceAll(render(t, c), "><", ">\n<") + "\n"
+			file := filepath.Join("testdata", name+".html")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatalf("%v (go test ./components -update writes it)", err)
+			}
+			if got != string(want) {
+				t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+			}
+		})
+	}
+}
+
+func TestHostileTextChangesNothingButText(t *testing.T) {
+	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}} {
+		want := skeleton(t, render(t, everything()[c.plain]))
+		got := skeleton(t, render(t, everything()[c.hostile]))
+		if got != want {
+			t.Errorf("%s: got the elements\n%s\nwant\n%s", c.hostile, got, want)
+		}
+	}
+}
+
+// skeleton is the tree of elements and the names of their attributes.
+func skeleton(t *testing.T, doc string) string {
+	t.Helper()
+	var b strings.Builder
+	for n := range parse(t, doc).Descendants() {
+		if n.Type != html.ElementNode {
+			continue
+		}
+		b.WriteString(n.Data)
+		for _, a := range n.Attr {
+			b.WriteString(" " + a.Key)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func TestAHostileNameStaysInItsPath(t *testing.T) {
+	p := with(page(), func(p *components.Page) { p.Counter.Name = "../x?y#z/javascript:" })
+	got := render(t, components.CounterPage(p))
+	if want := `action="/c/..%2Fx%3Fy%23z%2Fjavascript:/increment"`; !strings.Contains(got, want) {
+		t.Errorf("got no %s in\n%s", want, got)
+	}
+}
+
+func TestTheCountIsForProgramsAndForPeople(t *testing.T) {
+	for _, c := range []struct {
+		name               string
+		n                  int64
+		known              bool
+		count, text, space string
+	}{
+		{"zero", 0, true, "0", "0", "3"},
+		{"a negative number has a real minus", -5, true, "-5", "−5", "3"},
+		{"a larger number takes more room", 12345, true, "12345", "12345", "5"},
+		{"the smallest number", math.MinInt64, true, "-9223372036854775808", "−9223372036854775808", "20"},
+		{"the largest number", math.MaxInt64, true, "9223372036854775807", "9223372036854775807", "20"},
+		{"an unknown number is none", 7, false, "", "—The count is not known yet", "3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := with(lobby(), func(v *components.Counter) { v.N, v.Known = c.n, c.known })
+			root := find(t, parse(t, render(t, components.CounterView(v))), "counter")
+			if got := attr(root, "data-count"); got != c.count {
+				t.Errorf("got data-count %q, want %q", got, c.count)
+			}
+			if got := attr(root, "data-size"); got != c.space {
+				t.Errorf("got data-size %q, want %q", got, c.space)
+			}
+			for n := range root.Descendants() {
+				if attr(n, "class") == "number" && text(n) != c.text {
+					t.Errorf("got %q, want %q", text(n), c.text)
+				}
+			}
+		})
+	}
+}
+
+// The style sheet shows a change by it, although the elements stay.
+func TestNeighbouringVersionsDiffer(t *testing.T) {
+	beat := func(version uint64) string {
+		c := with(lobby(), func(c *components.Counter) { c.Version = version })
+		return attr(find(t, parse(t, render(t, components.CounterView(c))), "counter"), "data-beat")
+	}
+	if beat(8) == beat(9) {
+		t.Errorf("got %q twice", beat(8))
+	}
+}
+
+func TestThePageKeepsItsContract(t *testing.T) {
+	root := parse(t, render(t, components.CounterPage(page())))
+	for _, c := range []struct{ id, attribute, want string }{
+		{"counter", "data-topic", "counter:lobby"},
+		{"counter", "data-count", "42"},
+		{"counter", "data-version", "57"},
+		{"counter", "data-epoch", "3"},
+		{"status", "data-state", "live"},
+		{"status", "role", "status"},
+		{"notice", "role", "status"},
+	} {
+		if got := attr(find(t, root, c.id), c.attribute); got != c.want {
+			t.Errorf("#%s: got %s %q, want %q", c.id, c.attribute, got, c.want)
+		}
+	}
+	for id, want := range map[string]string{"replica": "one:8001", "tabs": "3 tabs here", "notice": ""} {
+		if got := text(find(t, root, id)); got != want {
+			t.Errorf("#%s: got %q, want %q", id, got, want)
+		}
+	}
+	var sockets, actions []string
+	for n := range root.Descendants() {
+		if s := attr(n, "hx-ws:connect"); s != "" {
+			sockets = append(sockets, s)
+		}
+		if a := attr(n, "data-action"); a != "" {
+			actions = append(actions, a)
+		}
+	}
+	if got := strings.Join(sockets, " "); got != "/ws/c/lobby" {
+		t.Errorf("got the sockets %q, want exactly /ws/c/lobby", got)
+	}
+	if got := strings.Join(actions, " "); got != "decrement increment reset" {
+		t.Errorf("got the actions %q", got)
+	}
+}
+
+func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
+	root := parse(t, render(t, components.CounterPage(page())))
+	ops := map[string]string{"increment": "op-of-increment-", "decrement": "op-of-decrement-", "reset": "op-of-reset-----"}
+	for n := range root.Descendants() {
+		if n.Data != "form" || attr(n, "method") != "post" {
+			continue
+		}
+		values := map[string]string{}
+		for in := range n.Descendants() {
+			if in.Data == "input" {
+				values[attr(in, "name")] = attr(in, "value")
+			}
+		}
+		action := values["action"]
+		if want := "/c/lobby/" + action; attr(n, "action") != want || attr(n, "autocomplete") != "off" {
+			t.Errorf("%s: got action %q, autocomplete %q, want %q, off", action, attr(n, "action"), attr(n, "autocomplete"), want)
+		}
+		if values["_csrf"] != "token" || values["_op"] != ops[action] {
+			t.Errorf("%s: got the values %v", action, values)
+		}
+		delete(ops, action)
+	}
+	if len(ops) > 0 {
+		t.Errorf("no form for %v", ops)
+	}
+}
+
+func TestOnlyTheCounterIsInsideWhatChangesMorph(t *testing.T) {
+	live := find(t, parse(t, render(t, components.CounterPage(page()))), "live")
+	for n := range live.Descendants() {
+		switch n.Data {
+		case "form", "input", "button":
+			t.Errorf("#live contains a %s, which a morph could reset", n.Data)
+		}
+	}
+}
