@@ -1,0 +1,69 @@
+# Lockstep. "make" lists the tasks.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOFLAGS_TEST ?= -race -shuffle=on
+BIN := $(CURDIR)/bin
+GOLANGCI := $(BIN)/golangci-lint
+
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e fuzz bench deps clean
+
+help: ## list the tasks
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: ## start the app on http://localhost:8000
+	go run ./cmd/web
+
+replicas: ## start three replicas behind a balancer on http://localhost:8000
+	go run ./cmd/web -replicas 3
+
+dev: ## start the app and restart it on every change of a template
+	go tool templ generate --watch --proxy="http://localhost:8000" --cmd="go run ./cmd/web"
+
+generate: ## write generated code and the browser bundle anew
+	go tool templ generate -include-version=false -path components
+	go generate ./...
+
+check: lint test ## all that CI runs
+
+lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	go vet ./...
+	GOOS=js GOARCH=wasm go vet ./app ./components ./counter ./htmx ./live ./presence ./pubsub ./pubsub/driver ./pubsub/mempubsub
+	$(GOLANGCI) run
+	go mod verify
+	go mod tidy -diff
+	./internal/fresh.sh
+
+fmt: ## format everything
+	gofmt -w $$(git ls-files '*.go')
+	go tool templ fmt components
+
+test: deps ## install what tests need, and run every test against real servers
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./...
+	go test -count=1 ./internal/arch
+
+test-quick: ## run the tests that need nothing installed
+	go test -short ./...
+
+e2e: deps ## run only the tests in real Chromium
+	LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m ./e2e/...
+
+fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
+	@for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} $$p; \
+	  done; done
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+deps: ## install the Debian packages that tests use
+	./internal/deps.sh
+
+$(GOLANGCI): tools.mod tools.sum
+	go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+clean: ## remove what was built
+	rm -rf bin

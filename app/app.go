@@ -1,0 +1,142 @@
+// Package app is the demo application: counters that every tab on every
+// replica shows in step. It is free of transports, so the same code serves a
+// websocket and runs inside a browser. It chooses no backends: it is given a
+// broker's driver and a store.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"lockstep/components"
+	"lockstep/counter"
+	"lockstep/htmx"
+	"lockstep/live"
+	"lockstep/presence"
+	"lockstep/pubsub"
+	"lockstep/pubsub/driver"
+)
+
+// Options of an App. Zero values are the defaults.
+type Options struct {
+	Logger *slog.Logger // nil: discard
+	// Prefix sets this application apart from others on the same broker.
+	Prefix string
+	// Replica is the name shown on the page.
+	Replica string
+	// Linger, Live and Hub are passed on; fields that App sets are ignored.
+	Live live.Options
+	Hub  pubsub.Options
+}
+
+// An App is one replica of the application. Its methods may be called
+// concurrently, except Start and Stop.
+type App struct {
+	// set once
+	replica  string
+	log      *slog.Logger
+	store    counter.Store
+	rt       *live.Runtime
+	hub      *pubsub.Hub
+	batcher  *counter.Batcher
+	presence *presence.Tracker
+
+	// set by Start
+	counters *live.Rooms[counter.Value]
+	tabs     *live.Rooms[int]
+}
+
+// New returns an application over a broker and a store. It does not take
+// ownership of the store.
+func New(d driver.Driver, store counter.Store, opts *Options) *App {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &App{replica: o.Replica, log: o.Logger, store: store}
+	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
+	a.rt = live.NewRuntime(&o.Live)
+	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
+	o.Hub.OnStatus = func(err error) { a.rt.Report("broker", err) }
+	a.hub = pubsub.NewHub(d, &o.Hub)
+	a.batcher = counter.NewBatcher(store, &counter.BatcherOptions{
+		Logger:  o.Logger,
+		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
+	})
+	// Two replicas may have the same name: they are told apart all the same.
+	id := o.Replica + "#" + strconv.FormatUint(rand.Uint64(), 36)
+	a.presence = presence.NewTracker(a.hub, id, &presence.Options{
+		Logger:  o.Logger,
+		Changed: func(topic string, n int) { a.tabs.Commit(topic, n) },
+	})
+	return a
+}
+
+// Start connects to the broker and lets tabs in. An error means that the
+// broker can't be reached.
+func (a *App) Start(ctx context.Context) error {
+	a.rt.Start()
+	a.counters = live.NewRooms(a.rt, a.hub, live.RoomsOptions[counter.Value]{
+		Topic:  counterTopic,
+		Show:   showCounter,
+		Order:  func(v counter.Value) (uint64, uint64) { return v.Epoch, v.Version },
+		Load:   a.store.Get,
+		Encode: encodeCounter,
+		Decode: decodeCounter,
+	})
+	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
+		Topic: func(topic string) string { return "tabs:" + topic },
+		Show:  func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
+	})
+	if err := a.hub.Start(ctx); err != nil {
+		a.rt.Stop()
+		return err
+	}
+	if err := a.presence.Start(ctx); err != nil {
+		return errors.Join(err, a.Stop(ctx, 0))
+	}
+	return nil
+}
+
+// Stop sends every tab away, spread over at most drain, finishes what they
+// had sent, and ends all goroutines. ctx bounds the whole.
+func (a *App) Stop(ctx context.Context, drain time.Duration) error {
+	err := a.rt.Drain(ctx, drain)
+	a.presence.Stop()
+	err = errors.Join(err, a.batcher.Close(ctx))
+	a.rt.Stop()
+	return errors.Join(err, a.hub.Stop(ctx))
+}
+
+// Runtime is what a transport connects tabs to.
+func (a *App) Runtime() *live.Runtime { return a.rt }
+
+// Hub is the replica's connection to the broker.
+func (a *App) Hub() *pubsub.Hub { return a.hub }
+
+// Replica is the name shown on the page.
+func (a *App) Replica() string { return a.replica }
+
+// Ready returns nil when this replica can be trusted with tabs: the broker
+// delivers, the store answers and it is not shutting down.
+func (a *App) Ready(ctx context.Context) error {
+	err := a.rt.Err()
+	if _, storeErr := a.store.Get(ctx, "lobby"); storeErr != nil {
+		err = errors.Join(err, fmt.Errorf("store: %w", storeErr))
+	}
+	return err
+}
+
+// welcome is what a tab is shown when it connects: who serves it now.
+func (a *App) welcome() []htmx.Partial {
+	return []htmx.Partial{{Target: "#replica", HTML: html.EscapeString(a.replica)}}
+}

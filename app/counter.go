@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep/components"
+	"lockstep/counter"
+	"lockstep/htmx"
+	"lockstep/live"
+)
+
+// readTimeout is how long a page waits for the store before it is served with
+// what this replica knows.
+const readTimeout = 1500 * time.Millisecond
+
+// Reasons of refusals, as the person at the tab reads them.
+const (
+	reasonUnknown  = "unknown action"
+	reasonBadOp    = "the op must be 16 to 64 of A-Z a-z 0-9 _ -"
+	reasonTooOld   = "this click is too old to be counted without counting it twice"
+	reasonLimit    = "the count is at its limit"
+	reasonAway     = "the count can't be saved at the moment; your click waits"
+	reasonOverload = "too many clicks at the moment; your click waits"
+)
+
+// A Refusal is a click that was not counted. Its text is meant for the person
+// who clicked.
+type Refusal struct {
+	Reason string
+	// Retry means that the same op may be sent again later, and should be.
+	Retry bool
+	err   error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Reason }
+
+// Unwrap returns the cause, or nil.
+func (r *Refusal) Unwrap() error { return r.err }
+
+// CounterPage returns what the page of a counter shows: the state in the
+// store or, while it is away, what this replica knows.
+func (a *App) CounterPage(ctx context.Context, name string) components.Page {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	v, known, _ := a.counters.Read(ctx, name) // an error is on the page as degraded
+	return components.Page{
+		Counter: counterProps(name, v, known),
+		Replica: a.replica,
+		State:   string(a.rt.Status()),
+		Tabs:    a.presence.Count(counterTopic(name)),
+		At:      time.Now().Unix(),
+	}
+}
+
+// Click applies one op to a counter and waits for the store. A click that is
+// not counted is a *Refusal.
+func (a *App) Click(ctx context.Context, name, action, op string) error {
+	kind, refusal := check(action, op, 0)
+	if refusal != nil {
+		return refusal
+	}
+	_, err := a.batcher.Apply(ctx, name, counter.Op{ID: op, Kind: kind})
+	if err != nil {
+		return refuse(err)
+	}
+	return nil
+}
+
+// Counter is the view of one counter. name must be valid.
+func (a *App) Counter(name string) live.View { return counterView{a, name} }
+
+type counterView struct {
+	app  *App
+	name string
+}
+
+// Mount implements live.View.
+func (v counterView) Mount(ctx context.Context, s *live.Session) error {
+	if err := v.app.counters.Join(ctx, s, v.name); err != nil {
+		return err
+	}
+	topic := counterTopic(v.name)
+	if err := v.app.tabs.Join(ctx, s, topic); err != nil {
+		return err
+	}
+	v.app.presence.Enter(topic)
+	s.OnLeave(func() { v.app.presence.Leave(topic) })
+	return nil
+}
+
+// HandleEvent implements live.View: it counts a click, and acknowledges it
+// when the store has it.
+func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	kind, refusal := check(e.Action, e.Op, e.At)
+	if refusal != nil {
+		s.Refuse(e.Op, refusal.Reason, refusal.Retry)
+		return nil
+	}
+	v.app.batcher.Submit(v.name, counter.Op{ID: e.Op, Kind: kind}, func(_ counter.Value, err error) {
+		if err != nil {
+			r := refuse(err)
+			s.Refuse(e.Op, r.Reason, r.Retry)
+			return
+		}
+		v.app.counters.Ack(s, v.name, e.Op)
+	})
+	return nil
+}
+
+// check reads an action. at is when the op was made in seconds since 1970, 0
+// if not known.
+func check(action, op string, at int64) (counter.Kind, *Refusal) {
+	kind, ok := map[string]counter.Kind{
+		"increment": counter.Increment,
+		"decrement": counter.Decrement,
+		"reset":     counter.Reset,
+	}[action]
+	switch {
+	case !ok:
+		return 0, &Refusal{Reason: reasonUnknown}
+	case !counter.ValidOpID(op):
+		return 0, &Refusal{Reason: reasonBadOp}
+	case at != 0 && time.Since(time.Unix(at, 0)) > counter.OpLifetime:
+		// The store may have forgotten that it applied it.
+		return 0, &Refusal{Reason: reasonTooOld}
+	}
+	return kind, nil
+}
+
+// refuse says what an error of the batcher means for the person who clicked.
+func refuse(err error) *Refusal {
+	switch {
+	case errors.Is(err, counter.ErrOverflow):
+		return &Refusal{Reason: reasonLimit, err: err}
+	case errors.Is(err, counter.ErrOverloaded):
+		return &Refusal{Reason: reasonOverload, Retry: true, err: err}
+	case errors.Is(err, counter.ErrBadOp), errors.Is(err, counter.ErrBadName):
+		return &Refusal{Reason: reasonBadOp, err: err}
+	}
+	return &Refusal{Reason: reasonAway, Retry: true, err: fmt.Errorf("app: apply: %w", err)}
+}
+
+func counterProps(name string, v counter.Value, known bool) components.Counter {
+	return components.Counter{
+		Name: name, Topic: counterTopic(name), N: v.N, Epoch: v.Epoch, Version: v.Version, Known: known,
+	}
+}
+
+// showCounter is how a counter's room looks in a tab.
+func showCounter(name string, v counter.Value) (string, live.Component) {
+	return "#live", components.CounterView(counterProps(name, v, true))
+}

@@ -1,0 +1,88 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"lockstep/components"
+	"lockstep/live"
+)
+
+// A problemError is an error that a person sees as a page.
+type problemError struct {
+	status      int
+	title, text string
+}
+
+// Error implements error.
+func (p *problemError) Error() string { return fmt.Sprintf("%d %s", p.status, p.title) }
+
+func problem(status int, title, text string) error { return &problemError{status, title, text} }
+
+// Problems that have one wording.
+var (
+	errNotFound = problem(http.StatusNotFound, "Nothing here", "There is no page at this address.")
+	errBadName  = problem(http.StatusNotFound, "No such counter",
+		"A counter's name is 1 to 64 lower-case letters, digits and dashes.")
+)
+
+// fail answers a request whose handler returned an error.
+func (s *Server) fail(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := s.explain(err)
+	page := components.ProblemPage(components.Problem{
+		Status: p.status, Title: p.title, Text: p.text,
+		Style: s.assets.URL("app.css"), Icon: s.assets.URL("favicon.svg"),
+	})
+	if err := s.html(c, p.status, page); err != nil {
+		s.log.Error("problem page failed", "err", err)
+	}
+}
+
+// explain turns any error into what a person may see of it.
+func (s *Server) explain(err error) *problemError {
+	var p *problemError
+	if errors.As(err, &p) {
+		return p
+	}
+	var h *echo.HTTPError
+	if !errors.As(err, &h) {
+		s.log.Error("request failed", "err", err)
+		return &problemError{http.StatusInternalServerError, "Something went wrong", "It was not your fault. Try again in a little while."}
+	}
+	switch h.Code {
+	case http.StatusNotFound:
+		errors.As(errNotFound, &p)
+		return p
+	case http.StatusMethodNotAllowed:
+		return &problemError{h.Code, "Not this way", "This address does not accept such a request."}
+	case http.StatusRequestEntityTooLarge:
+		return &problemError{h.Code, "Too large", "The request was larger than this server accepts."}
+	}
+	return &problemError{h.Code, http.StatusText(h.Code), "The server did not accept this request."}
+}
+
+// panicked logs a handler that panicked; the person sees "something went
+// wrong".
+func (s *Server) panicked(_ echo.Context, err error, stack []byte) error {
+	s.log.Error("handler panicked", "err", err, "stack", string(stack))
+	return problem(http.StatusInternalServerError, "Something went wrong", "It was not your fault. Try again in a little while.")
+}
+
+// html renders a page whole before any of it is sent, so that an error never
+// leaves half a page. Pages may be stored but are always asked for again: a
+// page under no-store would be shut out of the browser's back-forward cache.
+func (s *Server) html(c echo.Context, status int, page live.Component) error {
+	var b bytes.Buffer
+	if err := page.Render(c.Request().Context(), &b); err != nil {
+		return fmt.Errorf("web: render: %w", err)
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.HTMLBlob(status, b.Bytes())
+}

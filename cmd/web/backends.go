@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lockstep/counter"
+	"lockstep/counter/boltcounter"
+	"lockstep/counter/memcounter"
+	"lockstep/counter/pgcounter"
+	"lockstep/counter/rediscounter"
+	"lockstep/pubsub/driver"
+	"lockstep/pubsub/mempubsub"
+	"lockstep/pubsub/pgpubsub"
+	"lockstep/pubsub/redispubsub"
+)
+
+// pubsubSchemes are the brokers of this build.
+func pubsubSchemes() []string {
+	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "postgres://"}
+}
+
+// storeSchemes are the stores of this build.
+func storeSchemes() []string {
+	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "postgres://"}
+}
+
+// schemeOf returns a URL's scheme with its colon.
+func schemeOf(url string) string {
+	scheme, _, _ := strings.Cut(url, ":")
+	return scheme + ":"
+}
+
+// shared reports whether other processes can use the same broker or store.
+func shared(url string) bool {
+	s := schemeOf(url)
+	return s != "mem:" && s != "file:"
+}
+
+// storeFor is the store for a broker when none is given: the same backend
+// where it can store.
+func storeFor(pubsub string) string {
+	if shared(pubsub) {
+		return pubsub
+	}
+	return defaultStore
+}
+
+// openDriver returns the driver for a broker's URL. It does not connect.
+func openDriver(url, prefix string) (driver.Driver, error) {
+	switch schemeOf(url) {
+	case "mem:":
+		return mempubsub.NewBus(), nil
+	case "redis:", "rediss:", "redis+cluster:":
+		return redispubsub.NewDriver(url, nil)
+	case "postgres:":
+		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
+	}
+	return nil, fmt.Errorf("no broker for %s", schemeOf(url))
+}
+
+// openStore connects to the store.
+func openStore(ctx context.Context, url, prefix string) (counter.Store, error) {
+	switch schemeOf(url) {
+	case "mem:":
+		return memcounter.New(nil), nil
+	case "file:":
+		return boltcounter.Open(filePath(url), nil)
+	case "redis:", "rediss:", "redis+cluster:":
+		return rediscounter.Open(ctx, url, &rediscounter.Options{Prefix: prefix})
+	case "postgres:":
+		return pgcounter.Open(ctx, url, &pgcounter.Options{Prefix: prefix})
+	}
+	return nil, fmt.Errorf("no store for %s", schemeOf(url))
+}
+
+// filePath is the path in a file: URL; both file:a/b and file:///a/b are
+// understood.
+func filePath(url string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(url, "file:"), "//")
+}
+
+// secret returns the key that signs cookies and forms.
+func secret(c config) ([]byte, error) {
+	switch {
+	case c.Secret != "":
+		return []byte(c.Secret), nil
+	case shared(c.PubSub): // -insecure-dev: known to all replicas, and to everybody
+		return []byte("insecure development key of " + c.Prefix), nil
+	case schemeOf(c.Store) == "file:":
+		return keptSecret(filePath(c.Store) + ".secret")
+	}
+	return freshSecret(), nil
+}
+
+// keptSecret reads the key beside the store's file, or makes it, so that
+// pages stay valid when the process restarts.
+func keptSecret(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err == nil && len(key) >= minSecret {
+		return key, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	key = freshSecret()
+	return key, os.WriteFile(path, key, 0o600)
+}
+
+func freshSecret() []byte {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return []byte(hex.EncodeToString(b[:]))
+}

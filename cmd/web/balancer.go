@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A balancer is a reverse proxy in front of the replicas of one process, for
+// the demo of several replicas with one command. A request, or a websocket
+// for as long as it lives, goes to the replica with the fewest; one that
+// can't be reached is passed over.
+type balancer struct {
+	targets   []*target
+	transport *http.Transport
+
+	mu   sync.Mutex
+	next int // where the search for the least busy begins: ties go round
+}
+
+// A target is one replica's address and how many requests it has.
+type target struct {
+	addr   string
+	active atomic.Int64
+}
+
+func newBalancer(addrs []string, log *slog.Logger) http.Handler {
+	b := &balancer{transport: &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+		MaxIdleConnsPerHost: 64,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true, // pass on what the browser and the replica agreed on
+	}}
+	for _, a := range addrs {
+		b.targets = append(b.targets, &target{addr: a})
+	}
+	return &httputil.ReverseProxy{
+		Transport: b,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme = "http"
+			r.Out.Host = r.In.Host // the replica compares it with Origin
+			r.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			log.Debug("no replica answered", "err", err)
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "no replica can be reached at the moment", http.StatusBadGateway)
+		},
+	}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	var last error
+	for _, t := range b.order() {
+		try := r.Clone(r.Context())
+		try.URL.Host = t.addr
+		if r.Body != nil {
+			try.Body = io.NopCloser(r.Body) // the transport closes it even when it could not connect
+		}
+		t.active.Add(1)
+		resp, err := b.transport.RoundTrip(try)
+		if err == nil {
+			resp.Body = t.release(resp.Body)
+			return resp, nil
+		}
+		t.active.Add(-1)
+		last = err
+		if !refused(err) {
+			return nil, err // it may have been acted on: not ours to repeat
+		}
+	}
+	return nil, last
+}
+
+// order returns the targets, least busy first.
+func (b *balancer) order() []*target {
+	b.mu.Lock()
+	first := b.next
+	b.next = (b.next + 1) % len(b.targets)
+	b.mu.Unlock()
+	ts := append(slices.Clone(b.targets[first:]), b.targets[:first]...)
+	busy := make(map[*target]int64, len(ts))
+	for _, t := range ts {
+		busy[t] = t.active.Load() // one reading each: sorting needs a stable order
+	}
+	slices.SortStableFunc(ts, func(x, y *target) int { return int(busy[x] - busy[y]) })
+	return ts
+}
+
+// refused reports whether a connection was never made, so that nothing was
+// sent.
+func refused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// release counts a response, or an upgraded connection, until it is closed.
+func (t *target) release(body io.ReadCloser) io.ReadCloser {
+	done := sync.OnceFunc(func() { t.active.Add(-1) })
+	if rwc, ok := body.(io.ReadWriteCloser); ok { // 101: the proxy writes to it too
+		return &countedConn{rwc, done}
+	}
+	return &countedBody{body, done}
+}
+
+type countedBody struct {
+	io.ReadCloser
+	done func()
+}
+
+// Close implements io.Closer.
+func (c *countedBody) Close() error { defer c.done(); return c.ReadCloser.Close() }
+
+type countedConn struct {
+	io.ReadWriteCloser
+	done func()
+}
+
+// Close implements io.Closer.
+func (c *countedConn) Close() error { defer c.done(); return c.ReadWriteCloser.Close() }

@@ -1,0 +1,329 @@
+// Command web serves the live counter: one replica, or several behind a
+// balancer in one process. See -h.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"lockstep/app"
+	"lockstep/app/web"
+	"lockstep/static"
+)
+
+const (
+	// startTimeout bounds how long backends may take to answer at start.
+	startTimeout = 10 * time.Second
+	// stopTimeout is what shutdown may take beyond the drain time.
+	stopTimeout = 10 * time.Second
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings passed in. It returns the exit code: 0,
+// 1 for a fault while starting or running, 2 for wrong usage.
+func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	c, err := parseConfig(args, getenv, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err == nil && c.Version:
+		_, _ = fmt.Fprintln(stdout, "web", version())
+		return 0
+	case err == nil:
+		err = serve(c, stdout, stderr)
+	}
+	if err == nil {
+		return 0
+	}
+	// One line, whatever an error of a backend looks like.
+	line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), errUsage.Error()+": ")), " ")
+	_, _ = fmt.Fprintln(stderr, "web:", line)
+	if errors.Is(err, errUsage) {
+		return 2
+	}
+	return 1
+}
+
+// serve runs until a signal. A second signal ends the process at once.
+func serve(c config, stdout, stderr io.Writer) error {
+	log := newLogger(stderr, c.LogLevel)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+
+	p, err := start(ctx, c, log)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted while starting")
+		}
+		return err
+	}
+	p.announce(stdout)
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-p.failed():
+	}
+	cancel() // the next signal is no longer caught
+	log.Info("shutting down", "drain", c.Drain)
+	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
+	defer done()
+	return errors.Join(failed, p.stop(end, c.Drain))
+}
+
+// A process is everything that run has started.
+type process struct {
+	shelf    shelf
+	replicas []*replica
+	front    *frontServer // the balancer; nil with one replica
+	admin    *frontServer // nil if there is none
+	log      *slog.Logger
+}
+
+// A frontServer is an HTTP server that is not a replica.
+type frontServer struct {
+	server   *http.Server
+	listener net.Listener
+	served   chan error
+}
+
+// start opens the backends and starts replicas, balancer and admin page. On
+// an error nothing is left running.
+func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	listeners, err := listenAll(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{log: log}
+	if err := p.openShelf(ctx, c); err != nil {
+		closeAll(listeners)
+		return nil, err
+	}
+	front, backs := listeners[0], listeners[1:]
+	if len(backs) == 0 {
+		front, backs = nil, listeners
+	}
+	for i, l := range backs {
+		r, err := startReplica(ctx, l, replicaName(c, i, l), p.shelf, c, log)
+		if err != nil {
+			closeAll(listeners[i:])
+			return nil, errors.Join(fmt.Errorf("-pubsub: %w", err), p.abort())
+		}
+		p.replicas = append(p.replicas, r)
+	}
+	if front != nil {
+		p.front = startFront(front, newBalancer(addresses(backs), log), log)
+	}
+	if err := p.startAdmin(c); err != nil {
+		return nil, errors.Join(err, p.abort())
+	}
+	return p, nil
+}
+
+// openShelf opens what the replicas share.
+func (p *process) openShelf(ctx context.Context, c config) (err error) {
+	if p.shelf.assets, err = static.New(); err != nil {
+		return err
+	}
+	if p.shelf.secret, err = secret(c); err != nil {
+		return fmt.Errorf("-secret: %w", err)
+	}
+	if p.shelf.driver, err = openDriver(c.PubSub, c.Prefix); err != nil {
+		return usageError("-pubsub: %s", err)
+	}
+	if p.shelf.store, err = openStore(ctx, c.Store, c.Prefix); err != nil {
+		return fmt.Errorf("-store: %w", err)
+	}
+	return nil
+}
+
+// listenAll takes all addresses before anything else is started: of one
+// replica, or of the balancer and then of its replicas on the next ports.
+func listenAll(c config) ([]net.Listener, error) {
+	host, port, _ := net.SplitHostPort(c.Addr)
+	first, _ := strconv.Atoi(port)
+	n := c.Replicas
+	if n > 1 {
+		n++
+	}
+	var ls []net.Listener
+	for i := range n {
+		addr := net.JoinHostPort(host, strconv.Itoa(first+i))
+		if first == 0 {
+			addr = c.Addr
+		}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			closeAll(ls)
+			return nil, fmt.Errorf("-addr: %w", err)
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		_ = l.Close() // nothing was served on it
+	}
+}
+
+func addresses(ls []net.Listener) (addrs []string) {
+	for _, l := range ls {
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// replicaName is the name of the replica with index i.
+func replicaName(c config, i int, l net.Listener) string {
+	switch {
+	case c.Replica == "" || c.Replicas == 1:
+		return c.Replica
+	}
+	return c.Replica + "-" + strconv.Itoa(i+1)
+}
+
+func startFront(l net.Listener, h http.Handler, log *slog.Logger) *frontServer {
+	f := &frontServer{server: newServer(h, log), listener: l, served: make(chan error, 1)}
+	go func() { f.served <- f.server.Serve(l) }() // ends with stop
+	return f
+}
+
+func (f *frontServer) stop(ctx context.Context) error {
+	if f == nil {
+		return nil
+	}
+	err := f.server.Shutdown(ctx)
+	if err != nil {
+		// Proxied sockets and profiles do not end by themselves.
+		err = f.server.Close()
+	}
+	<-f.served
+	return err
+}
+
+func (p *process) startAdmin(c config) error {
+	if c.Admin == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", c.Admin)
+	if err != nil {
+		return fmt.Errorf("-admin: %w", err)
+	}
+	var apps []*app.App
+	for _, r := range p.replicas {
+		apps = append(apps, r.app)
+	}
+	p.admin = startFront(l, web.NewAdmin(apps, version()), p.log)
+	p.admin.server.ReadTimeout = 0 // profiles take their time
+	p.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")
+	return nil
+}
+
+// announce prints the addresses to open.
+func (p *process) announce(w io.Writer) {
+	public := p.replicas[0].listener
+	if p.front != nil {
+		public = p.front.listener
+	}
+	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", pageURL(public)) // a closed pipe has no reader to tell
+	if p.front != nil {
+		for _, r := range p.replicas {
+			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.listener))
+		}
+	}
+	if p.admin != nil {
+		_, _ = fmt.Fprintf(w, "  admin    http://%s/debug/\n", p.admin.listener.Addr())
+	}
+	_, _ = fmt.Fprintln(w, "Open it in several tabs and click.")
+}
+
+// pageURL is a listener's address as one would type it.
+func pageURL(l net.Listener) string {
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// failed delivers the error of a listener that ended by itself.
+func (p *process) failed() <-chan error {
+	first := make(chan error, 1)
+	report := func(served chan error) {
+		err := <-served
+		served <- err // for stop
+		select {
+		case first <- fmt.Errorf("listener: %w", err):
+		default:
+		}
+	}
+	for _, r := range p.replicas {
+		go report(r.served) // ends with the listener
+	}
+	if p.front != nil {
+		go report(p.front.served)
+	}
+	return first
+}
+
+// stop ends everything in the reverse order of start.
+func (p *process) stop(ctx context.Context, drain time.Duration) error {
+	var errs []error
+	results := make(chan error, len(p.replicas))
+	for _, r := range p.replicas {
+		go func() { results <- r.stop(ctx, drain) }()
+	}
+	for range p.replicas {
+		errs = append(errs, <-results)
+	}
+	errs = append(errs, p.front.stop(ctx), p.admin.stop(ctx))
+	if p.shelf.store != nil {
+		errs = append(errs, p.shelf.store.Close())
+	}
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
+}
+
+// abort is stop for a start that did not succeed.
+func (p *process) abort() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return p.stop(ctx, 0)
+}
+
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// version is the module's version, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return info.Main.Version
+}

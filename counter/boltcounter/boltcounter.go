@@ -1,0 +1,229 @@
+// Package boltcounter keeps counters in one file, with bbolt: the embedded
+// default, durable and without a server. One process at a time can open it.
+package boltcounter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"lockstep/counter"
+)
+
+const (
+	// lockTimeout is how long Open waits for another process to let go.
+	lockTimeout = time.Second
+	// pruneMost is how many forgotten ops one Apply deletes at most: more than
+	// it adds, so they never pile up.
+	pruneMost = 2 * counter.MaxOps
+)
+
+// Options of a Store. Zero values are the defaults.
+type Options struct {
+	// Window is how long an op is remembered. Default counter.DedupWindow.
+	Window time.Duration
+}
+
+// A Store is a counter.Store in a file.
+type Store struct {
+	db     *bbolt.DB
+	window time.Duration
+	epoch  uint64
+}
+
+// buckets are the tables of the file. A key of ops is name, NUL, op id and
+// leads to its expiry; keys of expiry begin with the time, so the oldest come
+// first.
+type buckets struct{ meta, values, ops, expiry *bbolt.Bucket }
+
+var errNotOurs = errors.New("the file is of another program or damaged")
+
+// Open opens the file at path; it makes the file, readable by its owner only,
+// and its folder if they do not exist. It fails when another process has the
+// file open.
+func Open(path string, opts *Options) (*Store, error) {
+	if path == "" {
+		return nil, errors.New("boltcounter: no file name")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("boltcounter: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, fmt.Errorf("boltcounter: %s is in use: is another instance running?", path)
+	case err != nil:
+		return nil, fmt.Errorf("boltcounter: open %s: %w", path, err)
+	}
+	s := &Store{db: db, window: counter.DedupWindow}
+	if opts != nil && opts.Window > 0 {
+		s.window = opts.Window
+	}
+	if err := db.Update(s.prepare); err != nil {
+		return nil, errors.Join(fmt.Errorf("boltcounter: %s: %w", path, err), db.Close())
+	}
+	return s, nil
+}
+
+// prepare makes the tables, and the epoch of a new file.
+func (s *Store) prepare(tx *bbolt.Tx) error {
+	for _, name := range []string{"meta", "values", "ops", "expiry"} {
+		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket([]byte("meta"))
+	raw := meta.Get([]byte("epoch"))
+	if raw == nil {
+		s.epoch = uint64(time.Now().UnixMilli())
+		return meta.Put([]byte("epoch"), binary.BigEndian.AppendUint64(nil, s.epoch))
+	}
+	if len(raw) != 8 {
+		return errNotOurs
+	}
+	s.epoch = binary.BigEndian.Uint64(raw)
+	return nil
+}
+
+// Apply implements counter.Store: one transaction, on disk when it returns.
+func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+	if err := counter.Check(name, ops); err != nil {
+		return counter.Value{}, nil, err
+	}
+	var v counter.Value
+	var applied []bool
+	err := s.db.Update(func(tx *bbolt.Tx) (err error) {
+		// Update waits for its turn: the caller may have gone meanwhile.
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		v, applied, err = s.apply(tablesOf(tx), name, ops, time.Now())
+		return err
+	})
+	if err != nil {
+		return counter.Value{}, nil, wrap(err)
+	}
+	return v, applied, nil
+}
+
+func tablesOf(tx *bbolt.Tx) buckets {
+	return buckets{tx.Bucket([]byte("meta")), tx.Bucket([]byte("values")), tx.Bucket([]byte("ops")), tx.Bucket([]byte("expiry"))}
+}
+
+func (s *Store) apply(b buckets, name string, ops []counter.Op, now time.Time) (counter.Value, []bool, error) {
+	if err := b.prune(now); err != nil {
+		return counter.Value{}, nil, err
+	}
+	v, err := s.read(b, name)
+	if err != nil {
+		return counter.Value{}, nil, err
+	}
+	applied := make([]bool, len(ops))
+	for i, op := range ops {
+		id := []byte(name + "\x00" + op.ID)
+		if b.ops.Get(id) != nil {
+			continue
+		}
+		if v.N, err = counter.Step(v.N, op); err != nil {
+			return counter.Value{}, nil, err // the transaction is rolled back
+		}
+		v.Version++
+		applied[i] = true
+		if err := b.remember(id, now.Add(s.window)); err != nil {
+			return counter.Value{}, nil, err
+		}
+	}
+	raw := binary.BigEndian.AppendUint64(nil, uint64(v.N))
+	return v, applied, b.values.Put([]byte(name), binary.BigEndian.AppendUint64(raw, v.Version))
+}
+
+// read returns a counter's state.
+func (s *Store) read(b buckets, name string) (counter.Value, error) {
+	v := counter.Value{Epoch: s.epoch}
+	raw := b.values.Get([]byte(name))
+	if raw == nil {
+		return v, nil
+	}
+	if len(raw) != 16 {
+		return v, errNotOurs
+	}
+	v.N = int64(binary.BigEndian.Uint64(raw))
+	v.Version = binary.BigEndian.Uint64(raw[8:])
+	return v, nil
+}
+
+// remember records an op.
+func (b buckets) remember(id []byte, until time.Time) error {
+	due := binary.BigEndian.AppendUint64(nil, uint64(until.UnixNano()))
+	if err := b.ops.Put(id, due); err != nil {
+		return err
+	}
+	return b.expiry.Put(append(due[:8:8], id...), []byte{})
+}
+
+// prune forgets the oldest ops whose time has come.
+func (b buckets) prune(now time.Time) error {
+	c := b.expiry.Cursor()
+	for range pruneMost {
+		k, _ := c.First()
+		if k == nil {
+			return nil
+		}
+		if len(k) <= 8 {
+			return errNotOurs
+		}
+		if int64(binary.BigEndian.Uint64(k)) > now.UnixNano() {
+			return nil
+		}
+		if err := b.ops.Delete(k[8:]); err != nil {
+			return err
+		}
+		if err := c.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get implements counter.Store.
+func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	values := make([]counter.Value, len(names))
+	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+		b := tablesOf(tx)
+		for i, name := range names {
+			if !counter.ValidName(name) {
+				return counter.ErrBadName
+			}
+			if values[i], err = s.read(b, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return values, nil
+}
+
+// Close implements counter.Store.
+func (s *Store) Close() error { return s.db.Close() }
+
+// wrap names the package, but for what callers decide on.
+func wrap(err error) error {
+	for _, known := range []error{counter.ErrOverflow, counter.ErrBadName, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("boltcounter: %w", err)
+}

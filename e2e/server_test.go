@@ -1,0 +1,294 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take before a test gives up on it: far
+// more than it takes, because the machine may be busy.
+const patience = 30 * time.Second
+
+// testSecret is shared by the replicas of a cluster.
+const testSecret = "a-secret-of-tests-that-is-long-enough"
+
+// binary returns the path of the program under test, built once with the race
+// detector if the tests are.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "lockstep-e2e-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "web")
+	out, err := exec.Command("go", "build", "-o", path, "lockstep/cmd/web").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := binary(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
+
+// A process is one running instance of the program.
+type process struct {
+	t    *testing.T
+	url  string // http://127.0.0.1:port
+	dir  string // working directory: holds data/
+	args []string
+	cmd  *exec.Cmd
+	out  *syncBuffer
+	done chan error
+}
+
+// start runs the program in a folder and waits until it is ready. It is
+// stopped when the test ends.
+func start(t *testing.T, dir string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, dir: dir, args: args}
+	p.start()
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("output of web %s:\n%s", strings.Join(args, " "), p.out)
+		}
+	})
+	return p
+}
+
+// start runs the process; its arguments name the address.
+func (p *process) start() {
+	p.t.Helper()
+	path, err := binary()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	addr := ""
+	for i, a := range p.args {
+		if a == "-addr" {
+			addr = p.args[i+1]
+		}
+	}
+	if addr == "" {
+		p.t.Fatal("start needs -addr")
+	}
+	if p.out == nil {
+		p.out = &syncBuffer{}
+	}
+	p.url = "http://" + addr
+	p.cmd = exec.Command(path, p.args...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out
+	p.cmd.Env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	cmd := p.cmd
+	go func() { done <- cmd.Wait() }() // ends with the process
+	p.done = done
+	p.ready()
+}
+
+// ready waits until the process says that it is.
+func (p *process) ready() {
+	p.t.Helper()
+	eventually(p.t, p.url+" to be ready", func() error {
+		select {
+		case err := <-p.done:
+			p.done <- err
+			p.t.Fatalf("web %s ended: %v\n%s", strings.Join(p.args, " "), err, p.out)
+		default:
+		}
+		code, body := get(p.t, p.url+"/readyz")
+		if code != http.StatusOK {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		return nil
+	})
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	err := <-p.done
+	p.done <- err
+}
+
+// term ends the process as an operator would, and returns its exit code.
+func (p *process) term() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case err := <-p.done:
+		p.done <- err
+	case <-time.After(patience):
+		p.t.Fatalf("web %s does not end on SIGTERM\n%s", strings.Join(p.args, " "), p.out)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// restart starts an ended process again.
+func (p *process) restart() { p.t.Helper(); p.start() }
+
+// get returns the status and body of a GET, or 0 and the error.
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(body)
+}
+
+// eventually asks again and again until cond returns nil.
+func eventually(t *testing.T, what string, cond func() error) {
+	t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := cond()
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit.C:
+			t.Fatalf("still waiting for %s: %v", what, err)
+		}
+	}
+}
+
+// freePorts returns the first of n consecutive free ports.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	for range 100 {
+		first := freePort(t)
+		if free(first, n) {
+			return first
+		}
+	}
+	t.Fatalf("no %d consecutive free ports", n)
+	return 0
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func free(first, n int) bool {
+	for i := range n {
+		l, err := net.Listen("tcp", address(first+i))
+		if err != nil {
+			return false
+		}
+		l.Close()
+	}
+	return true
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// startCluster runs n replicas as processes of their own that share a broker.
+func startCluster(t *testing.T, n int, broker string) []*process {
+	t.Helper()
+	var ps []*process
+	for i := range n {
+		ps = append(ps, start(t, t.TempDir(), "-addr", address(freePort(t)), "-pubsub", broker, "-secret", testSecret,
+			"-replica", "replica-"+strconv.Itoa(i+1), "-channel-prefix", prefixOf(t)))
+	}
+	return ps
+}
+
+// prefixOf sets a test apart from others that use the same server.
+func prefixOf(t *testing.T) string {
+	return "e2e-" + strconv.FormatInt(int64(os.Getpid()), 36) + "-" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, t.Name()) + ":"
+}
+
+// runToEnd runs the program and returns what it printed and its exit code.
+func runToEnd(t *testing.T, env []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = t.TempDir(), &out, &errs, env
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// A syncBuffer is a bytes.Buffer that a process may write to while a test
+// reads it.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

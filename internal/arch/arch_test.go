@@ -1,0 +1,205 @@
+// Package arch holds the structure of the tree as a test: which package may
+// import which, and what compiles for the browser. Run it with -count=1: the
+// test cache does not see what "go list" reads.
+package arch_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "lockstep"
+
+// rule says what the packages below a path may import of this module, tests
+// not included. The longest path that fits a package is its rule.
+type rule struct {
+	below string
+	may   []string // paths; each allows all below it but not itself when it ends in "/"
+	why   string
+}
+
+// rules are the arrows of ARCHITECTURE.md: they point down only.
+var rules = []rule{
+	{"cmd/web", []string{"app", "counter", "pubsub", "live", "static"}, "the command chooses the backends and puts everything together"},
+	{"app/web", []string{"app", "components", "counter", "live", "static"}, "HTTP is the edge: it chooses no backends"},
+	{"app", []string{"components", "counter", "htmx", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
+	{"components", nil, "components are pure functions of plain values"},
+	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
+	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
+	{"live", []string{"htmx", "pubsub"}, "the runtime is free of transports and of the application"},
+	{"htmx", nil, "the wire format depends on nothing"},
+	{"presence", []string{"pubsub"}, "presence is soft state over pubsub"},
+	{"static/build", nil, "the bundler depends on nothing of this module"},
+	{"static", nil, "assets depend on nothing"},
+	{"pubsub/driver", nil, "the contract depends on nothing"},
+	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
+	{"pubsub/pubsubtest", []string{"pubsub/driver", "pubsub/mempubsub"}, "a recorder is a driver"},
+	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
+	{"pubsub", []string{"pubsub/driver"}, "the hub knows no backend"},
+	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
+	{"counter", nil, "the domain depends on nothing"},
+	{"internal/testserver", nil, "test servers depend on nothing"},
+}
+
+// portable are the packages that the browser build consists of, with all
+// below them that is not a backend or a transport of a server.
+var portable = []string{"app", "components", "counter", "counter/memcounter", "htmx", "live", "presence", "pubsub", "pubsub/driver", "pubsub/mempubsub"}
+
+// notPortable must not be imported by them: they are for servers.
+var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	cmd.Dir = "../.."
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pkgs []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return pkgs
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+// local returns a path inside the module, or false.
+func local(importPath string) (string, bool) {
+	return strings.CutPrefix(importPath, module+"/")
+}
+
+// covers reports whether a rule's path covers a package: "a" covers a and all
+// below it, "a/" only what is below it.
+func covers(below, p string) bool {
+	if strings.HasSuffix(below, "/") {
+		return strings.HasPrefix(p, below)
+	}
+	return p == below || strings.HasPrefix(p, below+"/")
+}
+
+func ruleOf(p string) (best rule, ok bool) {
+	for _, r := range rules {
+		if covers(r.below, p) && len(r.below) > len(best.below) {
+			best, ok = r, true
+		}
+	}
+	return best, ok
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	for _, p := range list(t) {
+		from, ok := local(p.ImportPath)
+		if !ok || strings.HasPrefix(from, "internal/arch") || strings.HasPrefix(from, "e2e") {
+			continue
+		}
+		r, ok := ruleOf(from)
+		if !ok {
+			t.Errorf("%s has no place in the house: add a rule, and a line in ARCHITECTURE.md", from)
+			continue
+		}
+		for _, i := range p.Imports {
+			to, ok := local(i)
+			if !ok {
+				continue
+			}
+			if !slices.ContainsFunc(r.may, func(m string) bool { return covers(m, to) }) {
+				t.Errorf("%s imports %s, and must not: %s", from, to, r.why)
+			}
+		}
+	}
+}
+
+func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
+	for _, p := range list(t) {
+		for _, i := range p.Imports {
+			if from, _ := local(p.ImportPath); strings.HasPrefix(i, "github.com/labstack/echo") && from != "app/web" {
+				t.Errorf("%s imports %s: only app/web may, so that another router is a change of one package", from, i)
+			}
+		}
+	}
+}
+
+func TestOnlyBackendsKnowTheirClients(t *testing.T) {
+	clients := map[string][]string{
+		"github.com/redis/":          {"pubsub/redispubsub", "counter/rediscounter"},
+		"github.com/jackc/":          {"pubsub/pgpubsub", "counter/pgcounter"},
+		"go.etcd.io/":                {"counter/boltcounter"},
+		"github.com/coder/websocket": {"live/wslive"},
+		"github.com/prometheus/":     {"app/web"},
+		"github.com/andybalholm/":    {"static/build"},
+		"github.com/chromedp/":       nil,
+		"github.com/a-h/templ":       {"components"},
+	}
+	for _, p := range list(t) {
+		from, _ := local(p.ImportPath)
+		for _, i := range p.Imports {
+			for client, may := range clients {
+				if strings.HasPrefix(i, client) && !slices.Contains(may, from) && path.Base(from) != "testserver" && !strings.HasPrefix(from, "e2e") {
+					t.Errorf("%s imports %s: only %v may", from, i, may)
+				}
+			}
+		}
+	}
+}
+
+func TestPortablePackagesImportNothingOfServers(t *testing.T) {
+	for _, p := range list(t) {
+		from, _ := local(p.ImportPath)
+		if !slices.Contains(portable, from) {
+			continue
+		}
+		for _, i := range p.Imports {
+			if slices.ContainsFunc(notPortable, func(n string) bool { return covers(n, i) }) {
+				t.Errorf("%s imports %s, which is for servers", from, i)
+			}
+		}
+	}
+}
+
+func TestPortablePackagesBuildForTheBrowser(t *testing.T) {
+	args := []string{"build"}
+	for _, p := range portable {
+		args = append(args, "./"+p)
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}}\t{{.Doc}}", module+"/...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		name, doc, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if doc == "" && !strings.HasSuffix(name, "/arch") && !strings.HasSuffix(name, "/e2e") {
+			t.Errorf("%s has no package comment", name)
+		}
+	}
+}

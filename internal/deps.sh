@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond Go: redis-server, PostgreSQL, Chromium.
+# Does nothing when all is there. Elsewhere than on Debian it says what is
+# missing and lets the tests decide.
+set -euo pipefail
+
+missing=()
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "please install: ${missing[*]} (this script knows apt-get only)" >&2
+  exit 0
+fi
+sudo=""
+if [ "$(id -u)" != 0 ]; then
+  sudo="sudo"
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+# The servers are started by the tests, on free ports; none is to run as a
+# service. policy-rc.d says so to the package scripts, where nobody else does.
+policy=/usr/sbin/policy-rc.d
+made=""
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod +x "$policy"
+  made=yes
+fi
+cleanup() { [ -z "$made" ] || $sudo rm -f "$policy"; }
+trap cleanup EXIT
+$sudo apt-get update -qq
+$sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Fails when generated files are not what their sources give.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+snapshot() { git ls-files -co --exclude-standard -- '*_templ.go' static/dist | sort | xargs -r sha256sum; }
+before=$(snapshot)
+make --no-print-directory generate >/dev/null 2>&1
+after=$(snapshot)
+if [ "$before" != "$after" ]; then
+  echo "generated files are stale: run 'make generate' and commit" >&2
+  diff <(echo "$before") <(echo "$after") >&2 || true
+  exit 1
+fi

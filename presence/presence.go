@@ -1,0 +1,299 @@
+// Package presence counts who is here: how many tabs show a topic, on all
+// replicas together.
+//
+// It is soft state over pubsub and nothing else. Each replica announces what
+// it has, on change and every Interval; what a replica has not repeated for
+// TTL is forgotten, so a killed one leaves no ghosts. It is an estimate that
+// is right within seconds, not a store, and not for decisions.
+package presence
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"lockstep/pubsub"
+)
+
+const (
+	// throttle is the shortest time between two announcements: a join storm
+	// costs a few.
+	throttle = 100 * time.Millisecond
+	// chunk is how many topics one announcement carries at most, so that it
+	// fits any broker.
+	chunk = 32
+)
+
+// A Hub is what a Tracker needs of pubsub.Hub.
+type Hub interface {
+	pubsub.Broadcaster
+	pubsub.Subscriber
+}
+
+// Options of a Tracker. Zero values are the defaults.
+type Options struct {
+	Logger   *slog.Logger  // nil: discard
+	Interval time.Duration // between two announcements of everything; 2 s
+	TTL      time.Duration // how long an announcement holds; 7 s
+	// Changed is called with a topic whose count has changed, and the count,
+	// in order, from one goroutine. Nil: nobody is told.
+	Changed func(topic string, n int)
+}
+
+// An announcement is what one replica says to all.
+type announcement struct {
+	Replica string         `json:"r"`
+	Counts  map[string]int `json:"c,omitempty"`
+	// Ask is set by a replica that has just come: the others answer.
+	Ask bool `json:"ask,omitempty"`
+}
+
+// A Tracker counts for one replica. Its methods may be called concurrently.
+type Tracker struct {
+	// set once
+	hub     Hub
+	replica string
+	opts    Options
+	topic   pubsub.Topic[announcement]
+	kick    chan struct{} // of size 1: there is something to do
+	stop    chan struct{}
+	done    sync.WaitGroup
+
+	stopOnce sync.Once
+
+	mu       sync.Mutex // guards the rest
+	here     map[string]int
+	there    map[string]map[string]claim // by replica and topic
+	announce map[string]struct{}         // topics whose own count is to be announced
+	changed  map[string]struct{}         // topics whose total may have changed
+	ask      bool
+}
+
+// A claim is what another replica has announced of a topic.
+type claim struct {
+	n     int
+	until time.Time
+}
+
+// NewTracker returns a tracker for the replica of that name, which must be
+// unique among those that share the broker.
+func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
+	t := &Tracker{
+		hub: hub, replica: replica, topic: pubsub.NewTopic[announcement]("presence"),
+		kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		here: make(map[string]int), there: make(map[string]map[string]claim),
+		announce: make(map[string]struct{}), changed: make(map[string]struct{}), ask: true,
+	}
+	if opts != nil {
+		t.opts = *opts
+	}
+	if t.opts.Logger == nil {
+		t.opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if t.opts.Interval <= 0 {
+		t.opts.Interval = 2 * time.Second
+	}
+	if t.opts.TTL <= 0 {
+		t.opts.TTL = 7 * time.Second
+	}
+	if t.opts.Changed == nil {
+		t.opts.Changed = func(string, int) {}
+	}
+	return t
+}
+
+// Start listens to the other replicas and asks them what they have. The hub
+// must be running.
+func (t *Tracker) Start(ctx context.Context) error {
+	if err := t.topic.Subscribe(ctx, t.hub, "presence", t.hear); err != nil {
+		return err
+	}
+	t.done.Go(t.run)
+	t.wake()
+	return nil
+}
+
+// Stop tells the others that nobody is here any more, and ends the tracker.
+// It waits for its goroutine. Stopping twice is harmless.
+func (t *Tracker) Stop() {
+	t.stopOnce.Do(func() { close(t.stop) })
+	t.done.Wait()
+}
+
+// Enter counts one more of topic here.
+func (t *Tracker) Enter(topic string) { t.add(topic, 1) }
+
+// Leave takes back one Enter.
+func (t *Tracker) Leave(topic string) { t.add(topic, -1) }
+
+// Count returns how many of topic there are on all replicas.
+func (t *Tracker) Count(topic string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.here[topic]
+	for _, claims := range t.there {
+		n += claims[topic].n
+	}
+	return n
+}
+
+func (t *Tracker) add(topic string, d int) {
+	t.mu.Lock()
+	t.here[topic] += d
+	if t.here[topic] <= 0 {
+		delete(t.here, topic)
+	}
+	t.announce[topic] = struct{}{}
+	t.changed[topic] = struct{}{}
+	t.mu.Unlock()
+	t.wake()
+}
+
+func (t *Tracker) wake() {
+	select {
+	case t.kick <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// run announces and reports until Stop.
+func (t *Tracker) run() {
+	every := time.NewTicker(t.opts.Interval)
+	defer every.Stop()
+	for {
+		select {
+		case <-t.stop:
+			t.leave()
+			return
+		case <-every.C:
+			t.refresh(time.Now())
+			// Replicas that started together do not speak together.
+			every.Reset(t.opts.Interval*3/4 + rand.N(t.opts.Interval/2))
+		case <-t.kick:
+		}
+		t.report()
+		t.speak()
+		select {
+		case <-t.stop:
+			t.leave()
+			return
+		case <-time.After(throttle):
+		}
+	}
+}
+
+// refresh has everything announced again and forgets what the others have not
+// repeated.
+func (t *Tracker) refresh(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for topic := range t.here {
+		t.announce[topic] = struct{}{}
+	}
+	for replica, claims := range t.there {
+		for topic, c := range claims {
+			if now.After(c.until) {
+				delete(claims, topic)
+				t.changed[topic] = struct{}{}
+			}
+		}
+		if len(claims) == 0 {
+			delete(t.there, replica)
+		}
+	}
+}
+
+// report calls Changed for what may have changed.
+func (t *Tracker) report() {
+	t.mu.Lock()
+	changed := t.changed
+	t.changed = make(map[string]struct{})
+	t.mu.Unlock()
+	for topic := range changed {
+		t.opts.Changed(topic, t.Count(topic))
+	}
+}
+
+// speak announces what is to be announced.
+func (t *Tracker) speak() {
+	t.mu.Lock()
+	counts := make(map[string]int, len(t.announce))
+	for topic := range t.announce {
+		counts[topic] = t.here[topic]
+	}
+	ask := t.ask
+	t.announce, t.ask = make(map[string]struct{}), false
+	t.mu.Unlock()
+
+	part := make(map[string]int, chunk)
+	for topic, n := range counts {
+		part[topic] = n
+		if len(part) == chunk {
+			t.broadcast(announcement{Counts: part, Ask: ask})
+			part, ask = make(map[string]int, chunk), false
+		}
+	}
+	if len(part) > 0 || ask {
+		t.broadcast(announcement{Counts: part, Ask: ask})
+	}
+}
+
+func (t *Tracker) leave() {
+	t.mu.Lock()
+	for topic := range t.here {
+		t.announce[topic] = struct{}{}
+	}
+	t.here = make(map[string]int)
+	t.mu.Unlock()
+	t.speak()
+}
+
+func (t *Tracker) broadcast(a announcement) {
+	a.Replica = t.replica
+	// The hub bounds the call. What is lost is said again after Interval.
+	if err := t.topic.Broadcast(context.Background(), t.hub, a); err != nil {
+		t.opts.Logger.Debug("presence not announced", "err", err)
+	}
+}
+
+// hear takes in what a replica announces.
+func (t *Tracker) hear(_ context.Context, e pubsub.Event[announcement]) error {
+	a := e.Value
+	if !e.Gap && a.Replica == t.replica {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	defer t.wake()
+	if e.Gap {
+		t.ask = true
+	}
+	if e.Gap || a.Ask {
+		for topic := range t.here {
+			t.announce[topic] = struct{}{}
+		}
+	}
+	for topic, n := range a.Counts {
+		t.claim(a.Replica, topic, n)
+	}
+	return nil
+}
+
+// claim records what a replica has. The caller holds mu.
+func (t *Tracker) claim(replica, topic string, n int) {
+	claims := t.there[replica]
+	if claims == nil {
+		claims = make(map[string]claim)
+		t.there[replica] = claims
+	}
+	if claims[topic].n != n {
+		t.changed[topic] = struct{}{}
+	}
+	if n <= 0 {
+		delete(claims, topic)
+		return
+	}
+	claims[topic] = claim{n: n, until: time.Now().Add(t.opts.TTL)}
+}
