@@ -44,6 +44,10 @@ func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
 	}
 	for name, body := range want {
 		got, err := os.ReadFile("dist/" + name)
+		if strings.HasSuffix(name, ".gz") {
+			// Another release of Go may compress in another way.
+			got, body = decode(t, static.File{Encoding: "gzip", Body: got}), decode(t, static.File{Encoding: "gzip", Body: body})
+		}
 		if err != nil || !bytes.Equal(got, body) {
 			t.Errorf("dist/%s is stale (%v): run go generate ./static", name, err)
 		}
