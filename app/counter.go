@@ -51,7 +51,7 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 		Counter: counterProps(name, v, known),
 		Replica: a.replica,
 		State:   string(a.rt.Status()),
-		Tabs:    a.presence.Count(counterTopic(name)),
+		Tabs:    a.presence.Count(counterTopic(name)) + 1, // and the one that this page becomes
 		At:      time.Now().Unix(),
 	}
 }

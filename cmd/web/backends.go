@@ -58,7 +58,7 @@ func openDriver(url, prefix string) (driver.Driver, error) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
 	case "redis:", "rediss:", "redis+cluster:":
-		return redispubsub.NewDriver(url, nil)
+		return redispubsub.NewDriver(url)
 	case "postgres:":
 		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
 	}

@@ -1,0 +1,189 @@
+// Package pgcounter keeps counters in PostgreSQL, for all replicas that share
+// it. Each Apply is one call of a function in the database: one round trip,
+// one transaction, durable as the server is (synchronous_commit).
+//
+// It does not notify anybody: NOTIFY inside the writing transaction would
+// serialise all writers of the database.
+package pgcounter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"lockstep/counter"
+)
+
+const (
+	// connections is how many the pool holds at most: calls are merged before
+	// they get here, and more connections on one hot row are slower.
+	connections = 8
+	// pruneEvery and pruneMost bound what forgetting old ops costs.
+	pruneEvery = 30 * time.Second
+	pruneMost  = 5000
+	// numericOutOfRange is SQLSTATE 22003: the count has left bigint.
+	numericOutOfRange = "22003"
+)
+
+// Options of a Store. Zero values are the defaults.
+type Options struct {
+	// Prefix sets applications apart that share a database. Default
+	// "lockstep:".
+	Prefix string
+	// Window is how long an op is remembered. Default counter.DedupWindow.
+	Window time.Duration
+}
+
+// A Store is a counter.Store in PostgreSQL.
+type Store struct {
+	pool   *pgxpool.Pool
+	prefix string
+	window time.Duration
+
+	closing sync.Once
+	stop    chan struct{}
+	pruner  sync.WaitGroup
+}
+
+// Open connects to the database at a postgres:// URL and makes the tables and
+// the function if they are not there; several replicas may do so at once. Its
+// errors contain no password.
+func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
+	s := &Store{prefix: "lockstep:", window: counter.DedupWindow, stop: make(chan struct{})}
+	if opts != nil && opts.Prefix != "" {
+		s.prefix = opts.Prefix
+	}
+	if opts != nil && opts.Window > 0 {
+		s.window = opts.Window
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("pgcounter: not a valid PostgreSQL URL (postgres://user:password@host:port/database)")
+	}
+	config.MaxConns = connections
+	config.ConnConfig.ConnectTimeout = 2 * time.Second
+	// No prepared statements: they do not survive a pooler such as PgBouncer.
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("pgcounter: %w", err)
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.pool.Close()
+		return nil, fmt.Errorf("pgcounter: %w", err)
+	}
+	s.pruner.Go(s.prune) // ends with Close
+	return s, nil
+}
+
+// prepare makes the schema. The advisory lock lets one replica do it at a
+// time: CREATE … IF NOT EXISTS alone fails when two do.
+func (s *Store) prepare(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('lockstep counter schema', 0))"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, schema, pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+}
+
+// Apply implements counter.Store.
+func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+	if err := counter.Check(name, ops); err != nil {
+		return counter.Value{}, nil, err
+	}
+	ids := make([]string, len(ops))
+	amounts := make([]int64, len(ops))
+	resets := make([]bool, len(ops))
+	for i, op := range ops {
+		ids[i], amounts[i], resets[i] = op.ID, op.Amount(), op.Kind == counter.Reset
+	}
+	var v counter.Value
+	var epoch, version int64
+	var applied []bool
+	err := s.pool.QueryRow(ctx, "SELECT e, n, v, applied FROM lockstep_apply($1, $2::text[], $3::bigint[], $4::bool[])",
+		s.prefix+name, ids, amounts, resets).Scan(&epoch, &v.N, &version, &applied)
+	var refusal *pgconn.PgError
+	if errors.As(err, &refusal) && refusal.Code == numericOutOfRange {
+		return counter.Value{}, nil, counter.ErrOverflow
+	}
+	if err != nil {
+		return counter.Value{}, nil, fmt.Errorf("pgcounter: apply: %w", err)
+	}
+	v.Epoch, v.Version = uint64(epoch), uint64(version)
+	return v, applied, nil
+}
+
+// Get implements counter.Store.
+func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+	if len(names) == 0 {
+		return nil, ctx.Err()
+	}
+	full := make([]string, len(names))
+	for i, name := range names {
+		if !counter.ValidName(name) {
+			return nil, counter.ErrBadName
+		}
+		full[i] = s.prefix + name
+	}
+	rows, err := s.pool.Query(ctx, `
+		SELECT m.epoch, coalesce(c.n, 0), coalesce(c.v, 0)
+		FROM lockstep_meta m, unnest($1::text[]) WITH ORDINALITY AS q(name, i) LEFT JOIN lockstep_counter c ON c.name = q.name
+		ORDER BY q.i`, full)
+	if err != nil {
+		return nil, fmt.Errorf("pgcounter: get: %w", err)
+	}
+	values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v counter.Value, err error) {
+		var epoch, version int64
+		err = row.Scan(&epoch, &v.N, &version)
+		v.Epoch, v.Version = uint64(epoch), uint64(version)
+		return v, err
+	})
+	if err == nil && len(values) != len(names) {
+		err = errors.New("the tables have been emptied")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pgcounter: get: %w", err)
+	}
+	return values, nil
+}
+
+// Close implements counter.Store. It waits for calls that are under way.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		close(s.stop)
+		s.pruner.Wait()
+		s.pool.Close()
+	})
+	return nil
+}
+
+// prune forgets old ops, some at a time, until Close. Several replicas doing so
+// pass each other by.
+func (s *Store) prune() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	again := time.NewTicker(min(pruneEvery, s.window))
+	defer again.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-again.C:
+		}
+		call, done := context.WithTimeout(ctx, pruneEvery)
+		// What is not forgotten now is the next time: an error changes
+		// nothing that anybody relies on.
+		_, _ = s.pool.Exec(call, `
+			DELETE FROM lockstep_op WHERE ctid = ANY(ARRAY(
+				SELECT ctid FROM lockstep_op WHERE at < now() - $1::bigint * interval '1 millisecond'
+				LIMIT $2 FOR UPDATE SKIP LOCKED))`, s.window.Milliseconds(), pruneMost)
+		done()
+	}
+}

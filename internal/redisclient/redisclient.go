@@ -1,0 +1,71 @@
+// Package redisclient makes go-redis clients with the settings that this
+// project needs: no retry behind our back, bounded dialling. It is shared by
+// the driver and the store for Redis, and knows neither.
+package redisclient
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	dialTimeout = 2 * time.Second
+	ioTimeout   = 3 * time.Second
+	// pool is how many connections one client keeps: calls are merged before
+	// they get here.
+	pool = 8
+)
+
+var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
+
+// New returns a client for a redis://, rediss:// or redis+cluster:// URL. It
+// does not connect. The error does not contain the URL, which may hold a
+// password.
+//
+// MaxRetries is off: a retried INCR whose answer was lost is applied twice and
+// reported as success (measured with go-redis 9.23). Maintenance
+// notifications are off: plain servers do not know them.
+func New(raw string) (redis.UniversalClient, error) {
+	if rest, ok := strings.CutPrefix(raw, "redis+cluster://"); ok {
+		return cluster(rest)
+	}
+	o, err := redis.ParseURL(raw)
+	if err != nil {
+		return nil, errURL
+	}
+	o.MaxRetries, o.DialerRetries = -1, 1
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+	o.PoolSize, o.ContextTimeoutEnabled = pool, true
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClient(o), nil
+}
+
+// cluster reads [user:password@]host:port,host:port.
+func cluster(rest string) (redis.UniversalClient, error) {
+	o := &redis.ClusterOptions{
+		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
+		PoolSize: pool, ContextTimeoutEnabled: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	at := strings.LastIndexByte(rest, '@')
+	if at >= 0 {
+		u, err := url.Parse("redis://" + rest[:at+1] + "host")
+		if err != nil {
+			return nil, errURL
+		}
+		o.Username = u.User.Username()
+		o.Password, _ = u.User.Password()
+	}
+	for host := range strings.SplitSeq(strings.TrimSuffix(rest[at+1:], "/"), ",") {
+		if host == "" || strings.ContainsAny(host, "/@ ") {
+			return nil, errURL
+		}
+		o.Addrs = append(o.Addrs, host)
+	}
+	return redis.NewClusterClient(o), nil
+}

@@ -1,0 +1,220 @@
+// Package testserver starts real servers for tests: Redis and PostgreSQL, on
+// free ports of the loopback, with folders of their own, and stops them when
+// the test ends. It is for tests only.
+package testserver
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a server may take to start or stop.
+const patience = 60 * time.Second
+
+// A Server is one running server. Its methods fail the test when they can't
+// do what they say, and are called from one goroutine at a time.
+type Server struct {
+	URL  string
+	Addr string // host:port
+
+	t       testing.TB
+	command func() *exec.Cmd // makes the process, the same each time
+	ping    func(context.Context) error
+	stopBy  syscall.Signal // a graceful end
+
+	cmd  *exec.Cmd // nil: not running, or not ours
+	done chan struct{}
+	log  *os.File
+}
+
+// missing skips the test, or fails it where everything must be tested.
+func missing(t testing.TB, what, debian string) {
+	t.Helper()
+	text := fmt.Sprintf("%s is not installed (Debian package %s)", what, debian)
+	if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+}
+
+// run starts the server for the first time.
+func (s *Server) run() *Server {
+	s.t.Helper()
+	log, err := os.CreateTemp(s.t.TempDir(), "log")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.log = log
+	s.Start()
+	s.t.Cleanup(func() {
+		s.Kill()
+		if text, err := os.ReadFile(log.Name()); err == nil && s.t.Failed() {
+			s.t.Logf("log of the server at %s:\n%s", s.Addr, text)
+		}
+		_ = log.Close()
+	})
+	return s
+}
+
+// Start starts the server again where it was, and waits until it answers.
+func (s *Server) Start() {
+	s.t.Helper()
+	s.own()
+	if s.cmd != nil {
+		return
+	}
+	s.cmd = s.command()
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	s.cmd.SysProcAttr.Setpgid = true
+	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // no orphan when the test process dies
+	s.done = make(chan struct{})
+	if err := launch(s.cmd, s.done); err != nil {
+		s.t.Fatalf("testserver: %v", err)
+	}
+	s.await()
+}
+
+// launch runs a command from a thread that lives as long as the command:
+// Pdeathsig is sent when the parent thread ends, not the process.
+func launch(cmd *exec.Cmd, done chan struct{}) error {
+	started := make(chan error, 1)
+	go func() { // ends with the command
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(done)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // tests kill it: its exit code says nothing
+		}
+	}()
+	return <-started
+}
+
+// await waits until the server answers.
+func (s *Server) await() {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		try, stop := context.WithTimeout(ctx, 2*time.Second)
+		err := s.ping(try)
+		stop()
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-s.done:
+			text, _ := os.ReadFile(s.log.Name())
+			s.t.Fatalf("testserver: the server at %s ended: %s", s.Addr, text)
+		case <-ctx.Done():
+			s.t.Fatalf("testserver: %s does not answer: %v", s.Addr, err)
+		}
+	}
+}
+
+// Kill is kill -9 of the server and all its processes. A server that is not
+// running is left alone.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop ends the server gracefully.
+func (s *Server) Stop() { s.end(s.stopBy) }
+
+// Restart is Stop and Start.
+func (s *Server) Restart() { s.Stop(); s.Start() }
+
+// Freeze stops the server's processes without ending them: connections stay
+// open and nothing answers.
+func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) end(sig syscall.Signal) {
+	s.t.Helper()
+	if s.cmd == nil {
+		return
+	}
+	if sig == syscall.SIGKILL {
+		s.signal(sig)
+	} else if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Errorf("testserver: %v", err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.t.Fatalf("testserver: %s does not end on %v", s.Addr, sig)
+	}
+	s.cmd = nil
+}
+
+// signal sends a signal to all processes of the server.
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.own()
+	if s.cmd == nil {
+		return
+	}
+	pids := append(descendants(s.cmd.Process.Pid), s.cmd.Process.Pid)
+	for _, pid := range pids {
+		_ = syscall.Kill(pid, sig) // it may have ended by itself
+	}
+}
+
+// own skips a test that wants to hurt a server that it was only lent.
+func (s *Server) own() {
+	s.t.Helper()
+	if s.command == nil {
+		s.t.Skip("the server is not this test's own: it can't be stopped")
+	}
+}
+
+// descendants returns the processes below pid. PostgreSQL's are in sessions of
+// their own, so the process group does not reach them.
+func descendants(pid int) (all []int) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	for _, field := range strings.Fields(string(raw)) {
+		child, err := strconv.Atoi(field)
+		if err == nil {
+			all = append(append(all, descendants(child)...), child)
+		}
+	}
+	return all
+}
+
+// freePort returns a port that was free a moment ago.
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// once keeps what is made once in a test process: the empty database that
+// every PostgreSQL server begins as. It is the one global of the tests.
+var once struct {
+	sync.Mutex
+	template string
+}
