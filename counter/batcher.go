@@ -12,13 +12,13 @@ import (
 
 // Errors of a Batcher, beside those of Op.Valid and ErrOverflow.
 var (
-	// ErrOverloaded: too many ops wait for this counter. The op was not
+	// ErrOverloaded means that too many ops wait for this counter. The op was not
 	// taken; sending it again later is right.
 	ErrOverloaded = errors.New("counter: too many ops are waiting")
-	// ErrUnavailable: the store could not be reached for Patience. It is
+	// ErrUnavailable means that the store could not be reached for Patience. It is
 	// unknown whether the op was applied; sending it again later is right.
 	ErrUnavailable = errors.New("counter: the store can't be reached")
-	// ErrBatcherClosed: the batcher takes no more ops.
+	// ErrBatcherClosed means that the batcher takes no more ops.
 	ErrBatcherClosed = errors.New("counter: the batcher is closed")
 )
 

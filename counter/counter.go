@@ -29,13 +29,13 @@ const MaxOps = 256
 // Errors that callers decide on. Any other error of a Store means that it is
 // unknown whether the ops were applied: sending the same ops again is safe.
 var (
-	// ErrOverflow: the result would not fit into an int64. Nothing of the
+	// ErrOverflow means that the result would not fit into an int64. Nothing of the
 	// call was applied.
 	ErrOverflow = errors.New("counter: the count is at its limit")
-	// ErrBadOp: an id, kind or delta is not valid, or there are none or more
+	// ErrBadOp means that an id, kind or delta is not valid, or there are none or more
 	// than MaxOps. Nothing of the call was applied.
 	ErrBadOp = errors.New("counter: not a valid op")
-	// ErrBadName: the name of a counter is not valid.
+	// ErrBadName means that the name of a counter is not valid.
 	ErrBadName = errors.New("counter: not a valid name")
 )
 

@@ -14,12 +14,12 @@ import (
 )
 
 var (
-	// ErrNotConnected: there is no connection to the broker at the moment.
+	// ErrNotConnected means that there is no connection to the broker at the moment.
 	// The hub goes on trying.
 	ErrNotConnected = errors.New("pubsub: not connected to the broker")
-	// ErrStopped: the hub was never started, or has been stopped.
+	// ErrStopped means that the hub was never started, or has been stopped.
 	ErrStopped = errors.New("pubsub: the hub is not running")
-	// ErrBadTopic: a topic is empty, too long, not UTF-8 or contains NUL.
+	// ErrBadTopic means that a topic is empty, too long, not UTF-8 or contains NUL.
 	ErrBadTopic = errors.New("pubsub: not a valid topic")
 )
 

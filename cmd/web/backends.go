@@ -15,6 +15,7 @@ import (
 	"lockstep/counter/memcounter"
 	"lockstep/counter/pgcounter"
 	"lockstep/counter/rediscounter"
+	"lockstep/internal/redisclient"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/pgpubsub"
@@ -58,6 +59,7 @@ func openDriver(url, prefix string) (driver.Driver, error) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
 	case "redis:", "rediss:", "redis+cluster:":
+		redisclient.Silence()
 		return redispubsub.NewDriver(url)
 	case "postgres:":
 		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
@@ -73,6 +75,7 @@ func openStore(ctx context.Context, url, prefix string) (counter.Store, error) {
 	case "file:":
 		return boltcounter.Open(filePath(url), nil)
 	case "redis:", "rediss:", "redis+cluster:":
+		redisclient.Silence()
 		return rediscounter.Open(ctx, url, &rediscounter.Options{Prefix: prefix})
 	case "postgres:":
 		return pgcounter.Open(ctx, url, &pgcounter.Options{Prefix: prefix})

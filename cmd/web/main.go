@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -73,32 +72,25 @@ func serve(c config, stdout, stderr io.Writer) error {
 		return err
 	}
 	p.announce(stdout)
-	var failed error
+	var broken error
 	select {
 	case <-ctx.Done():
-	case failed = <-p.failed():
+	case broken = <-failed(p.public()...):
 	}
 	cancel() // the next signal is no longer caught
 	log.Info("shutting down", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()
-	return errors.Join(failed, p.stop(end, c.Drain))
+	return errors.Join(broken, p.stop(end, c.Drain))
 }
 
 // A process is everything that run has started.
 type process struct {
 	shelf    shelf
 	replicas []*replica
-	front    *frontServer // the balancer; nil with one replica
-	admin    *frontServer // nil if there is none
+	front    *server // the balancer; nil with one replica
+	admin    *server // nil if there is none
 	log      *slog.Logger
-}
-
-// A frontServer is an HTTP server that is not a replica.
-type frontServer struct {
-	server   *http.Server
-	listener net.Listener
-	served   chan error
 }
 
 // start opens the backends and starts replicas, balancer and admin page. On
@@ -106,7 +98,7 @@ type frontServer struct {
 func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	listeners, err := listenAll(c)
+	listeners, err := listenAll(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +120,9 @@ func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
 		p.replicas = append(p.replicas, r)
 	}
 	if front != nil {
-		p.front = startFront(front, newBalancer(addresses(backs), log), log)
+		p.front = serveOn(front, newBalancer(addresses(backs), log), log)
 	}
-	if err := p.startAdmin(c); err != nil {
+	if err := p.startAdmin(ctx, c); err != nil {
 		return nil, errors.Join(err, p.abort())
 	}
 	return p, nil
@@ -155,7 +147,7 @@ func (p *process) openShelf(ctx context.Context, c config) (err error) {
 
 // listenAll takes all addresses before anything else is started: of one
 // replica, or of the balancer and then of its replicas on the next ports.
-func listenAll(c config) ([]net.Listener, error) {
+func listenAll(ctx context.Context, c config) ([]net.Listener, error) {
 	host, port, _ := net.SplitHostPort(c.Addr)
 	first, _ := strconv.Atoi(port)
 	n := c.Replicas
@@ -168,7 +160,7 @@ func listenAll(c config) ([]net.Listener, error) {
 		if first == 0 {
 			addr = c.Addr
 		}
-		l, err := net.Listen("tcp", addr)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 		if err != nil {
 			closeAll(ls)
 			return nil, fmt.Errorf("-addr: %w", err)
@@ -200,30 +192,11 @@ func replicaName(c config, i int, l net.Listener) string {
 	return c.Replica + "-" + strconv.Itoa(i+1)
 }
 
-func startFront(l net.Listener, h http.Handler, log *slog.Logger) *frontServer {
-	f := &frontServer{server: newServer(h, log), listener: l, served: make(chan error, 1)}
-	go func() { f.served <- f.server.Serve(l) }() // ends with stop
-	return f
-}
-
-func (f *frontServer) stop(ctx context.Context) error {
-	if f == nil {
-		return nil
-	}
-	err := f.server.Shutdown(ctx)
-	if err != nil {
-		// Proxied sockets and profiles do not end by themselves.
-		err = f.server.Close()
-	}
-	<-f.served
-	return err
-}
-
-func (p *process) startAdmin(c config) error {
+func (p *process) startAdmin(ctx context.Context, c config) error {
 	if c.Admin == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", c.Admin)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Admin)
 	if err != nil {
 		return fmt.Errorf("-admin: %w", err)
 	}
@@ -231,22 +204,21 @@ func (p *process) startAdmin(c config) error {
 	for _, r := range p.replicas {
 		apps = append(apps, r.app)
 	}
-	p.admin = startFront(l, web.NewAdmin(apps, version()), p.log)
-	p.admin.server.ReadTimeout = 0 // profiles take their time
+	p.admin = serveOn(l, web.NewAdmin(apps, version()), p.log)
 	p.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")
 	return nil
 }
 
 // announce prints the addresses to open.
 func (p *process) announce(w io.Writer) {
-	public := p.replicas[0].listener
+	public := p.replicas[0].server.listener
 	if p.front != nil {
 		public = p.front.listener
 	}
 	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", pageURL(public)) // a closed pipe has no reader to tell
 	if p.front != nil {
 		for _, r := range p.replicas {
-			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.listener))
+			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.server.listener))
 		}
 	}
 	if p.admin != nil {
@@ -264,24 +236,15 @@ func pageURL(l net.Listener) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// failed delivers the error of a listener that ended by itself.
-func (p *process) failed() <-chan error {
-	first := make(chan error, 1)
-	report := func(served chan error) {
-		err := <-served
-		served <- err // for stop
-		select {
-		case first <- fmt.Errorf("listener: %w", err):
-		default:
-		}
-	}
+// public returns the servers that must not end by themselves.
+func (p *process) public() (all []*server) {
 	for _, r := range p.replicas {
-		go report(r.served) // ends with the listener
+		all = append(all, r.server)
 	}
 	if p.front != nil {
-		go report(p.front.served)
+		all = append(all, p.front)
 	}
-	return first
+	return all
 }
 
 // stop ends everything in the reverse order of start.

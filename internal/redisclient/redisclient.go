@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -69,3 +70,8 @@ func cluster(rest string) (redis.UniversalClient, error) {
 	}
 	return redis.NewClusterClient(o), nil
 }
+
+// Silence stops go-redis from writing to standard error on its own, for the
+// whole process: its errors are returned, and logged where they end. Programs
+// call it once; a library must not.
+func Silence() { redis.SetLogger(&logging.VoidLogger{}) }

@@ -146,9 +146,9 @@ func (c *conn) Close(code live.Code, reason string) {
 func (c *conn) keepAlive(ctx context.Context) (stop func()) {
 	var t *time.Timer
 	t = time.AfterFunc(pingEvery, func() {
-		ctx, cancel := context.WithTimeout(ctx, pongWithin)
+		answer, cancel := context.WithTimeout(ctx, pongWithin)
 		defer cancel()
-		if err := c.ws.Ping(ctx); err != nil {
+		if err := c.ws.Ping(answer); err != nil {
 			_ = c.ws.CloseNow() // the read loop sees the end
 			return
 		}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	// headerTimeout and the others bound what a slow or hostile client can
+	// hold; sockets are exempt, because net/http lets go of them.
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 15 * time.Second
+	idleTimeout   = 60 * time.Second
+	maxHeader     = 16 << 10 // bytes
+)
+
+// A server serves one listener, which it owns, until stop.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+
+	ended chan struct{} // closed when serving has ended
+	err   error         // why; readable when ended is closed
+}
+
+// serveOn starts a server with the limits that every listener has.
+func serveOn(l net.Listener, h http.Handler, log *slog.Logger) *server {
+	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+	go func() { // ends with stop, which waits for it
+		defer close(s.ended)
+		s.err = s.http.Serve(l)
+	}()
+	return s
+}
+
+// stop lets requests finish, for as long as ctx allows. Stopping nil is
+// harmless.
+func (s *server) stop(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		// Proxied sockets and profiles do not end by themselves.
+		err = s.http.Close()
+	}
+	<-s.ended
+	if errors.Is(s.err, http.ErrServerClosed) {
+		return err
+	}
+	return errors.Join(err, s.err)
+}
+
+// failed delivers the error of the first server that ended by itself.
+func failed(servers ...*server) <-chan error {
+	first := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { // ends with the server
+			<-s.ended
+			if !errors.Is(s.err, http.ErrServerClosed) {
+				first <- s.err
+			}
+		}()
+	}
+	return first
+}
