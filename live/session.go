@@ -30,17 +30,18 @@ type Session struct {
 
 	malformed int // owned by the caller of Receive
 
-	mu      sync.Mutex // guards the rest
-	rooms   []*member
-	private [][]byte // messages for this tab alone, oldest first
-	acks    []pendingAck
-	sending bool // a goroutine is in send
-	closing bool // close when nothing is left to send
-	code    Code // of closing
-	reason  string
-	gone    bool // disconnected, or being closed
-	goneCh  chan struct{}
-	onLeave []func()
+	mu       sync.Mutex // guards the rest
+	rooms    []*member
+	private  [][]byte // messages for this tab alone, oldest first
+	acks     []pendingAck
+	underway int  // ops that will be answered: a draining session waits for them
+	sending  bool // a goroutine is in send
+	closing  bool // close when nothing is left to send
+	code     Code // of closing
+	reason   string
+	gone     bool // disconnected, or being closed
+	goneCh   chan struct{}
+	onLeave  []func()
 }
 
 // A pendingAck waits until the tab has been sent a frame of at least seq.
@@ -79,6 +80,26 @@ func (s *Session) Refuse(op, reason string, retry bool) {
 // Ack tells the tab at once that its op has been applied. An op whose effect
 // is shown by a room is acknowledged with Rooms.Ack.
 func (s *Session) Ack(op string) { s.ack(pendingAck{op: op}) }
+
+// Hold says that an op of the tab is under way and will be answered later: a
+// session that is sent away waits for it. Each Hold needs one Release, after
+// the answer.
+func (s *Session) Hold() {
+	s.mu.Lock()
+	s.underway++
+	s.mu.Unlock()
+}
+
+// Release ends a Hold.
+func (s *Session) Release() {
+	s.mu.Lock()
+	s.underway--
+	wake := s.closing
+	s.mu.Unlock()
+	if wake {
+		s.wake()
+	}
+}
 
 // Receive handles one message of the tab. The transport calls it for one
 // message after the other, never concurrently. It reports false when the
@@ -309,7 +330,8 @@ func (s *Session) next() (messages [][]byte, over bool) {
 	if ops := s.takeAcks(); len(ops) > 0 {
 		messages = append(messages, htmx.Ack(ops...))
 	}
-	if len(messages) > 0 || s.closing && (len(s.acks) == 0 || s.code != CodeRestart) {
+	answered := len(s.acks) == 0 && s.underway == 0
+	if len(messages) > 0 || s.closing && (answered || s.code != CodeRestart) {
 		return messages, false
 	}
 	s.sending = false

@@ -5,125 +5,104 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
-	"sync"
 	"time"
 
 	"lockstep/pubsub/driver"
 )
 
-// resubscribers is how many topics are subscribed at once after a
-// reconnection.
-const resubscribers = 16
-
-// A link is one connection to the broker with its heartbeat. It is lost once
-// and never used again.
+// A link is one connection to the broker. It is lost once and never used
+// again.
 type link struct {
 	// set once
 	conn driver.Conn
-	lost chan struct{} // closed when the connection is of no more use
-	beat chan struct{} // of size 1: a heartbeat has come back
-
-	once sync.Once
-	err  error // why lost; readable when lost is closed
-
-	mu      sync.Mutex // guards the rest
-	seq     uint64     // of the newest heartbeat
-	sent    time.Time  // when it was sent
-	waiting time.Time  // since when the oldest unanswered heartbeat waits; zero: none
+	// life ends when the connection is of no more use; its cause says why.
+	life context.Context
+	lose context.CancelCauseFunc // ends life; the first reason counts
+	// closed and quiet are closed when Close has returned and when nothing
+	// that was received is dispatched any more.
+	closed, quiet chan struct{}
+	untidy        chan struct{} // of size 1: a topic is not as it should be
+	pulse         pulse
 }
 
-// close gives the connection up. The first reason counts.
-func (l *link) close(err error) {
-	l.once.Do(func() {
-		l.err = err
-		close(l.lost)
+// newLink takes charge of a connection. The receive loop runs from the
+// beginning, before anything is subscribed.
+func (h *Hub) newLink(conn driver.Conn) *link {
+	l := &link{
+		conn: conn, closed: make(chan struct{}), quiet: make(chan struct{}), untidy: make(chan struct{}, 1),
+		pulse: pulse{alive: make(chan struct{})},
+	}
+	l.life, l.lose = context.WithCancelCause(h.base)
+	h.wg.Go(func() { h.receive(l) })
+	h.wg.Go(func() { // by itself: a Close that hangs holds up nobody
+		defer close(l.closed)
+		<-l.life.Done()
 		_ = l.conn.Close() // it is given up: nobody can act on its error
 	})
+	return l
 }
 
-// run keeps the hub connected until Stop. It starts with a connection.
-func (h *Hub) run(l *link) {
-	for failures := 0; ; {
-		since := time.Now()
-		h.serve(l)
-		l.close(ErrStopped)
-		if !h.detach(l) {
-			return
-		}
-		// A connection that lived for a while was a good one: start anew.
-		if time.Since(since) > h.opts.MaxBackoff {
-			failures = 0
-		}
-		var ok bool
-		if l, failures, ok = h.reconnect(failures); !ok {
-			return
-		}
-		h.stats.reconnects.Add(1)
+// explain adds to an error that the connection is lost, if it is.
+func (l *link) explain(err error) error {
+	if l.life.Err() == nil || errors.Is(err, ErrNotConnected) {
+		return err
 	}
+	return fmt.Errorf("%w: %w", ErrNotConnected, err)
 }
 
-// reconnect tries until there is a connection, or reports false on Stop. At
-// most one attempt is under way.
-func (h *Hub) reconnect(failures int) (*link, int, bool) {
-	for {
-		if !h.pause(h.backoff(failures)) {
-			return nil, 0, false
-		}
-		failures++
-		l, err := h.connect(h.base)
-		if err == nil {
-			return l, failures, true
-		}
-		h.log.Debug("still not connected", "err", err)
-		h.setErr(fmt.Errorf("%w: %w", ErrNotConnected, err))
-	}
-}
-
-// backoff is the pause before the next attempt: full jitter below a bound
-// that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter").
-func (h *Hub) backoff(failures int) time.Duration {
-	bound := h.opts.MinBackoff << min(failures, 30)
-	if bound <= 0 || bound > h.opts.MaxBackoff {
-		bound = h.opts.MaxBackoff
-	}
-	return rand.N(bound + 1)
-}
-
-func (h *Hub) pause(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// poke has the topics looked after soon.
+func (l *link) poke() {
 	select {
-	case <-t.C:
-		return true
-	case <-h.stop:
-		return false
+	case l.untidy <- struct{}{}:
+	default:
 	}
 }
 
-// connect opens a connection and verifies that the broker delivers on it:
-// a first heartbeat has come back. The receive loop runs from the beginning,
-// before anything is subscribed.
+// receive hands on what arrives on a connection until it is lost.
+func (h *Hub) receive(l *link) {
+	defer close(l.quiet)
+	for {
+		m, err := l.conn.Receive(l.life)
+		switch {
+		case err != nil:
+			l.lose(err)
+			return
+		case l.life.Err() != nil:
+			return // the Gap after it speaks for this message too
+		case m.Topic == h.self:
+			h.heard(l, m.Payload)
+		default:
+			h.stats.received.Add(1)
+			h.dispatch(m)
+		}
+	}
+}
+
+// connect opens a connection and verifies that the broker delivers on it: a
+// first heartbeat has come back.
 func (h *Hub) connect(ctx context.Context) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*h.opts.OpTimeout)
-	defer cancel()
-	conn, err := h.driver.Open(ctx)
+	conn, err := h.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{conn: conn, lost: make(chan struct{}), beat: make(chan struct{}, 1)}
-	if !h.spawn(func() { h.receive(l) }) {
-		l.close(ErrStopped)
-		return nil, ErrStopped
-	}
+	l := h.newLink(conn)
 	if err := h.verify(ctx, l); err != nil {
-		l.close(err)
+		l.lose(err)
+		h.await(l)
 		return nil, err
 	}
 	return l, nil
 }
 
+func (h *Hub) open(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := h.bound(ctx)
+	defer cancel()
+	return h.driver.Open(ctx)
+}
+
 func (h *Hub) verify(ctx context.Context, l *link) error {
+	ctx, cancel := h.bound(ctx)
+	defer cancel()
 	if err := l.conn.Subscribe(ctx, h.self); err != nil {
 		return err
 	}
@@ -131,174 +110,118 @@ func (h *Hub) verify(ctx context.Context, l *link) error {
 		return err
 	}
 	select {
-	case <-l.beat:
+	case <-l.pulse.alive:
 		return nil
-	case <-l.lost:
-		return l.err
+	case <-l.life.Done():
+		return context.Cause(l.life)
 	case <-ctx.Done():
-		return errors.Join(errDeaf, ctx.Err())
+		return fmt.Errorf("%w: %w", errDeaf, ctx.Err())
 	}
 }
 
-// serve uses a connection until it is lost: it subscribes all topics, and then
-// sends heartbeats and watches for their return.
-func (h *Hub) serve(l *link) {
+// attach puts a connection into use.
+func (h *Hub) attach(l *link) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.link = l
-	h.mu.Unlock()
-	h.setErr(h.reconcile(l))
+}
 
+// run keeps the hub connected until Stop. It starts with a connection.
+func (h *Hub) run(l *link) {
+	for failures := 0; l != nil; {
+		since := time.Now()
+		h.serve(l)
+		h.detach(l)
+		// A connection that lived for a while was a good one: start anew.
+		if time.Since(since) > h.opts.MaxBackoff {
+			failures = 0
+		}
+		l, failures = h.reconnect(failures)
+	}
+}
+
+// serve uses a connection until it is lost: it brings the subscriptions at the
+// broker in line with the registry, and does so again at each heartbeat for
+// those that failed.
+func (h *Hub) serve(l *link) {
+	h.wg.Go(func() { h.heartbeat(l) })
 	tick := time.NewTicker(h.opts.HeartbeatInterval)
 	defer tick.Stop()
 	for {
-		select {
-		case <-h.stop:
+		err := h.reconcile(l)
+		if l.life.Err() != nil {
 			return
-		case <-l.lost:
+		}
+		h.report(err)
+		select {
+		case <-l.life.Done():
 			return
 		case <-tick.C:
+		case <-l.untidy:
 		}
-		if l.deaf(h.opts.HeartbeatTimeout) {
-			l.close(errDeaf)
-			return
-		}
-		if err := h.sendBeat(h.base, l); err != nil {
-			l.close(err)
-			return
-		}
-		h.setErr(h.reconcile(l))
 	}
 }
 
-// detach takes a lost connection out of use. It reports false when the hub
-// has been stopped.
-func (h *Hub) detach(l *link) bool {
+// detach takes a lost connection out of use and waits for its end.
+func (h *Hub) detach(l *link) {
 	h.mu.Lock()
 	h.link = nil
 	for _, t := range h.topics {
-		t.on, t.missed = nil, true
+		t.at, t.confirmed, t.missed = nil, false, true
 	}
-	ok := h.phase == running
 	h.mu.Unlock()
-	if ok {
-		h.log.Warn("connection to the broker lost", "err", l.err)
-		h.setErr(fmt.Errorf("%w: %w", ErrNotConnected, l.err))
-	}
-	return ok
+	h.report(fmt.Errorf("%w: %w", ErrNotConnected, context.Cause(l.life)))
+	h.await(l)
 }
 
-// sendBeat sends a message to this hub itself.
-func (h *Hub) sendBeat(ctx context.Context, l *link) error {
-	now := time.Now()
-	l.mu.Lock()
-	l.seq++
-	seq := l.seq
-	l.sent = now
-	if l.waiting.IsZero() {
-		l.waiting = now
-	}
-	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, h.opts.OpTimeout)
+// await waits until a lost connection is closed and silent, so that nothing
+// old comes after what is new; but not for ever, as a driver may hang.
+func (h *Hub) await(l *link) {
+	ctx, cancel := h.bound(h.base)
 	defer cancel()
-	return l.conn.Publish(ctx, h.self, strconv.AppendUint(nil, seq, 10))
-}
-
-// returned takes in a heartbeat that came back. Only the newest counts: what
-// is older says nothing about how the connection is now.
-func (h *Hub) returned(l *link, payload []byte) {
-	seq, err := strconv.ParseUint(string(payload), 10, 64)
-	l.mu.Lock()
-	current := err == nil && seq == l.seq
-	d := time.Since(l.sent)
-	if current {
-		l.waiting = time.Time{}
-	}
-	l.mu.Unlock()
-	if !current {
-		return
-	}
-	h.stats.roundTrip.Store(int64(d))
-	h.opts.OnRoundTrip(d)
-	select {
-	case l.beat <- struct{}{}:
-	default: // nobody waits for it but connect, once
-	}
-}
-
-// deaf reports whether heartbeats have gone unanswered for too long.
-func (l *link) deaf(limit time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.waiting.IsZero() && time.Since(l.waiting) >= limit
-}
-
-// receive hands on what arrives on a connection until it is lost.
-func (h *Hub) receive(l *link) {
-	for {
-		m, err := l.conn.Receive(h.base)
-		if err != nil {
-			l.close(err)
+	for _, end := range []chan struct{}{l.quiet, l.closed} {
+		select {
+		case <-end:
+		case <-ctx.Done():
 			return
 		}
-		if m.Topic == h.self {
-			h.returned(l, m.Payload)
-			continue
-		}
-		h.stats.received.Add(1)
-		h.dispatch(m)
 	}
 }
 
-// reconcile subscribes every topic that is not subscribed on the connection:
-// all of them after a reconnection, later those that the broker refused. A
-// refused topic holds up no other. It returns why a topic is not subscribed,
-// or nil.
-func (h *Hub) reconcile(l *link) error {
-	var pending []*topic
-	h.mu.Lock()
-	for _, t := range h.topics {
-		if t.on != l && len(t.subs) > 0 {
-			pending = append(pending, t)
+// reconnect tries until there is a connection, or returns nil on Stop. At most
+// one attempt is under way.
+func (h *Hub) reconnect(failures int) (*link, int) {
+	for pause(h.base, h.backoff(failures)) {
+		failures++
+		l, err := h.connect(h.base)
+		if err == nil {
+			h.attach(l)
+			h.stats.reconnects.Add(1)
+			return l, failures
 		}
+		h.report(fmt.Errorf("%w: %w", ErrNotConnected, err))
 	}
-	h.mu.Unlock()
-	if len(pending) == 0 {
-		return nil
-	}
-	var (
-		wg    sync.WaitGroup
-		slots = make(chan struct{}, resubscribers)
-		errs  = make(chan error, len(pending))
-	)
-	for _, t := range pending {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs <- h.resubscribe(l, t)
-		})
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return nil, 0
 }
 
-func (h *Hub) resubscribe(l *link, t *topic) error {
-	ctx, cancel := context.WithTimeout(h.base, h.opts.OpTimeout)
-	defer cancel()
-	if err := t.lock(ctx); err != nil {
-		return nil // somebody else is at it
+// backoff is the pause before the next attempt: full jitter below a bound
+// that doubles (AWS Architecture Blog, "Exponential Backoff And Jitter").
+func (h *Hub) backoff(failures int) time.Duration {
+	bound := h.opts.MaxBackoff
+	if n := min(failures, 62); h.opts.MinBackoff < bound>>n {
+		bound = h.opts.MinBackoff << n
 	}
-	defer t.unlock()
-	h.mu.Lock()
-	needed := h.topics[t.name] == t && len(t.subs) > 0 && t.on != l
-	h.mu.Unlock()
-	if !needed {
-		return nil
+	return rand.N(bound + 1)
+}
+
+// pause waits, and reports false when ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
 	}
-	return h.confirm(ctx, l, t)
 }

@@ -1,0 +1,211 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/app"
+	"lockstep/counter"
+	"lockstep/counter/memcounter"
+	"lockstep/live/livetest"
+	"lockstep/pubsub"
+	"lockstep/pubsub/mempubsub"
+)
+
+// start runs a replica until the test ends.
+func start(t *testing.T, bus *mempubsub.Bus, store counter.Store, name string) *app.App {
+	t.Helper()
+	a := app.New(bus, store, &app.Options{Replica: name})
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+func count(tab *livetest.Tab, name string, n int) func() bool {
+	return func() bool {
+		return strings.Contains(tab.Shown("counter:"+name).Content, fmt.Sprintf(`data-count="%d"`, n))
+	}
+}
+
+func TestAClickInOneTabIsSeenInAllTabsOfAllReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
+		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
+		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
+		other := livetest.Open(t, two.Runtime(), two.Counter("y"))
+		ops := []string{a.Click("increment"), a.Click("increment"), a.Click("decrement")}
+		for _, tab := range []*livetest.Tab{a, b} {
+			tab.Until("the count", count(tab, "x", 1))
+		}
+		for _, op := range ops {
+			a.Until("the acknowledgement", func() bool { return a.Acked(op) == 1 })
+		}
+		b.Click("reset")
+		a.Until("the reset", count(a, "x", 0))
+		synctest.Wait()
+		if !count(other, "y", 0)() {
+			t.Errorf("another counter shows %q", other.Shown("counter:y").Content)
+		}
+	})
+}
+
+func TestARepeatedOpIsAcknowledgedAndCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
+		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
+		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
+		const op = "the-same-op-everywhere"
+		for _, tab := range []*livetest.Tab{a, b, a} {
+			tab.Send(`{"action":"increment","op":"` + op + `"}`)
+		}
+		a.Until("two acknowledgements", func() bool { return a.Acked(op) == 2 })
+		b.Until("one acknowledgement", func() bool { return b.Acked(op) == 1 })
+		if v, err := store.Get(t.Context(), "x"); err != nil || v[0].N != 1 || v[0].Version != 1 {
+			t.Errorf("got %+v, %v; want 1 at version 1", v, err)
+		}
+	})
+}
+
+func TestWhatIsRefusedIsSaidAndChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memcounter.New(nil)
+		a := start(t, mempubsub.NewBus(), store, "one")
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		old := time.Now().Add(-counter.OpLifetime - time.Minute).Unix()
+		for _, c := range []struct{ message, op, says string }{
+			{`{"action":"explode","op":"aaaaaaaaaaaaaaaaaaaa"}`, "aaaaaaaaaaaaaaaaaaaa", "unknown action"},
+			{`{"action":"increment","op":"short"}`, "short", "16 to 64"},
+			{`{"action":"increment"}`, "", "16 to 64"},
+			{fmt.Sprintf(`{"action":"increment","op":"bbbbbbbbbbbbbbbbbbbb","at":%d}`, old), "bbbbbbbbbbbbbbbbbbbb", "too old"},
+		} {
+			tab.Send(c.message)
+			tab.Until(c.says, func() bool { return strings.Contains(tab.Refused(c.op), c.says) })
+		}
+		if v, err := store.Get(t.Context(), "x"); err != nil || v[0].Version != 0 {
+			t.Errorf("got %+v, %v; want nothing applied", v, err)
+		}
+	})
+}
+
+// away is a store that fails on demand.
+type away struct {
+	counter.Store
+	gone atomic.Bool
+}
+
+func (s *away) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+	if s.gone.Load() {
+		return counter.Value{}, nil, errors.New("gone")
+	}
+	return s.Store.Apply(ctx, name, ops...)
+}
+
+func TestAClickWaitsForTheStoreAndIsThenRefusedHonestly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &away{Store: memcounter.New(nil)}
+		a := start(t, mempubsub.NewBus(), store, "one")
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		store.gone.Store(true)
+		op := tab.Click("increment")
+		time.Sleep(time.Second)
+		store.gone.Store(false)
+		tab.Until("the acknowledgement after a short fault", func() bool { return tab.Acked(op) == 1 })
+
+		store.gone.Store(true)
+		op = tab.Click("increment")
+		tab.Until("the refusal after a long fault", func() bool { return strings.Contains(tab.Refused(op), "your click waits") })
+		if last := tab.Messages()[len(tab.Messages())-1]; !strings.Contains(last, `"retry":true`) {
+			t.Errorf("the refusal does not ask to try again: %s", last)
+		}
+		store.gone.Store(false)
+		tab.Send(`{"action":"increment","op":"` + op + `"}`)
+		tab.Until("both clicks", count(tab, "x", 2))
+	})
+}
+
+func TestTheNumberOfTabsIsThatOfAllReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		one, two := start(t, bus, store, "same name"), start(t, bus, store, "same name")
+		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
+		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
+		says := func(tab *livetest.Tab, n string) func() bool {
+			return func() bool { return strings.Contains(tab.Shown("tabs:counter:x").Content, n) }
+		}
+		a.Until("two tabs", says(a, "2"))
+		b.Until("two tabs", says(b, "2"))
+		b.Disconnect()
+		a.Until("one tab", says(a, "1"))
+	})
+}
+
+func TestATabIsToldWhoServesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, mempubsub.NewBus(), memcounter.New(nil), "<one>")
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		tab.Until("the welcome", func() bool { return len(tab.Messages()) > 0 })
+		if got := tab.Messages()[0]; !strings.Contains(got, `#replica`) || !strings.Contains(got, "&lt;one&gt;") {
+			t.Errorf("got %s, want the replica's name, escaped", got)
+		}
+	})
+}
+
+func TestAPoisonedChannelHurtsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := mempubsub.NewBus()
+		a := start(t, bus, memcounter.New(nil), "one")
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		vandal := pubsub.NewHub(bus, nil)
+		if err := vandal.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer vandal.Stop(context.Background())
+		for _, p := range []string{"", "nonsense", "{}", "null", "[]", `{"n":"1","v":2,"e":3}`, `{"n":1.5,"v":2,"e":3}`, `{"n":1,"v":-2,"e":3}`, strings.Repeat("x", 1<<20)} {
+			for _, topic := range []string{"counter:x", "presence"} {
+				if err := vandal.Broadcast(t.Context(), topic, []byte(p)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		tab.Click("increment")
+		tab.Until("the click", count(tab, "x", 1))
+		if tab.Closed() != 0 {
+			t.Errorf("the tab was closed with %d", tab.Closed())
+		}
+	})
+}
+
+func TestStopEndsEverythingAndAcknowledgesWhatItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memcounter.New(nil)
+		a := app.New(mempubsub.NewBus(), store, nil)
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		op := tab.Click("increment")
+		if err := a.Stop(t.Context(), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if tab.Acked(op) != 1 {
+			t.Error("a click made before the stop was not acknowledged")
+		}
+		if err := a.Click(t.Context(), "x", "increment", "an-op-that-comes-late"); err == nil {
+			t.Error("a click after the stop was taken")
+		}
+	})
+}

@@ -1,0 +1,69 @@
+package pubsub
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options of a Hub. Zero values are the defaults.
+type Options struct {
+	// Prefix is put before each topic at the broker, so that applications can
+	// share one. Handlers never see it. It counts towards the longest topic.
+	Prefix string
+	Logger *slog.Logger // nil: discard
+
+	// HeartbeatInterval is the time between two messages that the hub sends
+	// to itself through the broker. Default 1 s.
+	HeartbeatInterval time.Duration
+	// HeartbeatTimeout is how long after the last heartbeat that came back
+	// the connection is taken for deaf and replaced. Default 3 s, and at
+	// least twice the interval: one that is late by the difference is lost.
+	HeartbeatTimeout time.Duration
+	// OpTimeout bounds each call of the broker. Default 3 s.
+	OpTimeout time.Duration
+	// HandlerTimeout is when the context of a handler's call ends. Default 10 s.
+	HandlerTimeout time.Duration
+	// Queue is how many messages wait for the handlers of one session. When
+	// it is full they are dropped and a Gap for each of their topics takes
+	// their place. Default 256.
+	Queue int
+	// MinBackoff and MaxBackoff bound the pause before a connection is tried
+	// again: a random time below a bound that doubles with each failure
+	// ("full jitter"). Default 50 ms and 5 s.
+	MinBackoff, MaxBackoff time.Duration
+
+	// OnStatus is called with what Err returns, when it changes: in order and
+	// from one goroutine, the first time with nil after Start, never for
+	// Stop. It must not block, nor call Stop.
+	OnStatus func(err error)
+	// OnRoundTrip is called with the time each heartbeat took through the
+	// broker, from the goroutine that receives. It must not block.
+	OnRoundTrip func(d time.Duration)
+}
+
+func (o *Options) setDefaults() {
+	for _, d := range []struct {
+		p   *time.Duration
+		def time.Duration
+	}{
+		{&o.HeartbeatInterval, time.Second}, {&o.HeartbeatTimeout, 3 * time.Second}, {&o.OpTimeout, 3 * time.Second},
+		{&o.HandlerTimeout, 10 * time.Second}, {&o.MinBackoff, 50 * time.Millisecond}, {&o.MaxBackoff, 5 * time.Second},
+	} {
+		if *d.p <= 0 {
+			*d.p = d.def
+		}
+	}
+	o.HeartbeatTimeout = max(o.HeartbeatTimeout, 2*o.HeartbeatInterval)
+	if o.Queue <= 0 {
+		o.Queue = 256
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnStatus == nil {
+		o.OnStatus = func(error) {}
+	}
+	if o.OnRoundTrip == nil {
+		o.OnRoundTrip = func(time.Duration) {}
+	}
+}

@@ -1,0 +1,45 @@
+package pubsub
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats is a snapshot of what a hub has done since it was made.
+type Stats struct {
+	Published     uint64        // broadcasts that the broker has taken
+	Received      uint64        // messages from the broker, heartbeats not counted
+	HandlerErrors uint64        // calls of handlers that failed or panicked
+	Overflows     uint64        // full queues of sessions
+	Gaps          uint64        // Gap messages to handlers
+	Reconnects    uint64        // connections after the first
+	RoundTrip     time.Duration // of the last heartbeat that came back
+	Topics        int           // with handlers now
+	Sessions      int           // with handlers now
+	Subscriptions int           // handlers now
+}
+
+type counters struct {
+	published, received, handlerErrors, overflows, gaps, reconnects atomic.Uint64
+	roundTrip                                                       atomic.Int64
+}
+
+// Stats returns a snapshot of the hub's counters. It looks at every topic: it
+// is for metrics, not for each message.
+func (h *Hub) Stats() Stats {
+	s := Stats{
+		Published: h.stats.published.Load(), Received: h.stats.received.Load(),
+		HandlerErrors: h.stats.handlerErrors.Load(), Overflows: h.stats.overflows.Load(), Gaps: h.stats.gaps.Load(),
+		Reconnects: h.stats.reconnects.Load(), RoundTrip: time.Duration(h.stats.roundTrip.Load()),
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.topics {
+		s.Subscriptions += len(t.subs)
+		s.Topics += min(len(t.subs), 1)
+	}
+	for _, b := range h.boxes {
+		s.Sessions += min(len(b.subs), 1)
+	}
+	return s
+}
