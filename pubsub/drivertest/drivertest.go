@@ -1,0 +1,72 @@
+// Package drivertest is the definition of a correct driver as a test suite:
+// each backend runs it against a real server. It is not for applications.
+package drivertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"lockstep/pubsub/driver"
+)
+
+// patience is when a case gives up. What is correct takes a fraction of it.
+const patience = 30 * time.Second
+
+// Harness is what the suite needs of a backend.
+type Harness struct {
+	// Driver returns a driver with a namespace of its own: connections of one
+	// driver hear each other, those of two drivers need not be kept apart by
+	// anything but their topics.
+	Driver func(t testing.TB) driver.Driver
+	// Break cuts all live connections of d at the server. Nil: those cases
+	// are skipped.
+	Break func(t testing.TB, d driver.Driver)
+	// Restart stops the broker and returns when it runs again. Nil: those
+	// cases are skipped.
+	Restart func(t testing.TB, d driver.Driver)
+}
+
+// A testCase is one sentence of the contract. It reports an error instead of
+// failing a test, so that the suite can be tested itself.
+type testCase struct {
+	name string
+	run  func(e *env) error
+	// lacks says what of the harness is missing for the case. Nil: nothing.
+	lacks func(h Harness) string
+}
+
+// Run runs the suite. It takes seconds with a server on the same machine.
+func Run(t *testing.T, h Harness) {
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			if missing := c.missing(h); missing != "" {
+				t.Skip(missing)
+			}
+			if err := h.try(t, c); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// cases returns the whole suite.
+func cases() []testCase {
+	return append(append(deliveryCases(), payloadCases()...), lifeCases()...)
+}
+
+func (c testCase) missing(h Harness) string {
+	if c.lacks == nil {
+		return ""
+	}
+	return c.lacks(h)
+}
+
+// try runs one case with a fresh driver and closes what it has opened.
+func (h Harness) try(t testing.TB, c testCase) error {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	e := &env{t: t, ctx: ctx, harness: h, driver: h.Driver(t)}
+	defer e.close()
+	return c.run(e)
+}

@@ -1,0 +1,197 @@
+package drivertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"lockstep/pubsub/driver"
+)
+
+// lifeCases say how connections begin and end.
+func lifeCases() []testCase {
+	return []testCase{
+		{name: "the driver has a name", run: named},
+		{name: "Close ends a blocked Receive", run: closeUnblocks},
+		{name: "closing twice is harmless", run: closeTwice},
+		{name: "nothing works after Close", run: afterClose},
+		{name: "closing one connection leaves the other alone", run: closeOne},
+		{name: "a call whose context has ended fails at once", run: contextDone},
+		{name: "a cut connection fails, and a new one works", run: brokenBy(func(h Harness) fault { return h.Break }),
+			lacks: func(h Harness) string { return unless(h.Break, "Break") }},
+		{name: "a restart of the broker ends the connection, and a new one works", run: brokenBy(func(h Harness) fault { return h.Restart }),
+			lacks: func(h Harness) string { return unless(h.Restart, "Restart") }},
+	}
+}
+
+// A fault is something that a harness does to the broker.
+type fault = func(t testing.TB, d driver.Driver)
+
+func unless(f fault, name string) string {
+	if f != nil {
+		return ""
+	}
+	return "the harness has no " + name
+}
+
+func named(e *env) error {
+	if e.driver.Name() == "" {
+		return errors.New("Name is empty")
+	}
+	return nil
+}
+
+// within waits for f, which must not outlive the case: it ends with the
+// connections at the latest.
+func (e *env) within(what string, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-e.ctx.Done():
+		return fmt.Errorf("%s did not return", what)
+	}
+}
+
+func closeUnblocks(e *env) error {
+	sub, pub, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	if err := e.roundTrip(pub, sub, "t", "x"); err != nil {
+		return err
+	}
+	received := make(chan error, 1)
+	go func() {
+		_, err := sub.Receive(context.WithoutCancel(e.ctx)) // only Close may end it
+		received <- err
+	}()
+	if err := e.within("Close", sub.Close); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return e.within("Receive", func() error {
+		if <-received == nil {
+			return errors.New("Receive on a closed connection returned a message")
+		}
+		return nil
+	})
+}
+
+func closeTwice(e *env) error {
+	c, err := e.open()
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := e.within("Close", c.Close); err != nil {
+			return fmt.Errorf("close: %w", err)
+		}
+	}
+	return nil
+}
+
+func afterClose(e *env) error {
+	c, _, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	if err := c.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return e.allFail(e.ctx, c)
+}
+
+// allFail wants an error from each call of c.
+func (e *env) allFail(ctx context.Context, c driver.Conn) error {
+	calls := []struct {
+		name string
+		call func() error
+	}{
+		{"Publish", func() error { return c.Publish(ctx, "t", []byte("x")) }},
+		{"Subscribe", func() error { return c.Subscribe(ctx, "u") }},
+		{"Unsubscribe", func() error { return c.Unsubscribe(ctx, "t") }},
+		{"Receive", func() error { _, err := c.Receive(ctx); return err }},
+	}
+	for _, c := range calls {
+		failed := false
+		if err := e.within(c.name, func() error { failed = c.call() != nil; return nil }); err != nil {
+			return err
+		}
+		if !failed {
+			return fmt.Errorf("%s: got no error", c.name)
+		}
+	}
+	return nil
+}
+
+func closeOne(e *env) error {
+	a, b, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	if err := b.Subscribe(e.ctx, "t"); err != nil {
+		return err
+	}
+	if err := b.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return e.roundTrip(a, a, "t", "x")
+}
+
+func contextDone(e *env) error {
+	c, err := e.open()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	cancel()
+	if err := e.within("Open", func() error {
+		c, err := e.driver.Open(ctx)
+		if err == nil {
+			return errors.Join(errors.New("Open: got no error"), c.Close())
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return e.allFail(ctx, c)
+}
+
+// brokenBy returns a case in which the connections are lost.
+func brokenBy(which func(Harness) fault) func(*env) error {
+	return func(e *env) error {
+		sub, pub, err := e.pair("t")
+		if err != nil {
+			return err
+		}
+		if err := e.roundTrip(pub, sub, "t", "before"); err != nil {
+			return err
+		}
+		which(e.harness)(e.t, e.driver)
+		if err := e.lost(sub); err != nil {
+			return err
+		}
+		sub, pub, err = e.pair("t")
+		if err != nil {
+			return fmt.Errorf("afterwards: %w", err)
+		}
+		return e.roundTrip(pub, sub, "t", "after")
+	}
+}
+
+// lost wants the end of a connection, which may be announced by a Gap.
+func (e *env) lost(c driver.Conn) error {
+	for {
+		m, err := c.Receive(e.ctx)
+		switch {
+		case e.ctx.Err() != nil:
+			return errors.New("Receive did not notice that the connection is gone")
+		case err != nil:
+			return nil
+		case !m.Gap:
+			return fmt.Errorf("got %+v from a connection that is gone", m)
+		}
+	}
+}
