@@ -111,8 +111,8 @@ func (h *Hub) begin() error {
 
 // startUp makes the first connection and leaves it to run.
 func (h *Hub) startUp(ctx context.Context) error {
-	if err := h.checkTopic(strings.TrimPrefix(h.self, h.opts.Prefix)); err != nil {
-		return fmt.Errorf("prefix %q: %w", h.opts.Prefix, err)
+	if !carries(h.self) {
+		return fmt.Errorf("prefix %q: %w", h.opts.Prefix, ErrBadTopic)
 	}
 	l, err := h.connect(ctx)
 	if err != nil {
@@ -255,9 +255,14 @@ func (h *Hub) current() (*link, error) {
 }
 
 func (h *Hub) checkTopic(topic string) error {
-	full := h.opts.Prefix + topic
-	if topic == "" || len(full) > driver.MaxTopic || !utf8.ValidString(full) || strings.ContainsRune(full, 0) {
+	if topic == "" || !carries(h.opts.Prefix+topic) {
 		return ErrBadTopic
 	}
 	return nil
+}
+
+// carries reports whether every driver can carry a topic, given with its
+// prefix.
+func carries(topic string) bool {
+	return len(topic) <= driver.MaxTopic && utf8.ValidString(topic) && !strings.ContainsRune(topic, 0)
 }

@@ -42,10 +42,14 @@ func (h *Hub) newLink(conn driver.Conn) *link {
 	return l
 }
 
-// explain adds to an error that the connection is lost, if it is.
+// explain adds to an error that the connection is lost, if it is, so that
+// callers need not know the driver's errors.
 func (l *link) explain(err error) error {
-	if l.life.Err() == nil || errors.Is(err, ErrNotConnected) {
+	switch cause := context.Cause(l.life); {
+	case cause == nil:
 		return err
+	case errors.Is(cause, ErrStopped):
+		return ErrStopped
 	}
 	return fmt.Errorf("%w: %w", ErrNotConnected, err)
 }

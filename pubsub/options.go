@@ -33,8 +33,8 @@ type Options struct {
 	MinBackoff, MaxBackoff time.Duration
 
 	// OnStatus is called with what Err returns, when it changes: in order and
-	// from one goroutine, the first time with nil after Start, never for
-	// Stop. It must not block, nor call Stop.
+	// from one goroutine. The first call comes after Start and says nil as a
+	// rule; none comes for Stop. It must not block, nor call Stop.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the
 	// broker, from the goroutine that receives. It must not block.

@@ -3,26 +3,32 @@ package pubsub
 import (
 	"context"
 	"fmt"
-	"strings"
-
-	"lockstep/pubsub/driver"
 )
 
-// A topic is the local side of one topic: its handlers, and whether the broker
-// has confirmed the subscription that they share.
+// A topic is the local side of one topic: its handlers, and the subscription
+// at the broker that they share.
 type topic struct {
 	// set once
 	name string
-	gate chan struct{} // of size 1: held around calls of the broker for this topic
+	// gate is of size 1 and held around calls of the broker for this topic.
+	// Only who holds it adds handlers, or takes the topic out of the registry.
+	gate chan struct{}
 
 	// guarded by Hub.mu
-	subs   map[string]*subscription // by session
-	on     *link                    // the connection it is confirmed on; nil: none
-	missed bool                     // messages may have been lost since handlers came
+	subs map[string]*subscription // by session
+	all  []*subscription          // subs for dispatch, never changed in place; nil: to be made
+	// at is the connection on which the topic is, or may be, subscribed; nil:
+	// on none. It is certain when the broker has confirmed it.
+	at        *link
+	confirmed bool
+	missed    bool // messages may have been lost since handlers came
 }
 
 // lock is a mutex that gives up when ctx ends.
 func (t *topic) lock(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case t.gate <- struct{}{}:
 		return nil
@@ -33,232 +39,235 @@ func (t *topic) lock(ctx context.Context) error {
 
 func (t *topic) unlock() { <-t.gate }
 
+// on reports whether the broker has confirmed the topic on a connection. The
+// caller holds Hub.mu.
+func (t *topic) on(l *link) bool { return t.confirmed && t.at == l }
+
 // SubscribeTopic has handler called with the messages of topic. The first
 // handler of a topic subscribes it at the broker; a second one of the same
-// session replaces the first.
+// session replaces the first, with what still waits for it.
 //
-// Nil means that everything broadcast from now on arrives. An error means that
-// nothing was recorded, or that an earlier handler is still in place. While
-// there is no connection the subscription is recorded and nil returned: the
-// handler gets a Gap when the broker has confirmed it. Before Start and after
-// Stop the error is ErrStopped.
-func (h *Hub) SubscribeTopic(ctx context.Context, session, name string, handler Handler) error {
-	if err := h.checkTopic(name); err != nil {
+// Nil means that everything broadcast from now on arrives, or a Gap in its
+// place. An error means that nothing was recorded, and that an earlier handler
+// is still in place. While there is no connection, or when it is lost
+// meanwhile, the subscription is recorded and nil returned: the handler gets a
+// Gap when the broker has confirmed it. Before Start and after Stop the error
+// is ErrStopped.
+func (h *Hub) SubscribeTopic(ctx context.Context, session, topic string, handler Handler) error {
+	if err := h.checkTopic(topic); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, h.opts.OpTimeout)
+	if err := h.enter(); err != nil {
+		return err
+	}
+	defer h.wg.Done()
+	ctx, cancel := h.bound(ctx)
 	defer cancel()
+	err := h.subscribe(ctx, session, topic, handler)
+	switch {
+	case err == nil:
+		return nil
+	case h.base.Err() != nil:
+		return ErrStopped
+	}
+	return fmt.Errorf("pubsub: subscribe to %q: %w", topic, err)
+}
+
+func (h *Hub) subscribe(ctx context.Context, session, name string, handler Handler) error {
 	t, err := h.lockTopic(ctx, name)
 	if err != nil {
-		return fmt.Errorf("pubsub: subscribe to %q: %w", name, err)
+		return err
 	}
 	defer t.unlock()
-
 	// The handler is in place before the broker is asked: messages may come
 	// right after its confirmation.
-	h.mu.Lock()
-	before := t.subs[session]
-	t.subs[session] = h.newSubscription(session, name, handler)
-	l := h.link
-	if l == nil {
-		t.missed = true
+	s, l := h.insert(t, session, handler)
+	if l != nil {
+		if err := h.confirm(ctx, l, t); err != nil && !h.outlives(l) {
+			h.rollBack(s, l)
+			return err
+		}
 	}
-	needed := l != nil && t.on != l
-	h.mu.Unlock()
-	if !needed {
-		h.retire(before)
-		return nil
-	}
-	err = h.confirm(ctx, l, t)
-	if err == nil {
-		h.retire(before)
-		return nil
-	}
-	if h.kept(l, t) {
-		h.retire(before)
-		return nil
-	}
-	h.rollBack(t, session, before)
-	return fmt.Errorf("pubsub: subscribe to %q: %w", name, err)
+	h.settle(s)
+	return nil
 }
 
 // lockTopic returns the entry of a topic, locked; it makes it if there is none.
 func (h *Hub) lockTopic(ctx context.Context, name string) (*topic, error) {
 	for {
-		h.mu.Lock()
-		if h.phase != running {
-			h.mu.Unlock()
-			return nil, ErrStopped
-		}
-		t := h.topics[name]
-		if t == nil {
-			t = &topic{name: name, gate: make(chan struct{}, 1), subs: make(map[string]*subscription)}
-			h.topics[name] = t
-		}
-		h.mu.Unlock()
+		t := h.entry(name)
 		if err := t.lock(ctx); err != nil {
 			return nil, err
 		}
-		h.mu.Lock()
-		current := h.topics[name] == t
-		h.mu.Unlock()
-		if current {
+		if h.registered(t) {
 			return t, nil
 		}
 		t.unlock() // it was removed while we waited
 	}
 }
 
-// confirm subscribes a topic at the broker and tells its handlers of what they
-// may have missed. The caller holds the topic's lock.
-func (h *Hub) confirm(ctx context.Context, l *link, t *topic) error {
-	if err := l.conn.Subscribe(ctx, h.opts.Prefix+t.name); err != nil {
-		return fmt.Errorf("topic %q: %w", t.name, err)
-	}
-	h.mu.Lock()
-	if h.link != l {
-		h.mu.Unlock()
-		return ErrNotConnected // it was lost meanwhile: the next one subscribes again
-	}
-	t.on = l
-	missed := t.missed
-	t.missed = false
-	h.mu.Unlock()
-	if missed {
-		h.dispatch(driver.Message{Topic: h.opts.Prefix + t.name, Gap: true})
-	}
-	return nil
-}
-
-// kept reports whether the connection was lost while the topic was being
-// subscribed on it: then the subscription stays, for the next connection.
-func (h *Hub) kept(l *link, t *topic) bool {
-	select {
-	case <-l.lost:
-	default:
-		return false
-	}
+func (h *Hub) entry(name string) *topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t.missed = true
-	return h.phase == running
+	t := h.topics[name]
+	if t == nil {
+		t = &topic{name: name, gate: make(chan struct{}, 1), subs: make(map[string]*subscription)}
+		h.topics[name] = t
+	}
+	return t
 }
 
-// rollBack undoes a subscription that the broker has refused.
-func (h *Hub) rollBack(t *topic, session string, before *subscription) {
+func (h *Hub) registered(t *topic) bool {
 	h.mu.Lock()
-	refused := t.subs[session]
-	if before != nil {
-		t.subs[session] = before
-	} else {
-		delete(t.subs, session)
+	defer h.mu.Unlock()
+	return h.topics[t.name] == t
+}
+
+// insert records a handler. It returns the connection on which the topic must
+// be subscribed first, or nil.
+func (h *Hub) insert(t *topic, session string, handler Handler) (*subscription, *link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	box := h.boxes[session]
+	if box == nil {
+		box = &mailbox{hub: h, session: session, subs: make(map[string]*subscription)}
+		h.boxes[session] = box
 	}
-	h.dropIfUnused(t)
-	h.mu.Unlock()
-	h.retire(refused)
+	box.desert(false)
+	s := &subscription{session: session, topic: t, handler: handler, box: box, before: t.subs[session]}
+	h.place(s)
+	if h.link == nil {
+		t.missed = true
+		return s, nil
+	}
+	if t.on(h.link) {
+		return s, nil
+	}
+	return s, h.link
+}
+
+// place makes s the handler of its session and topic. The caller holds mu.
+func (h *Hub) place(s *subscription) {
+	s.topic.subs[s.session], s.topic.all = s, nil
+	s.box.subs[s.topic.name] = s
+}
+
+// settle ends the handler that s has replaced.
+func (h *Hub) settle(s *subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.before != nil {
+		s.before.retired.Store(true)
+		s.before = nil
+	}
+}
+
+// rollBack undoes a subscription that the broker has refused on l.
+func (h *Hub) rollBack(s *subscription, l *link) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := s.before
+	s.before = nil
+	if s.topic.subs[s.session] != s {
+		return // it was unsubscribed meanwhile, and before with it
+	}
+	h.remove(s)
+	if before != nil {
+		s.box.desert(false)
+		h.boxes[s.session] = s.box
+		h.place(before)
+	}
+	l.poke() // the broker may have recorded it all the same
+}
+
+// remove ends a subscription, with the one that it was about to replace. The
+// caller holds mu.
+func (h *Hub) remove(s *subscription) {
+	delete(s.topic.subs, s.session)
+	s.topic.all = nil
+	delete(s.box.subs, s.topic.name)
+	s.retired.Store(true)
+	if s.before != nil {
+		s.before.retired.Store(true)
+	}
+	if len(s.box.subs) > 0 {
+		return
+	}
+	s.box.desert(true)
+	h.forget(s.box)
+}
+
+// sweep forgets a mailbox if it is not used any more.
+func (h *Hub) sweep(b *mailbox) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forget(b)
+}
+
+// forget is sweep for a caller who holds mu. A box whose handler still runs is
+// kept, so that a new subscription of the session waits for its turn.
+func (h *Hub) forget(b *mailbox) {
+	if h.boxes[b.session] == b && b.abandoned() {
+		delete(h.boxes, b.session)
+	}
+}
+
+// outlives reports whether a subscription stays although the broker has not
+// confirmed it: its connection was lost, the next one subscribes again.
+func (h *Hub) outlives(l *link) bool {
+	return l.life.Err() != nil && h.base.Err() == nil
 }
 
 // UnsubscribeTopic ends the handler of session for topic; the last one of a
-// topic ends the subscription at the broker. When it returns, no further call
-// of the handler begins; one that is under way may still be running, so a
-// handler may unsubscribe itself. What was not subscribed is no error. An
-// error is the broker's: the handler has ended all the same.
-func (h *Hub) UnsubscribeTopic(ctx context.Context, session, name string) error {
-	h.mu.Lock()
-	t := h.topics[name]
-	if t == nil || t.subs[session] == nil {
-		h.mu.Unlock()
+// topic ends the subscription at the broker. When it returns no further
+// message is handed to the handler. A call that is under way is not waited
+// for, so that a handler may unsubscribe itself. What was not subscribed is no
+// error. An error is the broker's: the handler has ended all the same, and the
+// hub tries again. It does not end with ctx, as it cleans up, but after
+// OpTimeout.
+func (h *Hub) UnsubscribeTopic(ctx context.Context, session, topic string) error {
+	return h.unsubscribe(ctx, func() []*subscription {
+		if t := h.topics[topic]; t != nil && t.subs[session] != nil {
+			return []*subscription{t.subs[session]}
+		}
 		return nil
-	}
-	sub := t.subs[session]
-	delete(t.subs, session)
-	h.mu.Unlock()
-	h.retire(sub)
-
-	// Clean-up is not cut short by a caller who has gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.opts.OpTimeout)
-	defer cancel()
-	if err := t.lock(ctx); err != nil {
-		return fmt.Errorf("pubsub: unsubscribe from %q: %w", name, err)
-	}
-	defer t.unlock()
-	return h.leave(ctx, t)
-}
-
-// leave unsubscribes a topic without handlers at the broker. The caller holds
-// the topic's lock.
-func (h *Hub) leave(ctx context.Context, t *topic) error {
-	h.mu.Lock()
-	unused := len(t.subs) == 0
-	l := t.on
-	h.mu.Unlock()
-	if !unused {
-		return nil
-	}
-	var err error
-	if l != nil {
-		err = l.conn.Unsubscribe(ctx, h.opts.Prefix+t.name)
-	}
-	h.mu.Lock()
-	t.on = nil // a stray subscription at the broker is harmless, a missing one is not
-	h.dropIfUnused(t)
-	h.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("pubsub: unsubscribe from %q: %w", t.name, err)
-	}
-	return nil
-}
-
-// dropIfUnused forgets a topic without handlers. The caller holds mu and the
-// topic's lock.
-func (h *Hub) dropIfUnused(t *topic) {
-	if len(t.subs) == 0 && h.topics[t.name] == t {
-		delete(h.topics, t.name)
-	}
+	})
 }
 
 // UnsubscribeAll ends all handlers of session, as UnsubscribeTopic does for
-// one. The error is the first of the broker's.
+// one: all of them before the broker is told. The error is the first of the
+// broker's.
 func (h *Hub) UnsubscribeAll(ctx context.Context, session string) error {
-	var names []string
-	h.mu.Lock()
-	for name, t := range h.topics {
-		if t.subs[session] != nil {
-			names = append(names, name)
+	return h.unsubscribe(ctx, func() (subs []*subscription) {
+		if b := h.boxes[session]; b != nil {
+			for _, s := range b.subs {
+				subs = append(subs, s)
+			}
 		}
+		return subs
+	})
+}
+
+// unsubscribe ends the subscriptions that find returns, called with mu held.
+func (h *Hub) unsubscribe(ctx context.Context, find func() []*subscription) error {
+	if h.enter() != nil {
+		return nil // nothing is subscribed before Start and after Stop
+	}
+	defer h.wg.Done()
+	h.mu.Lock()
+	subs := find()
+	for _, s := range subs {
+		h.remove(s)
 	}
 	h.mu.Unlock()
+
+	ctx, cancel := h.bound(context.WithoutCancel(ctx))
+	defer cancel()
 	var first error
-	for _, name := range names {
-		if err := h.UnsubscribeTopic(ctx, session, name); err != nil && first == nil {
-			first = err
+	for _, s := range subs {
+		if err := h.leave(ctx, s.topic); err != nil && first == nil {
+			first = fmt.Errorf("pubsub: unsubscribe from %q: %w", s.topic.name, err)
 		}
 	}
 	return first
-}
-
-// dispatch hands a message of the broker to the mailboxes of its handlers.
-func (h *Hub) dispatch(m driver.Message) {
-	name, mine := strings.CutPrefix(m.Topic, h.opts.Prefix)
-	var subs []*subscription
-	h.mu.Lock()
-	switch t := h.topics[name]; {
-	case m.Gap && m.Topic == "":
-		for _, t := range h.topics {
-			subs = t.appendSubs(subs)
-		}
-	case mine && t != nil:
-		subs = t.appendSubs(subs)
-	}
-	h.mu.Unlock()
-	for _, s := range subs {
-		s.box.offer(s, Message{Topic: s.topic, Payload: m.Payload, Gap: m.Gap})
-	}
-}
-
-func (t *topic) appendSubs(subs []*subscription) []*subscription {
-	for _, s := range t.subs {
-		subs = append(subs, s)
-	}
-	return subs
 }
