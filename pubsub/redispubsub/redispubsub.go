@@ -44,8 +44,22 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err := client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	c := &conn{client: client, sub: client.Subscribe(ctx), messages: make(chan driver.Message), dead: make(chan struct{}), reading: make(chan struct{})}
+	publisher, err := publisherOf(ctx, client)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	c := &conn{client: client, publisher: publisher, sub: client.Subscribe(ctx), messages: make(chan driver.Message), dead: make(chan struct{}), reading: make(chan struct{})}
 	return c, nil
+}
+
+// publisherOf returns where to publish. In a cluster that is one node, always
+// the same: from several nodes messages overtake each other on their way, and
+// go-redis would take one at random.
+func publisherOf(ctx context.Context, client redis.UniversalClient) (redis.Cmdable, error) {
+	if cluster, ok := client.(*redis.ClusterClient); ok {
+		return cluster.MasterForKey(ctx, "lockstep")
+	}
+	return client, nil
 }
 
 // conn is one connection: a subscriber's own, and a small pool to publish.
@@ -55,11 +69,12 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 // this conn for good.
 type conn struct {
 	// set once
-	client   redis.UniversalClient
-	sub      *redis.PubSub
-	messages chan driver.Message
-	dead     chan struct{} // closed when the conn is of no more use
-	reading  chan struct{} // closed when read has ended, or never began
+	client    redis.UniversalClient
+	publisher redis.Cmdable // of client
+	sub       *redis.PubSub
+	messages  chan driver.Message
+	dead      chan struct{} // closed when the conn is of no more use
+	reading   chan struct{} // closed when read has ended
 
 	end sync.Once
 	err error // why dead; readable when dead is closed
@@ -81,7 +96,7 @@ func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error 
 	if err := c.usable(ctx); err != nil {
 		return err
 	}
-	return c.client.Publish(ctx, topic, payload).Err()
+	return c.publisher.Publish(ctx, topic, payload).Err()
 }
 
 // Subscribe implements driver.Conn.
