@@ -365,10 +365,10 @@ func storm(e *env) error {
 	return nil
 }
 
-// churn subscribes and unsubscribes a topic until done is closed, but at least
-// once.
+// churn subscribes and unsubscribes a topic many times, but stops when done is
+// closed.
 func churn(ctx context.Context, c driver.Conn, topic string, done <-chan struct{}) error {
-	for {
+	for range 1000 {
 		if err := c.Subscribe(ctx, topic); err != nil {
 			return fmt.Errorf("subscribe to %q: %w", topic, err)
 		}
@@ -381,4 +381,5 @@ func churn(ctx context.Context, c driver.Conn, topic string, done <-chan struct{
 		default:
 		}
 	}
+	return nil
 }

@@ -4,6 +4,7 @@ package drivertest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // patience is when a case gives up. What is correct takes a fraction of it.
 const patience = 30 * time.Second
+
+// grace is how long a case may take to end after that.
+const grace = 5 * time.Second
 
 // Harness is what the suite needs of a backend.
 type Harness struct {
@@ -67,6 +71,17 @@ func (h Harness) try(t testing.TB, c testCase) error {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	e := &env{t: t, ctx: ctx, harness: h, driver: h.Driver(t)}
-	defer e.close()
-	return c.run(e)
+	ended := make(chan error, 1)
+	go func() { // ends with its connections
+		defer close(ended) // the harness may end it with t.Fatal
+		ended <- c.run(e)
+	}()
+	select {
+	case err := <-ended:
+		e.close()
+		return err
+	case <-time.After(patience + grace):
+		e.close()
+		return fmt.Errorf("a call outlived its context by %v (%v)", grace, <-ended)
+	}
 }

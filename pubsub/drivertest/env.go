@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -15,13 +16,15 @@ import (
 // may bound its queue, and more than this at once is no one's promise.
 const window = 128
 
-// env is what a case works with. It is used by the goroutine of the case only.
+// env is what a case works with. Its methods may be called concurrently.
 type env struct {
 	t       testing.TB // for the harness; cases return errors
 	ctx     context.Context
 	harness Harness
 	driver  driver.Driver
-	opened  []driver.Conn
+
+	mu     sync.Mutex
+	opened []driver.Conn // guarded by mu
 }
 
 // open opens a connection that ends with the case.
@@ -30,6 +33,8 @@ func (e *env) open() (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open: %w", err)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.opened = append(e.opened, c)
 	return c, nil
 }
@@ -51,7 +56,10 @@ func (e *env) pair(topics ...string) (sub, pub driver.Conn, err error) {
 }
 
 func (e *env) close() {
-	for _, c := range e.opened {
+	e.mu.Lock()
+	opened := e.opened
+	e.mu.Unlock()
+	for _, c := range opened {
 		_ = c.Close() // cases about Close look at its error themselves
 	}
 }
