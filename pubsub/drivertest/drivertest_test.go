@@ -2,6 +2,8 @@ package drivertest
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -259,7 +261,10 @@ func topics(change func(string) string) defect {
 }
 
 func unsubscribeAll(ctx context.Context, c *conn, topic string) error {
-	for t := range c.topics {
+	c.mu.Lock()
+	all := slices.Collect(maps.Keys(c.topics))
+	c.mu.Unlock()
+	for _, t := range all {
 		_ = c.Conn.Unsubscribe(ctx, t) // the last one counts
 	}
 	return c.Conn.Unsubscribe(ctx, topic)
