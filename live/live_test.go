@@ -219,9 +219,14 @@ func TestAChangeReachesEveryTabOfEveryReplica(t *testing.T) {
 		defer r1.rt.Stop()
 		defer r2.rt.Stop()
 		a, b := livetest.Open(t, r1.rt, page{r1, "a"}), livetest.Open(t, r2.rt, page{r2, "a"})
+		synctest.Wait()
+		began := time.Now()
 		op := a.Click("add")
 		a.Until("its own click", shows(a, "n=1"))
 		b.Until("the other's click", shows(b, "n=1"))
+		if d := time.Since(began); d > 50*time.Millisecond { // of the bubble's clock
+			t.Errorf("the other replica heard of it after %v: not by the broadcast", d)
+		}
 		a.Until("the acknowledgement", func() bool { return a.Acked(op) == 1 })
 	})
 }
@@ -651,6 +656,35 @@ func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
 		}
 		r.rt.Stop()
 		r.rt.Stop()
+	})
+}
+
+// slow is a view whose ops are answered a second later.
+type slow struct{}
+
+func (slow) Mount(context.Context, *live.Session) error { return nil }
+
+func (slow) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	s.Hold()
+	time.AfterFunc(time.Second, func() {
+		s.Ack(e.Op)
+		s.Release()
+	})
+	return nil
+}
+
+func TestDrainWaitsForOpsThatAreUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, slow{})
+		op := tab.Click("add")
+		if err := r.rt.Drain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if tab.Acked(op) != 1 || tab.Closed() != live.CodeRestart {
+			t.Errorf("acknowledged %d times and closed with %d, want once and %d", tab.Acked(op), tab.Closed(), live.CodeRestart)
+		}
 	})
 }
 
