@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
@@ -181,9 +182,15 @@ func (r *Recorder) Subscribed() []string {
 	return topics
 }
 
-// WaitFor returns when cond holds, or with ctx's error. It asks at once and
-// after each thing that the Recorder does or sees; cond may call the Recorder.
+// patience is how often WaitFor looks at what no call has told it of.
+const patience = time.Millisecond
+
+// WaitFor returns when cond holds, or with ctx's error. It asks at once, after
+// each thing that the Recorder does or sees, and every millisecond, as cond
+// may be about the hub or its handlers. cond may call the Recorder.
 func (r *Recorder) WaitFor(ctx context.Context, cond func() bool) error {
+	tick := time.NewTicker(patience)
+	defer tick.Stop()
 	for {
 		r.mu.Lock()
 		changed := r.changed
@@ -193,6 +200,7 @@ func (r *Recorder) WaitFor(ctx context.Context, cond func() bool) error {
 		}
 		select {
 		case <-changed:
+		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
