@@ -53,14 +53,16 @@ type Batcher struct {
 	// set once
 	store Store
 	opts  BatcherOptions
-	stop  chan struct{} // closed when Close has run out of time
+	// base ends when Close has run out of time: it is the context of all
+	// store calls.
+	base context.Context
+	cut  context.CancelFunc
 
 	mu     sync.Mutex // guards the rest
 	queues map[string][]submitted
 	busy   map[string]bool // counters with a goroutine in run
 	closed bool
 	wg     sync.WaitGroup // Add only under mu while not closed
-	cut    sync.Once
 }
 
 // A submitted op waits for its store call.
@@ -71,7 +73,8 @@ type submitted struct {
 
 // NewBatcher returns a batcher in front of s. Nil options are the defaults.
 func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
-	b := &Batcher{store: s, stop: make(chan struct{}), queues: make(map[string][]submitted), busy: make(map[string]bool)}
+	b := &Batcher{store: s, queues: make(map[string][]submitted), busy: make(map[string]bool)}
+	b.base, b.cut = context.WithCancel(context.Background())
 	if opts != nil {
 		b.opts = *opts
 	}
@@ -122,9 +125,10 @@ func (b *Batcher) Apply(ctx context.Context, name string, op Op) (Value, error) 
 	}
 }
 
-// Close takes no more ops and waits for those it has. When ctx ends first,
-// they are refused as ErrUnavailable, and ctx's error is returned. Closing
-// twice is harmless.
+// Close takes no more ops and waits for those it has. When ctx ends first, the
+// store calls under way are cancelled, what is left is refused as
+// ErrUnavailable, and ctx's error is returned. All ops are answered when it
+// returns. Closing twice is harmless.
 func (b *Batcher) Close(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
@@ -136,7 +140,7 @@ func (b *Batcher) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	b.cut.Do(func() { close(b.stop) })
+	b.cut()
 	<-ended
 	return ctx.Err()
 }
@@ -229,7 +233,7 @@ func (b *Batcher) persist(name string, batch []submitted) (Value, error) {
 }
 
 func (b *Batcher) call(name string, ops []Op) (Value, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), b.opts.CallTimeout)
+	ctx, cancel := context.WithTimeout(b.base, b.opts.CallTimeout)
 	defer cancel()
 	v, _, err := b.store.Apply(ctx, name, ops...)
 	return v, err
@@ -241,7 +245,7 @@ func (b *Batcher) pause(d time.Duration) bool {
 	select {
 	case <-t.C:
 		return true
-	case <-b.stop:
+	case <-b.base.Done():
 		return false
 	}
 }
