@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -86,7 +87,7 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 	}
 	reply, err := redis.NewScript(applyScript).Run(ctx, s.client, keys, args...).Slice()
 	var refusal redis.Error
-	if errors.As(err, &refusal) && refusal.Error() == overflowReply {
+	if errors.As(err, &refusal) && strings.HasSuffix(refusal.Error(), overflowReply) {
 		return counter.Value{}, nil, counter.ErrOverflow
 	}
 	if err != nil {

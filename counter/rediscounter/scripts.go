@@ -17,7 +17,8 @@ local function fence()
 end
 `
 
-// overflowReply is what applyScript returns instead of changing anything.
+// overflowReply is the error of applyScript when it changes nothing; Redis puts
+// "ERR " before it.
 const overflowReply = "OVERFLOW"
 
 // applyScript: KEYS epoch, value, one for each op; ARGV window in ms, then for

@@ -2,7 +2,6 @@ package testserver
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -97,42 +96,45 @@ func publicDir(t testing.TB) string {
 	return dir
 }
 
-// copyTemplate makes an empty database at dir. initdb takes seconds, so it
-// runs once and its result is copied.
+// copyTemplate makes an empty database at dir, which must not exist. initdb
+// takes seconds, so its result is kept in the user's cache, as Go keeps what
+// it has built, and copied.
 func copyTemplate(t testing.TB, bin, dir string, as func() *syscall.SysProcAttr) {
 	t.Helper()
-	once.Lock()
-	defer once.Unlock()
-	if once.template == "" {
-		once.template = initdb(t, bin, as)
-	}
-	run(t, as, "cp", "-a", once.template, dir)
-}
-
-// initdb leaves its folder for the life of the process: other tests copy it.
-func initdb(t testing.TB, bin string, as func() *syscall.SysProcAttr) string {
-	t.Helper()
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("lockstep-initdb-%d-%s", os.Getuid(), filepath.Base(filepath.Dir(bin))))
-	if _, err := os.Stat(filepath.Join(dir, "done")); err == nil {
-		return filepath.Join(dir, "data")
-	}
-	// Test processes of several packages may be at it: each makes its own,
-	// and the first to rename wins.
-	mine, err := os.MkdirTemp("", "lockstep-initdb-")
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(mine, 0o777); err != nil {
+	version := filepath.Base(filepath.Dir(bin))
+	template := filepath.Join(cache, "lockstep-test", "postgres-"+version)
+	if _, err := os.Stat(template); err != nil {
+		initdb(t, bin, template, as)
+	}
+	nobody := func() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+	run(t, nobody, "cp", "-a", template, dir) // as root it keeps the owner
+}
+
+// initdb makes the template. Tests of several packages may be at it: each makes
+// its own, and the first to rename wins.
+func initdb(t testing.TB, bin, template string, as func() *syscall.SysProcAttr) {
+	t.Helper()
+	made := filepath.Join(publicDir(t), "data")
+	run(t, as, filepath.Join(bin, "initdb"), "--pgdata", made, "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--no-sync", "--no-instructions")
+	if err := os.MkdirAll(filepath.Dir(template), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	run(t, as, filepath.Join(bin, "initdb"), "--pgdata", filepath.Join(mine, "data"), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--no-sync", "--no-instructions")
-	if err := os.WriteFile(filepath.Join(mine, "done"), nil, 0o600); err != nil {
+	mine, err := os.MkdirTemp(filepath.Dir(template), "new-")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(mine, dir); err != nil {
-		_ = os.RemoveAll(mine)
+	defer os.RemoveAll(mine)
+	run(t, func() *syscall.SysProcAttr { return &syscall.SysProcAttr{} }, "cp", "-a", made, filepath.Join(mine, "data"))
+	if err := os.Rename(filepath.Join(mine, "data"), template); err != nil {
+		if _, statErr := os.Stat(template); statErr != nil {
+			t.Fatal(err)
+		}
 	}
-	return filepath.Join(dir, "data")
 }
 
 func run(t testing.TB, as func() *syscall.SysProcAttr, name string, args ...string) {

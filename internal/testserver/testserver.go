@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -151,6 +150,7 @@ func (s *Server) end(sig syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
+	family := descendants(s.cmd.Process.Pid)
 	if sig == syscall.SIGKILL {
 		s.signal(sig)
 	} else if err := s.cmd.Process.Signal(sig); err != nil {
@@ -162,6 +162,26 @@ func (s *Server) end(sig syscall.Signal) {
 		s.t.Fatalf("testserver: %s does not end on %v", s.Addr, sig)
 	}
 	s.cmd = nil
+	s.awaitEnd(family)
+}
+
+// awaitEnd waits until the processes of a server are gone: PostgreSQL does not
+// start while one of its old ones lives.
+func (s *Server) awaitEnd(pids []int) {
+	s.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for _, pid := range pids {
+		for syscall.Kill(pid, 0) == nil {
+			select {
+			case <-again.C:
+			case <-limit.C:
+				s.t.Fatalf("testserver: process %d of %s does not end", pid, s.Addr)
+			}
+		}
+	}
 }
 
 // signal sends a signal to all processes of the server.
@@ -210,11 +230,4 @@ func freePort(t testing.TB) int {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
-}
-
-// once keeps what is made once in a test process: the empty database that
-// every PostgreSQL server begins as. It is the one global of the tests.
-var once struct {
-	sync.Mutex
-	template string
 }

@@ -1,0 +1,250 @@
+package rediscounter_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"lockstep/counter"
+	"lockstep/counter/countertest"
+	"lockstep/counter/rediscounter"
+	"lockstep/internal/redisclient"
+	"lockstep/internal/testserver"
+)
+
+func TestMain(m *testing.M) {
+	redisclient.Silence()
+	goleak.VerifyTestMain(m)
+}
+
+// window is long enough for every case that relies on it.
+const window = 3 * time.Second
+
+func open(t testing.TB, url string, opts *rediscounter.Options) counter.Store {
+	t.Helper()
+	s, err := rediscounter.Open(context.Background(), url, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestStoreKeepsTheContract(t *testing.T) {
+	url := testserver.Redis(t).URL
+	opts := &rediscounter.Options{Prefix: "test:", Window: window}
+	another := func(t testing.TB, _ counter.Store) counter.Store { return open(t, url, opts) }
+	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, url, opts) },
+		&countertest.Options{Reopen: another, Second: another, Window: window})
+}
+
+func apply(t *testing.T, s counter.Store, name string, n int) counter.Value {
+	t.Helper()
+	var v counter.Value
+	for i := range n {
+		var err error
+		v, _, err = s.Apply(t.Context(), name, counter.Op{ID: fmt.Sprintf("op-%s-%012d", name, i), Kind: counter.Increment})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v
+}
+
+// get reads a counter. A store does not retry, and has connections that a
+// restart of the server has cut: some calls may fail.
+func get(t *testing.T, s counter.Store, name string) counter.Value {
+	t.Helper()
+	var err error
+	for range 20 {
+		var v []counter.Value
+		if v, err = s.Get(t.Context(), name); err == nil {
+			return v[0]
+		}
+	}
+	t.Fatal(err)
+	return counter.Value{}
+}
+
+// TestAFlushedRedisBeginsANewEpoch: a smaller version must not look older.
+func TestAFlushedRedisBeginsANewEpoch(t *testing.T) {
+	server := testserver.Redis(t)
+	s := open(t, server.URL, nil)
+	before := apply(t, s, "x", 5)
+	c, err := redisclient.New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if after := get(t, s, "x"); after.N != 0 || !after.Newer(before) {
+		t.Errorf("got %+v after %+v, want 0 in a newer epoch", after, before)
+	}
+	if v := apply(t, s, "x", 1); v.N != 1 || !v.Newer(before) {
+		t.Errorf("got %+v after %+v", v, before)
+	}
+}
+
+func TestARedisThatForgetsBeginsANewEpoch(t *testing.T) {
+	server := testserver.Redis(t, "--appendonly", "no")
+	s := open(t, server.URL, nil)
+	before := apply(t, s, "x", 5)
+	server.Kill()
+	server.Start()
+	if after := get(t, s, "x"); after.N != 0 || !after.Newer(before) {
+		t.Errorf("got %+v after %+v, want 0 in a newer epoch", after, before)
+	}
+}
+
+func TestARedisThatKeepsEverythingKeepsTheCount(t *testing.T) {
+	server := testserver.Redis(t)
+	s := open(t, server.URL, nil)
+	before := apply(t, s, "x", 5)
+	server.Kill()
+	server.Start()
+	after := get(t, s, "x")
+	if after.N != 5 || after.Version != 5 || after.Epoch < before.Epoch {
+		t.Errorf("got %+v after %+v", after, before)
+	}
+	v, applied, err := s.Apply(t.Context(), "x", counter.Op{ID: "op-x-000000000002", Kind: counter.Increment})
+	if err != nil || applied[0] || v.N != 5 {
+		t.Errorf("a repeated op after a restart: %+v, %v, %v", v, applied, err)
+	}
+}
+
+func TestApplicationsAreApart(t *testing.T) {
+	url := testserver.Redis(t).URL
+	one, other := open(t, url, &rediscounter.Options{Prefix: "one:"}), open(t, url, &rediscounter.Options{Prefix: "other:"})
+	apply(t, one, "x", 3)
+	if v := get(t, other, "x"); v.N != 0 {
+		t.Errorf("another application sees %+v", v)
+	}
+}
+
+// TestKillingRedisLosesNoAcknowledgedOp: three times kill -9 under load, with
+// appendfsync always; what is ambiguous is sent again with the same id.
+func TestKillingRedisLosesNoAcknowledgedOp(t *testing.T) {
+	server := testserver.Redis(t)
+	s := open(t, server.URL, nil)
+	b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: time.Minute})
+	acked, stop := load(t, b, "x")
+	for range 3 {
+		server.Kill()
+		server.Start()
+		acked.atLeast(t, acked.count()+20)
+	}
+	stop()
+	if v := get(t, s, "x"); v.N != int64(acked.count()) || v.Version != uint64(acked.count()) {
+		t.Errorf("got %+v, want %d acknowledged ops counted once", v, acked.count())
+	}
+}
+
+// acks counts acknowledged ops.
+type acks struct {
+	mu   sync.Mutex
+	n    int
+	wake chan struct{}
+}
+
+func (a *acks) add() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.n++
+	close(a.wake)
+	a.wake = make(chan struct{})
+}
+
+func (a *acks) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.n
+}
+
+// atLeast waits until there are n.
+func (a *acks) atLeast(t *testing.T, n int) {
+	t.Helper()
+	limit := time.NewTimer(time.Minute)
+	defer limit.Stop()
+	for {
+		a.mu.Lock()
+		have, wake := a.n, a.wake
+		a.mu.Unlock()
+		if have >= n {
+			return
+		}
+		select {
+		case <-wake:
+		case <-limit.C:
+			t.Fatalf("got %d acknowledgements, want %d", have, n)
+		}
+	}
+}
+
+// load has eight people click until stop, which waits for their last click.
+func load(t *testing.T, b *counter.Batcher, name string) (a *acks, stop func()) {
+	t.Helper()
+	a = &acks{wake: make(chan struct{})}
+	end := make(chan struct{})
+	var people sync.WaitGroup
+	for p := range 8 {
+		people.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				op := counter.Op{ID: fmt.Sprintf("person-%d-click-%08d", p, i), Kind: counter.Increment}
+				if _, err := b.Apply(context.Background(), name, op); err != nil {
+					t.Errorf("click: %v", err)
+					return
+				}
+				a.add()
+			}
+		})
+	}
+	return a, func() {
+		close(end)
+		people.Wait()
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestErrorsContainNoPassword(t *testing.T) {
+	for _, url := range []string{"redis://u:hunter2@127.0.0.1:1", "redis://u:hunter2@[::1"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		_, err := rediscounter.Open(ctx, url, nil)
+		cancel()
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func BenchmarkApply(b *testing.B) {
+	s := open(b, testserver.Redis(b, "--appendfsync", "no").URL, nil)
+	for _, n := range []int{1, 64} {
+		b.Run(fmt.Sprintf("%d ops", n), func(b *testing.B) {
+			ops := make([]counter.Op, n)
+			i := 0
+			for b.Loop() {
+				for k := range ops {
+					i++
+					ops[k] = counter.Op{ID: fmt.Sprintf("bench-%d-%016d", n, i), Kind: counter.Increment}
+				}
+				if _, _, err := s.Apply(b.Context(), "bench", ops...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
