@@ -128,23 +128,18 @@ func (b *mailbox) empty() {
 
 // work calls handlers until the box is empty or the hub is stopped.
 func (b *mailbox) work() {
-	var l letter
-	ended := false
+	l, more := b.take()
 	defer func() {
-		if !ended { // the handler called runtime.Goexit: go on without it
+		if more { // the handler called runtime.Goexit: go on without it
 			b.hub.failed(l.to, errors.New("the handler has ended its goroutine"))
 			b.hub.wg.Go(b.work)
 		}
 	}()
-	for ok := true; ; {
-		if l, ok = b.take(); !ok {
-			break
-		}
+	for ; more; l, more = b.take() {
 		if !l.to.retired.Load() {
 			b.hub.handle(l)
 		}
 	}
-	ended = true
 	if b.abandoned() {
 		b.hub.sweep(b)
 	}
