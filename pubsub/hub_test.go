@@ -89,6 +89,15 @@ func TestHub(t *testing.T) {
 			}
 		})
 	})
+	t.Run("the own replica hears its broadcasts through the broker only", func(t *testing.T) {
+		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
+			var box inbox
+			must(t, h.SubscribeTopic(t.Context(), "s", "a", box.handle))
+			r.Deafen()
+			must(t, h.Broadcast(t.Context(), "a", []byte("1")))
+			box.want(t)
+		})
+	})
 	t.Run("the prefix is at the broker only, and keeps applications apart", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := pubsubtest.NewRecorder(nil)
