@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -47,7 +48,8 @@ var errNotOurs = errors.New("the file is of another program or damaged")
 
 // Open opens the file at path; it makes the file, readable by its owner only,
 // and its folder if they do not exist. It fails when another process has the
-// file open.
+// file open, and when the file is of another program or damaged. A damaged one
+// may stay locked until this process ends.
 func Open(path string, opts *Options) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("boltcounter: no file name")
@@ -55,7 +57,7 @@ func Open(path string, opts *Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("boltcounter: %w", err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+	db, err := openFile(path)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("boltcounter: %s is in use: is another instance running?", path)
@@ -66,10 +68,54 @@ func Open(path string, opts *Options) (*Store, error) {
 	if opts != nil && opts.Window > 0 {
 		s.window = opts.Window
 	}
-	if err := db.Update(s.prepare); err != nil {
-		return nil, errors.Join(fmt.Errorf("boltcounter: %s: %w", path, err), db.Close())
+	if err := s.begin(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("boltcounter: open %s: %w", path, err), db.Close())
 	}
 	return s, nil
+}
+
+func openFile(path string) (db *bbolt.DB, err error) {
+	defer damageAsError(&err)
+	// Reading a file that has been cut off is a fault of memory.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
+}
+
+// begin looks at the file before it writes to it.
+func (s *Store) begin(path string) (err error) {
+	defer damageAsError(&err)
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if err := s.db.View(func(tx *bbolt.Tx) error { return examine(tx, info.Size()) }); err != nil {
+		return err
+	}
+	return s.db.Update(s.prepare)
+}
+
+// examine refuses what prepare must not touch.
+func examine(tx *bbolt.Tx, size int64) error {
+	if tx.Size() > size {
+		return errNotOurs // cut off
+	}
+	first, _ := tx.Cursor().First()
+	if first == nil {
+		return nil // a new file
+	}
+	if tx.Bucket([]byte("meta")) == nil || tx.Bucket([]byte("meta")).Get([]byte("epoch")) == nil {
+		return errNotOurs
+	}
+	return nil
+}
+
+// damageAsError, deferred, makes an error of a panic: that is how bbolt tells
+// that a page is not what it should be.
+func damageAsError(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", errNotOurs, p)
+	}
 }
 
 // prepare makes the tables, and the epoch of a new file.
@@ -99,8 +145,8 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 	}
 	var v counter.Value
 	var applied []bool
-	err := s.db.Update(func(tx *bbolt.Tx) (err error) {
-		// Update waits for its turn: the caller may have gone meanwhile.
+	err := s.update(func(tx *bbolt.Tx) (err error) {
+		// update waits for its turn: the caller may have gone meanwhile.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -111,6 +157,16 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 		return counter.Value{}, nil, wrap(err)
 	}
 	return v, applied, nil
+}
+
+func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
+	defer damageAsError(&err)
+	return s.db.Update(f)
+}
+
+func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
+	defer damageAsError(&err)
+	return s.db.View(f)
 }
 
 func tablesOf(tx *bbolt.Tx) buckets {
@@ -198,7 +254,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		return nil, err
 	}
 	values := make([]counter.Value, len(names))
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
+	err := s.view(func(tx *bbolt.Tx) (err error) {
 		b := tablesOf(tx)
 		for i, name := range names {
 			if !counter.ValidName(name) {
