@@ -1,3 +1,7 @@
+//go:build !js
+
+// bbolt does not build for the browser.
+
 package counter_test
 
 import (
