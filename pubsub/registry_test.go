@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep/pubsub"
+	"lockstep/pubsub/driver"
 	"lockstep/pubsub/pubsubtest"
 )
 
@@ -66,6 +67,7 @@ func TestSubscribeTopic(t *testing.T) {
 	t.Run("a subscription that the broker refuses is not recorded", func(t *testing.T) {
 		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
 			var box inbox
+			synctest.Wait()
 			r.FailTopic(pubsubtest.Subscribe, "a", 1, errRefused)
 			if err := h.SubscribeTopic(t.Context(), "s", "a", box.handle); !errors.Is(err, errRefused) {
 				t.Fatalf("got %v, want the broker's error", err)
@@ -75,7 +77,10 @@ func TestSubscribeTopic(t *testing.T) {
 			}
 			must(t, h.Err())
 			// It is unknown whether the broker has recorded it: make it certain.
-			must(t, r.WaitFor(t.Context(), func() bool { return slices.Equal(r.Unsubscribes(), []string{"a"}) }))
+			synctest.Wait()
+			if got := r.Unsubscribes(); !slices.Equal(got, []string{"a"}) {
+				t.Errorf("unsubscribed %q, want a", got)
+			}
 			r.Disconnect()
 			time.Sleep(time.Minute)
 			must(t, h.Broadcast(t.Context(), "a", nil))
@@ -83,6 +88,20 @@ func TestSubscribeTopic(t *testing.T) {
 			if n := r.Count(pubsubtest.Subscribe); n != 1 {
 				t.Errorf("got %d subscribes, want no more than the refused one", n)
 			}
+		})
+	})
+	t.Run("when the broker refuses, the handler that was to be replaced stays", func(t *testing.T) {
+		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
+			var first, second inbox
+			refuseAfterReconnection(t, h, r, "a", first.handle)
+			if err := h.SubscribeTopic(t.Context(), "s", "a", second.handle); !errors.Is(err, errRefused) {
+				t.Fatalf("got %v, want the broker's error", err)
+			}
+			r.Heal()
+			time.Sleep(time.Second)
+			must(t, h.Broadcast(t.Context(), "a", []byte("1")))
+			first.want(t, "a gap", "a=1")
+			second.want(t)
 		})
 	})
 	t.Run("a broker that does not confirm in time, or a caller who gives up, is an error", func(t *testing.T) {
@@ -176,30 +195,31 @@ func TestUnsubscribeTopic(t *testing.T) {
 			}
 		})
 	})
-	t.Run("it ends a subscription that is still under way", func(t *testing.T) {
+	t.Run("it ends a subscription that is still under way, and the one that it was to replace", func(t *testing.T) {
 		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
-			var first, second inbox
-			r.Fail(pubsubtest.Open, 1, errRefused)
-			must(t, h.SubscribeTopic(t.Context(), "s", "a", first.handle))
-			r.FailTopic(pubsubtest.Subscribe, "a", -1, errRefused)
-			r.Disconnect()
-			time.Sleep(time.Minute) // connected, the topic is refused
-
+			var second inbox
+			calls, free := 0, make(chan struct{})
+			first := func(context.Context, pubsub.Message) error { calls++; <-free; return nil }
+			refuseAfterReconnection(t, h, r, "a", first)
+			for range 2 { // one is under way, one waits
+				r.Deliver(driver.Message{Topic: "a"})
+			}
+			synctest.Wait()
 			release := r.Stall(pubsubtest.Subscribe)
 			result := make(chan error)
 			go func() { result <- h.SubscribeTopic(t.Context(), "s", "a", second.handle) }()
 			synctest.Wait()
 			go func() { result <- h.UnsubscribeTopic(t.Context(), "s", "a") }()
 			synctest.Wait()
+			close(free)
 			release()
 			_, _ = <-result, <-result // whichever comes first
 			r.Heal()
 			time.Sleep(time.Minute)
 			must(t, h.Broadcast(t.Context(), "a", nil))
-			first.want(t)
 			second.want(t)
-			if n := h.Stats().Subscriptions; n != 0 {
-				t.Errorf("%d subscriptions left", n)
+			if n := h.Stats().Subscriptions; calls != 1 || n != 0 {
+				t.Errorf("got %d calls of the first, %d subscriptions, want 1 and 0", calls, n)
 			}
 		})
 	})
@@ -229,29 +249,51 @@ func TestUnsubscribeTopic(t *testing.T) {
 			}
 		})
 	})
-	t.Run("two who leave at once leave once", func(t *testing.T) {
+	t.Run("one who leaves late does not end the subscription of one who has come since", func(t *testing.T) {
 		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
-			for _, s := range []string{"1", "2"} {
-				must(t, h.SubscribeTopic(t.Context(), s, "a", new(inbox).handle))
-			}
-			release := r.Stall(pubsubtest.Unsubscribe)
-			errs := make(chan error)
-			for _, s := range []string{"1", "2"} {
-				go func() { errs <- h.UnsubscribeTopic(t.Context(), s, "a") }()
-			}
-			synctest.Wait()
 			var box inbox
-			go func() { errs <- h.SubscribeTopic(t.Context(), "3", "a", box.handle) }()
-			synctest.Wait()
+			must(t, h.SubscribeTopic(t.Context(), "2", "a", box.handle))
+			refuseAfterReconnection(t, h, r, "a", box.handle)
+			r.Heal()
+			r.FailTopic(pubsubtest.Subscribe, "a", 1, errRefused)
+			release := r.Stall(pubsubtest.Subscribe)
+			errs := make(chan error, 4)
+			var late inbox
+			for _, call := range []func() error{ // they wait for each other in this order
+				func() error { return h.SubscribeTopic(t.Context(), "3", "a", box.handle) },
+				func() error { return h.UnsubscribeTopic(t.Context(), "s", "a") },
+				func() error { return h.SubscribeTopic(t.Context(), "4", "a", late.handle) },
+				func() error { return h.UnsubscribeTopic(t.Context(), "2", "a") },
+			} {
+				go func() { errs <- call() }()
+				synctest.Wait()
+			}
 			release()
-			must(t, errors.Join(<-errs, <-errs, <-errs))
+			for range 4 {
+				if err := <-errs; err != nil && !errors.Is(err, errRefused) {
+					t.Error(err)
+				}
+			}
 			must(t, h.Broadcast(t.Context(), "a", []byte("1")))
-			box.want(t, "a=1")
+			synctest.Wait()
+			if got := late.all(); !slices.Contains(got, "a=1") {
+				t.Errorf("got %q, want a=1 among them", got)
+			}
 			if n := r.Count(pubsubtest.Unsubscribe); n > 1 {
-				t.Errorf("got %d unsubscribes", n)
+				t.Errorf("got %d unsubscribes, want 1 at most", n)
 			}
 		})
 	})
+}
+
+// refuseAfterReconnection makes a subscription of session s that the broker
+// no longer accepts, until Heal.
+func refuseAfterReconnection(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder, topic string, handler pubsub.Handler) {
+	t.Helper()
+	must(t, h.SubscribeTopic(t.Context(), "s", topic, handler))
+	r.FailTopic(pubsubtest.Subscribe, topic, -1, errRefused)
+	r.Disconnect()
+	must(t, r.WaitFor(t.Context(), func() bool { return errors.Is(h.Err(), errRefused) }))
 }
 
 func TestUnsubscribeAll(t *testing.T) {
