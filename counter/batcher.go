@@ -175,7 +175,7 @@ func (b *Batcher) run(name string) {
 		if len(batch) == 0 {
 			return
 		}
-		b.apply(name, batch)
+		_ = b.apply(name, batch) // its ops have been told
 	}
 }
 
@@ -195,18 +195,32 @@ func (b *Batcher) take(name string) []submitted {
 }
 
 // apply makes one store call for a batch and answers its ops.
-func (b *Batcher) apply(name string, batch []submitted) {
+func (b *Batcher) apply(name string, batch []submitted) error {
 	v, err := b.persist(name, batch)
 	if errors.Is(err, ErrOverflow) && len(batch) > 1 {
-		// One op too many must not fail the others: each on its own.
-		for _, s := range batch {
-			b.apply(name, []submitted{s})
-		}
-		return
+		// One op too many must not fail the others.
+		return b.applyEach(name, batch)
 	}
 	if err == nil {
 		b.opts.Applied(name, v)
 	}
+	answer(batch, v, err)
+	return err
+}
+
+// applyEach applies the ops one by one. When the store goes away it refuses
+// the rest: each of them would be as patient as the one before.
+func (b *Batcher) applyEach(name string, batch []submitted) error {
+	for i := range batch {
+		if err := b.apply(name, batch[i:i+1]); errors.Is(err, ErrUnavailable) {
+			answer(batch[i+1:], Value{}, err)
+			return err
+		}
+	}
+	return nil
+}
+
+func answer(batch []submitted, v Value, err error) {
 	for _, s := range batch {
 		s.done(v, err)
 	}

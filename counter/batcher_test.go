@@ -421,6 +421,38 @@ func TestBatcherRefuses(t *testing.T) {
 	})
 }
 
+func TestBatcherRefusesTheRestOfASplitCallTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeStore(time.Millisecond)
+		// The first op is alone; the others wait for it and go together.
+		s.failures = append(s.failures, func() error { return nil }, func() error { return counter.ErrOverflow })
+		s.failNext(1_000_000)
+		const patience = time.Second
+		b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: patience})
+		var a answers
+		start := time.Now()
+		for i := range 1 + counter.MaxOps {
+			b.Submit("a", op(i), a.done(i))
+			if i == 0 {
+				synctest.Wait()
+			}
+		}
+		closeAll(t, b)
+		if took := time.Since(start); took > 2*patience {
+			t.Errorf("the ops waited %v for a store that is away, patience is %v", took, patience)
+		}
+		got := a.all()
+		if len(got) != 1+counter.MaxOps {
+			t.Fatalf("got %d answers, want %d", len(got), 1+counter.MaxOps)
+		}
+		for i, ans := range got[1:] {
+			if ans.i != i+1 || !errors.Is(ans.err, counter.ErrUnavailable) {
+				t.Fatalf("answer %d is of op %d: %v", i+1, ans.i, ans.err)
+			}
+		}
+	})
+}
+
 func TestBatcherClose(t *testing.T) {
 	t.Run("waits for the ops it has, and takes no more", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
