@@ -24,9 +24,10 @@ const (
 	// connections is how many the pool holds at most: calls are merged before
 	// they get here, and more connections on one hot row are slower.
 	connections = 8
-	// pruneEvery and pruneMost bound what forgetting old ops costs.
+	// pruneEvery is how often old ops are forgotten, pruneStep how many at
+	// once.
 	pruneEvery = 30 * time.Second
-	pruneMost  = 5000
+	pruneStep  = 5000
 	// numericOutOfRange is SQLSTATE 22003: the count has left bigint.
 	numericOutOfRange = "22003"
 )
@@ -46,16 +47,15 @@ type Store struct {
 	prefix string
 	window time.Duration
 
-	closing sync.Once
-	stop    chan struct{}
-	pruner  sync.WaitGroup
+	stop   context.CancelFunc // ends prune
+	pruner sync.WaitGroup
 }
 
 // Open connects to the database at a postgres:// URL and makes the tables and
 // the function if they are not there; several replicas may do so at once. Its
 // errors contain no password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
-	s := &Store{prefix: "lockstep:", window: counter.DedupWindow, stop: make(chan struct{})}
+	s := &Store{prefix: "lockstep:", window: counter.DedupWindow}
 	if opts != nil && opts.Prefix != "" {
 		s.prefix = opts.Prefix
 	}
@@ -77,7 +77,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		s.pool.Close()
 		return nil, fmt.Errorf("pgcounter: %w", err)
 	}
-	s.pruner.Go(s.prune) // ends with Close
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.pruner.Go(func() { s.prune(background) }) // ends with Close
 	return s, nil
 }
 
@@ -93,6 +95,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	})
 }
 
+// key is the name of a counter among those of all applications. No name
+// contains a slash: "a" and "bx" is another key than "ab" and "x".
+func (s *Store) key(name string) string { return s.prefix + "/" + name }
+
 // Apply implements counter.Store.
 func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
 	if err := counter.Check(name, ops); err != nil {
@@ -107,8 +113,8 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 	var v counter.Value
 	var epoch, version int64
 	var applied []bool
-	err := s.pool.QueryRow(ctx, "SELECT e, n, v, applied FROM lockstep_apply($1, $2::text[], $3::bigint[], $4::bool[])",
-		s.prefix+name, ids, amounts, resets).Scan(&epoch, &v.N, &version, &applied)
+	err := s.pool.QueryRow(ctx, "SELECT e, n, v, applied FROM lockstep_apply($1, $2::text[], $3::bigint[], $4::bool[], $5::interval)",
+		s.key(name), ids, amounts, resets, s.window).Scan(&epoch, &v.N, &version, &applied)
 	var refusal *pgconn.PgError
 	if errors.As(err, &refusal) && refusal.Code == numericOutOfRange {
 		return counter.Value{}, nil, counter.ErrOverflow
@@ -130,11 +136,11 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		if !counter.ValidName(name) {
 			return nil, counter.ErrBadName
 		}
-		full[i] = s.prefix + name
+		full[i] = s.key(name)
 	}
 	rows, err := s.pool.Query(ctx, `
 		SELECT m.epoch, coalesce(c.n, 0), coalesce(c.v, 0)
-		FROM lockstep_meta m, unnest($1::text[]) WITH ORDINALITY AS q(name, i) LEFT JOIN lockstep_counter c ON c.name = q.name
+		FROM lockstep_epoch() AS m(epoch), unnest($1::text[]) WITH ORDINALITY AS q(name, i) LEFT JOIN lockstep_counter c ON c.name = q.name
 		ORDER BY q.i`, full)
 	if err != nil {
 		return nil, fmt.Errorf("pgcounter: get: %w", err)
@@ -145,9 +151,6 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		v.Epoch, v.Version = uint64(epoch), uint64(version)
 		return v, err
 	})
-	if err == nil && len(values) != len(names) {
-		err = errors.New("the tables have been emptied")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("pgcounter: get: %w", err)
 	}
@@ -156,34 +159,39 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 
 // Close implements counter.Store. It waits for calls that are under way.
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		close(s.stop)
-		s.pruner.Wait()
-		s.pool.Close()
-	})
+	s.stop()
+	s.pruner.Wait()
+	s.pool.Close()
 	return nil
 }
 
-// prune forgets old ops, some at a time, until Close. Several replicas doing so
-// pass each other by.
-func (s *Store) prune() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+// prune forgets old ops until ctx ends.
+func (s *Store) prune(ctx context.Context) {
 	again := time.NewTicker(min(pruneEvery, s.window))
 	defer again.Stop()
 	for {
 		select {
-		case <-s.stop:
+		case <-ctx.Done():
 			return
 		case <-again.C:
 		}
-		call, done := context.WithTimeout(ctx, pruneEvery)
 		// What is not forgotten now is the next time: an error changes
 		// nothing that anybody relies on.
-		_, _ = s.pool.Exec(call, `
+		_ = s.forget(ctx)
+	}
+}
+
+// forget deletes the ops whose time has come, of all applications, in steps
+// that hold no lock for long. Several replicas doing so pass each other by.
+func (s *Store) forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pruneEvery)
+	defer cancel()
+	for {
+		done, err := s.pool.Exec(ctx, `
 			DELETE FROM lockstep_op WHERE ctid = ANY(ARRAY(
-				SELECT ctid FROM lockstep_op WHERE at < now() - $1::bigint * interval '1 millisecond'
-				LIMIT $2 FOR UPDATE SKIP LOCKED))`, s.window.Milliseconds(), pruneMost)
-		done()
+				SELECT ctid FROM lockstep_op WHERE until < now() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED))`, pruneStep)
+		if err != nil || done.RowsAffected() < pruneStep {
+			return err
+		}
 	}
 }
