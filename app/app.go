@@ -66,6 +66,9 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
 	a.rt = live.NewRuntime(&o.Live)
 	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
+	if o.Hub.MaxBackoff == 0 {
+		o.Hub.MaxBackoff = time.Second // tabs are in step 2 s after a broker's return
+	}
 	o.Hub.OnStatus = func(err error) { a.rt.Report("broker", err) }
 	a.hub = pubsub.NewHub(d, &o.Hub)
 	a.batcher = counter.NewBatcher(store, &counter.BatcherOptions{

@@ -80,15 +80,16 @@ func (s *Server) routes() *echo.Echo {
 	e.HTTPErrorHandler = s.fail
 	e.Use(secure, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}))
 
-	e.GET("/", func(c echo.Context) error { return s.page(c, home) })
-	e.GET("/c/:name", s.counter)
-	e.GET("/c", s.open)
+	get := func(path string, h echo.HandlerFunc) { e.Match([]string{http.MethodGet, http.MethodHead}, path, h) }
+	get("/", func(c echo.Context) error { return s.page(c, home) })
+	get("/c/:name", s.counter)
+	get("/c", s.open)
 	e.POST("/c/:name/:action", s.click, sameOrigin, middleware.BodyLimit(maxForm))
 	e.GET("/ws/c/:name", s.socket)
-	e.GET("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
-	e.GET("/readyz", s.ready)
-	e.GET("/static/*", s.static)
-	e.GET("/favicon.ico", func(c echo.Context) error {
+	get("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	get("/readyz", s.ready)
+	get("/static/*", s.static)
+	get("/favicon.ico", func(c echo.Context) error {
 		return c.Redirect(http.StatusMovedPermanently, s.assets.URL("favicon.svg"))
 	})
 	return e

@@ -172,6 +172,8 @@ func TestTheStatusOfAddresses(t *testing.T) {
 		{"GET", "/debug/pprof/", 404, ""},
 		{"GET", "/static/../web.go", 404, ""},
 		{"GET", "/favicon.ico", 301, ""},
+		{"HEAD", "/", 200, ""},
+		{"HEAD", "/readyz", 200, ""},
 		{"DELETE", "/", 405, ""},
 	} {
 		resp, _ := do(t, browser(t), c.method, url+c.path, nil, nil)

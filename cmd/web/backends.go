@@ -6,9 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep/counter"
 	"lockstep/counter/boltcounter"
@@ -33,14 +37,14 @@ func storeSchemes() []string {
 }
 
 // schemeOf returns a URL's scheme with its colon.
-func schemeOf(url string) string {
-	scheme, _, _ := strings.Cut(url, ":")
+func schemeOf(raw string) string {
+	scheme, _, _ := strings.Cut(raw, ":")
 	return scheme + ":"
 }
 
 // shared reports whether other processes can use the same broker or store.
-func shared(url string) bool {
-	s := schemeOf(url)
+func shared(raw string) bool {
+	s := schemeOf(raw)
 	return s != "mem:" && s != "file:"
 }
 
@@ -54,39 +58,68 @@ func storeFor(pubsub string) string {
 }
 
 // openDriver returns the driver for a broker's URL. It does not connect.
-func openDriver(url, prefix string) (driver.Driver, error) {
-	switch schemeOf(url) {
+func openDriver(raw, prefix string) (driver.Driver, error) {
+	switch schemeOf(raw) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
 	case "redis:", "rediss:", "redis+cluster:":
 		redisclient.Silence()
-		return redispubsub.NewDriver(url)
+		return redispubsub.NewDriver(raw)
 	case "postgres:":
-		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
+		return pgpubsub.NewDriver(raw, &pgpubsub.Options{Channel: prefix})
 	}
-	return nil, fmt.Errorf("no broker for %s", schemeOf(url))
+	return nil, fmt.Errorf("no broker for %s", schemeOf(raw))
 }
 
 // openStore connects to the store.
-func openStore(ctx context.Context, url, prefix string) (counter.Store, error) {
-	switch schemeOf(url) {
+func openStore(ctx context.Context, raw, prefix string) (counter.Store, error) {
+	switch schemeOf(raw) {
 	case "mem:":
 		return memcounter.New(nil), nil
 	case "file:":
-		return boltcounter.Open(filePath(url), nil)
+		return boltcounter.Open(filePath(raw), nil)
 	case "redis:", "rediss:", "redis+cluster:":
 		redisclient.Silence()
-		return rediscounter.Open(ctx, url, &rediscounter.Options{Prefix: prefix})
+		return rediscounter.Open(ctx, raw, &rediscounter.Options{Prefix: prefix})
 	case "postgres:":
-		return pgcounter.Open(ctx, url, &pgcounter.Options{Prefix: prefix})
+		return pgcounter.Open(ctx, raw, &pgcounter.Options{Prefix: prefix})
 	}
-	return nil, fmt.Errorf("no store for %s", schemeOf(url))
+	return nil, fmt.Errorf("no store for %s", schemeOf(raw))
+}
+
+// storeFlag is the flag that chose the store.
+func storeFlag(c config) string {
+	if c.Store == c.PubSub && shared(c.Store) {
+		return "-pubsub"
+	}
+	return "-store"
+}
+
+// unreachable says that a backend can't be used, and why, without its password
+// and without the layers that an error has gone through.
+func unreachable(flag, raw string, err error) error {
+	if !shared(raw) {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	place := schemeOf(raw)
+	if u, parseErr := url.Parse(raw); parseErr == nil {
+		place += "//" + u.Host
+	}
+	var network *net.OpError
+	var refusal *pgconn.PgError
+	switch {
+	case errors.As(err, &network):
+		err = network
+	case errors.As(err, &refusal):
+		err = errors.New(refusal.Message)
+	}
+	return fmt.Errorf("%s: %s can't be used: %w", flag, place, err)
 }
 
 // filePath is the path in a file: URL; both file:a/b and file:///a/b are
 // understood.
-func filePath(url string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(url, "file:"), "//")
+func filePath(raw string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(raw, "file:"), "//")
 }
 
 // secret returns the key that signs cookies and forms.

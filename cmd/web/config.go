@@ -73,7 +73,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	str(&c.Replica, "replica", "REPLICA", "", "`name` of this replica on the page. Default: host name and port")
 	str(&c.Admin, "admin", "ADMIN_ADDR", "localhost:0", "`address` for metrics, pprof and health, never the public one; \"off\" for none")
 	str(&c.Secret, "secret", "SECRET", "", fmt.Sprintf("`key` that signs cookies and forms, at least %d bytes, equal on all replicas. Needed with a shared broker; better given by the environment than by a flag", minSecret))
-	str(&c.LogLevel, "log-level", "LOG_LEVEL", "info", "debug, info, warn or error")
+	str(&c.LogLevel, "log-level", "LOG_LEVEL", "info", "`level` of the log on standard error: debug, info, warn or error")
 	env["replicas"], env["insecure-dev"], env["drain"] = "REPLICAS", "INSECURE_DEV", "DRAIN"
 	fs.IntVar(&c.Replicas, "replicas", 1, "`number` of replicas to run in this process behind a balancer")
 	fs.BoolVar(&c.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")

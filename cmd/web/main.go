@@ -115,7 +115,7 @@ func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
 		r, err := startReplica(ctx, l, replicaName(c, i, l), p.shelf, c, log)
 		if err != nil {
 			closeAll(listeners[i:])
-			return nil, errors.Join(fmt.Errorf("-pubsub: %w", err), p.abort())
+			return nil, errors.Join(unreachable("-pubsub", c.PubSub, err), p.abort())
 		}
 		p.replicas = append(p.replicas, r)
 	}
@@ -133,14 +133,14 @@ func (p *process) openShelf(ctx context.Context, c config) (err error) {
 	if p.shelf.assets, err = static.New(); err != nil {
 		return err
 	}
-	if p.shelf.secret, err = secret(c); err != nil {
-		return fmt.Errorf("-secret: %w", err)
-	}
 	if p.shelf.driver, err = openDriver(c.PubSub, c.Prefix); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
 	if p.shelf.store, err = openStore(ctx, c.Store, c.Prefix); err != nil {
-		return fmt.Errorf("-store: %w", err)
+		return unreachable(storeFlag(c), c.Store, err)
+	}
+	if p.shelf.secret, err = secret(c); err != nil {
+		return errors.Join(fmt.Errorf("-secret: %w", err), p.shelf.store.Close())
 	}
 	return nil
 }

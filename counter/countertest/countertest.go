@@ -26,6 +26,9 @@ type Options struct {
 	// Second opens another store on the data of s, as another replica has.
 	// Nil: only one can be open.
 	Second func(t testing.TB, s counter.Store) counter.Store
+	// Crash kills the server of the store, as kill -9 does, and starts it
+	// again. Nil: the store has no server, or it forgets.
+	Crash func(t testing.TB)
 	// Window says that open gives its stores this dedup window. It must
 	// outlast the other cases, which rely on it: 2 s at least. 0: that ops
 	// are forgotten is not tested.
@@ -60,7 +63,7 @@ func Run(t *testing.T, open func(t testing.TB) counter.Store, opts *Options) {
 
 // cases returns the whole suite.
 func cases() []testCase {
-	return slices.Concat(applyCases(), dedupCases(), concurrencyCases(), limitCases(), lifeCases())
+	return slices.Concat(applyCases(), dedupCases(), concurrencyCases(), limitCases(), lifeCases(), crashCases())
 }
 
 func (c testCase) missing(o Options) string {

@@ -100,7 +100,7 @@ func judge(t *testing.T, c testCase, open func() counter.Store, o Options) strin
 // shared are the options of stores that live in this process.
 func shared() Options {
 	same := func(_ testing.TB, s counter.Store) counter.Store { return s }
-	return Options{Reopen: same, Second: same, Window: window}
+	return Options{Reopen: same, Second: same, Window: window, Crash: func(testing.TB) {}}
 }
 
 func newMem() counter.Store { return memcounter.New(&memcounter.Options{Window: window}) }

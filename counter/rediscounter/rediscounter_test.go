@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,11 +35,12 @@ func open(t testing.TB, url string, opts *rediscounter.Options) counter.Store {
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
-	url := testserver.Redis(t).URL
+	server := testserver.Redis(t)
+	url := server.URL
 	opts := &rediscounter.Options{Prefix: "test:", Window: window}
 	another := func(t testing.TB, _ counter.Store) counter.Store { return open(t, url, opts) }
 	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, url, opts) },
-		&countertest.Options{Reopen: another, Second: another, Window: window})
+		&countertest.Options{Reopen: another, Second: another, Window: window, Crash: func(testing.TB) { server.Kill(); server.Start() }})
 }
 
 func apply(t *testing.T, s counter.Store, name string, n int) counter.Value {
@@ -103,119 +103,12 @@ func TestARedisThatForgetsBeginsANewEpoch(t *testing.T) {
 	}
 }
 
-func TestARedisThatKeepsEverythingKeepsTheCount(t *testing.T) {
-	server := testserver.Redis(t)
-	s := open(t, server.URL, nil)
-	before := apply(t, s, "x", 5)
-	server.Kill()
-	server.Start()
-	after := get(t, s, "x")
-	if after.N != 5 || after.Version != 5 || after.Epoch < before.Epoch {
-		t.Errorf("got %+v after %+v", after, before)
-	}
-	v, applied, err := s.Apply(t.Context(), "x", counter.Op{ID: "op-x-000000000002", Kind: counter.Increment})
-	if err != nil || applied[0] || v.N != 5 {
-		t.Errorf("a repeated op after a restart: %+v, %v, %v", v, applied, err)
-	}
-}
-
 func TestApplicationsAreApart(t *testing.T) {
 	url := testserver.Redis(t).URL
 	one, other := open(t, url, &rediscounter.Options{Prefix: "one:"}), open(t, url, &rediscounter.Options{Prefix: "other:"})
 	apply(t, one, "x", 3)
 	if v := get(t, other, "x"); v.N != 0 {
 		t.Errorf("another application sees %+v", v)
-	}
-}
-
-// TestKillingRedisLosesNoAcknowledgedOp: three times kill -9 under load, with
-// appendfsync always; what is ambiguous is sent again with the same id.
-func TestKillingRedisLosesNoAcknowledgedOp(t *testing.T) {
-	server := testserver.Redis(t)
-	s := open(t, server.URL, nil)
-	b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: time.Minute})
-	acked, stop := load(t, b, "x")
-	for range 3 {
-		server.Kill()
-		server.Start()
-		acked.atLeast(t, acked.count()+20)
-	}
-	stop()
-	if v := get(t, s, "x"); v.N != int64(acked.count()) || v.Version != uint64(acked.count()) {
-		t.Errorf("got %+v, want %d acknowledged ops counted once", v, acked.count())
-	}
-}
-
-// acks counts acknowledged ops.
-type acks struct {
-	mu   sync.Mutex
-	n    int
-	wake chan struct{}
-}
-
-func (a *acks) add() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.n++
-	close(a.wake)
-	a.wake = make(chan struct{})
-}
-
-func (a *acks) count() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.n
-}
-
-// atLeast waits until there are n.
-func (a *acks) atLeast(t *testing.T, n int) {
-	t.Helper()
-	limit := time.NewTimer(time.Minute)
-	defer limit.Stop()
-	for {
-		a.mu.Lock()
-		have, wake := a.n, a.wake
-		a.mu.Unlock()
-		if have >= n {
-			return
-		}
-		select {
-		case <-wake:
-		case <-limit.C:
-			t.Fatalf("got %d acknowledgements, want %d", have, n)
-		}
-	}
-}
-
-// load has eight people click until stop, which waits for their last click.
-func load(t *testing.T, b *counter.Batcher, name string) (a *acks, stop func()) {
-	t.Helper()
-	a = &acks{wake: make(chan struct{})}
-	end := make(chan struct{})
-	var people sync.WaitGroup
-	for p := range 8 {
-		people.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-end:
-					return
-				default:
-				}
-				op := counter.Op{ID: fmt.Sprintf("person-%d-click-%08d", p, i), Kind: counter.Increment}
-				if _, err := b.Apply(context.Background(), name, op); err != nil {
-					t.Errorf("click: %v", err)
-					return
-				}
-				a.add()
-			}
-		})
-	}
-	return a, func() {
-		close(end)
-		people.Wait()
-		if err := b.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

@@ -145,7 +145,7 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
-		"github.com/jackc/":          {"pubsub/pgpubsub", "counter/pgcounter"},
+		"github.com/jackc/":          {"cmd/web", "pubsub/pgpubsub", "counter/pgcounter"},
 		"go.etcd.io/":                {"counter/boltcounter"},
 		"github.com/coder/websocket": {"live/wslive"},
 		"github.com/prometheus/":     {"app/web"},

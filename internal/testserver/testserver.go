@@ -78,7 +78,7 @@ func (s *Server) Start() {
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	s.cmd.SysProcAttr.Setpgid = true
-	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL // no orphan when the test process dies
+	dieWithParent(s.cmd.SysProcAttr)
 	s.done = make(chan struct{})
 	if err := launch(s.cmd, s.done); err != nil {
 		s.t.Fatalf("testserver: %v", err)

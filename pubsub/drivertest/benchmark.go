@@ -13,7 +13,7 @@ func Benchmark(b *testing.B, d driver.Driver) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // the benchmark is over
 	if err := c.Subscribe(b.Context(), "bench"); err != nil {
 		b.Fatal(err)
 	}

@@ -300,8 +300,12 @@ func nothingSubscribed(e *env) error {
 func (e *env) idle(c driver.Conn) error {
 	ctx, cancel := context.WithTimeout(e.ctx, 50*time.Millisecond)
 	defer cancel()
-	if m, err := c.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("Receive with nothing to receive: got %+v, %v; want %v", m, err, context.DeadlineExceeded)
+	m, err := c.Receive(ctx)
+	if err == nil {
+		return fmt.Errorf("with nothing to receive: got %+v", m)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("with nothing to receive: got %w, want the context's error", err)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -82,6 +83,6 @@ func (h Harness) try(t testing.TB, c testCase) error {
 		return err
 	case <-time.After(patience + grace):
 		e.close()
-		return fmt.Errorf("a call outlived its context by %v (%v)", grace, <-ended)
+		return errors.Join(fmt.Errorf("a call outlived its context by %v", grace), <-ended)
 	}
 }

@@ -37,7 +37,7 @@ func unless(f fault, name string) string {
 
 func named(e *env) error {
 	if e.driver.Name() == "" {
-		return errors.New("Name is empty")
+		return errors.New("the driver has no name")
 	}
 	return nil
 }
