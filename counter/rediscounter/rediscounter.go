@@ -39,15 +39,19 @@ type Options struct {
 // belongs to all its counters, and a script may touch one slot only. In a
 // cluster one node does all the counting.
 type Store struct {
-	client redis.UniversalClient
-	prefix string
-	window time.Duration
+	client     redis.UniversalClient
+	prefix     string
+	window     time.Duration
+	apply, get *redis.Script
 }
 
 // Open connects to the Redis at a redis://, rediss:// or redis+cluster:// URL.
 // Its errors do not contain the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
-	s := &Store{prefix: "lockstep:", window: counter.DedupWindow}
+	s := &Store{
+		prefix: "lockstep:", window: counter.DedupWindow,
+		apply: redis.NewScript(applyScript), get: redis.NewScript(getScript),
+	}
 	if opts != nil && opts.Prefix != "" {
 		s.prefix = opts.Prefix
 	}
@@ -85,7 +89,7 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 			args = append(args, strconv.FormatInt(op.Amount(), 10))
 		}
 	}
-	reply, err := redis.NewScript(applyScript).Run(ctx, s.client, keys, args...).Slice()
+	reply, err := s.apply.Run(ctx, s.client, keys, args...).Slice()
 	var refusal redis.Error
 	if errors.As(err, &refusal) && strings.HasSuffix(refusal.Error(), overflowReply) {
 		return counter.Value{}, nil, counter.ErrOverflow
@@ -142,7 +146,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		}
 		keys = append(keys, s.valueKey(name))
 	}
-	reply, err := redis.NewScript(getScript).Run(ctx, s.client, keys).Slice()
+	reply, err := s.get.Run(ctx, s.client, keys).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("rediscounter: get: %w", err)
 	}

@@ -3,7 +3,7 @@ package rediscounter
 // fence returns the epoch; it begins a new one when Redis has been started
 // anew, or has lost the key: then data may be lost. The clock makes epochs
 // differ even when the increment itself is lost in the next crash. Reading
-// run_id by INFO adds about 10 µs to a script (see BenchmarkApply).
+// run_id by INFO takes 4 µs of the 36 µs of a call on the loopback.
 const fence = `
 local function fence()
   local run = redis.call('INFO', 'server'):match('run_id:(%x+)')
@@ -24,12 +24,19 @@ const overflowReply = "OVERFLOW"
 // applyScript: KEYS epoch, value, one for each op; ARGV window in ms, then for
 // each op what it adds, or "reset".
 //
-// A script is not rolled back by Redis, so it undoes what it did when an op
-// overflows. HINCRBY computes in 64 bits; a Lua number would not.
+// Redis does not roll a script back, so it undoes what it did when an op
+// overflows; the version is written last. HINCRBY computes in 64 bits; a Lua
+// number would not.
 const applyScript = fence + `
 local e = fence()
-local before = redis.call('HMGET', KEYS[2], 'n', 'v')
+local before = redis.call('HGET', KEYS[2], 'n')
 local reply, fresh = {e, '', ''}, {}
+
+local function undo()
+  for _, key in ipairs(fresh) do redis.call('DEL', key) end
+  if before then redis.call('HSET', KEYS[2], 'n', before) else redis.call('DEL', KEYS[2]) end
+end
+
 for i = 3, #KEYS do
   local op = ARGV[i - 1]
   local new = redis.call('SET', KEYS[i], 1, 'NX', 'PX', ARGV[1])
@@ -41,18 +48,14 @@ for i = 3, #KEYS do
     else
       local r = redis.pcall('HINCRBY', KEYS[2], 'n', op)
       if type(r) == 'table' and r.err then
-        for _, key in ipairs(fresh) do redis.call('DEL', key) end
-        if before[1] then
-          redis.call('HSET', KEYS[2], 'n', before[1], 'v', before[2])
-        else
-          redis.call('DEL', KEYS[2])
-        end
-        return redis.error_reply('` + overflowReply + `')
+        undo()
+        if r.err:find('overflow', 1, true) then return redis.error_reply('` + overflowReply + `') end
+        return r
       end
     end
-    redis.call('HINCRBY', KEYS[2], 'v', 1)
   end
 end
+if #fresh > 0 then redis.call('HINCRBY', KEYS[2], 'v', #fresh) end
 local now = redis.call('HMGET', KEYS[2], 'n', 'v')
 reply[2], reply[3] = now[1] or '0', now[2] or '0'
 return reply
