@@ -659,6 +659,48 @@ func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
 	})
 }
 
+func TestABurstOfOpsIsAnsweredWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		var last string
+		for range 5000 {
+			last = tab.Click("add")
+		}
+		tab.Until("the last acknowledgement", func() bool { return tab.Acked(last) == 1 })
+		if tab.Closed() != 0 {
+			t.Errorf("the tab was closed with %d", tab.Closed())
+		}
+	})
+}
+
+func TestATabThatSendsAndDoesNotReadIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		r := start(store, newHub(), nil)
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		tab.Stall()
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			for range 5000 {
+				tab.Click("add")
+			}
+		})
+		time.Sleep(5 * time.Second)
+		store.mu.Lock()
+		n := store.states["a"].N
+		store.mu.Unlock()
+		if n > 2100 { // those whose answers are being sent, and as many that wait
+			t.Errorf("got %d ops of a tab that does not read, want it held back at 2048", n)
+		}
+		tab.Until("the close", func() bool { return tab.Closed() == live.CodeOverload })
+		sending.Wait()
+	})
+}
+
 // slow is a view whose ops are answered a second later.
 type slow struct{}
 

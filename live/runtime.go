@@ -115,19 +115,17 @@ func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, 
 // it again with the same news costs little.
 func (r *Runtime) Report(part string, err error) {
 	r.mu.Lock()
-	was := r.ill[part]
-	if (was == nil) == (err == nil) {
-		r.mu.Unlock()
-		return
-	}
-	before := len(r.ill) > 0
+	was, before := r.ill[part], len(r.ill) > 0
 	if err != nil {
-		r.ill[part] = err
+		r.ill[part] = err // the newest reason counts
 	} else {
 		delete(r.ill, part)
 	}
 	changed := before != (len(r.ill) > 0)
 	r.mu.Unlock()
+	if (was == nil) == (err == nil) {
+		return
+	}
 
 	if err != nil {
 		r.log.Warn("degraded", "part", part, "err", err)

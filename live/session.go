@@ -11,9 +11,14 @@ import (
 	"lockstep/htmx"
 )
 
-// maxPending is how many private messages and acknowledgements may wait for
-// one tab. A tab that lets more pile up does not read, and is closed.
-const maxPending = 1024
+// maxPrivate is how many private messages may wait for one tab. A tab that
+// lets more pile up does not read, and is closed.
+const maxPrivate = 1024
+
+// maxUnanswered is how many ops of one tab may be without an answer. While
+// there are more, nothing is read from it: a tab that sends faster than it is
+// served, or that does not read, is slowed down and costs bounded memory.
+const maxUnanswered = 1024
 
 // maxMalformed is how many malformed messages a tab may send. A page sends
 // none; some are forgiven because a proxy or an old page may be at fault.
@@ -41,6 +46,7 @@ type Session struct {
 	reason   string
 	gone     bool // disconnected, or being closed
 	goneCh   chan struct{}
+	space    chan struct{} // closed when an answer has left; nil: nobody waits for that
 	onLeave  []func()
 }
 
@@ -94,6 +100,7 @@ func (s *Session) Hold() {
 func (s *Session) Release() {
 	s.mu.Lock()
 	s.underway--
+	s.makeSpace()
 	wake := s.closing
 	s.mu.Unlock()
 	if wake {
@@ -105,7 +112,7 @@ func (s *Session) Release() {
 // message after the other, never concurrently. It reports false when the
 // session has ended, so that the transport stops reading.
 func (s *Session) Receive(ctx context.Context, message []byte) bool {
-	if s.over() {
+	if !s.admit(ctx) {
 		return false
 	}
 	e, err := htmx.ParseEvent(message)
@@ -139,6 +146,7 @@ func (s *Session) Disconnect() {
 	if s.goneCh != nil {
 		close(s.goneCh)
 	}
+	s.makeSpace()
 	s.mu.Unlock()
 
 	for _, m := range rooms {
@@ -148,6 +156,37 @@ func (s *Session) Disconnect() {
 		f()
 	}
 	s.rt.forget(s)
+}
+
+// admit waits until the tab may send another message. It reports false when the
+// session has ended.
+func (s *Session) admit(ctx context.Context) bool {
+	for {
+		s.mu.Lock()
+		over := s.gone || s.closing
+		full := s.underway+len(s.acks) >= maxUnanswered
+		if full && s.space == nil {
+			s.space = make(chan struct{})
+		}
+		space := s.space
+		s.mu.Unlock()
+		if over || !full {
+			return !over
+		}
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// makeSpace wakes admit. The caller holds mu.
+func (s *Session) makeSpace() {
+	if s.space != nil {
+		close(s.space)
+		s.space = nil
+	}
 }
 
 // mount runs the view's Mount.
@@ -315,7 +354,7 @@ func (s *Session) next() (messages [][]byte, over bool) {
 		s.sending = false
 		return nil, true
 	}
-	if len(s.private)+len(s.acks) > maxPending {
+	if len(s.private) > maxPrivate {
 		s.closing, s.code, s.reason = true, CodeOverload, "too slow"
 		s.private, s.acks = nil, nil
 		return nil, false
@@ -329,6 +368,7 @@ func (s *Session) next() (messages [][]byte, over bool) {
 	}
 	if ops := s.takeAcks(); len(ops) > 0 {
 		messages = append(messages, htmx.Ack(ops...))
+		s.makeSpace()
 	}
 	answered := len(s.acks) == 0 && s.underway == 0
 	if len(messages) > 0 || s.closing && (answered || s.code != CodeRestart) {
@@ -358,6 +398,7 @@ func (s *Session) finish(code Code, reason string) {
 	if !s.closing {
 		s.closing, s.code, s.reason = true, code, reason
 	}
+	s.makeSpace()
 	s.mu.Unlock()
 	s.wake()
 }

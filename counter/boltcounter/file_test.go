@@ -192,7 +192,7 @@ func TestOneDamagedPageIsAnErrorAtMost(t *testing.T) {
 	file, err := os.ReadFile(whole)
 	must(t, err)
 	failed := 0
-	for at := 2 * os.Getpagesize(); at < len(file); at += 7 * os.Getpagesize() {
+	for at := 2 * os.Getpagesize(); at < len(file); at += 2 * os.Getpagesize() {
 		damaged := bytes.Clone(file)
 		noise(damaged[at : at+os.Getpagesize()])
 		path := filepath.Join(t.TempDir(), "counters.db")

@@ -53,13 +53,19 @@ func apply(t *testing.T, s counter.Store, name string, n int) counter.Value {
 	return v
 }
 
+// get reads a counter. A store does not retry, and has connections that a
+// restart of the server has cut: some calls may fail.
 func get(t *testing.T, s counter.Store, name string) counter.Value {
 	t.Helper()
-	v, err := s.Get(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 20 {
+		var v []counter.Value
+		if v, err = s.Get(t.Context(), name); err == nil {
+			return v[0]
+		}
 	}
-	return v[0]
+	t.Fatal(err)
+	return counter.Value{}
 }
 
 // TestReplicasThatStartTogether make the tables at once.
