@@ -30,7 +30,7 @@ type Options struct {
 	Prefix string
 	// Replica is the name shown on the page.
 	Replica string
-	// Linger, Live and Hub are passed on; fields that App sets are ignored.
+	// Live and Hub are passed on; what App sets in them itself is ignored.
 	Live live.Options
 	Hub  pubsub.Options
 }

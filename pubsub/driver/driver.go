@@ -34,8 +34,9 @@ type Driver interface {
 // silent reconnection must be turned off, because it loses messages that
 // nobody then knows to reload.
 //
-// Publish, Subscribe, Unsubscribe and Close may be called concurrently with
-// each other and with Receive. The hub never runs two Subscribe or
+// A call whose context is done, or ends, returns an error promptly. Publish,
+// Subscribe, Unsubscribe and Close may be called concurrently with each other
+// and with Receive; Close ends the calls under way. The hub never runs two Subscribe or
 // Unsubscribe calls for the same topic at once, and only one goroutine calls
 // Receive.
 //

@@ -98,8 +98,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	}
 	life, cancel := context.WithCancel(context.Background())
 	c := &conn{
-		channel: d.channel, messages: make(chan driver.Message), outgoing: make(chan *notification),
-		dead: make(chan struct{}), cancel: cancel, topics: make(map[string]struct{}),
+		Inbox: driver.NewInbox(cancel), channel: d.channel, outgoing: make(chan *notification), topics: make(map[string]struct{}),
 	}
 	c.running.Go(func() { c.listen(life, listen) })
 	c.running.Go(func() { c.publish(life, publish) })
@@ -109,15 +108,10 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 // conn is one connection: two of the database, each used by one goroutine.
 type conn struct {
 	// set once
+	*driver.Inbox
 	channel  string
-	messages chan driver.Message
 	outgoing chan *notification
-	dead     chan struct{}      // closed when the conn is of no more use
-	cancel   context.CancelFunc // ends both goroutines
-	running  sync.WaitGroup
-
-	end sync.Once
-	err error // why dead; readable when dead is closed
+	running  sync.WaitGroup // listen and publish; both end with the Inbox
 
 	mu     sync.Mutex
 	topics map[string]struct{} // subscribed; guarded by mu
@@ -135,8 +129,8 @@ func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error 
 	n := &notification{topic, payload, make(chan error, 1)}
 	select {
 	case c.outgoing <- n:
-	case <-c.dead:
-		return c.err
+	case <-c.Ended():
+		return c.Usable(ctx)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -157,7 +151,7 @@ func (c *conn) publish(life context.Context, db *pgx.Conn) {
 		select {
 		case n := <-c.outgoing:
 			batch = c.gather(n)
-		case <-c.dead:
+		case <-c.Ended():
 			return
 		}
 		texts := make([]string, len(batch))
@@ -174,7 +168,7 @@ func (c *conn) publish(life context.Context, db *pgx.Conn) {
 			n.done <- err
 		}
 		if err != nil {
-			c.fail(err)
+			c.End(err)
 			return
 		}
 	}
@@ -200,16 +194,14 @@ func (c *conn) listen(life context.Context, db *pgx.Conn) {
 	for {
 		n, err := db.WaitForNotification(life)
 		if err != nil {
-			c.fail(fmt.Errorf("pgpubsub: listen: %w", err))
+			c.End(fmt.Errorf("pgpubsub: listen: %w", err))
 			return
 		}
 		m, err := decode(n.Payload)
 		if err != nil || !c.subscribed(m.Topic) {
 			continue // somebody else's, or of no interest here
 		}
-		select {
-		case c.messages <- m:
-		case <-c.dead:
+		if !c.Put(m) {
 			return
 		}
 	}
@@ -242,12 +234,7 @@ func (c *conn) Unsubscribe(ctx context.Context, topic string) error {
 }
 
 func (c *conn) change(ctx context.Context, f func()) error {
-	select {
-	case <-c.dead:
-		return c.err
-	default:
-	}
-	if err := ctx.Err(); err != nil {
+	if err := c.Usable(ctx); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -256,30 +243,9 @@ func (c *conn) change(ctx context.Context, f func()) error {
 	return nil
 }
 
-// Receive implements driver.Conn.
-func (c *conn) Receive(ctx context.Context) (driver.Message, error) {
-	select {
-	case m := <-c.messages:
-		return m, nil
-	case <-c.dead:
-		return driver.Message{}, c.err
-	case <-ctx.Done():
-		return driver.Message{}, ctx.Err()
-	}
-}
-
 // Close implements driver.Conn. It waits for both goroutines.
 func (c *conn) Close() error {
-	c.fail(driver.ErrClosed)
+	c.End(driver.ErrClosed)
 	c.running.Wait()
 	return nil
-}
-
-// fail ends the connection. The first reason counts.
-func (c *conn) fail(err error) {
-	c.end.Do(func() {
-		c.err = err
-		close(c.dead)
-		c.cancel()
-	})
 }

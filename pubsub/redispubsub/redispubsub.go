@@ -48,7 +48,11 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	c := &conn{client: client, publisher: publisher, sub: client.Subscribe(ctx), messages: make(chan driver.Message), dead: make(chan struct{}), reading: make(chan struct{})}
+	c := &conn{client: client, publisher: publisher, sub: client.Subscribe(ctx), reading: make(chan struct{})}
+	c.Inbox = driver.NewInbox(func() {
+		_ = c.sub.Close()    // both are given up: nobody can
+		_ = c.client.Close() // act on their errors
+	})
 	return c, nil
 }
 
@@ -69,15 +73,11 @@ func publisherOf(ctx context.Context, client redis.UniversalClient) (redis.Cmdab
 // this conn for good.
 type conn struct {
 	// set once
+	*driver.Inbox
 	client    redis.UniversalClient
 	publisher redis.Cmdable // of client
 	sub       *redis.PubSub
-	messages  chan driver.Message
-	dead      chan struct{} // closed when the conn is of no more use
 	reading   chan struct{} // closed when read has ended
-
-	end sync.Once
-	err error // why dead; readable when dead is closed
 
 	mu      sync.Mutex // guards the rest; held while a command is written, so that waiting is in the order of the wire
 	started bool       // read runs: from the first command on, when there is a connection to read
@@ -93,7 +93,7 @@ type waiter struct {
 
 // Publish implements driver.Conn.
 func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error {
-	if err := c.usable(ctx); err != nil {
+	if err := c.Usable(ctx); err != nil {
 		return err
 	}
 	return c.publisher.Publish(ctx, topic, payload).Err()
@@ -111,19 +111,19 @@ func (c *conn) Unsubscribe(ctx context.Context, topic string) error {
 
 // command sends one command and waits for its answer.
 func (c *conn) command(ctx context.Context, kind, topic string, send func(context.Context, ...string) error) error {
-	if err := c.usable(ctx); err != nil {
+	if err := c.Usable(ctx); err != nil {
 		return err
 	}
 	w := waiter{kind, topic, make(chan error, 1)}
 	if err := c.write(ctx, w, send); err != nil {
-		c.fail(err)
+		c.End(err)
 		return err
 	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-c.dead:
-		return c.err
+	case <-c.Ended():
+		return c.Usable(ctx)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -156,16 +156,14 @@ func (c *conn) read() {
 			c.answered("", "", err) // e.g. NOPERM: of the oldest command
 			continue
 		case err != nil:
-			c.fail(err)
+			c.End(err)
 			return
 		}
 		switch m := m.(type) {
 		case *redis.Subscription:
 			c.answered(m.Kind, m.Channel, nil)
 		case *redis.Message:
-			select {
-			case c.messages <- driver.Message{Topic: m.Channel, Payload: []byte(m.Payload)}:
-			case <-c.dead:
+			if !c.Put(driver.Message{Topic: m.Channel, Payload: []byte(m.Payload)}) {
 				return
 			}
 		}
@@ -178,28 +176,16 @@ func (c *conn) answered(kind, topic string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.waiting) == 0 || err == nil && (c.waiting[0].kind != kind || c.waiting[0].topic != topic) {
-		c.fail(errors.New("redispubsub: an answer to no command"))
+		c.End(errors.New("redispubsub: an answer to no command"))
 		return
 	}
 	c.waiting[0].done <- err
 	c.waiting = c.waiting[1:]
 }
 
-// Receive implements driver.Conn.
-func (c *conn) Receive(ctx context.Context) (driver.Message, error) {
-	select {
-	case m := <-c.messages:
-		return m, nil
-	case <-c.dead:
-		return driver.Message{}, c.err
-	case <-ctx.Done():
-		return driver.Message{}, ctx.Err()
-	}
-}
-
 // Close implements driver.Conn.
 func (c *conn) Close() error {
-	c.fail(driver.ErrClosed)
+	c.End(driver.ErrClosed)
 	c.mu.Lock()
 	started := c.started
 	c.mu.Unlock()
@@ -207,23 +193,4 @@ func (c *conn) Close() error {
 		<-c.reading
 	}
 	return nil
-}
-
-// fail ends the connection. The first reason counts.
-func (c *conn) fail(err error) {
-	c.end.Do(func() {
-		c.err = err
-		close(c.dead)
-		_ = c.sub.Close()    // both are given up: nobody can
-		_ = c.client.Close() // act on their errors
-	})
-}
-
-func (c *conn) usable(ctx context.Context) error {
-	select {
-	case <-c.dead:
-		return c.err
-	default:
-		return ctx.Err()
-	}
 }

@@ -1,0 +1,63 @@
+package live_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"lockstep/htmx"
+	"lockstep/live"
+	"lockstep/live/livetest"
+)
+
+// A greeting is a component: anything with templ's Render will do.
+type greeting string
+
+func (g greeting) Render(_ context.Context, w io.Writer) error {
+	_, err := fmt.Fprintf(w, "<p>%s</p>", string(g))
+	return err
+}
+
+// A board is a view of one room: a text that every tab shows and anybody sets.
+type board struct{ rooms *live.Rooms[string] }
+
+func (b board) Mount(ctx context.Context, s *live.Session) error {
+	return b.rooms.Join(ctx, s, "board")
+}
+
+func (b board) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	if e.Action != "shout" {
+		s.Refuse(e.Op, "unknown action", false)
+		return nil
+	}
+	var text string
+	if err := e.Decode("text", &text); err != nil {
+		s.Refuse(e.Op, err.Error(), false)
+		return nil
+	}
+	b.rooms.Commit("board", strings.ToUpper(text)) // shown in every tab
+	b.rooms.Ack(s, "board", e.Op)                  // in or after that frame
+	return nil
+}
+
+// The states of this room live in one replica only: there is no store to load
+// from and nothing to broadcast. app/counter.go has a room with both.
+func ExampleRooms() {
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	defer rt.Stop()
+	rooms := live.NewRooms(rt, nil, live.RoomsOptions[string]{
+		Topic: func(key string) string { return key },
+		Show:  func(_ string, s string) (string, live.Component) { return "#board", greeting(s) },
+	})
+
+	t := &testing.T{} // a test has its own
+	one, other := livetest.Open(t, rt, board{rooms}), livetest.Open(t, rt, board{rooms})
+	one.Send(`{"action":"shout","op":"an-op-of-an-example","text":"hello"}`)
+	other.Until("the text", func() bool { return other.Shown("board").Content != "" })
+	one.Until("the answer", func() bool { return one.Acked("an-op-of-an-example") == 1 })
+	fmt.Println(other.Shown("board").Content)
+	// Output: <hx-partial hx-target="#board" hx-swap="innerMorph"><p>HELLO</p></hx-partial>
+}

@@ -1,0 +1,73 @@
+package driver
+
+import (
+	"context"
+	"sync"
+)
+
+// An Inbox is the receiving side of a Conn, and its end: for drivers whose
+// client has a reading goroutine of its own. That goroutine calls Put, Receive
+// hands on to Conn.Receive, and whoever notices that the connection is of no
+// more use calls End. All methods may be called concurrently.
+type Inbox struct {
+	messages chan Message
+	ended    chan struct{}
+	release  func()
+
+	once sync.Once
+	err  error // why ended; readable when ended is closed
+}
+
+// NewInbox returns an open inbox. release is called once, by the first End,
+// and gives up what the Conn holds; it must not wait for the goroutine that
+// calls Put.
+func NewInbox(release func()) *Inbox {
+	return &Inbox{messages: make(chan Message), ended: make(chan struct{}), release: release}
+}
+
+// Put leaves a message for Receive, and waits until it is taken: so a slow
+// receiver is the broker's to notice. It reports false when the inbox has
+// ended.
+func (b *Inbox) Put(m Message) bool {
+	select {
+	case b.messages <- m:
+		return true
+	case <-b.ended:
+		return false
+	}
+}
+
+// Receive is Conn.Receive.
+func (b *Inbox) Receive(ctx context.Context) (Message, error) {
+	select {
+	case m := <-b.messages:
+		return m, nil
+	case <-b.ended:
+		return Message{}, b.err
+	case <-ctx.Done():
+		return Message{}, ctx.Err()
+	}
+}
+
+// End ends the connection. The first reason counts; it must not be nil.
+func (b *Inbox) End(err error) {
+	b.once.Do(func() {
+		b.err = err
+		close(b.ended)
+		b.release()
+	})
+}
+
+// Ended is closed when the connection has ended; then Usable says why.
+func (b *Inbox) Ended() <-chan struct{} { return b.ended }
+
+// Usable returns nil, or why no call can be made: why the connection has
+// ended, or ctx's error.
+func (b *Inbox) Usable(ctx context.Context) error {
+	select {
+	case <-b.ended:
+		return b.err
+	default:
+		return ctx.Err()
+	}
+}
