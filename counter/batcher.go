@@ -34,7 +34,9 @@ type BatcherOptions struct {
 	// MaxQueue is how many ops may wait for one counter. Default 4096.
 	MaxQueue int
 	// Patience is how long a failing store call is repeated, with the same
-	// ops, before they are refused. Default 5 s.
+	// ops, before they are refused. It counts from the Submit of the newest
+	// of them, so that ops that have waited behind a failing call are not
+	// kept for as long again; each call is made once at least. Default 5 s.
 	Patience time.Duration
 	// CallTimeout bounds one store call. Default 3 s.
 	CallTimeout time.Duration
@@ -69,6 +71,7 @@ type Batcher struct {
 type submitted struct {
 	op   Op
 	done func(Value, error)
+	at   time.Time // of Submit
 }
 
 // NewBatcher returns a batcher in front of s. Nil options are the defaults.
@@ -103,7 +106,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // For one counter done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(name string, op Op, done func(Value, error)) {
-	if err := b.enqueue(name, submitted{op, done}); err != nil {
+	if err := b.enqueue(name, submitted{op, done, time.Now()}); err != nil {
 		done(Value{}, err)
 	}
 }
@@ -232,7 +235,7 @@ func (b *Batcher) persist(name string, batch []submitted) (Value, error) {
 	for i, s := range batch {
 		ops[i] = s.op
 	}
-	deadline := time.Now().Add(b.opts.Patience)
+	deadline := batch[len(batch)-1].at.Add(b.opts.Patience)
 	for try := 0; ; try++ {
 		v, err := b.call(name, ops)
 		if err == nil || errors.Is(err, ErrOverflow) || errors.Is(err, ErrBadOp) || errors.Is(err, ErrBadName) {

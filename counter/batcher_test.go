@@ -342,6 +342,26 @@ func TestBatcherRetries(t *testing.T) {
 			closeAll(t, b)
 		})
 	})
+	t.Run("patience is not spent again on each call that waits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFakeStore(time.Millisecond)
+			s.failNext(1000)
+			b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: 2 * time.Second})
+			var a answers
+			const n = 5 * counter.MaxOps
+			for i := range n {
+				b.Submit("a", op(i), a.done(i))
+			}
+			start := time.Now()
+			closeAll(t, b)
+			if took := time.Since(start); took > 2*time.Second+10*time.Millisecond {
+				t.Errorf("took %v for 5 calls, want about 2 s at most", took)
+			}
+			if got := len(a.all()); got != n {
+				t.Errorf("got %d answers, want %d", got, n)
+			}
+		})
+	})
 	t.Run("a hanging store is bounded by patience too", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFakeStore(0)
