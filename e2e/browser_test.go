@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
@@ -122,7 +124,7 @@ func (p *page) click(action string) {
 type state struct {
 	Count, Status, Replica, Notice, Tabs string
 	Waiting                              bool
-	Open                                 bool
+	Open, Hidden                         bool
 	Buttons                              int
 }
 
@@ -134,6 +136,7 @@ const readState = `JSON.stringify({
   Tabs: document.querySelector('#tabs')?.textContent.trim() ?? '',
   Waiting: document.querySelector('#waiting') ? !document.querySelector('#waiting').hidden : false,
   Open: document.querySelector('[hx-ws\\:connect]')?._htmx?.ws?.connection?.socket?.readyState === 1,
+  Hidden: document.hidden,
   Buttons: document.querySelectorAll('[data-action]').length,
 })`
 
@@ -355,6 +358,47 @@ func TestAReloadKeepsUnacknowledgedClicks(t *testing.T) {
 	redis.Thaw()
 	tab.showsCount(3)
 	tab.until("to be live", func(s state) bool { return s.Status == "live" })
+}
+
+// hide minimises the window of a page, or shows it again.
+func (p *page) hide(yes bool) {
+	p.t.Helper()
+	c := chromedp.FromContext(p.ctx)
+	window, err := cdp.Call(p.ctx, c.Browser, browser.GetWindowForTarget, browser.GetWindowForTargetParams{TargetID: c.Target.TargetID})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	bounds := browser.WindowStateNormal
+	if yes {
+		bounds = browser.WindowStateMinimized
+	}
+	_, err = cdp.Call(p.ctx, c.Browser, browser.SetWindowBounds, browser.SetWindowBoundsParams{
+		WindowID: window.WindowID, Bounds: &browser.Bounds{WindowState: bounds},
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.until(fmt.Sprintf("to be hidden: %v", yes), func(s state) bool { return s.Hidden == yes })
+}
+
+// TestAHiddenTabStaysInStep, also through a restart of its server.
+func TestAHiddenTabStaysInStep(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	chromium := newBrowser(t)
+	tab, hidden := visit(t, chromium, p.url), visit(t, chromium, p.url)
+	hidden.hide(true)
+	tab.click("increment")
+	hidden.showsCount(1)
+	if s, err := hidden.state(); err != nil || !s.Hidden || !s.Open {
+		t.Errorf("got %+v, %v; want a hidden tab with its socket", s, err)
+	}
+	p.term()
+	p.restart()
+	tab.click("increment")
+	tab.showsCount(2)
+	hidden.showsCount(2)
+	hidden.hide(false)
+	hidden.until("to be live", func(s state) bool { return s.Status == "live" && s.Open })
 }
 
 func TestFormsWorkWithoutJavaScript(t *testing.T) {

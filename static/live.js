@@ -120,15 +120,18 @@
     if (isOpen()) socket().send(JSON.stringify(message)); // otherwise the next connection sends it
   }
 
-  // Starts over at once. hx-ws has no call for that, but it connects when a page without a socket becomes visible.
+  // Starts over at once. hx-ws has no call for that but what it does when a page without a socket becomes visible. A hidden page
+  // is left to the timer of hx-ws.
   function reconnect() {
+    if (document.hidden) return;
     down ??= now();
     progress = now();
     const c = connection(), old = socket();
     if (!c) return htmx.process(root, true);
+    clearTimeout(c.timer);
     c.socket = null;
     old?.close();
-    document.dispatchEvent(new Event('visibilitychange'));
+    c.visibilityHandler?.();
   }
 
   // Notices a connection that hangs: a half-open one says nothing, a frozen server accepts and never answers.
@@ -138,8 +141,7 @@
       progress = now();
     }
     const limit = [CONNECT, SILENCE, CONNECT, PAUSE][watched?.readyState] ?? CONNECT; // by readyState
-    // hx-ws itself pauses a hidden page and resumes it.
-    if (!document.hidden && now() - progress > limit) reconnect();
+    if (now() - progress > limit) reconnect();
   }
 
   setInterval(watch, 1000);
@@ -150,8 +152,7 @@
   document.addEventListener('visibilitychange', () => {
     progress = now();
     if (down !== null) down = now(); // a page that comes back gets its grace
-    // hx-ws connects at once, and would again when its timer fires.
-    if (!document.hidden) clearTimeout(connection()?.timer);
+    if (!(socket()?.readyState <= WebSocket.OPEN)) reconnect();
     refresh();
   });
 
@@ -196,6 +197,9 @@
       down = null;
       up = progress = now();
       c.queue.length = 0; // the outbox takes its place
+      // hx-ws closes the socket of a hidden page; here every open tab stays in step.
+      document.removeEventListener('visibilitychange', c.visibilityHandler);
+      c.config.pauseOnBackground = false;
       clearTimeout(retryTimer);
       retryTimer = undefined;
       again.clear();
