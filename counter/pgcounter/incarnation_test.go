@@ -44,6 +44,7 @@ func query[T any](t *testing.T, url, statement string) (v T) {
 
 func TestTheEpochGrows(t *testing.T) {
 	server := testserver.Postgres(t)
+	server.Own()
 	s := open(t, server.URL, nil)
 	for name, c := range map[string]struct {
 		lose func(t *testing.T)
@@ -91,6 +92,7 @@ func promote(t *testing.T, server *testserver.Server) {
 // the disk, which the store does not follow.
 func TestAnAcknowledgedOpSurvivesWhereCommitsDoNotWait(t *testing.T) {
 	server := testserver.Postgres(t)
+	server.Own()
 	execute(t, server.URL, "ALTER DATABASE postgres SET synchronous_commit = off",
 		"ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()")
 	s := open(t, server.URL, nil)

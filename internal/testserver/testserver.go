@@ -69,7 +69,7 @@ func (s *Server) run() *Server {
 // Start starts the server again where it was, and waits until it answers.
 func (s *Server) Start() {
 	s.t.Helper()
-	s.own()
+	s.Own()
 	if s.cmd != nil {
 		return
 	}
@@ -148,7 +148,7 @@ func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) end(sig syscall.Signal) {
 	s.t.Helper()
-	s.own()
+	s.Own()
 	if s.cmd == nil {
 		return
 	}
@@ -201,7 +201,7 @@ func alive(pid int) bool {
 // signal sends a signal to all processes of the server.
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()
-	s.own()
+	s.Own()
 	if s.cmd == nil {
 		return
 	}
@@ -211,13 +211,18 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
-// own skips a test that wants to hurt a server that it was only lent.
-func (s *Server) own() {
+// Own skips a test that wants to hurt a server that it was only lent. The
+// methods above call it; a test does that deletes data or changes settings.
+func (s *Server) Own() {
 	s.t.Helper()
-	if s.command == nil {
+	if s.Lent() {
 		s.t.Skip("the server is not this test's own: it can't be stopped")
 	}
 }
+
+// Lent reports whether the server is that of TEST_REDIS_URL or
+// TEST_POSTGRES_URL, which must not be hurt.
+func (s *Server) Lent() bool { return s.command == nil }
 
 // descendants returns the processes below pid. PostgreSQL's are in sessions of
 // their own, so the process group does not reach them.
