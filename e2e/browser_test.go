@@ -401,6 +401,26 @@ func TestAHiddenTabStaysInStep(t *testing.T) {
 	hidden.until("to be live", func(s state) bool { return s.Status == "live" && s.Open })
 }
 
+// TestGoingBackFindsTheCountOfNow: the browser may restore the page as it was
+// left, socket closed.
+func TestGoingBackFindsTheCountOfNow(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	chromium := newBrowser(t)
+	tab, other := visit(t, chromium, p.url), visit(t, chromium, p.url)
+	tab.click("increment")
+	tab.showsCount(1)
+	tab.do(chromedp.Navigate(p.url + "/c/elsewhere"))
+	tab.showsCount(0)
+	other.click("increment")
+	other.showsCount(2)
+	tab.do(chromedp.Evaluate[chromedp.Void](`history.back()`))
+	tab.showsCount(2)
+	tab.until("to be live", func(s state) bool { return s.Status == "live" && s.Open })
+	// chromedp does not find its way in a restored page: no real click.
+	tab.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-action=increment]').click()`))
+	other.showsCount(3)
+}
+
 func TestFormsWorkWithoutJavaScript(t *testing.T) {
 	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
 	browser := newBrowser(t)
