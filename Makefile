@@ -19,7 +19,7 @@ replicas: ## start three replicas behind a balancer on http://localhost:8000
 	go run ./cmd/web -replicas 3
 
 dev: ## start the app and restart it on every change of a template
-	go tool templ generate --watch --proxy="http://localhost:8000" --cmd="go run ./cmd/web"
+	go tool templ generate --watch --cmd="go run ./cmd/web"
 
 generate: ## write generated code and the browser bundle anew
 	go tool templ generate -include-version=false -path components

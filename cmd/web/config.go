@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A config is what flags and environment say, checked.
@@ -42,6 +43,7 @@ const (
 	defaultStore  = "file:data/lockstep.db"
 	minSecret     = 32 // bytes
 	maxReplicas   = 64
+	maxPrefix     = 128 // bytes
 	usageHeadline = `Lockstep keeps every open browser tab in step.
 
 Usage: web [flags]
@@ -139,7 +141,7 @@ func (c *config) complete(getenv func(string) string) error {
 		func() error { return c.checkAdmin() },
 		func() error { return checkURL("-pubsub", c.PubSub, pubsubSchemes()) },
 		func() error { return checkURL("-store", c.Store, storeSchemes()) },
-		c.checkReplicas, c.checkSecret, c.checkLogLevel,
+		c.checkPrefix, c.checkReplicas, c.checkSecret, c.checkLogLevel,
 	} {
 		if err := check(); err != nil {
 			return err
@@ -192,6 +194,13 @@ func checkURL(name, raw string, schemes []string) error {
 		return nil
 	}
 	return usageError("%s: unknown scheme %q; this build has %s", name, scheme, strings.Join(schemes, ", "))
+}
+
+func (c *config) checkPrefix() error {
+	if len(c.Prefix) > maxPrefix || !utf8.ValidString(c.Prefix) || strings.ContainsAny(c.Prefix, "{}\x00") {
+		return usageError("-channel-prefix: at most %d bytes of text without braces", maxPrefix)
+	}
+	return nil
 }
 
 func (c *config) checkReplicas() error {

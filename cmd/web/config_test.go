@@ -75,6 +75,8 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"ports beyond the last", []string{"-addr", "localhost:65534", "-replicas", "3"}, "-addr"},
 		{"admin on the public address", []string{"-addr", "localhost:1", "-admin", "localhost:1"}, "-admin"},
 		{"a bad admin address", []string{"-admin", "x"}, "-admin"},
+		{"a prefix with braces", []string{"-channel-prefix", "{x}"}, "-channel-prefix"},
+		{"a long prefix", []string{"-channel-prefix", strings.Repeat("x", 200)}, "-channel-prefix"},
 		{"a negative drain", []string{"-drain", "-1s"}, "-drain"},
 		{"a log level", []string{"-log-level", "loud"}, "-log-level"},
 	} {

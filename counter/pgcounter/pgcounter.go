@@ -8,6 +8,7 @@ package pgcounter
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -83,14 +84,30 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare makes the schema. The advisory lock lets one replica do it at a
-// time: CREATE … IF NOT EXISTS alone fails when two do.
+// prepare makes the schema, unless this very schema is there: a role that may
+// not create anything can use it, and a replica that starts locks nothing.
 func (s *Store) prepare(ctx context.Context) error {
+	var there string
+	err := s.pool.QueryRow(ctx, "SELECT coalesce(obj_description(to_regclass('lockstep_meta'), 'pg_class'), '')").Scan(&there)
+	if err != nil || there == schemaMark() {
+		return err
+	}
+	return s.create(ctx)
+}
+
+// schemaMark is the comment on the tables that a schema has made.
+func schemaMark() string {
+	return fmt.Sprintf("made by pgcounter, schema %x", sha256.Sum256([]byte(schema)))
+}
+
+// create makes the schema. The advisory lock lets one replica do it at a time:
+// CREATE … IF NOT EXISTS alone fails when two do.
+func (s *Store) create(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('lockstep counter schema', 0))"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, schema, pgx.QueryExecModeSimpleProtocol)
+		_, err := tx.Exec(ctx, schema+"COMMENT ON TABLE lockstep_meta IS '"+schemaMark()+"'", pgx.QueryExecModeSimpleProtocol)
 		return err
 	})
 }

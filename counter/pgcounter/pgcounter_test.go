@@ -91,6 +91,22 @@ func TestReplicasThatStartTogether(t *testing.T) {
 	wg.Wait()
 }
 
+// TestARoleThatMayOnlyUseTheTables opens a store that another has made.
+func TestARoleThatMayOnlyUseTheTables(t *testing.T) {
+	server := testserver.Postgres(t)
+	apply(t, open(t, server.URL, nil), "x", 2)
+	server.Own()
+	execute(t, server.URL, "CREATE ROLE modest LOGIN", "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO modest")
+	modest := open(t, strings.Replace(server.URL, "postgres@", "modest@", 1), nil)
+	if v := apply(t, modest, "y", 3); v.N != 3 {
+		t.Errorf("got %+v, want 3", v)
+	}
+	if v := get(t, modest, "x"); v.N != 2 {
+		t.Errorf("got %+v, want 2", v)
+	}
+}
+
 func TestApplicationsAreApart(t *testing.T) {
 	url := testserver.Postgres(t).URL
 	one, other := open(t, url, &pgcounter.Options{Prefix: "one:"}), open(t, url, &pgcounter.Options{Prefix: "other:"})

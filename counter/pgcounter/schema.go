@@ -49,7 +49,7 @@ BEGIN
 	END;
 	BEGIN
 		timeline := left(pg_walfile_name(pg_current_wal_insert_lsn()), 8);
-	EXCEPTION WHEN insufficient_privilege OR feature_not_supported THEN
+	EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR object_not_in_prerequisite_state THEN
 		NULL;
 	END;
 	RETURN concat_ws('/', sys, timeline, pg_relation_filenode('lockstep_counter'));

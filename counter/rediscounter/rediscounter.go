@@ -7,7 +7,8 @@
 // Redis may lose up to about two seconds of acknowledged ops, without an
 // append-only file everything since the last snapshot. A loss is noticed when
 // Redis has been started anew: the epoch grows, and tabs follow the smaller
-// number instead of keeping the larger.
+// number instead of keeping the larger. After FLUSHALL the clock of the Redis
+// server alone makes the new epoch: it must not have been set back.
 package rediscounter
 
 import (
@@ -57,6 +58,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	}
 	if opts != nil && opts.Window > 0 {
 		s.window = opts.Window
+	}
+	if strings.ContainsAny(s.prefix, "{}") {
+		return nil, fmt.Errorf("rediscounter: the prefix %q contains braces, which Redis Cluster gives a meaning", s.prefix)
 	}
 	var err error
 	if s.client, err = redisclient.New(url); err != nil {

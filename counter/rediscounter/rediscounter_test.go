@@ -107,6 +107,12 @@ func TestARedisThatForgetsBeginsANewEpoch(t *testing.T) {
 	}
 }
 
+func TestAPrefixWithBracesIsRefused(t *testing.T) {
+	if _, err := rediscounter.Open(t.Context(), "redis://127.0.0.1:1", &rediscounter.Options{Prefix: "}x{"}); err == nil || !strings.Contains(err.Error(), "braces") {
+		t.Errorf("got %v, want an error about the braces", err)
+	}
+}
+
 func TestApplicationsAreApart(t *testing.T) {
 	url := testserver.Redis(t).URL
 	one, other := open(t, url, &rediscounter.Options{Prefix: "one:"}), open(t, url, &rediscounter.Options{Prefix: "other:"})

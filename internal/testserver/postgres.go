@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
@@ -50,7 +51,7 @@ func Postgres(t testing.TB) *Server {
 func postgresBin(t testing.TB) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) })
+	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(versionOf(a), versionOf(b)) })
 	if len(found) > 0 {
 		return filepath.Dir(found[len(found)-1])
 	}
@@ -62,6 +63,12 @@ func postgresBin(t testing.TB) string {
 		path = real
 	}
 	return filepath.Dir(path)
+}
+
+// versionOf returns the major version in /usr/lib/postgresql/15/bin/postgres.
+func versionOf(path string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
+	return n
 }
 
 // asPostgres returns how to start PostgreSQL's programs: they refuse to run as
@@ -103,7 +110,7 @@ func copyTemplate(t testing.TB, bin, dir string, as func() *syscall.SysProcAttr)
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		t.Fatal(err)
+		cache = os.TempDir() // no HOME
 	}
 	version := filepath.Base(filepath.Dir(bin))
 	template := filepath.Join(cache, "lockstep-test", "postgres-"+version)

@@ -152,6 +152,11 @@ func (s *Server) end(sig syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
+	if sig == syscall.SIGKILL {
+		// A postmaster that sees a child killed starts another, which nobody
+		// would wait for: it must not see it.
+		s.Freeze()
+	}
 	family := descendants(s.cmd.Process.Pid)
 	if sig == syscall.SIGKILL {
 		s.signal(sig)
@@ -171,31 +176,26 @@ func (s *Server) end(sig syscall.Signal) {
 // start while one of its old ones lives.
 func (s *Server) awaitEnd(pids []int) {
 	s.t.Helper()
-	limit := time.NewTimer(patience)
-	defer limit.Stop()
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
 	for _, pid := range pids {
-		for alive(pid) {
-			select {
-			case <-again.C:
-			case <-limit.C:
-				s.t.Fatalf("testserver: process %d of %s does not end", pid, s.Addr)
-			}
-		}
+		// One that has ended but that its parent has not yet asked about is
+		// gone: whoever inherits a killed server's children asks late, or in a
+		// container never.
+		s.awaitProcess(pid, func(state string) bool { return state == "Z" || state == "X" })
 	}
 }
 
-// alive reports whether a process runs. One that has ended but that its parent
-// has not yet asked about does not: whoever inherits a killed server's children
-// does so late, or in a container never.
-func alive(pid int) bool {
+// stateOf returns the letter of /proc/PID/stat, or "" when there is no such
+// process.
+func stateOf(pid int) string {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return false
+		return ""
 	}
-	_, state, _ := strings.Cut(string(raw[bytes.LastIndexByte(raw, ')')+1:]), " ")
-	return !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+	rest := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if len(rest) == 0 {
+		return ""
+	}
+	return rest[0]
 }
 
 // signal sends a signal to all processes of the server.
@@ -205,9 +205,40 @@ func (s *Server) signal(sig syscall.Signal) {
 	if s.cmd == nil {
 		return
 	}
-	pids := append(descendants(s.cmd.Process.Pid), s.cmd.Process.Pid)
-	for _, pid := range pids {
+	root := s.cmd.Process.Pid
+	if sig == syscall.SIGSTOP {
+		_ = syscall.Kill(root, sig) // first: it must not have more children while they are listed
+		s.awaitState(root, "T")
+	}
+	for _, pid := range append(descendants(root), root) {
 		_ = syscall.Kill(pid, sig) // it may have ended by itself
+	}
+}
+
+// awaitState waits until a process is in a state of /proc/PID/stat, or gone:
+// a stop takes effect when the process is next scheduled.
+func (s *Server) awaitState(pid int, want string) {
+	s.t.Helper()
+	s.awaitProcess(pid, func(state string) bool { return state == want })
+}
+
+// awaitProcess waits until cond holds of a process's state, or it is gone.
+func (s *Server) awaitProcess(pid int, cond func(state string) bool) {
+	s.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		state := stateOf(pid)
+		if state == "" || cond(state) {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit.C:
+			s.t.Fatalf("testserver: process %d of %s stays in state %s", pid, s.Addr, state)
+		}
 	}
 }
 
