@@ -7,6 +7,7 @@
 package redispubsub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,8 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := client.Ping(ctx).Err(); err != nil {
+	err = await(ctx, func(ctx context.Context) error { return client.Ping(ctx).Err() })
+	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	publisher, err := publisherOf(ctx, client)
@@ -96,7 +98,22 @@ func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error 
 	if err := c.Usable(ctx); err != nil {
 		return err
 	}
-	return c.publisher.Publish(ctx, topic, payload).Err()
+	payload = bytes.Clone(payload) // await may leave the call behind, the caller keeps its slice
+	return await(ctx, func(ctx context.Context) error { return c.publisher.Publish(ctx, topic, payload).Err() })
+}
+
+// await makes a call of go-redis and returns when it ends or ctx does. A socket
+// of go-redis knows deadlines only: a cancelled call that nobody answers would
+// go on until its timeout.
+func await(ctx context.Context, call func(ctx context.Context) error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- call(ctx) }() // ends with the timeout of the client, or with its Close
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Subscribe implements driver.Conn.
