@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,10 @@ const patience = 30 * time.Second
 
 // grace is how long a case may take to end after that.
 const grace = 5 * time.Second
+
+// prompt is how long a call may take that the contract wants to return at
+// once: more than any scheduler needs, less than a client's own timeouts.
+const prompt = 2 * time.Second
 
 // Harness is what the suite needs of a backend.
 type Harness struct {
@@ -30,6 +35,9 @@ type Harness struct {
 	// Restart stops the broker and returns when it runs again. Nil: those
 	// cases are skipped.
 	Restart func(t testing.TB, d driver.Driver)
+	// Freeze leaves the broker's connections open but has nothing answered on
+	// them, nor new ones, until thaw is called. Nil: those cases are skipped.
+	Freeze func(t testing.TB, d driver.Driver) (thaw func())
 }
 
 // A testCase is one sentence of the contract. It reports an error instead of
@@ -41,7 +49,8 @@ type testCase struct {
 	lacks func(h Harness) string
 }
 
-// Run runs the suite. It takes seconds with a server on the same machine.
+// Run runs the suite. It takes seconds with a server on the same machine. It
+// counts goroutines, so no other test may run at the same time.
 func Run(t *testing.T, h Harness) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,7 +66,7 @@ func Run(t *testing.T, h Harness) {
 
 // cases returns the whole suite.
 func cases() []testCase {
-	return append(append(deliveryCases(), payloadCases()...), lifeCases()...)
+	return slices.Concat(deliveryCases(), payloadCases(), lifeCases(), frozenCases())
 }
 
 func (c testCase) missing(h Harness) string {

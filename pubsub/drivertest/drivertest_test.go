@@ -2,12 +2,14 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
@@ -34,13 +36,14 @@ func (d *defect) Open(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, defect: d, topics: make(map[string]int)}, nil
+	return &conn{Conn: c, defect: d, ended: make(chan struct{}), topics: make(map[string]int)}, nil
 }
 
 // conn is a connection of a defect.
 type conn struct {
 	driver.Conn
 	defect *defect
+	ended  chan struct{} // closed by the first Close
 
 	mu        sync.Mutex     // guards the rest
 	published int            // calls of Publish
@@ -86,6 +89,9 @@ func (c *conn) Receive(ctx context.Context) (driver.Message, error) {
 func (c *conn) Close() error {
 	c.mu.Lock()
 	c.closed++
+	if c.closed == 1 {
+		close(c.ended)
+	}
 	c.mu.Unlock()
 	if c.defect.close != nil {
 		return c.defect.close(c)
@@ -146,6 +152,8 @@ func defects() map[string]defect {
 			return d.Open(context.WithoutCancel(ctx))
 		}},
 		"does not close":         {close: notAtFirst},
+		"closes after a while":   {close: func(c *conn) error { time.Sleep(prompt + time.Second); return c.Conn.Close() }},
+		"publishes until late":   {publish: untilLate},
 		"fails the second Close": {close: failSecond},
 		"hears only itself":      {open: func(ctx context.Context, _ driver.Driver) (driver.Conn, error) { return mempubsub.NewBus().Open(ctx) }},
 	}
@@ -330,6 +338,15 @@ func notAtFirst(c *conn) error {
 	return c.Conn.Close()
 }
 
+// untilLate waits for its context when the connection is closed.
+func untilLate(ctx context.Context, c *conn, topic string, payload []byte) error {
+	err := c.Conn.Publish(ctx, topic, payload)
+	if errors.Is(err, driver.ErrClosed) {
+		<-ctx.Done()
+	}
+	return err
+}
+
 func failSecond(c *conn) error {
 	err := c.Conn.Close()
 	c.mu.Lock()
@@ -343,20 +360,8 @@ func failSecond(c *conn) error {
 // failures returns the cases that d fails. It runs in a bubble, where giving
 // up takes no time.
 func failures(t *testing.T, wrap func(*mempubsub.Bus) driver.Driver) []string {
-	var names []string
 	h := Harness{Driver: func(testing.TB) driver.Driver { return wrap(mempubsub.NewBus()) }}
-	for _, c := range cases() {
-		if c.missing(h) != "" {
-			continue
-		}
-		synctest.Test(t, func(t *testing.T) {
-			if err := h.try(t, c); err != nil {
-				t.Logf("%s: %v", c.name, err)
-				names = append(names, c.name)
-			}
-		})
-	}
-	return names
+	return failuresOf(t, h, cases())
 }
 
 func TestTheSuiteFindsEachDefect(t *testing.T) {
@@ -381,11 +386,25 @@ func TestTheSuitePassesADriverWithoutDefect(t *testing.T) {
 	}
 }
 
+func TestTheSuiteWantsNothingToRunOn(t *testing.T) {
+	h := Harness{Driver: func(t testing.TB) driver.Driver {
+		last := make(chan struct{})
+		t.Cleanup(func() { close(last) })
+		return defect{close: func(c *conn) error {
+			go func() { <-last }() // the defect
+			return c.Conn.Close()
+		}}.of(mempubsub.NewBus())
+	}}
+	if got := failuresOf(t, h, cases()); !slices.Equal(got, []string{"nothing runs on after Close"}) {
+		t.Errorf("got %q failing", got)
+	}
+}
+
 func TestTheSuiteWantsALostConnectionToBeNoticed(t *testing.T) {
 	nothing := func(testing.TB, driver.Driver) {}
 	h := Harness{Driver: func(testing.TB) driver.Driver { return mempubsub.NewBus() }, Break: nothing, Restart: nothing}
 	for _, c := range cases() {
-		if c.lacks == nil {
+		if c.lacks == nil || c.missing(h) != "" {
 			continue
 		}
 		synctest.Test(t, func(t *testing.T) {

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
 
 	"lockstep/pubsub/driver"
 )
@@ -18,18 +23,20 @@ func lifeCases() []testCase {
 		{name: "nothing works after Close", run: afterClose},
 		{name: "closing one connection leaves the other alone", run: closeOne},
 		{name: "a call whose context has ended fails at once", run: contextDone},
+		{name: "Close in the middle of traffic ends every call", run: closeUnderTraffic},
+		{name: "nothing runs on after Close", run: leavesNothing},
 		{name: "a cut connection fails, and a new one works", run: brokenBy(func(h Harness) fault { return h.Break }),
-			lacks: func(h Harness) string { return unless(h.Break, "Break") }},
+			lacks: func(h Harness) string { return unless(h.Break != nil, "Break") }},
 		{name: "a restart of the broker ends the connection, and a new one works", run: brokenBy(func(h Harness) fault { return h.Restart }),
-			lacks: func(h Harness) string { return unless(h.Restart, "Restart") }},
+			lacks: func(h Harness) string { return unless(h.Restart != nil, "Restart") }},
 	}
 }
 
 // A fault is something that a harness does to the broker.
 type fault = func(t testing.TB, d driver.Driver)
 
-func unless(f fault, name string) string {
-	if f != nil {
+func unless(has bool, name string) string {
+	if has {
 		return ""
 	}
 	return "the harness has no " + name
@@ -42,16 +49,18 @@ func named(e *env) error {
 	return nil
 }
 
-// within waits for f, which must not outlive the case: it ends with the
-// connections at the latest.
+// within wants f to return promptly. It must not outlive the case: it ends with
+// the connections at the latest.
 func (e *env) within(what string, f func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- f() }()
+	limit := time.NewTimer(prompt)
+	defer limit.Stop()
 	select {
 	case err := <-ended:
 		return err
-	case <-e.ctx.Done():
-		return fmt.Errorf("%s did not return", what)
+	case <-limit.C:
+		return fmt.Errorf("%s did not return within %v", what, prompt)
 	}
 }
 
@@ -126,6 +135,73 @@ func (e *env) allFail(ctx context.Context, c driver.Conn) error {
 	return nil
 }
 
+// closeUnderTraffic closes a connection while it does everything at once.
+func closeUnderTraffic(e *env) error {
+	c, pub, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(e.ctx)) // only Close is to end it
+	defer cancel()
+	var closed atomic.Bool
+	var traffic errgroup.Group
+	started := make(chan struct{}, 3)
+	for _, call := range []func(ctx context.Context) error{
+		func(ctx context.Context) error { _, err := c.Receive(ctx); return err },
+		func(ctx context.Context) error { return c.Publish(ctx, "t", []byte("x")) },
+		func(ctx context.Context) error { return errors.Join(c.Subscribe(ctx, "u"), c.Unsubscribe(ctx, "u")) },
+	} {
+		traffic.Go(func() error { return untilClosed(ctx, call, &closed, started) })
+	}
+	for range cap(started) {
+		if err := e.publish(pub, "t", "y"); err != nil {
+			return err
+		}
+		<-started
+	}
+	if err := e.within("Close", c.Close); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	closed.Store(true)
+	return e.within("a call under way", traffic.Wait)
+}
+
+// untilClosed repeats a call until it fails, and tells started of the first one,
+// which must not. Nor may a call succeed that begins after the end.
+func untilClosed(ctx context.Context, call func(context.Context) error, closed *atomic.Bool, started chan<- struct{}) error {
+	err := call(ctx)
+	started <- struct{}{}
+	if err != nil {
+		return fmt.Errorf("before Close: %w", err)
+	}
+	for range 1000 { // more than there is time for
+		late := closed.Load()
+		if call(ctx) != nil {
+			return nil
+		}
+		if late {
+			return errors.New("a call succeeded after Close")
+		}
+	}
+	return nil
+}
+
+// leavesNothing uses connections, closes them and counts goroutines.
+func leavesNothing(e *env) error {
+	before := goleak.IgnoreCurrent()
+	sub, pub, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	if err := e.roundTrip(pub, sub, "t", "x"); err != nil {
+		return err
+	}
+	if err := errors.Join(sub.Close(), pub.Close()); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return goleak.Find(before)
+}
+
 func closeOne(e *env) error {
 	a, b, err := e.pair("t")
 	if err != nil {
@@ -173,11 +249,7 @@ func brokenBy(which func(Harness) fault) func(*env) error {
 		if err := e.lost(sub); err != nil {
 			return err
 		}
-		sub, pub, err = e.pair("t")
-		if err != nil {
-			return fmt.Errorf("afterwards: %w", err)
-		}
-		return e.roundTrip(pub, sub, "t", "after")
+		return e.worksAnew()
 	}
 }
 
