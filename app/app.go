@@ -7,10 +7,10 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"html"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -130,13 +130,35 @@ func (a *App) Hub() *pubsub.Hub { return a.hub }
 func (a *App) Replica() string { return a.replica }
 
 // Ready returns nil when this replica can be trusted with tabs: the broker
-// delivers, the store answers and it is not shutting down.
+// delivers, the store answers and it is not shutting down. The error names what
+// is not well, a line each, and may be shown in public: it has no addresses.
+// The causes are in the log and on the admin page.
 func (a *App) Ready(ctx context.Context) error {
-	err := a.rt.Err()
-	if _, storeErr := a.store.Get(ctx, "lobby"); storeErr != nil {
-		err = errors.Join(err, fmt.Errorf("store: %w", storeErr))
+	var errs []error
+	if errors.Is(a.rt.Err(), live.ErrDraining) {
+		errs = append(errs, live.ErrDraining)
 	}
-	return err
+	ill := a.rt.Degraded()
+	if !slices.Contains(ill, "store") {
+		if _, err := a.store.Get(ctx, "lobby"); err != nil {
+			ill = append(ill, "store")
+		}
+	}
+	for _, part := range ill {
+		errs = append(errs, errors.New(part+": "+trouble(part)))
+	}
+	return errors.Join(errs...)
+}
+
+// trouble says what is wrong when a part is not well.
+func trouble(part string) string {
+	switch part {
+	case "store":
+		return "it can't be read"
+	case "broker":
+		return "it does not deliver"
+	}
+	return "the broker refuses it"
 }
 
 // welcome is what a tab is shown when it connects: who serves it now.

@@ -16,6 +16,9 @@ import (
 // what this replica knows.
 const readTimeout = 1500 * time.Millisecond
 
+// degradedTimeout is readTimeout while it is known that something is wrong.
+const degradedTimeout = 250 * time.Millisecond
+
 // Reasons of refusals, as the person at the tab reads them.
 const (
 	reasonUnknown  = "unknown action"
@@ -44,7 +47,11 @@ func (r *Refusal) Unwrap() error { return r.err }
 // CounterPage returns what the page of a counter shows: the state in the
 // store or, while it is away, what this replica knows.
 func (a *App) CounterPage(ctx context.Context, name string) components.Page {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	timeout := readTimeout
+	if a.rt.Status() == htmx.Degraded {
+		timeout = degradedTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	v, known, _ := a.counters.Read(ctx, name) // an error is on the page as degraded
 	return components.Page{

@@ -152,6 +152,14 @@ func (r *Runtime) Err() error {
 	return errors.Join(errs...)
 }
 
+// Degraded returns the parts that are not well, sorted: what may be told in
+// public, where Err is for those who run the replica.
+func (r *Runtime) Degraded() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.ill))
+}
+
 // Status is what the tabs are told.
 func (r *Runtime) Status() htmx.Status {
 	r.mu.Lock()

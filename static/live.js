@@ -88,6 +88,7 @@
 
   function settle(ops) {
     ops.forEach((op) => outbox.delete(op));
+    if (!outbox.size && notice.textContent === notice.dataset.full) tell('');
     retryDelay = RETRY.min;
     save();
   }

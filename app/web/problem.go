@@ -32,8 +32,8 @@ var (
 
 // fail answers a request whose handler returned an error.
 func (s *Server) fail(err error, c echo.Context) {
-	if c.Response().Committed {
-		return
+	if c.Response().Committed || c.Request().Context().Err() != nil {
+		return // it is answered, or nobody is there to read an answer
 	}
 	p := s.explain(err)
 	page := components.ProblemPage(components.Problem{

@@ -271,8 +271,8 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 		t.Errorf("got %d and a page that does not say that it knows nothing: %s", resp.StatusCode, body)
 	}
 	resp, body = do(t, c, "GET", url+"/readyz", nil, nil)
-	if resp.StatusCode != 503 || !strings.Contains(body, "store") {
-		t.Errorf("got %d %q, want 503 and the reason", resp.StatusCode, body)
+	if resp.StatusCode != 503 || !strings.Contains(body, "store") || strings.Contains(body, errAway.Error()) {
+		t.Errorf("got %d %q, want 503 and the reason without the inner error", resp.StatusCode, body)
 	}
 	if resp, _ = do(t, c, "GET", url+"/healthz", nil, nil); resp.StatusCode != 200 {
 		t.Errorf("got %d for the process, want 200: it is well", resp.StatusCode)

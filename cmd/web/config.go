@@ -103,6 +103,9 @@ func fromEnvironment(fs *flag.FlagSet, env map[string]string, getenv func(string
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	if port := getenv("PORT"); port != "" && getenv("ADDR") == "" && !given["addr"] {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return usageError("PORT: %q is not a port number", port)
+		}
 		if err := fs.Set("addr", ":"+port); err != nil {
 			return usageError("PORT: %s", err)
 		}
@@ -114,7 +117,7 @@ func fromEnvironment(fs *flag.FlagSet, env map[string]string, getenv func(string
 			continue
 		}
 		if err := fs.Set(name, value); err != nil {
-			return usageError("%s: %s", variable, err)
+			return usageError("%s: %q is not a value for -%s; -h lists all flags", variable, value, name)
 		}
 	}
 	return nil
