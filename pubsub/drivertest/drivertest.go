@@ -25,9 +25,8 @@ const prompt = 2 * time.Second
 
 // Harness is what the suite needs of a backend.
 type Harness struct {
-	// Driver returns a driver with a namespace of its own: connections of one
-	// driver hear each other, those of two drivers need not be kept apart by
-	// anything but their topics.
+	// Driver returns a driver: its connections hear each other. Those of two
+	// drivers need not be kept apart by anything but their topics.
 	Driver func(t testing.TB) driver.Driver
 	// Break cuts all live connections of d at the server. Nil: those cases
 	// are skipped.
@@ -45,6 +44,8 @@ type Harness struct {
 type testCase struct {
 	name string
 	run  func(e *env) error
+	// exact cases need their topics as they are, and use them once.
+	exact bool
 	// lacks says what of the harness is missing for the case. Nil: nothing.
 	lacks func(h Harness) string
 }
@@ -81,6 +82,9 @@ func (h Harness) try(t testing.TB, c testCase) error {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	e := &env{t: t, ctx: ctx, harness: h, driver: h.Driver(t)}
+	if !c.exact {
+		e.driver = newApart(e.driver)
+	}
 	ended := make(chan error, 1)
 	go func() { // ends with its connections
 		defer close(ended) // the harness may end it with t.Fatal

@@ -231,8 +231,8 @@ func borrow(ctx context.Context, c *conn, topic string, payload []byte) error {
 
 // everywhere sends to a second topic, too.
 func everywhere(ctx context.Context, c *conn, topic string, payload []byte) error {
-	if topic == "other" {
-		_ = c.Conn.Publish(ctx, "marker", payload) // the second one counts
+	if prefix, other := strings.CutSuffix(topic, "other"); other {
+		_ = c.Conn.Publish(ctx, prefix+"marker", payload) // the second one counts
 	}
 	return c.Conn.Publish(ctx, topic, payload)
 }

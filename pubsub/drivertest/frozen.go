@@ -31,9 +31,9 @@ type call struct {
 
 func callsOf(c driver.Conn) []call {
 	return []call{
-		{"Publish", false, func(ctx context.Context) error { return c.Publish(ctx, "t", []byte("x")) }},
+		{"Publish", false, func(ctx context.Context) error { return c.Publish(ctx, "frozen", []byte("x")) }},
 		{"Subscribe", true, func(ctx context.Context) error { return c.Subscribe(ctx, "u") }},
-		{"Unsubscribe", true, func(ctx context.Context) error { return c.Unsubscribe(ctx, "t") }},
+		{"Unsubscribe", true, func(ctx context.Context) error { return c.Unsubscribe(ctx, "frozen") }},
 		{"Receive", false, func(ctx context.Context) error { _, err := c.Receive(ctx); return err }},
 	}
 }
@@ -65,7 +65,7 @@ func (e *env) collect(results <-chan error, n int) error {
 }
 
 func unanswered(e *env) error {
-	c, _, err := e.pair("t")
+	c, _, err := e.pair("frozen")
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func unanswered(e *env) error {
 }
 
 func closeUnanswered(e *env) error {
-	c, _, err := e.pair("t")
+	c, _, err := e.pair("frozen")
 	if err != nil {
 		return err
 	}
@@ -119,11 +119,12 @@ func closeUnanswered(e *env) error {
 	return nil
 }
 
-// worksAnew wants new connections to work.
+// worksAnew wants new connections to work, on a topic of which nothing is
+// under way.
 func (e *env) worksAnew() error {
-	sub, pub, err := e.pair("t")
+	sub, pub, err := e.pair("anew")
 	if err != nil {
 		return fmt.Errorf("afterwards: %w", err)
 	}
-	return e.roundTrip(pub, sub, "t", "after")
+	return e.roundTrip(pub, sub, "anew", "after")
 }

@@ -137,7 +137,7 @@ func (e *env) allFail(ctx context.Context, c driver.Conn) error {
 
 // closeUnderTraffic closes a connection while it does everything at once.
 func closeUnderTraffic(e *env) error {
-	c, pub, err := e.pair("t")
+	c, pub, err := e.pair("traffic")
 	if err != nil {
 		return err
 	}
@@ -148,13 +148,15 @@ func closeUnderTraffic(e *env) error {
 	started := make(chan struct{}, 3)
 	for _, call := range []func(ctx context.Context) error{
 		func(ctx context.Context) error { _, err := c.Receive(ctx); return err },
-		func(ctx context.Context) error { return c.Publish(ctx, "t", []byte("x")) },
-		func(ctx context.Context) error { return errors.Join(c.Subscribe(ctx, "u"), c.Unsubscribe(ctx, "u")) },
+		func(ctx context.Context) error { return c.Publish(ctx, "traffic", []byte("x")) },
+		func(ctx context.Context) error {
+			return errors.Join(c.Subscribe(ctx, "more"), c.Unsubscribe(ctx, "more"))
+		},
 	} {
 		traffic.Go(func() error { return untilClosed(ctx, call, &closed, started) })
 	}
 	for range cap(started) {
-		if err := e.publish(pub, "t", "y"); err != nil {
+		if err := e.publish(pub, "traffic", "y"); err != nil {
 			return err
 		}
 		<-started
