@@ -2,8 +2,11 @@ package redispubsub_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,28 +35,35 @@ func newDriver(t testing.TB, url string) driver.Driver {
 
 func TestConformance(t *testing.T) {
 	server := testserver.Redis(t)
-	drivertest.Run(t, drivertest.Harness{
-		Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL) },
-		Break: func(t testing.TB, _ driver.Driver) {
-			c, err := redisclient.New(server.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			for _, kind := range []string{"pubsub", "normal"} {
-				if err := c.Do(context.Background(), "CLIENT", "KILL", "TYPE", kind).Err(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		},
-		Restart: func(testing.TB, driver.Driver) { server.Restart() },
-	})
+	h := drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL) }}
+	if !server.Lent() {
+		h.Break = func(t testing.TB, _ driver.Driver) { cut(t, server.URL, "pubsub", "normal") }
+		h.Restart = func(testing.TB, driver.Driver) { server.Restart() }
+		h.Freeze = func(testing.TB, driver.Driver) func() { server.Freeze(); return server.Thaw }
+	}
+	drivertest.Run(t, h)
+}
+
+// cut has the server close its connections of some kinds.
+func cut(t testing.TB, url string, kinds ...string) {
+	t.Helper()
+	c, err := redisclient.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, kind := range kinds {
+		if err := c.Do(context.Background(), "CLIENT", "KILL", "TYPE", kind).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestAKilledSubscriberIsNotReplacedInSilence: go-redis connects again by
 // itself; what was published meanwhile would be missed by nobody.
 func TestAKilledSubscriberIsNotReplacedInSilence(t *testing.T) {
 	server := testserver.Redis(t)
+	server.Own()
 	conn, err := newDriver(t, server.URL).Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +72,7 @@ func TestAKilledSubscriberIsNotReplacedInSilence(t *testing.T) {
 	if err := conn.Subscribe(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
-	c, err := redisclient.New(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := c.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
-		t.Fatal(err)
-	}
+	cut(t, server.URL, "pubsub")
 	if m, err := conn.Receive(t.Context()); err == nil {
 		t.Fatalf("got %+v, want an error", m)
 	}
@@ -83,9 +86,137 @@ func TestAKilledSubscriberIsNotReplacedInSilence(t *testing.T) {
 	}
 }
 
+// TestASubscriberThatIsTooSlowLearnsThatItWasCut: the server drops what it has
+// buffered for it, and the connection.
+func TestASubscriberThatIsTooSlowLearnsThatItWasCut(t *testing.T) {
+	server := testserver.Redis(t, "--client-output-buffer-limit", "pubsub", "1mb", "0", "0")
+	server.Own()
+	d := newDriver(t, server.URL)
+	slow, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if err := slow.Subscribe(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	pub, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pub.Close()
+	const n = 50
+	for range n { // more than the limit and all buffers of the system
+		if err := pub.Publish(t.Context(), "x", make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for got := range n {
+		if _, err := slow.Receive(t.Context()); err != nil {
+			if !strings.Contains(err.Error(), server.Addr) {
+				t.Errorf("got %v, want an error that names %s", err, server.Addr)
+			}
+			return
+		}
+		if got == n-1 {
+			t.Error("it was not cut: nothing is shown")
+		}
+	}
+}
+
+// TestALostPublisherEndsTheConnection although messages still come in: it
+// would be made again, and nobody would know what was lost.
+func TestALostPublisherEndsTheConnection(t *testing.T) {
+	server := testserver.Redis(t)
+	server.Own()
+	conn, err := newDriver(t, server.URL).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	cut(t, server.URL, "normal")
+	if err := conn.Publish(t.Context(), "x", nil); err == nil {
+		t.Error("Publish connected again in silence")
+	}
+	if m, err := conn.Receive(t.Context()); err == nil || !strings.Contains(err.Error(), server.Addr) {
+		t.Errorf("got %+v, %v; want an error that names %s", m, err, server.Addr)
+	}
+}
+
+// TestALostServerIsNoticedAtOnce: go-redis connects again before it returns
+// the error, which takes its time when nothing answers.
+func TestALostServerIsNoticedAtOnce(t *testing.T) {
+	server := testserver.Redis(t)
+	server.Own()
+	proxy := newProxy(t, server.Addr)
+	conn, err := newDriver(t, "redis://"+proxy.Addr().String()).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Subscribe(t.Context(), "x"); err != nil {
+		t.Fatal(err)
+	}
+	server.Freeze()
+	proxy.cut()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if m, err := conn.Receive(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("got %+v, %v; want the connection's end", m, err)
+	}
+}
+
+// A proxy forwards to a server.
+type proxy struct {
+	net.Listener
+	target string
+	mu     sync.Mutex
+	conns  []net.Conn // guarded by mu
+}
+
+func newProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{Listener: l, target: target}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			in, err := p.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", p.target)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			p.mu.Lock()
+			p.conns = append(p.conns, in, out)
+			p.mu.Unlock()
+			running.Go(func() { _, _ = io.Copy(in, out) })
+			running.Go(func() { _, _ = io.Copy(out, in) })
+		}
+	})
+	t.Cleanup(func() { l.Close(); p.cut(); running.Wait() })
+	return p
+}
+
+// cut ends the connections that there are; new ones work.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+}
+
 // TestARefusedTopicIsAnErrorOfThatTopicOnly: access rules of Redis.
 func TestARefusedTopicIsAnErrorOfThatTopicOnly(t *testing.T) {
 	server := testserver.Redis(t)
+	server.Own()
 	c, err := redisclient.New(server.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +269,9 @@ func TestACluster(t *testing.T) {
 	}
 	var addrs []string
 	for range 3 {
-		addrs = append(addrs, testserver.Redis(t, "--cluster-enabled", "yes").Addr)
+		server := testserver.Redis(t, "--cluster-enabled", "yes")
+		server.Own()
+		addrs = append(addrs, server.Addr)
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)
 	if out, err := exec.CommandContext(t.Context(), cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
