@@ -81,9 +81,10 @@ func (c testCase) missing(h Harness) string {
 func (h Harness) try(t testing.TB, c testCase) error {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	e := &env{t: t, ctx: ctx, harness: h, driver: h.Driver(t)}
+	e := &env{t: t, ctx: ctx, harness: h, made: h.Driver(t)}
+	e.driver = e.made
 	if !c.exact {
-		e.driver = newApart(e.driver)
+		e.driver = newApart(e.made)
 	}
 	ended := make(chan error, 1)
 	go func() { // ends with its connections

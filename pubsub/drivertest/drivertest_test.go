@@ -400,6 +400,26 @@ func TestTheSuiteWantsNothingToRunOn(t *testing.T) {
 	}
 }
 
+func TestTheHarnessGetsTheDriverThatItMade(t *testing.T) {
+	var made driver.Driver
+	calls := 0
+	see := func(t testing.TB, d driver.Driver) {
+		calls++
+		if d != made {
+			t.Errorf("got %T, want %T", d, made)
+		}
+	}
+	failuresOf(t, Harness{
+		Driver:  func(testing.TB) driver.Driver { made = mempubsub.NewBus(); return made },
+		Break:   see,
+		Restart: see,
+		Freeze:  func(t testing.TB, d driver.Driver) func() { see(t, d); return func() {} },
+	}, slices.Concat(lifeCases(), frozenCases()))
+	if calls != 4 {
+		t.Errorf("got %d calls, want 4", calls)
+	}
+}
+
 func TestTheSuiteWantsALostConnectionToBeNoticed(t *testing.T) {
 	nothing := func(testing.TB, driver.Driver) {}
 	h := Harness{Driver: func(testing.TB) driver.Driver { return mempubsub.NewBus() }, Break: nothing, Restart: nothing}

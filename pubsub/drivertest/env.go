@@ -21,7 +21,8 @@ type env struct {
 	t       testing.TB // for the harness; cases return errors
 	ctx     context.Context
 	harness Harness
-	driver  driver.Driver
+	made    driver.Driver // by the harness, and given back to it
+	driver  driver.Driver // for the case: made, but apart
 
 	mu     sync.Mutex
 	opened []driver.Conn // guarded by mu

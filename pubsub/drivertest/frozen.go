@@ -69,7 +69,7 @@ func unanswered(e *env) error {
 	if err != nil {
 		return err
 	}
-	thaw := e.harness.Freeze(e.t, e.driver)
+	thaw := e.harness.Freeze(e.t, e.made)
 	defer func() { thaw() }()
 	calls := append(callsOf(c), call{"Open", false, func(ctx context.Context) error {
 		c, err := e.driver.Open(ctx)
@@ -100,7 +100,7 @@ func closeUnanswered(e *env) error {
 	if err != nil {
 		return err
 	}
-	thaw := e.harness.Freeze(e.t, e.driver)
+	thaw := e.harness.Freeze(e.t, e.made)
 	defer thaw()
 	calls := callsOf(c)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(e.ctx)) // only Close is to end them

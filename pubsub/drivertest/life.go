@@ -247,7 +247,7 @@ func brokenBy(which func(Harness) fault) func(*env) error {
 		if err := e.roundTrip(pub, sub, "t", "before"); err != nil {
 			return err
 		}
-		which(e.harness)(e.t, e.driver)
+		which(e.harness)(e.t, e.made)
 		if err := e.lost(sub); err != nil {
 			return err
 		}
