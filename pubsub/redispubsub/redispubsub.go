@@ -69,18 +69,19 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 // nodes overtakes on its way. Any node will do to subscribe; each time another
 // one spreads the load, and leaves a node that is cut off from the rest.
 func nodes(ctx context.Context, client redis.UniversalClient) (pub, sub *redis.Options, err error) {
-	cluster, ok := client.(*redis.ClusterClient)
-	if !ok {
-		o := client.(*redis.Client).Options()
-		return o, o, nil
-	}
-	publisher, err := cluster.MasterForKey(ctx, "lockstep")
-	if err != nil {
-		return nil, nil, err
-	}
-	subscriber, err := cluster.MasterForKey(ctx, strconv.Itoa(rand.Int()))
-	if err != nil {
-		return nil, nil, err
+	var publisher, subscriber *redis.Client
+	switch client := client.(type) {
+	case *redis.Client:
+		publisher, subscriber = client, client
+	case *redis.ClusterClient:
+		if publisher, err = client.MasterForKey(ctx, "lockstep"); err != nil {
+			return nil, nil, err
+		}
+		if subscriber, err = client.MasterForKey(ctx, strconv.Itoa(rand.Int())); err != nil {
+			return nil, nil, err
+		}
+	default:
+		return nil, nil, fmt.Errorf("no use for a %T", client)
 	}
 	return publisher.Options(), subscriber.Options(), nil
 }
