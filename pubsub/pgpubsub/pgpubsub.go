@@ -14,7 +14,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,6 +25,9 @@ import (
 
 // batch is how many notifications one statement carries at most.
 const batch = 256
+
+// errOnce is what pgx gets when it wants another connection.
+var errOnce = errors.New("pgpubsub: a connection is made only once")
 
 // Options of a Driver. Zero values are the defaults.
 type Options struct {
@@ -85,33 +90,68 @@ func (d *Driver) Name() string { return "postgres" }
 
 // Open implements driver.Driver: it connects twice, once to listen.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
-	listen, err := pgx.ConnectConfig(ctx, d.listen)
+	listen, err := connect(ctx, d.listen)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := listen.Exec(ctx, "LISTEN "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
-		return nil, errors.Join(err, listen.Close(ctx))
+		release(listen)
+		return nil, fmt.Errorf("pgpubsub: listen at %s: %w", address(listen), err)
 	}
-	publish, err := pgx.ConnectConfig(ctx, d.publish)
+	publish, err := connect(ctx, d.publish)
 	if err != nil {
-		return nil, errors.Join(err, listen.Close(ctx))
+		release(listen)
+		return nil, err
 	}
-	life, cancel := context.WithCancel(context.Background())
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &conn{
-		Inbox: driver.NewInbox(cancel), channel: d.channel, outgoing: make(chan *notification), topics: make(map[string]struct{}),
+		Inbox: driver.NewInbox(cancel), channel: d.channel, outgoing: make(chan notification), topics: make(map[string]struct{}),
 	}
 	c.running.Go(func() { c.listen(life, listen) })
 	c.running.Go(func() { c.publish(life, publish) })
 	return c, nil
 }
 
+// connect makes one connection and no other after it: pgx would make another
+// one to have a statement cancelled whose context has ended, in a goroutine of
+// its own that waits 15 s for a server that does not answer.
+func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	var connected atomic.Bool
+	config = config.Copy()
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if connected.Load() {
+			return nil, errOnce
+		}
+		return dial(ctx, network, addr) // several times, to find the right host
+	}
+	c, err := pgx.ConnectConfig(ctx, config)
+	connected.Store(true)
+	return c, err
+}
+
+// release closes a database connection that its goroutine has done with, and
+// waits for what pgx has left running. The server may be gone, so it is not
+// told.
+func release(db *pgx.Conn) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = db.PgConn().Conn().Close() // it is given up: nobody can
+	_ = db.Close(ctx)              // act on their errors
+	<-db.PgConn().CleanupDone()
+}
+
+// address is where a connection leads.
+func address(db *pgx.Conn) string { return db.PgConn().Conn().RemoteAddr().String() }
+
 // conn is one connection: two of the database, each used by one goroutine.
 type conn struct {
 	// set once
 	*driver.Inbox
 	channel  string
-	outgoing chan *notification
+	outgoing chan notification
 	running  sync.WaitGroup // listen and publish; both end with the Inbox
+	seq      atomic.Uint64  // of the last notification
 
 	mu     sync.Mutex
 	topics map[string]struct{} // subscribed; guarded by mu
@@ -119,14 +159,17 @@ type conn struct {
 
 // A notification waits to be sent.
 type notification struct {
-	topic   string
-	payload []byte
-	done    chan error // of size 1
+	text string
+	done chan error // of size 1
 }
 
 // Publish implements driver.Conn.
 func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error {
-	n := &notification{topic, payload, make(chan error, 1)}
+	if err := c.Usable(ctx); err != nil {
+		return err
+	}
+	// Encoded here: the caller and its payload may be gone when it is sent.
+	n := notification{encode(c.seq.Add(1), topic, payload), make(chan error, 1)}
 	select {
 	case c.outgoing <- n:
 	case <-c.Ended():
@@ -142,41 +185,40 @@ func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error 
 	}
 }
 
-// publish sends what gathers until the conn is dead. It alone uses db.
+// publish sends what gathers while its last round trip is under way, until the
+// conn has ended. It alone uses db.
 func (c *conn) publish(life context.Context, db *pgx.Conn) {
-	defer c.release(db)
-	var seq uint64
+	defer release(db)
 	for {
-		var batch []*notification
 		select {
-		case n := <-c.outgoing:
-			batch = c.gather(n)
+		case first := <-c.outgoing:
+			c.send(life, db, c.gather(first))
 		case <-c.Ended():
-			return
-		}
-		texts := make([]string, len(batch))
-		for i, n := range batch {
-			seq++
-			texts[i] = encode(seq, n.topic, n.payload)
-		}
-		// Bound parameters; the rows of unnest come in their order.
-		_, err := db.Exec(life, "SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p", c.channel, texts)
-		if err != nil {
-			err = fmt.Errorf("pgpubsub: notify: %w", err)
-		}
-		for _, n := range batch {
-			n.done <- err
-		}
-		if err != nil {
-			c.End(err)
 			return
 		}
 	}
 }
 
+// send notifies in one round trip. An error is the end of the connection.
+func (c *conn) send(life context.Context, db *pgx.Conn, ns []notification) {
+	texts := make([]string, len(ns))
+	for i, n := range ns {
+		texts[i] = n.text
+	}
+	// Bound parameters; the rows of unnest come in their order.
+	_, err := db.Exec(life, "SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p", c.channel, texts)
+	if err != nil {
+		c.End(fmt.Errorf("pgpubsub: notify at %s: %w", address(db), err))
+		err = c.Usable(life)
+	}
+	for _, n := range ns {
+		n.done <- err
+	}
+}
+
 // gather returns a first notification and those that wait behind it.
-func (c *conn) gather(first *notification) []*notification {
-	ns := []*notification{first}
+func (c *conn) gather(first notification) []notification {
+	ns := []notification{first}
 	for len(ns) < batch {
 		select {
 		case n := <-c.outgoing:
@@ -190,11 +232,11 @@ func (c *conn) gather(first *notification) []*notification {
 
 // listen takes in notifications until the conn is dead. It alone uses db.
 func (c *conn) listen(life context.Context, db *pgx.Conn) {
-	defer c.release(db)
+	defer release(db)
 	for {
 		n, err := db.WaitForNotification(life)
 		if err != nil {
-			c.End(fmt.Errorf("pgpubsub: listen: %w", err))
+			c.End(fmt.Errorf("pgpubsub: listen at %s: %w", address(db), err))
 			return
 		}
 		m, err := decode(n.Payload)
@@ -205,14 +247,6 @@ func (c *conn) listen(life context.Context, db *pgx.Conn) {
 			return
 		}
 	}
-}
-
-// release closes a database connection that its goroutine has done with. The
-// server may be gone, so it does not wait for its goodbye.
-func (c *conn) release(db *pgx.Conn) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = db.Close(ctx) // it is given up: nobody can act on its error
 }
 
 func (c *conn) subscribed(topic string) bool {

@@ -39,21 +39,91 @@ func sql(t testing.TB, url, statement string, args ...any) {
 	}
 }
 
-const terminateOthers = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+// terminate ends the other connections whose last statement is like $1.
+const terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend' AND query LIKE $1"
 
 func TestConformance(t *testing.T) {
 	server := testserver.Postgres(t)
-	drivertest.Run(t, drivertest.Harness{
-		Driver:  func(t testing.TB) driver.Driver { return newDriver(t, server.URL, t.Name()) },
-		Break:   func(t testing.TB, _ driver.Driver) { sql(t, server.URL, terminateOthers) },
-		Restart: func(testing.TB, driver.Driver) { server.Restart() },
-	})
+	h := drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL, t.Name()) }}
+	if !server.Lent() {
+		h.Break = func(t testing.TB, _ driver.Driver) { sql(t, server.URL, terminate, "%") }
+		h.Restart = func(testing.TB, driver.Driver) { server.Restart() }
+		h.Freeze = func(testing.TB, driver.Driver) func() { server.Freeze(); return server.Thaw }
+	}
+	drivertest.Run(t, h)
+}
+
+// TestTheLossOfEitherConnectionIsNoticed: a conn has two at the database.
+func TestTheLossOfEitherConnectionIsNoticed(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	for name, query := range map[string]string{"the listener": "LISTEN%", "the publisher": "SELECT pg_notify%"} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := newDriver(t, server.URL, "x").Open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.Publish(t.Context(), "x", nil); err != nil {
+				t.Fatal(err)
+			}
+			sql(t, server.URL, terminate, query)
+			// Only a publisher that publishes can notice.
+			if err := conn.Publish(t.Context(), "x", nil); err == nil && name == "the publisher" {
+				t.Error("Publish connected again in silence")
+			}
+			if m, err := conn.Receive(t.Context()); err == nil || !strings.Contains(err.Error(), server.Addr) {
+				t.Errorf("got %+v, %v; want an error that names %s", m, err, server.Addr)
+			}
+		})
+	}
+}
+
+// TestAPayloadIsTheCallersAgain also after a call that was cancelled; the race
+// detector sees it.
+func TestAPayloadIsTheCallersAgain(t *testing.T) {
+	conn, err := newDriver(t, testserver.Postgres(t).URL, "x").Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	payload := make([]byte, driver.MaxPayload)
+	for i := range 300 {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancelled := make(chan struct{})
+		go func() { cancel(); close(cancelled) }()
+		_ = conn.Publish(ctx, "x", payload) // sent or not
+		payload[0] = byte(i)
+		<-cancelled
+	}
+}
+
+// TestListenURL: one connection listens there, the other does not.
+func TestListenURL(t *testing.T) {
+	server := testserver.Postgres(t)
+	elsewhere := "postgres://u@127.0.0.1:1/x"
+	for name, c := range map[string]struct{ url, listen string }{
+		"to listen":  {server.URL, elsewhere},
+		"to publish": {elsewhere, server.URL},
+	} {
+		d, err := pgpubsub.NewDriver(c.url, &pgpubsub.Options{ListenURL: c.listen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Open(t.Context()); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("%s: got %v, want an error of 127.0.0.1:1", name, err)
+		}
+	}
+	if _, err := pgpubsub.NewDriver(server.URL, &pgpubsub.Options{ListenURL: "postgres://[::1"}); err == nil {
+		t.Error("a bad ListenURL: got no error")
+	}
 }
 
 // TestADatabaseThatIsNotUTF8 carries everything all the same: only ASCII goes
 // over the wire.
 func TestADatabaseThatIsNotUTF8(t *testing.T) {
 	server := testserver.Postgres(t)
+	server.Own()
 	sql(t, server.URL, "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
 	url := strings.Replace(server.URL, "/postgres?", "/latin?", 1)
 	drivertest.Run(t, drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return newDriver(t, url, t.Name()) }})
