@@ -38,7 +38,7 @@ type Driver interface {
 // Subscribe, Unsubscribe and Close may be called concurrently with each other
 // and with Receive; Close ends the calls under way. The hub never runs two Subscribe or
 // Unsubscribe calls for the same topic at once, and only one goroutine calls
-// Receive.
+// Receive: always, from the beginning, so other calls may wait for it.
 //
 // A topic is any non-empty UTF-8 string without a NUL byte of at most
 // MaxTopic bytes; a driver escapes what its broker cannot carry, and two
