@@ -25,6 +25,8 @@ func problem(status int, title, text string) error { return &problemError{status
 
 // Problems that have one wording.
 var (
+	errInternal = problem(http.StatusInternalServerError, "Something went wrong",
+		"It was not your fault. Try again in a little while.")
 	errNotFound = problem(http.StatusNotFound, "Nothing here", "There is no page at this address.")
 	errBadName  = problem(http.StatusNotFound, "No such counter",
 		"A counter's name is 1 to 64 lower-case letters, digits and dashes.")
@@ -54,12 +56,11 @@ func (s *Server) explain(err error) *problemError {
 	var h *echo.HTTPError
 	if !errors.As(err, &h) {
 		s.log.Error("request failed", "err", err)
-		return &problemError{http.StatusInternalServerError, "Something went wrong", "It was not your fault. Try again in a little while."}
+		return s.explain(errInternal)
 	}
 	switch h.Code {
 	case http.StatusNotFound:
-		errors.As(errNotFound, &p)
-		return p
+		return s.explain(errNotFound)
 	case http.StatusMethodNotAllowed:
 		return &problemError{h.Code, "Not this way", "This address does not accept such a request."}
 	case http.StatusRequestEntityTooLarge:
@@ -72,7 +73,7 @@ func (s *Server) explain(err error) *problemError {
 // wrong".
 func (s *Server) panicked(_ echo.Context, err error, stack []byte) error {
 	s.log.Error("handler panicked", "err", err, "stack", string(stack))
-	return problem(http.StatusInternalServerError, "Something went wrong", "It was not your fault. Try again in a little while.")
+	return errInternal
 }
 
 // html renders a page whole before any of it is sent, so that an error never

@@ -63,6 +63,8 @@ func (s signer) ensure(w http.ResponseWriter, r *http.Request) (id string) {
 // session.
 func (s signer) token(session string) string { return s.sign("form", session) }
 
+func (s signer) validToken(session, token string) bool { return s.valid("form", session, token) }
+
 // randomID returns 128 random bits as 22 characters of [A-Za-z0-9_-].
 func randomID() string {
 	var b [16]byte

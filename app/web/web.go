@@ -6,7 +6,6 @@ package web
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -133,8 +132,7 @@ func (s *Server) click(c echo.Context) error {
 		return errBadName
 	}
 	session, ok := s.sign.session(c.Request())
-	given := c.FormValue("_csrf")
-	if !ok || subtle.ConstantTimeCompare([]byte(given), []byte(s.sign.token(session))) != 1 {
+	if !ok || !s.sign.validToken(session, c.FormValue("_csrf")) {
 		return problem(http.StatusForbidden, "This form is too old",
 			"It was not accepted, and nothing was counted. Reload the page and try again.")
 	}
