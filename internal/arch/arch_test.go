@@ -47,6 +47,8 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", nil, "the domain depends on nothing"},
+	{"internal/history", []string{"counter"}, "a history is judged from outside"},
+	{"internal/model", []string{"counter", "internal/history"}, "a model runs the rules, not the machinery"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
 	{"internal/testserver", nil, "test servers depend on nothing"},
 }
