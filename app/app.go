@@ -89,6 +89,7 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 func (a *App) Start(ctx context.Context) error {
 	a.rt.Start()
 	a.counters = live.NewRooms(a.rt, a.hub, live.RoomsOptions[counter.Value]{
+		Name:   "counter",
 		Topic:  counterTopic,
 		Show:   showCounter,
 		Order:  func(v counter.Value) (uint64, uint64) { return v.Epoch, v.Version },

@@ -77,13 +77,17 @@ func (f *fakeStore) load(_ context.Context, keys ...string) ([]state, error) {
 type fakeHub struct {
 	mu       sync.Mutex
 	handlers map[string]map[string]pubsub.Handler // by topic and session
-	deaf     bool
+	deaf     func(topic string) bool              // nil: to nothing
 	refuse   error
 	gate     chan struct{} // not nil: broadcasts wait
 	sent     int
+	// subscribed counts the calls by topic
+	subscribed map[string]int
 }
 
-func newHub() *fakeHub { return &fakeHub{handlers: make(map[string]map[string]pubsub.Handler)} }
+func newHub() *fakeHub {
+	return &fakeHub{handlers: make(map[string]map[string]pubsub.Handler), subscribed: make(map[string]int)}
+}
 
 func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
 	h.mu.Lock()
@@ -102,7 +106,7 @@ func (h *fakeHub) deliver(m pubsub.Message) error {
 	for _, f := range h.handlers[m.Topic] {
 		hs = append(hs, f)
 	}
-	deaf := h.deaf
+	deaf := h.deaf != nil && h.deaf(m.Topic)
 	h.mu.Unlock()
 	if deaf {
 		return nil
@@ -114,12 +118,20 @@ func (h *fakeHub) deliver(m pubsub.Message) error {
 	return errors.Join(errs...)
 }
 
+// deafen loses what is broadcast on topics that begin so.
+func (h *fakeHub) deafen(prefix string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deaf = func(topic string) bool { return strings.HasPrefix(topic, prefix) }
+}
+
 func (h *fakeHub) SubscribeTopic(_ context.Context, session, topic string, f pubsub.Handler) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.refuse != nil {
 		return h.refuse
 	}
+	h.subscribed[topic]++
 	if h.handlers[topic] == nil {
 		h.handlers[topic] = make(map[string]pubsub.Handler)
 	}
@@ -140,6 +152,26 @@ func (h *fakeHub) subscriptions(topic string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.handlers[topic])
+}
+
+func (h *fakeHub) subscriptionsEver(topic string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.subscribed[topic]
+}
+
+// An endpoint is one replica's hub: its sessions are its own.
+type endpoint struct {
+	*fakeHub
+	r *replica
+}
+
+func (e endpoint) SubscribeTopic(ctx context.Context, session, topic string, f pubsub.Handler) error {
+	return e.fakeHub.SubscribeTopic(ctx, fmt.Sprintf("%p:%s", e.r, session), topic, f)
+}
+
+func (e endpoint) UnsubscribeAll(ctx context.Context, session string) error {
+	return e.fakeHub.UnsubscribeAll(ctx, fmt.Sprintf("%p:%s", e.r, session))
 }
 
 // text renders a state.
@@ -163,14 +195,16 @@ type replica struct {
 	rt      *live.Runtime
 	rooms   *live.Rooms[state]
 	store   *fakeStore
+	hub     *fakeHub
 	renders int
 	broken  bool
 }
 
-func start(store *fakeStore, hub *fakeHub, opts *live.Options) *replica {
-	r := &replica{rt: live.NewRuntime(opts), store: store}
+func start(store *fakeStore, hub *fakeHub, opts *live.Options, change ...func(*live.RoomsOptions[state])) *replica {
+	r := &replica{rt: live.NewRuntime(opts), store: store, hub: hub}
 	r.rt.Start()
-	r.rooms = live.NewRooms(r.rt, hub, live.RoomsOptions[state]{
+	rooms := live.RoomsOptions[state]{
+		Name:  "test",
 		Topic: func(key string) string { return "t:" + key },
 		Show: func(_ string, s state) (string, live.Component) {
 			return "#live", text{s, &r.renders, r.broken && s.N == 13}
@@ -179,7 +213,11 @@ func start(store *fakeStore, hub *fakeHub, opts *live.Options) *replica {
 		Load:   store.load,
 		Encode: func(s state) ([]byte, error) { return json.Marshal(s) },
 		Decode: func(p []byte) (s state, err error) { return s, json.Unmarshal(p, &s) },
-	})
+	}
+	for _, f := range change {
+		f(&rooms)
+	}
+	r.rooms = live.NewRooms(r.rt, endpoint{hub, r}, rooms)
 	return r
 }
 
@@ -329,7 +367,7 @@ func TestALateJoinerSeesTheStoreNotTheRoom(t *testing.T) {
 		defer r.rt.Stop()
 		early := livetest.Open(t, r.rt, page{r, "a"})
 		early.Until("the first state", shows(early, "n=0"))
-		hub.deaf = true
+		hub.deafen("")
 		store.add("a") // by another replica; the broadcast is lost
 		late := livetest.Open(t, r.rt, page{r, "a"})
 		late.Until("a state", func() bool { return late.Shown("t:a").Content != "" })
@@ -351,7 +389,7 @@ func TestALostBroadcastIsRepairedByReadingTheStore(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Until("the first state", shows(tab, "n=0"))
-		hub.deaf = true
+		hub.deafen("")
 		store.add("a")
 		began := time.Now()
 		tab.Until("the repaired state", shows(tab, "n=1"))
@@ -359,6 +397,109 @@ func TestALostBroadcastIsRepairedByReadingTheStore(t *testing.T) {
 			t.Errorf("repaired after %v, want at most 2.5 s", d)
 		}
 	})
+}
+
+// slowRefresh leaves all repairs to the digests.
+func slowRefresh(o *live.RoomsOptions[state]) { o.Refresh = time.Hour }
+
+func TestAReplicaThatMissesBroadcastsIsToldByADigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		other, r := start(store, hub, nil), start(store, newHub(), nil, slowRefresh)
+		defer other.rt.Stop()
+		defer r.rt.Stop()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		writer := livetest.Open(t, other.rt, page{other, "a"})
+		tab.Until("the first state", shows(tab, "n=0"))
+		time.Sleep(2 * time.Second) // it listens to digests
+		hear := func(digest string) {
+			if err := r.hub.deliver(pubsub.Message{Topic: "_digest:test", Payload: []byte(digest)}); err != nil {
+				t.Error(err)
+			}
+		}
+		writer.Click("add")
+		synctest.Wait()
+		hear(`{"a":[1,1],"unknown":[1,7]}`)
+		tab.Until("what it missed", shows(tab, "n=1"))
+		if n := r.rt.Stats().Repairs; n != 1 {
+			t.Errorf("got %d repairs, want 1", n)
+		}
+		if n := r.hub.subscriptionsEver("t:a"); n != 1 {
+			t.Errorf("got %d subscriptions after one miss, want 1", n)
+		}
+		hear(`{"a":[1,1]}`) // in step: misses are counted in a row
+		synctest.Wait()
+		time.Sleep(time.Second)
+		for n := 2; n <= 3; n++ {
+			writer.Click("add")
+			synctest.Wait()
+			hear(fmt.Sprintf(`{"a":[1,%d]}`, n))
+			tab.Until("what it missed", shows(tab, fmt.Sprintf("n=%d", n)))
+		}
+		synctest.Wait()
+		if n := r.hub.subscriptionsEver("t:a"); n != 2 {
+			t.Errorf("got %d subscriptions after two misses in a row, want another", n)
+		}
+		if err := r.hub.deliver(pubsub.Message{Topic: "_digest:test", Payload: []byte("7")}); err == nil {
+			t.Error("got no error for what is not a digest")
+		}
+	})
+}
+
+func TestReplicasTellEachOtherWhatChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		one, two := start(store, hub, nil, slowRefresh), start(store, hub, nil, slowRefresh)
+		defer one.rt.Stop()
+		defer two.rt.Stop()
+		a, b := livetest.Open(t, one.rt, page{one, "a"}), livetest.Open(t, two.rt, page{two, "a"})
+		synctest.Wait()
+		hub.deafen("t:")
+		time.Sleep(2 * time.Second) // both listen to digests
+		began := time.Now()
+		a.Click("add")
+		b.Until("what no broadcast brought", shows(b, "n=1"))
+		if d := time.Since(began); d > 1500*time.Millisecond {
+			t.Errorf("told after %v, want at most 1.25 s, the grace and a frame", d)
+		}
+		time.Sleep(10 * time.Second)
+		hub.mu.Lock()
+		sent := hub.sent
+		hub.mu.Unlock()
+		time.Sleep(time.Minute)
+		if hub.sent != sent {
+			t.Errorf("got %d messages in a minute without a change, want none", hub.sent-sent)
+		}
+	})
+}
+
+func TestAFalseBroadcastIsCheckedAgainstTheStore(t *testing.T) {
+	for name, forged := range map[string]state{
+		"a later epoch":        {N: 666, Epoch: 9, Version: 1},
+		"a version far beyond": {N: 666, Epoch: 1, Version: 1 << 40},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, hub := newStore(), newHub()
+				r := start(store, hub, nil)
+				defer r.rt.Stop()
+				tab := livetest.Open(t, r.rt, page{r, "a"})
+				tab.Until("the first state", shows(tab, "n=0"))
+				p, err := json.Marshal(forged)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := hub.deliver(pubsub.Message{Topic: "t:a", Payload: p}); err != nil {
+					t.Fatal(err)
+				}
+				tab.Click("add")
+				tab.Until("the truth", shows(tab, "n=1"))
+				if strings.Contains(strings.Join(tab.Messages(), ""), "666") {
+					t.Error("a value that never was has been shown")
+				}
+			})
+		})
+	}
 }
 
 func TestAGapReloadsTheState(t *testing.T) {

@@ -25,6 +25,9 @@ type Hub interface {
 // RoomsOptions describe one kind of room with states of type S. Functions may
 // be called concurrently unless said otherwise.
 type RoomsOptions[S any] struct {
+	// Name sets this kind of room apart from others on the same hub. It is
+	// needed with Encode, and equal on all replicas.
+	Name string
 	// Topic names the room of a key to the broker and to the tabs.
 	Topic func(key string) string
 	// Show returns what a tab in the room is shown: the CSS selector of the
@@ -47,6 +50,10 @@ type RoomsOptions[S any] struct {
 	// with tabs in them ("anti-entropy"): it repairs lost broadcasts. Each
 	// pause is jittered by a quarter. Default 2 s.
 	Refresh time.Duration
+	// Digest is the mean time between two digests, by which replicas tell each
+	// other which versions they have: whoever is behind reads the store.
+	// Default 1 s. Rooms without Order, Load or Encode have none.
+	Digest time.Duration
 	// Linger is how long a room without tabs goes on listening, so that a
 	// reload finds it warm. Default 30 s.
 	Linger time.Duration
@@ -62,6 +69,7 @@ type Rooms[S any] struct {
 	loader    *loader[S]    // nil without a store
 	publisher *publisher[S] // nil without Encode
 	serial    atomic.Uint64 // names rooms to the hub
+	heard     chan digest   // of size 1: to audit
 
 	mu    sync.Mutex
 	rooms map[string]*stateRoom[S]
@@ -75,15 +83,19 @@ type stateRoom[S any] struct {
 	ready  chan struct{} // closed when the first attempt to subscribe has ended
 	state  S
 
-	listening bool // guarded by room.mu: subscribed at the hub
+	// guarded by room.mu
+	listening bool      // subscribed at the hub
+	changed   time.Time // when state was taken
+	misses    int       // digests in a row that had a newer version
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
 // the end of the rooms' goroutine. hub may be nil when opts.Encode is nil.
 func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 	setDefault(&opts.Refresh, 2*time.Second)
+	setDefault(&opts.Digest, time.Second)
 	setDefault(&opts.Linger, 30*time.Second)
-	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S])}
+	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S]), heard: make(chan digest, 1)}
 	if opts.Load != nil {
 		rs.loader = &loader[S]{rt: rt, load: opts.Load, waiting: make(map[string][]chan<- loaded[S])}
 	}
@@ -94,7 +106,17 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	rt.spawn(rs.keep)
+	if rs.digesting() {
+		rt.spawn(rs.announce)
+		rt.spawn(rs.audit)
+	}
 	return rs
+}
+
+// digesting reports whether the rooms take part in digests: they have versions
+// to compare, others to compare with and a store to catch up from.
+func (rs *Rooms[S]) digesting() bool {
+	return rs.opts.Order != nil && rs.loader != nil && rs.publisher != nil
 }
 
 // Join shows the room of key in the tab of s, from now on. It first listens
@@ -237,43 +259,66 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 
 // receive handles a message of the broker.
 func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Message) error {
-	if !m.Gap {
-		s, err := rs.opts.Decode(m.Payload)
-		if err != nil {
-			return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
-		}
-		rs.update(r, s)
-		return nil
+	if m.Gap {
+		return rs.reload(ctx, r)
 	}
-	if rs.loader == nil {
-		return nil
-	}
-	s, err := rs.loader.get(ctx, r.key)
+	s, err := rs.opts.Decode(m.Payload)
 	if err != nil {
-		return fmt.Errorf("live: reload %q after a gap: %w", r.topic, err)
+		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
+	}
+	if rs.doubtful(r, s) {
+		return rs.reload(ctx, r)
 	}
 	rs.update(r, s)
 	return nil
 }
 
-// update takes s as the room's state if it is newer.
-func (rs *Rooms[S]) update(r *stateRoom[S], s S) {
+// reload takes the state that the store has.
+func (rs *Rooms[S]) reload(ctx context.Context, r *stateRoom[S]) error {
+	if rs.loader == nil {
+		return nil
+	}
+	s, err := rs.loader.get(ctx, r.key)
+	if err != nil {
+		return fmt.Errorf("live: reload %q: %w", r.topic, err)
+	}
+	rs.update(r, s)
+	return nil
+}
+
+// leap is how many versions a broadcast may be ahead and still be believed.
+const leap = 1 << 20
+
+// doubtful reports whether a broadcast should not be believed before the store
+// has been asked: a false state of a later epoch, or of a version far ahead,
+// would keep every true one from being shown. Both are rare.
+func (rs *Rooms[S]) doubtful(r *stateRoom[S], s S) bool {
+	if rs.loader == nil || rs.opts.Order == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, told := rs.revision(r.state), rs.revision(s)
+	return r.seq > 0 && (told[0] > known[0] || told[0] == known[0] && told[1] > known[1]+leap)
+}
+
+// update takes s as the room's state if it is newer, and reports whether it is.
+func (rs *Rooms[S]) update(r *stateRoom[S], s S) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seq > 0 && !rs.newer(s, r.state) {
-		return
+		return false
 	}
-	r.state = s
+	r.state, r.changed = s, time.Now()
 	r.accept()
+	return true
 }
 
 func (rs *Rooms[S]) newer(a, b S) bool {
 	if rs.opts.Order == nil {
 		return true
 	}
-	ae, av := rs.opts.Order(a)
-	be, bv := rs.opts.Order(b)
-	return ae > be || ae == be && av > bv
+	return rs.revision(a).newer(rs.revision(b))
 }
 
 func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
@@ -352,7 +397,9 @@ func (rs *Rooms[S]) refresh(all []*stateRoom[S]) {
 			return // the next round comes soon
 		}
 		for i, r := range some {
-			rs.update(r, states[i])
+			if rs.update(r, states[i]) {
+				rs.rt.stats.repairs.Add(1)
+			}
 		}
 	}
 }
@@ -372,10 +419,15 @@ func (rs *Rooms[S]) closeEmpty() {
 		return
 	}
 	for _, r := range closed {
-		err := rs.hub.UnsubscribeAll(context.Background(), r.handle)
-		if err != nil && !errors.Is(err, pubsub.ErrNotConnected) {
-			rs.rt.log.Debug("unsubscribe", "topic", r.topic, "err", err)
-		}
+		rs.leave(r)
 		rs.rt.Report("topic "+r.topic, nil)
+	}
+}
+
+// leave unsubscribes a room at the hub.
+func (rs *Rooms[S]) leave(r *stateRoom[S]) {
+	err := rs.hub.UnsubscribeAll(context.Background(), r.handle)
+	if err != nil && !errors.Is(err, pubsub.ErrNotConnected) {
+		rs.rt.log.Debug("unsubscribe", "topic", r.topic, "err", err)
 	}
 }

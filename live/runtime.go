@@ -284,12 +284,13 @@ type Stats struct {
 	Renders  uint64 // frames rendered
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
+	Repairs  uint64 // states that were read from the store because no broadcast brought them
 	Stalled  uint64 // sessions closed because the tab did not read
 	Failures uint64 // views and components that failed or panicked
 }
 
 type stats struct {
-	accepted, events, acks, refusals, renders, messages, bytes, stalled, failures atomic.Uint64
+	accepted, events, acks, refusals, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
 }
 
 // Stats returns a snapshot of the runtime's counters.
@@ -300,7 +301,7 @@ func (r *Runtime) Stats() Stats {
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
 		Refusals: r.stats.refusals.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
-		Bytes: r.stats.bytes.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
+		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }
 

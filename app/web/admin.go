@@ -85,6 +85,7 @@ func (c appCollector) Collect(ch chan<- prometheus.Metric) {
 	count("renders_total", "Frames rendered.", s.Renders)
 	count("messages_sent_total", "Messages sent to tabs.", s.Messages)
 	count("message_bytes_total", "Payload sent to tabs.", s.Bytes)
+	count("repairs_total", "States read from the store because no broadcast brought them.", s.Repairs)
 	count("stalled_total", "Tabs closed because they did not read.", s.Stalled)
 	count("failures_total", "Views and components that failed.", s.Failures)
 
