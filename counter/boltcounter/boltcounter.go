@@ -118,7 +118,8 @@ func damageAsError(err *error) {
 	}
 }
 
-// prepare makes the tables, and the epoch of a new file.
+// prepare makes the tables and begins a new epoch: nothing tells a file that
+// was left by a crash from one that was restored from an older copy.
 func (s *Store) prepare(tx *bbolt.Tx) error {
 	for _, name := range []string{"meta", "values", "ops", "expiry"} {
 		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
@@ -126,16 +127,14 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 		}
 	}
 	meta := tx.Bucket([]byte("meta"))
-	raw := meta.Get([]byte("epoch"))
-	if raw == nil {
-		s.epoch = uint64(time.Now().UnixMilli())
-		return meta.Put([]byte("epoch"), binary.BigEndian.AppendUint64(nil, s.epoch))
-	}
-	if len(raw) != 8 {
+	s.epoch = uint64(time.Now().UnixMilli())
+	if raw := meta.Get([]byte("epoch")); len(raw) == 8 {
+		// A clock that was set back must not bring an old epoch back.
+		s.epoch = max(s.epoch, binary.BigEndian.Uint64(raw)+1)
+	} else if raw != nil {
 		return errNotOurs
 	}
-	s.epoch = binary.BigEndian.Uint64(raw)
-	return nil
+	return meta.Put([]byte("epoch"), binary.BigEndian.AppendUint64(nil, s.epoch))
 }
 
 // Apply implements counter.Store: one transaction, on disk when it returns.

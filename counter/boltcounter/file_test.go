@@ -206,6 +206,28 @@ func TestOneDamagedPageIsAnErrorAtMost(t *testing.T) {
 	}
 }
 
+func TestAFileRestoredFromACopyBeginsANewEpoch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "counters.db")
+	apply := func(n int) (v counter.Value) {
+		s, err := boltcounter.Open(path, nil)
+		must(t, err)
+		for range n {
+			v, _, err = s.Apply(t.Context(), "a", newOp())
+			must(t, err)
+		}
+		must(t, s.Close())
+		return v
+	}
+	apply(3)
+	backup, err := os.ReadFile(path)
+	must(t, err)
+	shown := apply(7)
+	must(t, os.WriteFile(path, backup, 0o600))
+	if got := apply(1); !got.Newer(shown) || got.N != 4 {
+		t.Errorf("got %+v after the copy was restored, want 4, newer than %+v: tabs would not follow", got, shown)
+	}
+}
+
 // useDamaged returns the first error of using a damaged file in all ways.
 func useDamaged(t *testing.T, path string) error {
 	s, err := boltcounter.Open(path, nil)

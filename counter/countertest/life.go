@@ -50,17 +50,23 @@ func lacksReopen(o Options) string {
 
 func reopened(e *env) {
 	old := []counter.Op{increment(5), reset(), decrement(9)}
-	want, _ := e.apply(old...)
-	unused := e.getAt(e.store, freshName())[0]
+	before, _ := e.apply(old...)
 	for range 2 {
 		e.store = e.own(e.opts.Reopen(e, e.store))
-		e.want(want, -9, 3)
+		// A store that can't tell a restart from a restored copy begins a new
+		// epoch each time; never an older one.
+		after := e.get()
+		e.want(after, -9, 3)
+		if after.Epoch < before.Epoch {
+			e.Fatalf("got epoch %d after a restart, before it was %d", after.Epoch, before.Epoch)
+		}
 		v, applied := e.apply(old...)
 		e.wantApplied(applied, false, false, false)
 		e.want(v, -9, 3)
-		if got := e.getAt(e.store, freshName())[0]; got != unused {
-			e.Fatalf("an unused counter has %+v, before the restart %+v", got, unused)
+		if got := e.getAt(e.store, freshName())[0]; got != (counter.Value{Epoch: after.Epoch}) {
+			e.Fatalf("an unused counter has %+v after a restart, want epoch %d and nothing else", got, after.Epoch)
 		}
+		before = after
 	}
 	v, applied := e.apply(increment(10))
 	e.wantApplied(applied, true)
