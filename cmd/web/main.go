@@ -21,6 +21,7 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/internal/loglimit"
 	"lockstep/static"
 )
 
@@ -274,7 +275,7 @@ func (p *process) abort() error {
 func newLogger(w io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+	return slog.New(loglimit.NewHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
 }
 
 // version is the revision that this was built from, or the module's version,
