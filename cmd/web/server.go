@@ -16,6 +16,10 @@ const (
 	bodyTimeout   = 15 * time.Second
 	idleTimeout   = 60 * time.Second
 	maxHeader     = 16 << 10 // bytes
+	// sendBuffer is what the kernel may hold for a client that does not read;
+	// Linux doubles it. Left alone it grows to 4 MB for each stalled tab. It
+	// also bounds what is under way to a distant client: 64 KB a round trip.
+	sendBuffer = 32 << 10
 )
 
 // A server serves one listener, which it owns, until stop.
@@ -32,12 +36,20 @@ func serveOn(l net.Listener, h http.Handler, log *slog.Logger) *server {
 	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: boundSendBuffer,
 	}}
 	go func() { // ends with stop, which waits for it
 		defer close(s.ended)
 		s.err = s.http.Serve(l)
 	}()
 	return s
+}
+
+func boundSendBuffer(ctx context.Context, c net.Conn) context.Context {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // the connection works all the same
+	}
+	return ctx
 }
 
 // stop lets requests finish, for as long as ctx allows. Stopping nil is
