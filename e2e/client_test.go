@@ -6,47 +6,63 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lockstep/counter"
+)
+
+// The times of a client are those of live.js.
+const (
+	connectTimeout = 5 * time.Second
+	answerTimeout  = 8 * time.Second  // a click without any answer for so long: connect again
+	silenceTimeout = 45 * time.Second // the server says something every 20 s
+	maxBackoff     = 5 * time.Second
 )
 
 // A client is a tab that is not a browser: it does over HTTP and a websocket
-// what the contract of the page says, keeps its unacknowledged ops, connects
-// again when it has lost its connection, and checks what it is shown.
+// what the contract of the page says. It keeps its unacknowledged ops, sends
+// them again with the same id, connects again with a growing pause wherever a
+// server answers, and shows nothing older than what it shows.
 type client struct {
-	t      *testing.T
+	crowd  *crowd
+	name   string
+	socket string // path
 	http   *http.Client
 	cancel context.CancelFunc
 	ended  sync.WaitGroup
 
-	mu      sync.Mutex // guards the rest
-	base    string     // where it connects next
-	ws      *websocket.Conn
-	shown   seen
-	history []seen
-	outbox  []string
-	acked   map[string]bool
-	refused []string
-	wake    chan struct{}
+	mu       sync.Mutex // guards the rest
+	bases    []string   // where it may connect; the first that answers
+	ws       *websocket.Conn
+	kick     chan struct{} // of the connection: there is something to send
+	shown    counter.Value
+	any      bool // something has been shown
+	stale    int  // frames older than what was shown
+	outbox   []message
+	refusals int       // that said "again"
+	heard    time.Time // when the server last said something
+	asked    time.Time // when it was last asked without an answer; zero: it was not
+	paused   bool      // does not read
 }
 
-// seen is a state that a tab has been shown.
-type seen struct {
-	epoch, version uint64
-	n              int64
-}
-
-func (s seen) before(o seen) bool {
-	return s.epoch < o.epoch || s.epoch == o.epoch && s.version < o.version
+// A message is an op that waits for its acknowledgement.
+type message struct {
+	op    string
+	text  string
+	sent  *websocket.Conn // the connection that it was sent on; nil: send it
+	twice bool
+	since time.Time
 }
 
 // page patterns: a client reads HTML as an outsider would.
@@ -57,66 +73,70 @@ var (
 )
 
 // parseRoot reads the counter's root element.
-func parseRoot(html string) (seen, bool) {
+func parseRoot(html string) (v counter.Value, ok bool) {
 	root := rootPattern.FindString(html)
-	var s seen
 	found := 0
 	for _, m := range attrPattern.FindAllStringSubmatch(root, -1) {
 		found++
 		switch m[1] {
 		case "count":
-			s.n, _ = strconv.ParseInt(m[2], 10, 64)
+			v.N, _ = strconv.ParseInt(m[2], 10, 64)
 		case "version":
-			s.version, _ = strconv.ParseUint(m[2], 10, 64)
+			v.Version, _ = strconv.ParseUint(m[2], 10, 64)
 		case "epoch":
-			s.epoch, _ = strconv.ParseUint(m[2], 10, 64)
+			v.Epoch, _ = strconv.ParseUint(m[2], 10, 64)
 		}
 	}
-	return s, found == 3
+	return v, found == 3
 }
 
-// open loads the page at base+path and connects its socket. The tab lives
-// until the test ends.
-func open(t *testing.T, base, path string) *client {
-	t.Helper()
+// newClient makes a tab whose page has the given socket; live runs it.
+func newClient(c *crowd, name, socket string, bases []string) (*client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	c := &client{t: t, base: base, http: &http.Client{Jar: jar, Timeout: 10 * time.Second}, acked: map[string]bool{}, wake: make(chan struct{})}
-	body := c.load(base + path)
-	s, ok := parseRoot(body)
-	if !ok {
-		t.Fatalf("no counter in the page: %s", body)
-	}
-	c.show(s)
-	m := socketPattern.FindAllStringSubmatch(body, -1)
-	if len(m) != 1 {
-		t.Fatalf("got %d elements with hx-ws:connect, want exactly one", len(m))
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	c.ended.Go(func() { c.live(ctx, m[0][1]) })
-	t.Cleanup(c.close)
-	return c
+	return &client{
+		crowd: c, name: name, socket: socket, bases: bases,
+		http: &http.Client{Jar: jar, Timeout: 10 * time.Second},
+	}, nil
 }
 
-func (c *client) load(url string) string {
-	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, url, nil)
+// load gets the page and shows it. It sets the socket that the page names.
+func (c *client) load(path string) error {
+	c.crowd.join(c.name)
+	resp, err := c.http.Get(c.bases[0] + path)
 	if err != nil {
-		c.t.Fatal(err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		c.t.Fatalf("GET %s: %d, %v", url, resp.StatusCode, err)
+	if err != nil {
+		return err
 	}
-	return string(body)
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", path, resp.Status)
+	}
+	v, ok := parseRoot(string(body))
+	if !ok {
+		return fmt.Errorf("no counter in the page: %s", body)
+	}
+	m := socketPattern.FindAllStringSubmatch(string(body), -1)
+	if len(m) != 1 {
+		return fmt.Errorf("got %d elements with hx-ws:connect, want exactly one", len(m))
+	}
+	c.socket = m[0][1]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.show(v)
+	return nil
+}
+
+// start lets the tab live until close.
+func (c *client) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.ended.Go(func() { c.live(ctx) })
 }
 
 func (c *client) close() {
@@ -125,132 +145,288 @@ func (c *client) close() {
 }
 
 // move makes the tab connect elsewhere next time, as behind a balancer.
-func (c *client) move(base string) {
+func (c *client) move(bases ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.base = base
+	c.bases = bases
 }
 
-// live keeps a connection until ctx ends.
-func (c *client) live(ctx context.Context, socket string) {
+// cut ends the connection as a network does.
+func (c *client) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ws != nil {
+		_ = c.ws.CloseNow() // that is what it is for
+	}
+}
+
+// live keeps a connection until ctx ends: full jitter below a bound that
+// doubles with each failure.
+func (c *client) live(ctx context.Context) {
+	bound := 250 * time.Millisecond
 	for ctx.Err() == nil {
-		_ = c.connection(ctx, socket) // whatever ended it: connect again
+		began := time.Now()
+		_ = c.connection(ctx) // whatever ended it: connect again
 		c.mu.Lock()
 		c.ws = nil
 		c.mu.Unlock()
+		if time.Since(began) > 5*time.Second {
+			bound = 250 * time.Millisecond
+		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(rand.N(bound)):
 		}
+		bound = min(2*bound, maxBackoff)
 	}
 }
 
-// connection is one websocket from its beginning to its end.
-func (c *client) connection(ctx context.Context, socket string) error {
+// dial connects to the first base that answers.
+func (c *client) dial(ctx context.Context) (ws *websocket.Conn, err error) {
 	c.mu.Lock()
-	base := c.base
+	bases := c.bases
 	c.mu.Unlock()
-	dial, cancel := context.WithTimeout(ctx, 5*time.Second)
+	err = errors.New("nowhere to connect")
+	for _, base := range bases {
+		ws, err = c.dialTo(ctx, base)
+		if err == nil {
+			return ws, nil
+		}
+	}
+	return nil, err
+}
+
+func (c *client) dialTo(ctx context.Context, base string) (*websocket.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	// Not c.http: its Timeout would end the socket.
-	ws, resp, err := websocket.Dial(dial, base+socket, &websocket.DialOptions{
-		HTTPClient: &http.Client{Jar: c.http.Jar}, HTTPHeader: http.Header{"Origin": {base}},
+	// Not c.http: its Timeout would end the socket. A small receive buffer
+	// makes a tab that does not read felt soon.
+	transport := &http.Transport{DialContext: (&net.Dialer{Control: smallBuffer}).DialContext}
+	ws, _, err := websocket.Dial(ctx, base+c.socket, &websocket.DialOptions{
+		HTTPClient: &http.Client{Jar: c.http.Jar, Transport: transport}, HTTPHeader: http.Header{"Origin": {base}},
 	})
+	return ws, err
+}
+
+func smallBuffer(_, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096) // a hint
+	})
+}
+
+// connection is one websocket from its beginning to its end.
+func (c *client) connection(ctx context.Context) error {
+	c.crowd.join(c.name)
+	ws, err := c.dial(ctx)
 	if err != nil {
 		return err
 	}
-	_ = resp
 	defer ws.CloseNow()
 	ws.SetReadLimit(1 << 20)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	kick := make(chan struct{}, 1)
 	c.mu.Lock()
-	c.ws = ws
-	messages := []string{fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.epoch, c.shown.version)}
-	messages = append(messages, c.outbox...)
+	hello := fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.Epoch, c.shown.Version)
+	c.ws, c.kick, c.heard, c.asked = ws, kick, time.Now(), time.Time{}
 	c.mu.Unlock()
-	for _, m := range messages {
-		if err := ws.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
-			return err
-		}
+	if err := ws.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
+		return err
 	}
+	c.ended.Go(func() {
+		defer cancel()
+		c.write(ctx, ws, kick)
+	})
 	for {
 		_, m, err := ws.Read(ctx)
 		if err != nil {
 			return err
 		}
 		c.receive(m)
+		if !c.mayRead(ctx) {
+			return ctx.Err()
+		}
 	}
 }
 
-func (c *client) receive(message []byte) {
+// write sends what is in the outbox, once on each connection, and again what
+// the server could not take. It returns when the connection is of no use.
+func (c *client) write(ctx context.Context, ws *websocket.Conn, kick <-chan struct{}) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, m := range c.unsent(ws) {
+			if err := ws.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
+				return
+			}
+		}
+		select {
+		case <-kick:
+		case <-tick.C:
+			if c.hangs() {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// unsent returns what is to be sent on a connection, and takes it for sent.
+func (c *client) unsent(ws *websocket.Conn) (texts []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.outbox {
+		m := &c.outbox[i]
+		if m.sent == ws {
+			continue
+		}
+		m.sent = ws
+		texts = append(texts, m.text)
+		if m.twice {
+			texts = append(texts, m.text)
+		}
+	}
+	if len(texts) > 0 && c.asked.IsZero() {
+		c.asked = time.Now()
+	}
+	return texts
+}
+
+// hangs reports whether the server has been silent for too long.
+func (c *client) hangs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused {
+		return false
+	}
+	return time.Since(c.heard) > silenceTimeout || !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
+}
+
+// pause makes the tab stop reading, or go on.
+func (c *client) pause(paused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.paused = paused
+}
+
+func (c *client) mayRead(ctx context.Context) bool {
+	for {
+		c.mu.Lock()
+		paused := c.paused
+		c.mu.Unlock()
+		if !paused {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (c *client) receive(text []byte) {
 	var m struct {
 		T, Content, Error, Op, Swap string
 		E, V                        uint64
 		Ack                         []string
 		Retry                       bool
 	}
-	if err := json.Unmarshal(message, &m); err != nil {
-		c.t.Errorf("not JSON: %q", message)
+	if err := json.Unmarshal(text, &m); err != nil {
+		c.crowd.t.Errorf("not JSON: %q", text)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	defer func() { close(c.wake); c.wake = make(chan struct{}) }()
-	if s, ok := parseRoot(m.Content); ok {
-		if s.epoch != m.E || s.version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
-			c.t.Errorf("not a frame of the contract: %s", message)
+	c.heard, c.asked = time.Now(), time.Time{}
+	if v, ok := parseRoot(m.Content); ok {
+		if v.Epoch != m.E || v.Version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
+			c.crowd.t.Errorf("not a frame of the contract: %s", text)
 		}
-		c.show(s)
+		c.show(v)
 	}
 	for _, op := range m.Ack {
-		c.acked[op] = true
-		c.outbox = slices.DeleteFunc(c.outbox, func(m string) bool { return strings.Contains(m, op) })
+		c.crowd.h.Acked(c.name, op)
+		c.settle(op)
 	}
-	if m.Error != "" && !m.Retry {
-		c.refused = append(c.refused, m.Error)
-		c.outbox = slices.DeleteFunc(c.outbox, func(o string) bool { return m.Op != "" && strings.Contains(o, m.Op) })
-	}
-}
-
-// show records a state; the tab's own guard is the only excuse for an older
-// one, and only across connections, so within one it is an error.
-func (c *client) show(s seen) {
-	c.history = append(c.history, s)
-	if !s.before(c.shown) {
-		c.shown = s
+	switch {
+	case m.Error == "":
+	case m.Retry:
+		c.refusals++
+		c.again(m.Op)
+	default:
+		c.crowd.h.Refused(c.name, m.Op)
+		c.crowd.refused(m.Error)
+		c.settle(m.Op)
 	}
 }
 
-// click sends an action; with twice, two times.
-func (c *client) click(action, op string, twice bool) {
-	c.mu.Lock()
-	m := fmt.Sprintf(`{"action":%q,"op":%q}`, action, op)
-	c.outbox = append(c.outbox, m)
-	ws := c.ws
-	c.mu.Unlock()
-	if ws == nil {
-		return // live sends it when it has connected
+// show is the guard of live.js. The caller holds mu.
+func (c *client) show(v counter.Value) {
+	if c.any && c.shown.Newer(v) {
+		c.stale++
+		return
 	}
-	n := 1
-	if twice {
-		n = 2
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	for range n {
-		if err := ws.Write(ctx, websocket.MessageText, []byte(m)); err != nil {
-			return // live connects again and sends it
+	c.shown, c.any = v, true
+	c.crowd.h.Shown(c.name, v)
+}
+
+// settle removes an op from the outbox. The caller holds mu.
+func (c *client) settle(op string) {
+	for i, m := range c.outbox {
+		if m.op == op {
+			c.outbox = append(c.outbox[:i], c.outbox[i+1:]...)
+			return
 		}
 	}
 }
 
-// pending returns how many ops are not acknowledged.
-func (c *client) pending() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.outbox)
+// again has an op sent once more. The pause before that is write's tick. The
+// caller holds mu.
+func (c *client) again(op string) {
+	for i := range c.outbox {
+		if c.outbox[i].op == op {
+			c.outbox[i].sent = nil
+		}
+	}
 }
 
-func (c *client) value() seen {
+// click makes an op and sends it, if twice two times.
+func (c *client) click(twice bool) {
+	op := counter.Op{ID: newOp(), Kind: counter.Increment}
+	c.crowd.h.Sent(c.name, op)
+	c.put(op.ID, twice)
+}
+
+// put sends an increment with a given id.
+func (c *client) put(id string, twice bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := fmt.Sprintf(`{"action":"increment","op":%q}`, id)
+	c.outbox = append(c.outbox, message{op: id, text: text, twice: twice, since: time.Now()})
+	if c.ws == nil {
+		return // the next connection sends it
+	}
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// pending returns how many ops from before a time are not acknowledged.
+func (c *client) pending(before time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.outbox {
+		if m.since.Before(before) {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *client) value() counter.Value {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.shown
@@ -260,58 +436,4 @@ func (c *client) connected() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ws != nil
-}
-
-// check finds what a tab must never have been shown.
-func (c *client) check(values map[[2]uint64]int64) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var errs []error
-	for i, s := range c.history {
-		if i > 0 && s.before(c.history[i-1]) {
-			errs = append(errs, fmt.Errorf("went back from %+v to %+v", c.history[i-1], s))
-		}
-		key := [2]uint64{s.epoch, s.version}
-		if n, ok := values[key]; ok && n != s.n {
-			errs = append(errs, fmt.Errorf("state %v is both %d and %d", key, n, s.n))
-		}
-		values[key] = s.n
-	}
-	if len(c.refused) > 0 {
-		errs = append(errs, fmt.Errorf("refused: %v", c.refused))
-	}
-	return errors.Join(errs...)
-}
-
-// everyoneShows waits until all tabs show n and have nothing pending, and
-// checks what they were shown on the way.
-func everyoneShows(t *testing.T, tabs []*client, n int64) {
-	t.Helper()
-	eventually(t, fmt.Sprintf("all tabs to show %d", n), func() error {
-		for i, c := range tabs {
-			if got := c.value().n; got != n || c.pending() > 0 {
-				return fmt.Errorf("tab %d shows %d and waits for %d acknowledgements", i, got, c.pending())
-			}
-		}
-		return nil
-	})
-	values := map[[2]uint64]int64{}
-	for i, c := range tabs {
-		if err := c.check(values); err != nil {
-			t.Errorf("tab %d: %v", i, err)
-		}
-	}
-}
-
-// everyoneConnected waits until all tabs have their sockets.
-func everyoneConnected(t *testing.T, tabs []*client) {
-	t.Helper()
-	eventually(t, "all tabs to be connected", func() error {
-		for i, c := range tabs {
-			if !c.connected() {
-				return fmt.Errorf("tab %d is not", i)
-			}
-		}
-		return nil
-	})
 }
