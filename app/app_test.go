@@ -85,12 +85,12 @@ func TestWhatIsRefusedIsSaidAndChangesNothing(t *testing.T) {
 		store := memcounter.New(nil)
 		a := start(t, mempubsub.NewBus(), store, "one")
 		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
-		old := time.Now().Add(-counter.OpLifetime - time.Minute).Unix()
+		old := int64(counter.OpLifetime/time.Second) + 1
 		for _, c := range []struct{ message, op, says string }{
 			{`{"action":"explode","op":"aaaaaaaaaaaaaaaaaaaa"}`, "aaaaaaaaaaaaaaaaaaaa", "unknown action"},
 			{`{"action":"increment","op":"short"}`, "short", "16 to 64"},
 			{`{"action":"increment"}`, "", "16 to 64"},
-			{fmt.Sprintf(`{"action":"increment","op":"bbbbbbbbbbbbbbbbbbbb","at":%d}`, old), "bbbbbbbbbbbbbbbbbbbb", "too old"},
+			{fmt.Sprintf(`{"action":"increment","op":"bbbbbbbbbbbbbbbbbbbb","age":%d}`, old), "bbbbbbbbbbbbbbbbbbbb", "too old"},
 		} {
 			tab.Send(c.message)
 			tab.Until(c.says, func() bool { return strings.Contains(tab.Refused(c.op), c.says) })
@@ -207,5 +207,42 @@ func TestStopEndsEverythingAndAcknowledgesWhatItHas(t *testing.T) {
 		if err := a.Click(t.Context(), "x", "increment", "an-op-that-comes-late"); err == nil {
 			t.Error("a click after the stop was taken")
 		}
+	})
+}
+
+// stuckStore answers reads and refuses writes, as with a full disk.
+type stuckStore struct {
+	counter.Store
+	stuck atomic.Bool
+}
+
+func (s *stuckStore) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+	if s.stuck.Load() {
+		return counter.Value{}, nil, errors.New("no space left on device")
+	}
+	return s.Store.Apply(ctx, name, ops...)
+}
+
+func TestAStoreThatRefusesWritesIsNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &stuckStore{Store: memcounter.New(nil)}
+		a := start(t, mempubsub.NewBus(), store, "one")
+		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		synctest.Wait()
+		store.stuck.Store(true)
+		op := tab.Click("increment")
+		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
+		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "writes: clicks can't be saved") {
+			t.Errorf("got %v, want that clicks can't be saved", err)
+		}
+		tab.Until("the refusal", func() bool { return tab.Refused(op) != "" })
+		store.stuck.Store(false)
+		tab.Click("increment")
+		tab.Until("live", func() bool { return tab.Status() == "live" })
+
+		store.stuck.Store(true)
+		tab.Click("increment")
+		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
+		tab.Until("live again when nobody tries any more", func() bool { return tab.Status() == "live" })
 	})
 }

@@ -59,7 +59,6 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 		Replica: a.replica,
 		State:   string(a.rt.Status()),
 		Tabs:    a.presence.Count(counterTopic(name)) + 1, // and the one that this page becomes
-		At:      time.Now().Unix(),
 	}
 }
 
@@ -102,7 +101,7 @@ func (v counterView) Mount(ctx context.Context, s *live.Session) error {
 // HandleEvent implements live.View: it counts a click, and acknowledges it
 // when the store has it.
 func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	kind, refusal := check(e.Action, e.Op, e.At)
+	kind, refusal := check(e.Action, e.Op, e.Age)
 	if refusal != nil {
 		s.Refuse(e.Op, refusal.Reason, refusal.Retry)
 		return nil
@@ -120,9 +119,8 @@ func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Even
 	return nil
 }
 
-// check reads an action. at is when the op was made in seconds since 1970, 0
-// if not known.
-func check(action, op string, at int64) (counter.Kind, *Refusal) {
+// check reads an action. age is that of the op in seconds, 0 if not known.
+func check(action, op string, age int64) (counter.Kind, *Refusal) {
 	kind, ok := map[string]counter.Kind{
 		"increment": counter.Increment,
 		"decrement": counter.Decrement,
@@ -133,7 +131,7 @@ func check(action, op string, at int64) (counter.Kind, *Refusal) {
 		return 0, &Refusal{Reason: reasonUnknown}
 	case !counter.ValidOpID(op):
 		return 0, &Refusal{Reason: reasonBadOp}
-	case at != 0 && time.Since(time.Unix(at, 0)) > counter.OpLifetime:
+	case age > int64(counter.OpLifetime/time.Second):
 		// The store may have forgotten that it applied it.
 		return 0, &Refusal{Reason: reasonTooOld}
 	}

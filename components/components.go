@@ -31,7 +31,6 @@ type Page struct {
 	Replica string
 	State   string // live or degraded
 	Tabs    int
-	At      int64 // the server's clock, in seconds since 1970
 
 	Script, Style, Icon string // paths
 	CSRF                string

@@ -37,7 +37,7 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3, At: 1790000000,
+		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
 	}

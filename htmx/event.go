@@ -25,9 +25,9 @@ type Event struct {
 	// Action is what the person did and Op the id that the tab gave it.
 	// Neither is checked beyond being a string: a View decides.
 	Action, Op string
-	// At is when the op was made, in seconds since 1970 of the server's
-	// clock as the tab knows it; 0 when the tab did not say.
-	At int64
+	// Age is how many seconds ago the op was made, by the tab's clocks: those
+	// of replicas may differ, and jump. 0 when the tab did not say.
+	Age int64
 
 	fields map[string]json.RawMessage
 }
@@ -63,7 +63,7 @@ func ParseEvent(p []byte) (Event, error) {
 	hello := 0
 	for name, v := range map[string]any{
 		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version,
-		"action": &e.Action, "op": &e.Op, "at": &e.At,
+		"action": &e.Action, "op": &e.Op, "age": &e.Age,
 	} {
 		if _, ok := fields[name]; !ok {
 			continue

@@ -21,7 +21,7 @@ func TestMessagesHaveTheFormOfTheContract(t *testing.T) {
 			`{"t":"tabs","swap":"none","content":"<hx-partial hx-target=\"#tabs\" hx-swap=\"innerMorph\">3</hx-partial>"}`},
 		{"an acknowledgement", htmx.Ack("a", "b"), `{"ack":["a","b"]}`},
 		{"a refusal", htmx.Refuse("no", "a", true), `{"error":"no","op":"a","retry":true}`},
-		{"a status", htmx.Welcome(htmx.Degraded, 12), `{"status":"degraded","at":12}`},
+		{"a status", htmx.Welcome(htmx.Degraded), `{"status":"degraded"}`},
 	} {
 		if string(c.got) != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, c.got, c.want)
@@ -36,7 +36,7 @@ func TestParseEvent(t *testing.T) {
 		bad      bool
 	}{
 		{"a click", `{"action":"increment","op":"x"}`, htmx.Event{Action: "increment", Op: "x"}, false},
-		{"a click with its time", `{"action":"reset","op":"x","at":12}`, htmx.Event{Action: "reset", Op: "x", At: 12}, false},
+		{"a click with its age", `{"action":"reset","op":"x","age":12}`, htmx.Event{Action: "reset", Op: "x", Age: 12}, false},
 		{"a hello", `{"hello":1,"tab":"t","e":18446744073709551615,"v":2}`, htmx.Event{Hello: true, Tab: "t", Epoch: 1<<64 - 1, Version: 2}, false},
 		{"unknown fields are kept for the view", `{"action":"a","x":[1]}`, htmx.Event{Action: "a"}, false},
 		{"names are matched with their case", `{"ACTION":"increment"}`, htmx.Event{}, true},
@@ -58,7 +58,7 @@ func TestParseEvent(t *testing.T) {
 				t.Fatalf("got error %v, want one: %v", err, c.bad)
 			}
 			if got.Hello != c.want.Hello || got.Tab != c.want.Tab || got.Epoch != c.want.Epoch || got.Version != c.want.Version ||
-				got.Action != c.want.Action || got.Op != c.want.Op || got.At != c.want.At {
+				got.Action != c.want.Action || got.Op != c.want.Op || got.Age != c.want.Age {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
@@ -83,7 +83,7 @@ func TestAViewDecodesItsOwnFields(t *testing.T) {
 }
 
 func FuzzParseEvent(f *testing.F) {
-	for _, s := range []string{`{"action":"increment","op":"aaaaaaaaaaaaaaaa","at":1}`, `{"hello":1,"tab":"x","e":1,"v":2}`, `{"action":"\ud800"}`, `{"__proto__":{}}`, `{"e":1e400}`} {
+	for _, s := range []string{`{"action":"increment","op":"aaaaaaaaaaaaaaaa","age":1}`, `{"hello":1,"tab":"x","e":1,"v":2}`, `{"action":"\ud800"}`, `{"__proto__":{}}`, `{"e":1e400}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -101,7 +101,7 @@ func FuzzParseEvent(f *testing.F) {
 }
 
 func BenchmarkParseEvent(b *testing.B) {
-	in := []byte(`{"action":"increment","op":"AAAAAAAAAAAAAAAAAAAAAA","at":1790000000}`)
+	in := []byte(`{"action":"increment","op":"AAAAAAAAAAAAAAAAAAAAAA","age":1}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := htmx.ParseEvent(in); err != nil {

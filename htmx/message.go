@@ -43,11 +43,11 @@ func Fragment(topic string, parts ...Partial) []byte {
 	return encode(message{Topic: topic}.with(parts))
 }
 
-// Welcome builds the status message: state of this server, its clock in
-// seconds since 1970, and optionally something to show. It is also the beat
-// by which a tab knows that its connection is alive.
-func Welcome(s Status, at int64, parts ...Partial) []byte {
-	return encode(message{Status: s, At: at}.with(parts))
+// Welcome builds the status message: state of this server, and optionally
+// something to show. It is also the beat by which a tab knows that its
+// connection is alive.
+func Welcome(s Status, parts ...Partial) []byte {
+	return encode(message{Status: s}.with(parts))
 }
 
 // Ack builds the acknowledgement of ops.
@@ -72,7 +72,6 @@ type message struct {
 	Op      string   `json:"op,omitempty"`
 	Retry   bool     `json:"retry,omitempty"`
 	Status  Status   `json:"status,omitempty"`
-	At      int64    `json:"at,omitempty"`
 	Swap    string   `json:"swap,omitempty"`
 	Content string   `json:"content,omitempty"`
 }

@@ -255,7 +255,7 @@ func (r *Runtime) beat() {
 }
 
 func (r *Runtime) tellAll() {
-	m := htmx.Welcome(r.Status(), time.Now().Unix())
+	m := htmx.Welcome(r.Status())
 	r.mu.Lock()
 	all := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
@@ -265,7 +265,7 @@ func (r *Runtime) tellAll() {
 }
 
 func (r *Runtime) welcome() []byte {
-	return htmx.Welcome(r.Status(), time.Now().Unix(), r.opts.Welcome()...)
+	return htmx.Welcome(r.Status(), r.opts.Welcome()...)
 }
 
 func (r *Runtime) forget(s *Session) {

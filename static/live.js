@@ -18,6 +18,7 @@
   const PAUSE = 15000; // hx-ws waits at most 10 s between two attempts
   const SHORT = 10000; // a connection that ends sooner did not work
   const RETRY = { min: 1000, max: 5000 }; // between resends of what the server could not take
+  const ANSWER = 8000; // a click is answered within 5 s, be it with "later"
   const OUTBOX = 200; // clicks that may wait
 
   const root = document.querySelector('[hx-ws\\:connect]');
@@ -31,12 +32,12 @@
   const tab = random(); // names this page load
   const shown = root.querySelector('[data-topic]')?.dataset ?? {};
   const seen = new Map([[shown.topic, [Number(shown.epoch) || 0, Number(shown.version) || 0]]]); // topic → [epoch, version]
-  const clock = { at: Number(root.dataset.at) || Math.floor(Date.now() / 1000), since: now() }; // the server's, in seconds
 
   let server = badge.dataset.state; // what the server last said of itself
   let down = now(), up = null; // since when there is no connection, or is one; the other is null
   let flaps = 0; // short connections in a row
   let watched, progress = now(); // the socket and when it last did something
+  let asked = null; // when the first click was sent that nothing has answered since
 
   // 128 random bits as base64url. (crypto.randomUUID exists on https only.)
   function random() {
@@ -44,7 +45,7 @@
     return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
   }
 
-  // ---- the outbox: op → {message, since}, in the order of the clicks ----
+  // ---- the outbox: op → {message, since, made}, in the order of the clicks ----
 
   const key = 'outbox:' + root.getAttribute('hx-ws:connect');
   const outbox = load();
@@ -54,7 +55,7 @@
   function load() {
     try {
       const kept = JSON.parse(sessionStorage.getItem(key)) ?? [];
-      return new Map(kept.filter((m) => typeof m.op === 'string').map((message) => [message.op, { message, since: now() }]));
+      return new Map(kept.filter((o) => typeof o.message?.op === 'string').map((o) => [o.message.op, { ...o, since: now() }]));
     } catch {
       return new Map(); // storage is blocked, or holds something foreign
     }
@@ -62,7 +63,7 @@
 
   function save() {
     try {
-      if (outbox.size) sessionStorage.setItem(key, JSON.stringify([...outbox.values()].map((o) => o.message)));
+      if (outbox.size) sessionStorage.setItem(key, JSON.stringify([...outbox.values()].map(({ message, made }) => ({ message, made }))));
       else sessionStorage.removeItem(key);
     } catch {
       // Blocked or full: the clicks live as long as the page.
@@ -79,8 +80,7 @@
     // Names with "_" are for the form without JavaScript.
     const message = Object.fromEntries(Object.entries(values).filter(([name]) => !name.startsWith('_')));
     message.op = random();
-    message.at = Math.floor(clock.at + (now() - clock.since) / 1000);
-    outbox.set(message.op, { message, since: now() });
+    outbox.set(message.op, { message, since: now(), made: Date.now() });
     save();
     refresh();
     return message;
@@ -107,7 +107,7 @@
   function resend() {
     retryTimer = undefined;
     retryDelay = Math.min(retryDelay * 2, RETRY.max);
-    for (const [op, { message }] of outbox) if (again.has(op)) send(message);
+    for (const [op, kept] of outbox) if (again.has(op)) deliver(kept);
     again.clear();
   }
 
@@ -119,6 +119,13 @@
 
   function send(message) {
     if (isOpen()) socket().send(JSON.stringify(message)); // otherwise the next connection sends it
+  }
+
+  // Sends a click again, with its age in seconds: the server refuses what it may have counted and forgotten. The one clock stops
+  // while the computer sleeps, the other may be set.
+  function deliver({ message, since, made }) {
+    asked ??= now();
+    send({ ...message, age: Math.floor(Math.max(now() - since, Date.now() - made) / 1000) });
   }
 
   // Starts over at once. hx-ws has no call for that but what it does when a page without a socket becomes visible. A hidden page
@@ -142,7 +149,7 @@
       progress = now();
     }
     const limit = [CONNECT, SILENCE, CONNECT, PAUSE][watched?.readyState] ?? CONNECT; // by readyState
-    if (now() - progress > limit) reconnect();
+    if (now() - progress > limit || (isOpen() && asked !== null && now() - asked > ANSWER)) reconnect();
   }
 
   setInterval(watch, 1000);
@@ -195,7 +202,7 @@
 
   htmx.registerExtension('live', {
     htmx_ws_after_connection(_, { connection: c }) {
-      down = null;
+      down = asked = null;
       up = progress = now();
       c.queue.length = 0; // the outbox takes its place
       // hx-ws closes the socket of a hidden page; here every open tab stays in step.
@@ -206,7 +213,7 @@
       again.clear();
       const [e, v] = seen.get(shown.topic);
       send({ hello: 1, tab, e, v });
-      for (const { message } of outbox.values()) send(message);
+      for (const kept of outbox.values()) deliver(kept);
       refresh();
     },
 
@@ -225,13 +232,14 @@
     htmx_ws_before_message_outgoing(_, { message }) {
       const kept = keep(message.values);
       if (!kept || !isOpen()) return false;
+      asked ??= now();
       message.data = JSON.stringify(kept);
     },
 
     htmx_ws_before_message_incoming(_, { message }) {
       progress = now();
+      asked = null;
       const m = parse(message.data);
-      if (m.at) Object.assign(clock, { at: m.at, since: now() });
       if (m.status) server = m.status;
       if (m.ack) settle(m.ack);
       if (m.error !== undefined) refused(m);

@@ -37,7 +37,12 @@ type Store struct {
 	db     *bbolt.DB
 	window time.Duration
 	epoch  uint64
+	opened time.Time
 }
+
+// now is the time by the clock that was right when the store was opened: one
+// that jumps ahead later must not make it forget ops before their time.
+func (s *Store) now() time.Time { return s.opened.Add(time.Since(s.opened)) }
 
 // buckets are the tables of the file. A key of ops is name, NUL, op id and
 // leads to its expiry; keys of expiry begin with the time, so the oldest come
@@ -64,7 +69,7 @@ func Open(path string, opts *Options) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("boltcounter: open %s: %w", path, err)
 	}
-	s := &Store{db: db, window: counter.DedupWindow}
+	s := &Store{db: db, window: counter.DedupWindow, opened: time.Now()}
 	if opts != nil && opts.Window > 0 {
 		s.window = opts.Window
 	}
@@ -149,7 +154,7 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		v, applied, err = s.apply(tablesOf(tx), name, ops, time.Now())
+		v, applied, err = s.apply(tablesOf(tx), name, ops, s.now())
 		return err
 	})
 	if err != nil {
