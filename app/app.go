@@ -46,6 +46,7 @@ type App struct {
 	hub      *pubsub.Hub
 	batcher  *counter.Batcher
 	presence *presence.Tracker
+	writes   *writes
 
 	// set by Start
 	counters *live.Rooms[counter.Value]
@@ -71,8 +72,10 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	}
 	o.Hub.OnStatus = func(err error) { a.rt.Report("broker", err) }
 	a.hub = pubsub.NewHub(d, &o.Hub)
+	a.writes = newWrites(a.rt)
 	a.batcher = counter.NewBatcher(store, &counter.BatcherOptions{
 		Logger:  o.Logger,
+		Health:  a.writes.report,
 		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
 	})
 	// Two replicas may have the same name: they are told apart all the same.
@@ -117,6 +120,7 @@ func (a *App) Stop(ctx context.Context, drain time.Duration) error {
 	err := a.rt.Drain(ctx, drain)
 	a.presence.Stop()
 	err = errors.Join(err, a.batcher.Close(ctx))
+	a.writes.stop()
 	a.rt.Stop()
 	return errors.Join(err, a.hub.Stop(ctx))
 }
@@ -156,6 +160,8 @@ func trouble(part string) string {
 	switch part {
 	case "store":
 		return "it can't be read"
+	case "writes":
+		return "clicks can't be saved"
 	case "broker":
 		return "it does not deliver"
 	}

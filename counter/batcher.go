@@ -44,7 +44,12 @@ type BatcherOptions struct {
 	// it returned, in order for each counter, before the calls of done for
 	// its ops. It must not block. Nil: nobody is told.
 	Applied func(name string, v Value)
-	Logger  *slog.Logger // nil: discard
+	// Health is called after each store call: with nil when the store has
+	// answered, be it with ErrOverflow, and else with its error. It must not
+	// block, and is called concurrently for different counters. Nil: nobody
+	// is told.
+	Health func(err error)
+	Logger *slog.Logger // nil: discard
 }
 
 // A Batcher is group commit in front of a store: while a store call for a
@@ -92,6 +97,9 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 	}
 	if b.opts.Applied == nil {
 		b.opts.Applied = func(string, Value) {}
+	}
+	if b.opts.Health == nil {
+		b.opts.Health = func(error) {}
 	}
 	if b.opts.Logger == nil {
 		b.opts.Logger = slog.New(slog.DiscardHandler)
@@ -239,8 +247,10 @@ func (b *Batcher) persist(name string, batch []submitted) (Value, error) {
 	for try := 0; ; try++ {
 		v, err := b.call(name, ops)
 		if err == nil || errors.Is(err, ErrOverflow) || errors.Is(err, ErrBadOp) || errors.Is(err, ErrBadName) {
+			b.opts.Health(nil)
 			return v, err
 		}
+		b.opts.Health(err)
 		b.opts.Logger.Debug("store call failed", "counter", name, "ops", len(ops), "err", err)
 		pause := rand.N(min(minRetry<<min(try, 10), maxRetry) + 1)
 		if time.Now().Add(pause).After(deadline) || !b.pause(pause) {
