@@ -11,12 +11,13 @@ package pgcounter
 // a crash loses, so it is on for this one transaction.
 //
 // The epoch is the time in ms when the tables were made. It grows when they
-// may be older than what was seen before: the system identifier is another
-// (restored elsewhere), the timeline (a standby was promoted, or a backup
-// rolled forward to an earlier point) or the file of the table (dropped,
-// truncated). Every call looks, because a pooler hides new connections; that
-// takes 14 µs. What a managed server does not let us read is left out.
-// Rows deleted one by one are not noticed.
+// may be older than what was seen before: the server was started anew (nothing
+// tells a folder left by a crash from an older copy of it), the system
+// identifier is another (restored elsewhere), the timeline (a standby was
+// promoted, or a backup rolled forward to an earlier point) or the file of the
+// table (dropped, truncated). Every call looks, because a pooler hides new
+// connections; that takes 14 µs. What a managed server does not let us read is
+// left out. Rows deleted one by one are not noticed.
 const schema = `
 CREATE TABLE IF NOT EXISTS lockstep_meta (
 	one         boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -52,7 +53,7 @@ BEGIN
 	EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR object_not_in_prerequisite_state THEN
 		NULL;
 	END;
-	RETURN concat_ws('/', sys, timeline, pg_relation_filenode('lockstep_counter'));
+	RETURN concat_ws('/', sys, timeline, pg_relation_filenode('lockstep_counter'), extract(epoch FROM pg_postmaster_start_time()));
 END $$;
 
 CREATE OR REPLACE FUNCTION lockstep_epoch() RETURNS bigint

@@ -28,7 +28,7 @@ func Postgres(t testing.TB) *Server {
 	as := asPostgres(t)
 	copyTemplate(t, bin, dir, as)
 	port := freePort(t)
-	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stopBy: syscall.SIGINT} // "fast" shutdown
+	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGINT} // "fast" shutdown
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
 	s.command = func() *exec.Cmd {
 		cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", dir, "-p", strconv.Itoa(port),

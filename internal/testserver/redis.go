@@ -25,12 +25,12 @@ func Redis(t testing.TB, args ...string) *Server {
 	if err != nil {
 		missing(t, "redis-server", "redis-server")
 	}
-	port := freePort(t)
+	port, dir := freePort(t), t.TempDir()
 	args = append([]string{
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", t.TempDir(),
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
 	}, args...)
-	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stopBy: syscall.SIGTERM}
+	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGTERM}
 	s.URL = "redis://" + s.Addr
 	s.command = func() *exec.Cmd { return exec.Command(path, args...) }
 	s.ping = func(ctx context.Context) error { return pingRedis(ctx, s.Addr) }

@@ -26,6 +26,7 @@ const patience = 60 * time.Second
 type Server struct {
 	URL  string
 	Addr string // host:port
+	Dir  string // where it keeps its data
 
 	t       testing.TB
 	command func() *exec.Cmd // makes the process, the same each time
