@@ -7,7 +7,7 @@ GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e fuzz bench deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos fuzz bench deps clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,10 @@ test-quick: ## run the tests that need nothing installed
 
 e2e: deps ## run only the tests in real Chromium
 	LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m ./e2e/...
+
+chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
+	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
+	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^TestChaos$$' ./e2e
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
 	@for p in $$(go list ./...); do \

@@ -30,6 +30,9 @@ type Options struct {
 	Prefix string
 	// Replica is the name shown on the page.
 	Replica string
+	// Refresh and Digest are how often the counters are compared with the
+	// store and with other replicas; see live.RoomsOptions.
+	Refresh, Digest time.Duration
 	// Live and Hub are passed on; what App sets in them itself is ignored.
 	Live live.Options
 	Hub  pubsub.Options
@@ -39,8 +42,7 @@ type Options struct {
 // concurrently, except Start and Stop.
 type App struct {
 	// set once
-	replica  string
-	log      *slog.Logger
+	opts     Options
 	store    counter.Store
 	rt       *live.Runtime
 	hub      *pubsub.Hub
@@ -63,7 +65,7 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{replica: o.Replica, log: o.Logger, store: store}
+	a := &App{opts: o, store: store}
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
 	a.rt = live.NewRuntime(&o.Live)
 	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
@@ -99,6 +101,9 @@ func (a *App) Start(ctx context.Context) error {
 		Load:   a.store.Get,
 		Encode: encodeCounter,
 		Decode: decodeCounter,
+
+		Refresh: a.opts.Refresh,
+		Digest:  a.opts.Digest,
 	})
 	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
 		Topic: func(topic string) string { return "tabs:" + topic },
@@ -132,7 +137,7 @@ func (a *App) Runtime() *live.Runtime { return a.rt }
 func (a *App) Hub() *pubsub.Hub { return a.hub }
 
 // Replica is the name shown on the page.
-func (a *App) Replica() string { return a.replica }
+func (a *App) Replica() string { return a.opts.Replica }
 
 // Ready returns nil when this replica can be trusted with tabs: the broker
 // delivers, the store answers and it is not shutting down. The error names what
@@ -170,5 +175,5 @@ func trouble(part string) string {
 
 // welcome is what a tab is shown when it connects: who serves it now.
 func (a *App) welcome() []htmx.Partial {
-	return []htmx.Partial{{Target: "#replica", HTML: html.EscapeString(a.replica)}}
+	return []htmx.Partial{{Target: "#replica", HTML: html.EscapeString(a.opts.Replica)}}
 }

@@ -56,7 +56,7 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 	v, known, _ := a.counters.Read(ctx, name) // an error is on the page as degraded
 	return components.Page{
 		Counter: counterProps(name, v, known),
-		Replica: a.replica,
+		Replica: a.opts.Replica,
 		State:   string(a.rt.Status()),
 		Tabs:    a.presence.Count(counterTopic(name)) + 1, // and the one that this page becomes
 	}

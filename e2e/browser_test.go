@@ -122,14 +122,18 @@ func (p *page) click(action string) {
 
 // state is what a person, or a test, sees of a page.
 type state struct {
-	Count, Status, Replica, Notice, Tabs string
-	Waiting                              bool
-	Open, Hidden                         bool
-	Buttons                              int
+	Count, Epoch, Version               string
+	Status, Replica, Notice, Tabs, Kept string
+	Waiting                             bool
+	Open, Hidden                        bool
+	Buttons                             int
 }
 
 const readState = `JSON.stringify({
   Count: document.querySelector('#counter')?.dataset.count ?? '',
+  Epoch: document.querySelector('#counter')?.dataset.epoch ?? '',
+  Version: document.querySelector('#counter')?.dataset.version ?? '',
+  Kept: document.querySelector('#waiting')?.dataset.n ?? '',
   Status: document.querySelector('#status')?.dataset.state ?? '',
   Replica: document.querySelector('#replica')?.textContent.trim() ?? '',
   Notice: document.querySelector('#notice')?.textContent.trim() ?? '',

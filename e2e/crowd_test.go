@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,12 +20,17 @@ type crowd struct {
 	h *history.History
 	// store is read directly, beside all replicas; nil: what tabs see is
 	// compared among them only.
-	store counter.Store
+	store reader
 	name  string // of the counter
 
 	mu     sync.Mutex // guards the rest
 	tabs   []*client
 	errors []string // refusals that are final
+}
+
+// A reader is what a crowd needs of a counter.Store.
+type reader interface {
+	Get(ctx context.Context, names ...string) ([]counter.Value, error)
 }
 
 // newCrowd returns a crowd for the counter of the home page.
@@ -209,14 +213,4 @@ func (c *crowd) judge() {
 	if len(c.errors) > 0 {
 		c.t.Errorf("clicks were refused: %q", c.errors)
 	}
-}
-
-// status returns the code of a GET without a redirect, or 0.
-func status(url string) int {
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Get(url)
-	if err != nil {
-		return 0
-	}
-	_ = resp.Body.Close() // only the code is of interest
-	return resp.StatusCode
 }

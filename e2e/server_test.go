@@ -55,6 +55,8 @@ type process struct {
 	url  string // http://127.0.0.1:port
 	dir  string // working directory: holds data/
 	args []string
+	path string   // of the program; "": binary
+	env  []string // beside the usual
 	cmd  *exec.Cmd
 	out  *syncBuffer
 	done chan error
@@ -65,22 +67,31 @@ type process struct {
 func start(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, dir: dir, args: args}
+	p.run()
+	return p
+}
+
+// run starts a process for the first time.
+func (p *process) run() {
+	p.t.Helper()
 	p.start()
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		p.kill()
-		if t.Failed() {
-			t.Logf("output of web %s:\n%s", strings.Join(args, " "), p.out)
+		if p.t.Failed() {
+			p.t.Logf("output of web %s:\n%s", strings.Join(p.args, " "), p.out)
 		}
 	})
-	return p
 }
 
 // start runs the process; its arguments name the address.
 func (p *process) start() {
 	p.t.Helper()
-	path, err := binary()
-	if err != nil {
-		p.t.Fatal(err)
+	if p.path == "" {
+		path, err := binary()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.path = path
 	}
 	addr := ""
 	for i, a := range p.args {
@@ -95,9 +106,9 @@ func (p *process) start() {
 		p.out = &syncBuffer{}
 	}
 	p.url = "http://" + addr
-	p.cmd = exec.Command(path, p.args...)
+	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out
-	p.cmd.Env = []string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}
+	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...)
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -160,16 +171,22 @@ func get(t *testing.T, url string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	code, body, err := fetch(req)
 	if err != nil {
 		return 0, err.Error()
+	}
+	return code, body
+}
+
+// fetch returns the status and body of a request.
+func fetch(req *http.Request) (int, string, error) {
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return resp.StatusCode, string(body)
+	return resp.StatusCode, string(body), err
 }
 
 // eventually asks again and again until cond returns nil.

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Go: redis-server, PostgreSQL, Chromium.
+# Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx and
+# Chromium.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
 set -euo pipefail
@@ -7,6 +8,7 @@ set -euo pipefail
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 [ "${#missing[@]}" -gt 0 ] || exit 0
 

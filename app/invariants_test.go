@@ -1,0 +1,125 @@
+package app_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/internal/history"
+	"lockstep/pubsub/pubsubtest"
+)
+
+// A design says which of the mechanisms that keep the invariants are there.
+// Tests take one away and want the checker to find it.
+type design struct {
+	dedup       bool // the store knows ops that it has applied
+	epochs      bool // the store begins a new epoch when it has lost data
+	outbox      bool // a tab sends what is unacknowledged again
+	guard       bool // a tab drops what is older than what it shows
+	antiEntropy bool // rooms read the store now and then, and compare digests
+}
+
+func full() design { return design{true, true, true, true, true} }
+
+// seeds returns which seeds to run: one to replay, as many as the environment
+// says, or n.
+func seeds(t *testing.T, n uint64) (first, last uint64) {
+	t.Helper()
+	number := func(name string) uint64 {
+		v, err := strconv.ParseUint(os.Getenv(name), 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return v
+	}
+	switch {
+	case os.Getenv("LOCKSTEP_SEED") != "":
+		one := number("LOCKSTEP_SEED")
+		return one, one
+	case os.Getenv("LOCKSTEP_SEEDS") != "":
+		return 1, number("LOCKSTEP_SEEDS")
+	case testing.Short():
+		return 1, min(n, 5)
+	}
+	return 1, n
+}
+
+// TestTheInvariantsHold runs the real application, replicas in one bubble of
+// virtual time, under faults that a seed decides.
+func TestTheInvariantsHold(t *testing.T) {
+	for name, c := range map[string]weather{
+		"with a broker that keeps its promises": {},
+		"with a broker that drops 30 %, repeats and reorders": {
+			broker: pubsubtest.Faults{Drop: 0.3, Duplicate: 0.2, Reorder: 0.3, Jitter: 20 * time.Millisecond},
+		},
+		"with all that can fail failing now and then":        {chaos: true, broker: pubsubtest.Faults{Drop: 0.05, Duplicate: 0.05, Reorder: 0.1}},
+		"with a store that also loses its data now and then": {chaos: true, lossy: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sum tally
+			first, last := seeds(t, 100)
+			for seed := first; seed <= last; seed++ {
+				run := simulate(t, seed, full(), c)
+				if len(run.found) > 0 {
+					t.Fatalf("LOCKSTEP_SEED=%d breaks:\n%s\nafter:\n%s", seed, list(run.found), strings.Join(run.events, "\n"))
+				}
+				sum.add(run.tally)
+			}
+			t.Logf("%d seeds: %+v", last-first+1, sum)
+			if first != last && (sum.acked == 0 || c.chaos && (sum.resent == 0 || sum.repeated == 0 || sum.stale == 0)) {
+				t.Errorf("got %+v: the faults did not happen", sum)
+			}
+		})
+	}
+}
+
+// TestEachMechanismIsNeeded takes the mechanisms away, one at a time.
+func TestEachMechanismIsNeeded(t *testing.T) {
+	for _, c := range []struct {
+		without string
+		remove  func(*design)
+		weather weather
+	}{
+		{"deduplication", func(d *design) { d.dedup = false }, weather{chaos: true}},
+		{"the outbox", func(d *design) { d.outbox = false }, weather{chaos: true}},
+		{"the tab's guard", func(d *design) { d.guard = false }, weather{chaos: true}},
+		{"anti-entropy", func(d *design) { d.antiEntropy = false }, weather{broker: pubsubtest.Faults{Drop: 0.3}}},
+		{"epochs", func(d *design) { d.epochs = false }, weather{chaos: true, lossy: true}},
+	} {
+		t.Run("without "+c.without, func(t *testing.T) {
+			d := full()
+			c.remove(&d)
+			first, last := seeds(t, 200)
+			for seed := first; seed <= last; seed++ {
+				if run := simulate(t, seed, d, c.weather); len(run.found) > 0 {
+					t.Logf("seed %d: %s", seed, run.found[0])
+					return
+				}
+			}
+			t.Errorf("nothing was found in %d seeds: the tests can't see", last-first+1)
+		})
+	}
+}
+
+func list(found []history.Violation) string {
+	var b strings.Builder
+	for i, v := range found {
+		if i == 10 {
+			fmt.Fprintf(&b, "and %d more", len(found)-i)
+			break
+		}
+		fmt.Fprintln(&b, v)
+	}
+	return b.String()
+}
+
+// simulate runs one seed in a bubble.
+func simulate(t *testing.T, seed uint64, d design, w weather) (run outcome) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { run = newWorld(t, seed, d, w).run() })
+	return run
+}

@@ -1,0 +1,188 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	goredis "github.com/redis/go-redis/v9"
+
+	"lockstep/internal/testserver"
+)
+
+// both are the shared backends.
+var both = []string{redis, postgres}
+
+// brokerFaults are what happens on the way between the replicas, while the
+// store lives.
+func brokerFaults() []row {
+	return []row{
+		{
+			fault: "broker unreachable", injected: "a proxy cuts and refuses connections for 30 s; the store lives",
+			expected: "degraded, clicks are counted, other replicas follow by anti-entropy",
+			on:       both, quick: []string{redis},
+			run: func(w *world) {
+				w.brokers(func(p *testserver.Proxy) { p.Refuse(true) })
+				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(w.lasts(30*time.Second, 4*time.Second))
+				w.noneWaits(3 * time.Second)
+				w.brokers(func(p *testserver.Proxy) { p.Refuse(false) })
+			},
+		},
+		{
+			fault: "half-open link to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
+			expected: "found by the heartbeat; then as above",
+			on:       both, quick: []string{postgres},
+			run: func(w *world) {
+				w.brokers(func(p *testserver.Proxy) { p.Stall(true) })
+				w.note("found after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(w.lasts(15*time.Second, 2*time.Second))
+				w.noneWaits(3 * time.Second)
+				w.brokers(func(p *testserver.Proxy) { p.Stall(false) })
+			},
+		},
+		{
+			fault: "deaf replica", injected: "a proxy holds back what the broker sends to one of three",
+			expected: "found within 3 s, not ready, shown on the page; heals itself",
+			on:       both, quick: both,
+			run: func(w *world) {
+				w.links[0].broker.StallAnswers(true)
+				w.note("found after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(w.lasts(5*time.Second, time.Second))
+				w.links[0].broker.StallAnswers(false)
+			},
+		},
+		{
+			fault: "links to the broker cut again and again", injected: "RST every 300 ms for 6 s",
+			expected: "a new connection and a reload each time",
+			on:       both,
+			run: func(w *world) {
+				for range 20 {
+					w.brokers((*testserver.Proxy).Cut)
+					w.hold(300 * time.Millisecond)
+				}
+			},
+		},
+		{
+			fault: "slow link to the broker", injected: "a proxy delays all by 300 ms for 10 s",
+			expected: "later, and in order",
+			on:       both,
+			run: func(w *world) {
+				w.brokers(func(p *testserver.Proxy) { p.Delay(300 * time.Millisecond) })
+				w.hold(10 * time.Second)
+				w.brokers(func(p *testserver.Proxy) { p.Delay(0) })
+			},
+		},
+		{
+			fault: "broker drops, repeats and reorders", injected: "pubsubtest.Faulty: 30 %, 20 %, 20 % of the messages, to the end",
+			expected: "nobody notices but for some reads of the store",
+			on:       both, quick: both, lossyBroker: true,
+			run: func(w *world) {
+				w.hold(w.lasts(10*time.Second, 3*time.Second))
+				for i, f := range w.faulty {
+					s := f.Stats()
+					if s.Dropped == 0 || s.Duplicated == 0 || s.Reordered == 0 {
+						w.Errorf("replica %d: got %+v: the faults did not happen", i+1, s)
+					}
+					w.note("%d dropped", s.Dropped)
+				}
+			},
+		},
+		{
+			fault: "poisoned messages on the channel", injected: "500: not JSON, wrong types, 1 MB, an older version, false states far ahead",
+			expected: "ignored, logged within limits; tabs keep to the truth",
+			on:       both, quick: both,
+			run: poison,
+		},
+	}
+}
+
+// poisons are what a replica must not believe. False states are of the epoch
+// that is, or of a later one.
+func poisons(epoch uint64) []string {
+	return []string{
+		`{`, `"n"`, `null`, `[]`, `7`, "\xff\x00\xfe", ``, `{}`,
+		`{"n":"1","v":1,"e":1}`, `{"n":1,"v":-1,"e":1}`, `{"n":1e400,"v":1,"e":1}`, `{"N":1}`,
+		`{"n":3,"v":2}`,
+		fmt.Sprintf(`{"n":1,"v":1,"e":%d}`, epoch),
+		fmt.Sprintf(`{"n":666,"v":18446744073709551615,"e":%d}`, epoch),
+		fmt.Sprintf(`{"n":666,"v":1,"e":%d}`, epoch+1_000_000_000),
+	}
+}
+
+// poison publishes on the crowd's topic what no replica would.
+func poison(w *world) {
+	now, err := w.crowd.read()
+	if err != nil {
+		w.Fatal(err)
+	}
+	before := logged(w)
+	conn, err := openDriver(w.T, w.backend, w.server.URL, prefixOf(w.T)).Open(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close()
+	topic := prefixOf(w.T) + "counter:lobby"
+	all := poisons(now.Epoch)
+	for i := range 500 {
+		if err := conn.Publish(w.Context(), topic, []byte(all[i%len(all)])); err != nil {
+			w.Fatal(err)
+		}
+	}
+	if w.backend == redis {
+		poisonRedis(w, topic)
+	} else {
+		poisonPostgres(w)
+	}
+	w.hold(time.Second)
+	if n := logged(w) - before; n > 300 {
+		w.Errorf("got %d lines of log for 500 poisoned messages", n)
+	} else {
+		w.note("%d lines of log", n)
+	}
+}
+
+// logged returns how many lines the replicas have logged.
+func logged(w *world) (n int) {
+	for _, p := range w.ps {
+		n += strings.Count(p.out.String(), "\n")
+	}
+	return n
+}
+
+// poisonRedis publishes what the driver would not: 1 MB.
+func poisonRedis(w *world, topic string) {
+	opts, err := goredis.ParseURL(w.server.URL)
+	if err != nil {
+		w.Fatal(err)
+	}
+	c := goredis.NewClient(opts)
+	defer c.Close()
+	for range 5 {
+		if err := c.Publish(w.Context(), topic, strings.Repeat("x", 1<<20)).Err(); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// poisonPostgres notifies what is not of the driver's format, as long as
+// PostgreSQL allows.
+func poisonPostgres(w *world) {
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	c, err := pgx.Connect(ctx, w.server.URL)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer c.Close(ctx)
+	sum := sha256.Sum256([]byte(prefixOf(w.T)))
+	for _, text := range []string{"", "x", "1 t", "1 t99999999 x", "1 b3 !!!", strings.Repeat("x", 7999)} {
+		if _, err := c.Exec(ctx, "SELECT pg_notify($1, $2)", "lockstep_"+hex.EncodeToString(sum[:8]), text); err != nil {
+			w.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/history"
+)
+
+// A row is one fault of the matrix. What must hold in every row, beside what
+// it expects: each click that is acknowledged is counted once, no tab goes
+// back or shows what never was, and in the end all show the store's value
+// with nothing left unanswered.
+type row struct {
+	fault    string
+	injected string
+	expected string
+	on       []string // backends
+	quick    []string // those that run with every "make test"; the others in "make chaos"
+	lossy    bool     // the store is made to lose what it has acknowledged
+	nginx    bool     // the tabs come through nginx
+	idle     bool     // nobody clicks but in run
+	// smallDisk gives the embedded store a file system of 1 MB.
+	smallDisk bool
+	ownClocks bool // each replica has a clock, which can be set
+	// lossyBroker puts the replicas into the test's process, over a driver
+	// that breaks the promises of a broker.
+	lossyBroker bool
+	run         func(w *world)
+}
+
+// TestChaos lets every fault of the matrix loose on running replicas. "make
+// chaos" runs all rows and prints them as a table; "make test" a selection
+// with shorter faults.
+func TestChaos(t *testing.T) {
+	table := &table{}
+	t.Cleanup(func() { table.write(t) })
+	for _, r := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), tabFaults()) {
+		for _, backend := range r.on {
+			if !chaosFull() && !slices.Contains(r.quick, backend) {
+				continue
+			}
+			t.Run(r.fault+"/"+backend, func(t *testing.T) {
+				t.Parallel()
+				table.run(t, r, backend)
+			})
+		}
+	}
+}
+
+// endure lets a row's fault loose on a world of its own.
+func (r row) endure(t *testing.T, backend string) *world {
+	t.Helper()
+	w := newWorld(t, backend, history.Options{Lossy: r.lossy})
+	w.ownClocks = r.ownClocks
+	switch {
+	case r.lossyBroker:
+		w.startLossyReplicas(3)
+	case backend == embedded:
+		w.startReplicas(1, "-store", "file:"+filepath.Join(w.disk(r.smallDisk), "lockstep.db"))
+	default:
+		w.startReplicas(3)
+	}
+	w.fill(r.nginx)
+	if !r.idle {
+		w.load()
+		w.hold(time.Second)
+	}
+	r.run(w)
+	if !w.measured {
+		w.recovered()
+	}
+	if !r.idle {
+		w.hold(time.Second) // it goes on working
+	}
+	w.settle()
+	return w
+}
+
+// A table is what the matrix measured.
+type table struct {
+	mu    sync.Mutex
+	lines []string
+	wrong int
+}
+
+// run lets a fault loose and notes what came of it.
+func (m *table) run(t *testing.T, r row, backend string) {
+	var w *world
+	t.Cleanup(func() { m.add(t, r, backend, w) })
+	w = r.endure(t, backend)
+}
+
+func (m *table) add(t *testing.T, r row, backend string, w *world) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	verdict, acked, took, notes := "held", "", "", ""
+	switch {
+	case t.Skipped():
+		verdict = "skipped"
+	case t.Failed():
+		verdict = "**BROKEN**"
+		m.wrong++
+	}
+	if w != nil {
+		acked = fmt.Sprint(w.crowd.h.Acknowledged())
+		took = w.took.Round(10 * time.Millisecond).String()
+		notes = strings.Join(w.notes, "; ")
+	}
+	cells := []string{r.fault, r.injected, backend, r.expected, acked, took, notes, verdict}
+	m.lines = append(m.lines, "| "+strings.Join(cells, " | ")+" |")
+}
+
+const tableHead = `| fault | injected by | on | expected | clicks acknowledged = counted | all in step after | seen | verdict |
+|---|---|---|---|---|---|---|---|`
+
+// write prints the table, and into the file that LOCKSTEP_CHAOS_TABLE names.
+func (m *table) write(t *testing.T) {
+	text := tableHead + "\n" + strings.Join(m.lines, "\n") + "\n"
+	fmt.Print(text)
+	path := os.Getenv("LOCKSTEP_CHAOS_TABLE")
+	if path == "" {
+		return
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Error(err)
+	}
+}

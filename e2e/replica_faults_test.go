@@ -1,0 +1,152 @@
+package e2e_test
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// replicaFaults are what happens to the processes that serve.
+func replicaFaults() []row {
+	return []row{
+		{
+			fault: "replica killed in mid-click", injected: "kill -9 of one of three, started again after 1 s",
+			expected: "its tabs move and send again what was not acknowledged",
+			on:       []string{redis, postgres}, quick: []string{redis, postgres},
+			run: func(w *world) {
+				w.ps[0].kill()
+				w.Cleanup(w.ps[0].kill)
+				began := time.Now()
+				w.hold(time.Second)
+				w.ps[0].restart()
+				w.recovered()
+				w.took = time.Since(began)
+			},
+		},
+		{
+			fault: "only replica killed in mid-click", injected: "kill -9, started again, five times",
+			expected: "the embedded file keeps every acknowledged click; a new epoch with each start",
+			on:       []string{embedded}, quick: []string{embedded},
+			run: func(w *world) {
+				for range 5 {
+					w.ps[0].kill()
+					w.ps[0].restart()
+					w.recovered()
+				}
+			},
+		},
+		{
+			fault: "rolling restart under load", injected: "SIGTERM to one replica after the other behind nginx, 100 clicks/s, 20 pages/s",
+			expected: "exit code 0, no click lost, no page fails",
+			on:       []string{redis, postgres}, quick: []string{redis}, nginx: true,
+			run: rollingRestart,
+		},
+		{
+			fault: "restart under load", injected: "SIGTERM to the only replica, started again",
+			expected: "exit code 0, clicks wait in the tabs meanwhile",
+			on:       []string{embedded}, quick: []string{embedded},
+			run: func(w *world) {
+				if code := w.ps[0].term(); code != 0 {
+					w.Errorf("got exit code %d, want 0", code)
+				}
+				w.ps[0].restart()
+			},
+		},
+		{
+			fault: "replica frozen", injected: "SIGSTOP of one of three for 10 s, then SIGCONT",
+			expected: "its tabs find out and move; nothing goes back when it thaws",
+			on:       []string{redis, postgres},
+			run: func(w *world) {
+				signal(w, w.ps[0], syscall.SIGSTOP)
+				w.hold(10 * time.Second)
+				signal(w, w.ps[0], syscall.SIGCONT)
+			},
+		},
+		{
+			fault: "all replicas killed at once", injected: "kill -9 of all three, started again",
+			expected: "clicks wait in the tabs and are counted once",
+			on:       []string{redis, postgres},
+			run: func(w *world) {
+				for _, p := range w.ps {
+					p.kill()
+				}
+				var up sync.WaitGroup
+				for _, p := range w.ps {
+					up.Go(p.restart)
+				}
+				up.Wait()
+			},
+		},
+		{
+			fault: "1,000 tabs reconnect at once", injected: "all sockets cut in one moment",
+			expected: "all are back and in step",
+			on:       []string{redis, postgres, embedded}, quick: []string{redis}, idle: true,
+			run: func(w *world) {
+				for i := range 1000 {
+					w.crowd.connect(rotated(w.urls(), i)...)
+				}
+				w.crowd.connected()
+				tabs := w.crowd.all()
+				for i := range 50 {
+					tabs[i].click(false)
+				}
+				for _, tab := range tabs {
+					tab.cut()
+				}
+				for i := range 50 {
+					tabs[i].click(true)
+				}
+			},
+		},
+		{
+			fault: "clock jumps", injected: "the wall clock of one of three is an hour ahead, of another an hour behind",
+			expected:  "nothing depends on a replica's clock",
+			on:        []string{redis, postgres, embedded},
+			ownClocks: true, run: clockJumps,
+		},
+	}
+}
+
+func signal(w *world, p *process, s syscall.Signal) {
+	w.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// rollingRestart restarts all replicas, one after the other, while people
+// click and load pages.
+func rollingRestart(w *world) {
+	base := w.crowd.all()[0].bases[0]
+	var pages, errors atomic.Int64
+	done := make(chan struct{})
+	var visitors sync.WaitGroup
+	visitors.Go(func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			pages.Add(1)
+			if code, body := get(w.T, base+"/"); code != http.StatusOK {
+				errors.Add(1)
+				w.Errorf("a page failed: %d %s", code, body)
+			}
+		}
+	})
+	for _, p := range w.ps {
+		if code := p.term(); code != 0 {
+			w.Errorf("got exit code %d, want 0", code)
+		}
+		p.restart()
+	}
+	w.recovered()
+	close(done)
+	visitors.Wait()
+	w.note("%d pages, %d failed", pages.Load(), errors.Load())
+}

@@ -1,0 +1,172 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	goredis "github.com/redis/go-redis/v9"
+
+	"lockstep/internal/testserver"
+)
+
+// storeFaults are what happens to the store, or to the server that is broker
+// and store.
+func storeFaults() []row {
+	return []row{
+		{
+			fault: "broker and store restarted", injected: "kill -9 of the server, started again after 2 s",
+			expected: "not ready meanwhile; clicks wait and are counted once",
+			on:       both, quick: both,
+			run: func(w *world) {
+				w.server.Kill()
+				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
+				w.hold(2 * time.Second)
+				w.server.Start()
+			},
+		},
+		{
+			fault: "broker and store frozen", injected: "SIGSTOP of the server for 10 s",
+			expected: "as above, found by heartbeat and deadlines",
+			on:       both,
+			run: func(w *world) {
+				w.server.Freeze()
+				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(10 * time.Second)
+				w.server.Thaw()
+			},
+		},
+		{
+			fault: "store unreachable", injected: "a proxy cuts and refuses its connections for 12 s; the broker lives",
+			expected: "degraded; clicks are refused honestly, wait in the tab and are counted once",
+			on:       both, quick: []string{postgres},
+			run: func(w *world) {
+				w.stores(func(p *testserver.Proxy) { p.Refuse(true) })
+				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
+				w.hold(w.lasts(12*time.Second, 3*time.Second))
+				w.stores(func(p *testserver.Proxy) { p.Refuse(false) })
+			},
+		},
+		{
+			fault: "answers of the store lost", injected: "a proxy holds back what it says, and cuts, for 2 s, three times",
+			expected: "nobody knows which clicks were applied: they are tried again with the same ids",
+			on:       both, quick: []string{redis},
+			run: func(w *world) {
+				for range 3 {
+					w.stores(func(p *testserver.Proxy) { p.StallAnswers(true) })
+					w.hold(2 * time.Second)
+					w.stores(func(p *testserver.Proxy) { p.Cut(); p.StallAnswers(false) })
+					w.hold(time.Second)
+				}
+			},
+		},
+		{
+			fault: "half-open link to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
+			expected: "as with an unreachable store",
+			on:       both,
+			run: func(w *world) {
+				w.stores(func(p *testserver.Proxy) { p.Stall(true) })
+				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
+				w.hold(8 * time.Second)
+				w.stores(func(p *testserver.Proxy) { p.Stall(false) })
+			},
+		},
+		{
+			fault: "store loses its data", injected: "FLUSHALL; tables dropped",
+			expected: "a new epoch: tabs follow the smaller number",
+			on:       both, quick: both, lossy: true,
+			run: loseData,
+		},
+		{
+			fault: "backup restored", injected: "the server stopped, its folder replaced by an older copy, started",
+			expected: "a new epoch: tabs follow the older number",
+			on:       both, lossy: true,
+			run: restoreBackup,
+		},
+		{
+			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s",
+			expected: "degraded; clicks wait in the tabs; nothing is damaged",
+			on:       []string{embedded}, quick: []string{embedded}, smallDisk: true,
+			run: func(w *world) {
+				ballast := filepath.Join(w.folder, "ballast")
+				f, err := os.Create(ballast)
+				if err != nil {
+					w.Fatal(err)
+				}
+				for err == nil {
+					_, err = f.Write(make([]byte, 4096))
+				}
+				_ = f.Close() // it is full
+				w.note("degraded after %s", w.degraded(w.ps[0], "writes"))
+				w.hold(3 * time.Second)
+				if err := os.Remove(ballast); err != nil {
+					w.Fatal(err)
+				}
+			},
+		},
+	}
+}
+
+// loseData empties the store under the feet of everybody.
+func loseData(w *world) {
+	before, err := w.crowd.read()
+	if err != nil {
+		w.Fatal(err)
+	}
+	if w.backend == redis {
+		opts, err := goredis.ParseURL(w.server.URL)
+		if err != nil {
+			w.Fatal(err)
+		}
+		c := goredis.NewClient(opts)
+		defer c.Close()
+		if err := c.FlushAll(w.Context()).Err(); err != nil {
+			w.Fatal(err)
+		}
+	} else {
+		c, err := pgx.Connect(w.Context(), w.server.URL)
+		if err != nil {
+			w.Fatal(err)
+		}
+		defer c.Close(w.Context())
+		if _, err := c.Exec(w.Context(), "TRUNCATE "+pgTables); err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.newEpoch(before)
+}
+
+// pgTables are those of package pgcounter.
+const pgTables = "lockstep_counter, lockstep_op, lockstep_meta"
+
+// restoreBackup puts an older copy of the server's data in its place.
+func restoreBackup(w *world) {
+	backup := filepath.Join(w.TempDir(), "backup")
+	w.server.Stop()
+	copyFolder(w, w.server.Dir, backup)
+	w.server.Start()
+	w.recovered()
+	w.hold(time.Second)
+	before, err := w.crowd.read()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.server.Stop()
+	if err := os.RemoveAll(w.server.Dir); err != nil {
+		w.Fatal(err)
+	}
+	copyFolder(w, backup, w.server.Dir)
+	w.server.Start()
+	w.newEpoch(before)
+}
+
+// copyFolder copies a folder with owners and modes: PostgreSQL runs as another
+// user.
+func copyFolder(w *world, from, to string) {
+	w.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		w.Fatalf("cp: %v: %s", err, out)
+	}
+}

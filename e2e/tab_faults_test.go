@@ -1,0 +1,150 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"lockstep/counter"
+	"lockstep/internal/testserver"
+)
+
+// tabFaults are what happens to the people's side.
+func tabFaults() []row {
+	return []row{
+		{
+			fault: "a tab that stops reading", injected: "three of twelve tabs never read again",
+			expected: "closed after 10 s; nobody else is delayed",
+			on:       both,
+			run:      stalledTabs,
+		},
+		{
+			fault: "half-open link to a tab", injected: "a proxy drops packets both ways for 10 s, no RST",
+			expected: "the tab finds out, moves, and sends its clicks again",
+			on:       both,
+			run: func(w *world) {
+				relay := testserver.NewProxy(w, strings.TrimPrefix(w.ps[0].url, "http://"))
+				for range 3 {
+					w.crowd.open("/", "http://"+relay.Addr, w.ps[1].url)
+				}
+				w.crowd.connected()
+				w.hold(time.Second)
+				relay.Stall(true)
+				w.hold(10 * time.Second)
+				relay.Stall(false)
+			},
+		},
+		{
+			fault: "sessions resumed on another replica", injected: "a socket cut every 50 ms, its tab goes to the next replica",
+			expected: "no click lost, nothing goes back",
+			on:       []string{redis, postgres, embedded}, quick: []string{redis},
+			run: func(w *world) {
+				tabs := w.crowd.all()
+				for i := range int(w.lasts(8*time.Second, 3*time.Second) / (50 * time.Millisecond)) {
+					tab := tabs[i%len(tabs)]
+					tab.move(rotated(w.urls(), i)...)
+					tab.cut()
+					w.hold(50 * time.Millisecond)
+				}
+			},
+		},
+		{
+			fault: "the same op sent to several replicas at once", injected: "200 ops, each by three tabs of three replicas in one moment",
+			expected: "each is counted once and acknowledged to all",
+			on:       []string{redis, postgres, embedded}, quick: both,
+			run: sameOps,
+		},
+		{
+			fault: "a tab offline with ten clicks", injected: "Chromium cut off for 60 s, ten clicks, cut back in and reloaded",
+			expected: "the page says that ten wait; after the reload all are counted once",
+			on:       []string{redis, postgres, embedded}, quick: []string{redis},
+			run: offlineTab,
+		},
+	}
+}
+
+// stalledTabs has a quarter of the tabs read nothing more.
+func stalledTabs(w *world) {
+	began := time.Now()
+	stalled := w.crowd.all()[:3]
+	for _, tab := range stalled {
+		tab.pause(true)
+	}
+	eventually(w.T, "the stalled tabs to be closed", func() error {
+		var closed int
+		for _, p := range w.ps {
+			closed += strings.Count(p.out.String(), "closing a stalled tab")
+		}
+		if closed < len(stalled) {
+			return fmt.Errorf("%d of %d are", closed, len(stalled))
+		}
+		for _, tab := range w.crowd.all()[len(stalled):] {
+			if n := tab.pending(time.Now().Add(-3 * time.Second)); n > 0 {
+				return fmt.Errorf("tab %s is held up: %d clicks wait", tab.name, n)
+			}
+		}
+		return nil
+	})
+	w.note("closed after %s", time.Since(began).Round(time.Second))
+	for _, tab := range stalled {
+		tab.pause(false)
+	}
+}
+
+// sameOps sends each op from three tabs, which are on different replicas.
+func sameOps(w *world) {
+	tabs := w.crowd.all()
+	for i := range 200 {
+		id := newOp()
+		w.crowd.h.Sent(tabs[i%len(tabs)].name, counter.Op{ID: id, Kind: counter.Increment})
+		var all sync.WaitGroup
+		for j := range 3 {
+			all.Go(func() { tabs[(i+j)%len(tabs)].put(id, false) })
+		}
+		all.Wait()
+	}
+}
+
+// offlineTab cuts a real browser off from everything for a minute.
+func offlineTab(w *world) {
+	const name = "Chromium"
+	relay := testserver.NewProxy(w, strings.TrimPrefix(w.ps[0].url, "http://"))
+	tab := visit(w.T, newBrowser(w.T), "http://"+relay.Addr+"/")
+	relay.Refuse(true)
+	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })
+	for i := range 10 {
+		tab.click("increment")
+		w.crowd.h.Sent(name, counter.Op{ID: fmt.Sprint("in Chromium ", i), Kind: counter.Increment})
+	}
+	tab.until("to show that ten clicks wait", func(s state) bool { return s.Waiting && s.Kept == "10" })
+	w.hold(w.lasts(60*time.Second, 3*time.Second))
+	relay.Refuse(false)
+	tab.do(chromedp.Reload())
+	tab.until("to be live with nothing waiting", func(s state) bool { return s.Status == "live" && !s.Waiting && s.Kept == "0" })
+	shown, err := tab.value()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.crowd.h.Shown(name, shown)
+	for i := range 10 {
+		w.crowd.h.Acked(name, fmt.Sprint("in Chromium ", i))
+	}
+	w.quiet()
+	tab.until("to show the store's value", func(s state) bool {
+		v, err := w.crowd.read()
+		return err == nil && s.Count == fmt.Sprint(v.N)
+	})
+}
+
+// value is the state that the page shows.
+func (p *page) value() (v counter.Value, err error) {
+	s, err := p.state()
+	if err != nil {
+		return v, err
+	}
+	_, err = fmt.Sscan(s.Count+" "+s.Epoch+" "+s.Version, &v.N, &v.Epoch, &v.Version)
+	return v, err
+}

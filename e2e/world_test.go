@@ -1,0 +1,387 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/app"
+	"lockstep/app/web"
+	"lockstep/counter"
+	"lockstep/counter/pgcounter"
+	"lockstep/counter/rediscounter"
+	"lockstep/internal/history"
+	"lockstep/internal/testserver"
+	"lockstep/pubsub/driver"
+	"lockstep/pubsub/pgpubsub"
+	"lockstep/pubsub/pubsubtest"
+	"lockstep/pubsub/redispubsub"
+	"lockstep/static"
+)
+
+const (
+	worldTabs = 12
+	worldRate = 100 // clicks a second
+)
+
+// A world is what a fault is let loose on: replicas over a backend, with a
+// proxy on each of their links, and a crowd that clicks all the time.
+type world struct {
+	*testing.T
+	full    bool // long faults, as the matrix is meant
+	backend string
+	server  *testserver.Server // broker and store; nil: the embedded ones
+	store   counter.Store      // the server's, opened by an outsider; nil: the embedded one
+	links   []link             // of each replica, to the server
+	faulty  []*pubsubtest.FaultyDriver
+	folder  string // of the embedded store
+	// ownClocks has each replica run by a clock of its own.
+	ownClocks bool
+	clocks    []clock
+	ps        []*process
+	crowd     *crowd
+
+	stop     context.CancelFunc // ends the clicks
+	clicking sync.WaitGroup
+	notes    []string
+	took     time.Duration // from the end of the fault until all was in step
+	measured bool
+}
+
+// A link is a replica's ways to the backend.
+type link struct{ broker, store *testserver.Proxy }
+
+// newWorld starts a backend; replicas and tabs come next.
+func newWorld(t *testing.T, backend string, opts history.Options) *world {
+	t.Helper()
+	w := &world{T: t, full: chaosFull(), backend: backend, crowd: newCrowd(t), stop: func() {}}
+	w.crowd.h = history.New(opts)
+	switch backend {
+	case redis:
+		w.server = testserver.Redis(w)
+	case postgres:
+		w.server = testserver.Postgres(w)
+	default:
+		return w
+	}
+	w.server.Own()
+	w.store = openStore(t, backend, w.server.URL, prefixOf(t))
+	w.crowd.store = w.store
+	return w
+}
+
+// fill opens twelve tabs, some in each replica, with the others to go to when
+// it is away; or all through nginx.
+func (w *world) fill(behindNginx bool) {
+	w.Helper()
+	bases := w.urls()
+	if behindNginx {
+		bases = []string{w.nginx()}
+	}
+	for i := range worldTabs {
+		w.crowd.open("/", rotated(bases, i)...)
+	}
+	w.crowd.connected()
+}
+
+// The backends of the matrix.
+const (
+	redis    = "Redis"
+	postgres = "Postgres"
+	embedded = "embedded"
+)
+
+// openStore opens a backend's store as an outsider.
+func openStore(t *testing.T, backend, url, prefix string) counter.Store {
+	t.Helper()
+	var s counter.Store
+	var err error
+	if backend == redis {
+		s, err = rediscounter.Open(t.Context(), url, &rediscounter.Options{Prefix: prefix})
+	} else {
+		s, err = pgcounter.Open(t.Context(), url, &pgcounter.Options{Prefix: prefix})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // the server may be gone
+	return s
+}
+
+// startReplicas starts n replicas with flags, each with proxies of its own on
+// its links to the server.
+func (w *world) startReplicas(n int, flags ...string) {
+	w.Helper()
+	for i := range n {
+		args := []string{"-addr", address(freePort(w.T)), "-replica", "replica-" + strconv.Itoa(i+1), "-drain", "1s"}
+		if w.server != nil {
+			l := link{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
+			w.links = append(w.links, l)
+			args = append(args, "-secret", testSecret, "-channel-prefix", prefixOf(w.T),
+				"-pubsub", l.broker.Rewrite(w.server.URL), "-store", l.store.Rewrite(w.server.URL))
+		}
+		p := &process{t: w.T, dir: w.TempDir(), args: append(args, flags...)}
+		if w.ownClocks {
+			w.setClock(p)
+		}
+		p.run()
+		w.ps = append(w.ps, p)
+	}
+	if w.server == nil {
+		w.crowd.store = pageStore{w.ps[0].url}
+	}
+}
+
+// startLossyReplicas starts n replicas in this process, over a driver that
+// drops three in ten messages, repeats two and swaps two.
+func (w *world) startLossyReplicas(n int) {
+	w.Helper()
+	assets, err := static.New()
+	if err != nil {
+		w.Fatal(err)
+	}
+	for i := range n {
+		f := pubsubtest.Faulty(openDriver(w.T, w.backend, w.server.URL, prefixOf(w.T)), pubsubtest.Faults{
+			Seed: uint64(i + 1), Drop: 0.3, Duplicate: 0.2, Reorder: 0.2,
+			Spare: func(topic string) bool { return strings.Contains(topic, "_hub:") }, // or the link is found out and replaced
+		})
+		w.faulty = append(w.faulty, f)
+		a := app.New(f, w.store, &app.Options{Prefix: prefixOf(w.T), Replica: "replica-" + strconv.Itoa(i+1)})
+		if err := a.Start(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+		s := httptest.NewServer(web.New(a, assets, &web.Options{Secret: []byte(testSecret)}))
+		w.ps = append(w.ps, &process{t: w.T, url: s.URL})
+		w.Cleanup(func() {
+			if err := a.Stop(context.Background(), 0); err != nil {
+				w.Error(err)
+			}
+			s.Close()
+		})
+	}
+}
+
+// openDriver returns a backend's driver as the replicas use it.
+func openDriver(t *testing.T, backend, url, prefix string) driver.Driver {
+	t.Helper()
+	var d driver.Driver
+	var err error
+	if backend == redis {
+		d, err = redispubsub.NewDriver(url)
+	} else {
+		d, err = pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// disk returns a folder: of a file system of 1 MB if it is to be small.
+func (w *world) disk(small bool) string {
+	w.Helper()
+	dir := w.TempDir()
+	w.folder = dir
+	if !small {
+		return dir
+	}
+	if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", dir).Run(); err != nil {
+		w.Skip("a small file system needs root:", err)
+	}
+	w.Cleanup(func() {
+		if err := exec.Command("umount", "-l", dir).Run(); err != nil {
+			w.Error("umount:", err)
+		}
+	})
+	return dir
+}
+
+func (w *world) urls() (urls []string) {
+	for _, p := range w.ps {
+		urls = append(urls, p.url)
+	}
+	return urls
+}
+
+func (w *world) nginx() string {
+	var addrs []string
+	for _, p := range w.ps {
+		addrs = append(addrs, strings.TrimPrefix(p.url, "http://"))
+	}
+	return testserver.Nginx(w, addrs...).URL
+}
+
+// rotated returns all with number i first.
+func rotated(all []string, i int) []string {
+	i %= len(all)
+	return append(append([]string(nil), all[i:]...), all[:i]...)
+}
+
+// A pageStore reads the truth where nobody else can open the store: from a
+// replica's page.
+type pageStore struct{ url string }
+
+func (s pageStore) Get(ctx context.Context, _ ...string) ([]counter.Value, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, body, err := fetch(req)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := parseRoot(body)
+	if !ok || strings.Contains(body, `data-state="degraded"`) {
+		return nil, errors.New("the page does not know")
+	}
+	return []counter.Value{v}, nil
+}
+
+// load has the crowd click in the background, until quiet.
+func (w *world) load() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop = cancel
+	w.clicking.Go(func() { w.crowd.click(ctx, 1<<30, worldRate, nil) })
+	w.Cleanup(w.quiet)
+}
+
+// quiet ends the clicks.
+func (w *world) quiet() {
+	w.stop()
+	w.clicking.Wait()
+}
+
+// lasts returns how long a fault is to last: in the matrix, or in the
+// selection of every test run.
+func (w *world) lasts(full, quick time.Duration) time.Duration {
+	if w.full {
+		return full
+	}
+	return quick
+}
+
+// hold lets a fault last.
+func (w *world) hold(d time.Duration) { <-time.After(d) }
+
+func (w *world) note(format string, args ...any) {
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+// recovered measures, while the clicks go on, how long it takes from now until
+// every tab is connected, has seen what the store had, has no unanswered click
+// from before, and every replica is ready.
+func (w *world) recovered() {
+	w.Helper()
+	began := time.Now()
+	var floor counter.Value
+	eventually(w.T, "everything to be in step", func() (err error) {
+		if floor == (counter.Value{}) {
+			if floor, err = w.crowd.read(); err != nil {
+				return err
+			}
+		}
+		if err := w.crowd.behind(floor, began); err != nil {
+			return err
+		}
+		return w.allReady()
+	})
+	w.took, w.measured = time.Since(began), true
+}
+
+func (w *world) allReady() error {
+	for _, p := range w.ps {
+		if code, body := get(w.T, p.url+"/readyz"); code != http.StatusOK {
+			return fmt.Errorf("%s: %d %s", p.url, code, body)
+		}
+	}
+	return nil
+}
+
+// degraded waits until a replica says why it is not ready, and returns how
+// long that took. Its page must stay up and say so too.
+func (w *world) degraded(p *process, reason string) time.Duration {
+	w.Helper()
+	began := time.Now()
+	eventually(w.T, "the replica to be degraded", func() error {
+		code, body := get(w.T, p.url+"/readyz")
+		if code != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		return nil
+	})
+	took := time.Since(began)
+	if code, body := get(w.T, p.url+"/"); code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `id="counter"`) {
+		w.Errorf("the page is not up and degraded: %d %s", code, body)
+	}
+	return took
+}
+
+// noneWaits demands that clicks are still answered: no tab has one that is
+// older than d.
+func (w *world) noneWaits(d time.Duration) {
+	w.Helper()
+	for _, tab := range w.crowd.all() {
+		if n := tab.pending(time.Now().Add(-d)); n > 0 {
+			w.Errorf("tab %s has %d clicks that wait for more than %s, though the store lives", tab.name, n, d)
+		}
+	}
+}
+
+// links of one kind, to do something to all of them.
+
+func (w *world) brokers(f func(*testserver.Proxy)) {
+	for _, l := range w.links {
+		f(l.broker)
+	}
+}
+
+func (w *world) stores(f func(*testserver.Proxy)) {
+	for _, l := range w.links {
+		f(l.store)
+	}
+}
+
+// newEpoch waits until the store is of a later epoch than a value that it had.
+func (w *world) newEpoch(before counter.Value) {
+	w.Helper()
+	var now counter.Value
+	eventually(w.T, "a new epoch", func() (err error) {
+		if now, err = w.crowd.read(); err == nil && now.Epoch <= before.Epoch {
+			err = fmt.Errorf("the store has %+v, before %+v", now, before)
+		}
+		return err
+	})
+	w.note("%d before, %d after", before.N, now.N)
+}
+
+// settle ends the clicks, waits until all tabs show the store's value and
+// judges what they have seen.
+func (w *world) settle() {
+	w.Helper()
+	w.quiet()
+	eventually(w.T, "all tabs to show the store's value", func() error {
+		v, err := w.crowd.read()
+		if err != nil {
+			return err
+		}
+		for _, tab := range w.crowd.all() {
+			if got := tab.value(); got != v {
+				return fmt.Errorf("tab %s shows %+v, the store has %+v", tab.name, got, v)
+			}
+		}
+		return w.crowd.behind(v, time.Now())
+	})
+	w.crowd.judge()
+}
+
+// chaosFull reports whether the whole matrix runs, with long faults.
+func chaosFull() bool { return os.Getenv("LOCKSTEP_CHAOS") == "full" }

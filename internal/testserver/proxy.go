@@ -1,0 +1,226 @@
+package testserver
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Proxy passes TCP connections on to a server and does to them what a
+// network does. Its methods may be called concurrently and act at once, on
+// the connections there are and on those to come.
+type Proxy struct {
+	Addr string // where it listens: host:port
+
+	l       net.Listener
+	running sync.WaitGroup
+
+	mu      sync.Mutex // guards the rest
+	change  *sync.Cond // broadcast when a fault begins or ends, or a connection
+	targets []string
+	open    map[net.Conn]struct{}
+	refuse  bool
+	stalled [2]bool // by direction
+	delay   time.Duration
+	closed  bool
+}
+
+// The directions of a connection.
+const (
+	question = iota // to the server
+	answer          // from it
+)
+
+// NewProxy starts a proxy to the first of the addresses that takes a
+// connection, until the test ends.
+func NewProxy(t testing.TB, to ...string) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{Addr: l.Addr().String(), l: l, targets: to, open: make(map[net.Conn]struct{})}
+	p.change = sync.NewCond(&p.mu)
+	p.running.Go(p.accept)
+	t.Cleanup(func() {
+		p.mu.Lock()
+		p.closed = true
+		p.change.Broadcast()
+		p.mu.Unlock()
+		_ = l.Close() // accept ends
+		p.Cut()
+		p.running.Wait()
+	})
+	return p
+}
+
+// Rewrite returns a URL with the proxy's address in it.
+func (p *Proxy) Rewrite(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	u.Host = p.Addr
+	return u.String()
+}
+
+// Target changes where new connections go.
+func (p *Proxy) Target(to ...string) { p.set(func() { p.targets = to }) }
+
+// Cut ends all connections with a reset. New ones work.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // or it is an orderly end
+		}
+		_ = c.Close() // that is what it is for
+		delete(p.open, c)
+	}
+	p.change.Broadcast()
+}
+
+// Refuse cuts all connections and takes no new ones, until Refuse(false).
+func (p *Proxy) Refuse(refuse bool) {
+	p.set(func() { p.refuse = refuse })
+	if refuse {
+		p.Cut()
+	}
+}
+
+// Stall lets nothing pass in either direction, until Stall(false): packets
+// dropped and no reset, as on a half-open connection. Connections are still
+// accepted. What was held back then passes, unless it was cut.
+func (p *Proxy) Stall(stall bool) { p.set(func() { p.stalled = [2]bool{stall, stall} }) }
+
+// StallAnswers is Stall for what comes from the server.
+func (p *Proxy) StallAnswers(stall bool) { p.set(func() { p.stalled[answer] = stall }) }
+
+// Delay makes everything late by d, in its order.
+func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
+
+func (p *Proxy) set(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	p.change.Broadcast()
+}
+
+func (p *Proxy) accept() {
+	for {
+		c, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.serve(c) })
+	}
+}
+
+// serve passes one connection on until either side or the proxy ends it.
+func (p *Proxy) serve(in net.Conn) {
+	if !p.keep(in) {
+		return
+	}
+	defer p.drop(in)
+	out := p.dial()
+	if out == nil {
+		return
+	}
+	if !p.keep(out) {
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { p.pass(question, out, in) })
+	p.pass(answer, in, out)
+	p.drop(out)
+	p.drop(in)
+	both.Wait()
+}
+
+// dial connects to the first target that answers.
+func (p *Proxy) dial() net.Conn {
+	p.mu.Lock()
+	targets := p.targets
+	p.mu.Unlock()
+	for _, addr := range targets {
+		if c, err := net.DialTimeout("tcp", addr, 5*time.Second); err == nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// keep makes a connection known to Cut. It reports false, and has closed it,
+// when there are to be none.
+func (p *Proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refuse || p.closed {
+		_ = c.Close() // nothing has passed
+		return false
+	}
+	p.open[c] = struct{}{}
+	return true
+}
+
+func (p *Proxy) drop(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, c)
+	p.change.Broadcast()
+	_ = c.Close() // it is over in any case
+}
+
+// pass copies one direction until its end. What is stalled waits here and in
+// the buffers of the kernel.
+func (p *Proxy) pass(direction int, to, from net.Conn) {
+	buffer := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if !p.wait(direction, from) {
+				return
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				p.drop(from)
+				return
+			}
+		}
+		if err != nil {
+			if tcp, ok := to.(*net.TCPConn); ok && err == io.EOF {
+				_ = tcp.CloseWrite() // the other direction may go on
+			} else {
+				p.drop(to)
+			}
+			return
+		}
+	}
+}
+
+// wait waits while a direction is stalled, and as long as it is delayed. It
+// reports false when the connection has been cut.
+func (p *Proxy) wait(direction int, c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delay := p.delay
+	for {
+		if _, open := p.open[c]; !open || p.closed {
+			return false
+		}
+		if delay > 0 {
+			p.mu.Unlock()
+			time.Sleep(delay)
+			p.mu.Lock()
+			delay = 0
+			continue
+		}
+		if !p.stalled[direction] {
+			return true
+		}
+		p.change.Wait()
+	}
+}
