@@ -15,7 +15,7 @@
   const WAITING = 600; // a click unacknowledged for so long is shown as waiting
   const CONNECT = 5000; // an attempt to connect may take so long
   const SILENCE = 45000; // the server says something every 20 s
-  const PAUSE = 15000; // hx-ws waits at most 10 s between two attempts
+  const PAUSE = 8000; // hx-ws waits at most 5 s between two attempts
   const SHORT = 10000; // a connection that ends sooner did not work
   const RETRY = { min: 1000, max: 5000 }; // between resends of what the server could not take
   const ANSWER = 8000; // a click is answered within 5 s, be it with "later"
