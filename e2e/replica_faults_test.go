@@ -16,13 +16,27 @@ func replicaFaults() []row {
 			expected: "its tabs move and send again what was not acknowledged",
 			on:       []string{redis, postgres}, quick: []string{redis, postgres},
 			run: func(w *world) {
-				w.ps[0].kill()
-				w.Cleanup(w.ps[0].kill)
-				began := time.Now()
-				w.hold(time.Second)
-				w.ps[0].restart()
+				killed := w.ps[0]
+				killed.kill()
+				w.ps = w.ps[1:]
 				w.recovered()
-				w.took = time.Since(began)
+				w.hold(time.Second)
+				killed.restart()
+				w.ps = append(w.ps, killed)
+			},
+		},
+		{
+			fault: "replica killed and server restarted", injected: "kill -9 of one of three, and a second later of the server, started again",
+			expected: "both at once: all clicks acknowledged and counted once",
+			on:       both, quick: both,
+			run: func(w *world) {
+				w.ps[0].kill()
+				w.ps = w.ps[1:]
+				w.hold(time.Second)
+				w.server.Kill()
+				w.server.Start()
+				w.recovered()
+				w.hold(w.lasts(5*time.Second, time.Second))
 			},
 		},
 		{
@@ -144,6 +158,7 @@ func rollingRestart(w *world) {
 			w.Errorf("got exit code %d, want 0", code)
 		}
 		p.restart()
+		w.hold(w.lasts(2*time.Second, 200*time.Millisecond))
 	}
 	w.recovered()
 	close(done)

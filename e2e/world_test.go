@@ -318,7 +318,7 @@ func (w *world) degraded(p *process, reason string) time.Duration {
 		}
 		return nil
 	})
-	took := time.Since(began)
+	took := time.Since(began).Round(10 * time.Millisecond)
 	if code, body := get(w.T, p.url+"/"); code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `id="counter"`) {
 		w.Errorf("the page is not up and degraded: %d %s", code, body)
 	}
