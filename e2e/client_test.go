@@ -25,7 +25,7 @@ import (
 // The times of a client are those of live.js.
 const (
 	connectTimeout = 5 * time.Second
-	answerTimeout  = 8 * time.Second  // a click without any answer for so long: connect again
+	answerTimeout  = 8 * time.Second  // a click without any answer from a server that is well
 	silenceTimeout = 45 * time.Second // the server says something every 20 s
 	maxBackoff     = 5 * time.Second
 )
@@ -54,6 +54,7 @@ type client struct {
 	heard    time.Time // when the server last said something
 	asked    time.Time // when it was last asked without an answer; zero: it was not
 	paused   bool      // does not read
+	status   string    // what the server last said of itself
 }
 
 // A message is an op that waits for its acknowledgement.
@@ -128,6 +129,9 @@ func (c *client) load(path string) error {
 	c.socket = m[0][1]
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if strings.Contains(string(body), `data-state="degraded"`) {
+		c.status = "degraded"
+	}
 	c.show(v)
 	return nil
 }
@@ -300,7 +304,8 @@ func (c *client) hangs() bool {
 	if c.paused {
 		return false
 	}
-	return time.Since(c.heard) > silenceTimeout || !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
+	unanswered := c.status == "live" && !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
+	return unanswered || time.Since(c.heard) > silenceTimeout
 }
 
 // pause makes the tab stop reading, or go on.
@@ -329,6 +334,7 @@ func (c *client) mayRead(ctx context.Context) bool {
 func (c *client) receive(text []byte) {
 	var m struct {
 		T, Content, Error, Op, Swap string
+		Status                      string
 		E, V                        uint64
 		Ack                         []string
 		Retry                       bool
@@ -340,6 +346,9 @@ func (c *client) receive(text []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.heard, c.asked = time.Now(), time.Time{}
+	if m.Status != "" {
+		c.status = m.Status
+	}
 	if v, ok := parseRoot(m.Content); ok {
 		if v.Epoch != m.E || v.Version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
 			c.crowd.t.Errorf("not a frame of the contract: %s", text)
@@ -364,6 +373,9 @@ func (c *client) receive(text []byte) {
 
 // show is the guard of live.js. The caller holds mu.
 func (c *client) show(v counter.Value) {
+	if c.status == "degraded" {
+		c.crowd.h.Joined(c.name, counter.Value{}) // it shows what it knows, and says so
+	}
 	if c.any && c.shown.Newer(v) {
 		c.stale++
 		return

@@ -18,7 +18,7 @@
   const PAUSE = 8000; // hx-ws waits at most 5 s between two attempts
   const SHORT = 10000; // a connection that ends sooner did not work
   const RETRY = { min: 1000, max: 5000 }; // between resends of what the server could not take
-  const ANSWER = 8000; // a click is answered within 5 s, be it with "later"
+  const ANSWER = 8000; // a click is answered sooner by a server that is well
   const OUTBOX = 200; // clicks that may wait
 
   const root = document.querySelector('[hx-ws\\:connect]');
@@ -149,7 +149,8 @@
       progress = now();
     }
     const limit = [CONNECT, SILENCE, CONNECT, PAUSE][watched?.readyState] ?? CONNECT; // by readyState
-    if (now() - progress > limit || (isOpen() && asked !== null && now() - asked > ANSWER)) reconnect();
+    const hangs = isOpen() && server === 'live' && asked !== null && now() - asked > ANSWER;
+    if (hangs || now() - progress > limit) reconnect();
   }
 
   setInterval(watch, 1000);
