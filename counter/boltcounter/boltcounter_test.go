@@ -35,3 +35,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 		},
 	})
 }
+
+func BenchmarkGet(b *testing.B) {
+	countertest.Benchmark(b, open(b, filepath.Join(b.TempDir(), "counters.db")))
+}

@@ -145,3 +145,7 @@ func BenchmarkApply(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkGet(b *testing.B) {
+	countertest.Benchmark(b, open(b, testserver.Postgres(b).URL, &pgcounter.Options{Prefix: "bench:"}))
+}

@@ -151,3 +151,7 @@ func BenchmarkApply(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkGet(b *testing.B) {
+	countertest.Benchmark(b, open(b, testserver.Redis(b).URL, &rediscounter.Options{Prefix: "bench:"}))
+}
