@@ -27,6 +27,7 @@ type weather struct {
 	broker pubsubtest.Faults // all the time
 	chaos  bool              // faults come and go, as the seed decides
 	lossy  bool              // the store loses its data now and then
+	cuts   bool              // connections of tabs are cut now and then
 }
 
 // An outcome is what came of one seed.
@@ -124,6 +125,10 @@ func (w *world) run() outcome {
 	for i := uint64(0); w.weather.chaos && i < 2; i++ {
 		storms.Go(func() { w.storm(rand.New(rand.NewPCG(w.base.Seed, 50+i))) })
 	}
+	for w.weather.cuts && time.Since(w.began) < stormy {
+		time.Sleep(200 * time.Millisecond)
+		w.people[0].cut()
+	}
 	storms.Wait()
 	time.Sleep(time.Until(w.began.Add(stormy)))
 	stop()
@@ -135,17 +140,19 @@ func (w *world) run() outcome {
 	var connected []string
 	for _, p := range w.people {
 		connected = append(connected, p.name)
-		out.resent += p.resent
-		out.stale += p.stale
 	}
 	out.found = w.h.Check(w.store.truth(), connected...)
-	out.acked, out.repeated = w.h.Acknowledged(), w.store.repeated
 	leave()
 	there.Wait()
 	for _, a := range w.replicas {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			w.t.Error(err)
 		}
+	}
+	out.acked, out.repeated = w.h.Acknowledged(), w.store.repeated
+	for _, p := range w.people {
+		out.resent += p.resent
+		out.stale += p.stale
 	}
 	return out
 }
@@ -261,7 +268,8 @@ type faultyStore struct {
 	slow     time.Duration
 	sick     int // grows with each change: joins meanwhile may be shown what is known
 	serial   int
-	repeated int // ops that had been applied before
+	old      []counter.Value // of the first Get
+	repeated int             // ops that had been applied before
 }
 
 func (s *faultyStore) set(fails, silent float64, slow time.Duration) {
@@ -369,7 +377,15 @@ func (s *faultyStore) Get(ctx context.Context, names ...string) ([]counter.Value
 	for i := range vs {
 		vs[i] = s.pinned(vs[i])
 	}
-	return vs, err
+	if s.design.readOnJoin || err != nil {
+		return vs, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.old == nil {
+		s.old = vs
+	}
+	return slices.Clone(s.old), nil
 }
 
 func (s *faultyStore) Close() error { return nil }
