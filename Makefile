@@ -52,7 +52,9 @@ e2e: deps ## run only the tests in real Chromium
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
 	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
-	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^TestChaos$$' ./e2e
+	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' ./e2e
+	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
+	@cat docs/chaos-table.md
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
 	@for p in $$(go list ./...); do \

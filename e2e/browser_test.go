@@ -3,10 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -183,85 +180,6 @@ func parallel(pages []*page, f func(p *page)) {
 	wg.Wait()
 }
 
-// A relay is a stand-in for a balancer: it passes each connection on to the
-// first address that accepts it.
-type relay struct {
-	l     net.Listener
-	conns sync.WaitGroup
-
-	mu   sync.Mutex // guards the rest
-	to   []string
-	open map[net.Conn]struct{}
-}
-
-func newRelay(t *testing.T, to ...string) *relay {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{l: l, to: to, open: map[net.Conn]struct{}{}}
-	r.conns.Go(r.serve)
-	t.Cleanup(func() {
-		_ = l.Close() // serve ends
-		r.cut()
-		r.conns.Wait()
-	})
-	return r
-}
-
-func (r *relay) url() string { return "http://" + r.l.Addr().String() }
-
-func (r *relay) serve() {
-	for {
-		c, err := r.l.Accept()
-		if err != nil {
-			return
-		}
-		r.conns.Go(func() { r.pass(c) })
-	}
-}
-
-func (r *relay) pass(in net.Conn) {
-	defer in.Close()
-	r.mu.Lock()
-	to := r.to
-	r.mu.Unlock()
-	for _, addr := range to {
-		out, err := net.Dial("tcp", strings.TrimPrefix(addr, "http://"))
-		if err != nil {
-			continue
-		}
-		defer out.Close()
-		r.mu.Lock()
-		r.open[in], r.open[out] = struct{}{}, struct{}{}
-		r.mu.Unlock()
-		r.conns.Go(func() {
-			_, _ = io.Copy(out, in) // ends with either side
-			_ = out.Close()
-		})
-		_, _ = io.Copy(in, out)
-		return
-	}
-}
-
-// cut ends all connections.
-func (r *relay) cut() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for c := range r.open {
-		_ = c.Close()
-	}
-	r.open = map[net.Conn]struct{}{}
-}
-
-// set changes where new connections go.
-func (r *relay) set(to ...string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.to = to
-}
-
 func TestTabsInChromiumStayInStep(t *testing.T) {
 	stay := func(t *testing.T, urls []string) {
 		browser := newBrowser(t)
@@ -310,9 +228,9 @@ func TestTabsInChromiumStayInStep(t *testing.T) {
 
 func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 	ps := startCluster(t, 2, testserver.Redis(t).URL)
-	front := newRelay(t, ps[0].url, ps[1].url)
+	front := testserver.NewProxy(t, ps[0].addr(), ps[1].addr())
 	browser := newBrowser(t)
-	moved, other := visit(t, browser, front.url()), visit(t, browser, ps[1].url)
+	moved, other := visit(t, browser, "http://"+front.Addr), visit(t, browser, ps[1].url)
 	moved.until("to name its replica", func(s state) bool { return s.Replica == "replica-1" })
 	moved.click("increment")
 	ps[0].kill()
@@ -326,19 +244,18 @@ func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 
 func TestClicksMadeOfflineAreCountedOnce(t *testing.T) {
 	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
-	front := newRelay(t, p.url)
+	front := testserver.NewProxy(t, p.addr())
 	browser := newBrowser(t)
-	tab := visit(t, browser, front.url())
+	tab := visit(t, browser, "http://"+front.Addr)
 	tab.click("increment")
 	tab.showsCount(1)
-	front.set()
-	front.cut()
+	front.Refuse(true)
 	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })
 	for range 3 {
 		tab.click("increment")
 	}
 	tab.until("to say that clicks wait", func(s state) bool { return s.Waiting })
-	front.set(p.url)
+	front.Refuse(false)
 	tab.showsCount(4)
 	tab.until("to be live", func(s state) bool { return s.Status == "live" })
 }
@@ -449,35 +366,4 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	tab := visit(t, newBrowser(t), p.url)
 	tab.do(chromedp.Focus(chromedp.CSS(`[data-action="increment"]`)), chromedp.KeyEvent("\r"), chromedp.KeyEvent(" "), chromedp.KeyEvent("\r"))
 	tab.showsCount(3)
-}
-
-// TestTheRelayPassesBytes keeps the stand-in honest.
-func TestTheRelayPassesBytes(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	r := newRelay(t, l.Addr().String())
-	c, err := net.Dial("tcp", r.l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer far.Close()
-	if _, err := c.Write([]byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	got := make([]byte, 5)
-	if _, err := io.ReadFull(far, got); err != nil || string(got) != "hello" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	r.cut()
-	if _, err := far.Read(got); !errors.Is(err, io.EOF) && err == nil {
-		t.Errorf("got %v after cut, want an end", err)
-	}
 }

@@ -117,7 +117,11 @@ func (m *table) add(t *testing.T, r row, backend string, w *world) {
 	m.lines = append(m.lines, "| "+strings.Join(cells, " | ")+" |")
 }
 
-const tableHead = `| fault | injected by | on | expected | clicks acknowledged = counted | all in step after | seen | verdict |
+const tableHead = `# What make chaos measured
+
+Written by the last run; docs/faults.md explains it. Replicas, server, tabs and the proxies between them share one machine.
+
+| fault | injected by | on | expected | clicks acknowledged = counted | all in step after | seen | verdict |
 |---|---|---|---|---|---|---|---|`
 
 // write prints the table, and into the file that LOCKSTEP_CHAOS_TABLE names.

@@ -137,6 +137,9 @@ func (p *process) ready() {
 	})
 }
 
+// addr is where the process listens: host:port.
+func (p *process) addr() string { return strings.TrimPrefix(p.url, "http://") }
+
 // kill is kill -9.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended

@@ -26,7 +26,7 @@ func tabFaults() []row {
 			expected: "the tab finds out, moves, and sends its clicks again",
 			on:       both,
 			run: func(w *world) {
-				relay := testserver.NewProxy(w, strings.TrimPrefix(w.ps[0].url, "http://"))
+				relay := testserver.NewProxy(w, w.ps[0].addr())
 				for range 3 {
 					w.crowd.open("/", "http://"+relay.Addr, w.ps[1].url)
 				}
@@ -111,7 +111,7 @@ func sameOps(w *world) {
 // offlineTab cuts a real browser off from everything for a minute.
 func offlineTab(w *world) {
 	const name = "Chromium"
-	relay := testserver.NewProxy(w, strings.TrimPrefix(w.ps[0].url, "http://"))
+	relay := testserver.NewProxy(w, w.ps[0].addr())
 	tab := visit(w.T, newBrowser(w.T), "http://"+relay.Addr+"/")
 	relay.Refuse(true)
 	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })

@@ -215,7 +215,7 @@ func (w *world) urls() (urls []string) {
 func (w *world) nginx() string {
 	var addrs []string
 	for _, p := range w.ps {
-		addrs = append(addrs, strings.TrimPrefix(p.url, "http://"))
+		addrs = append(addrs, p.addr())
 	}
 	return testserver.Nginx(w, addrs...).URL
 }

@@ -29,7 +29,9 @@ func Nginx(t testing.TB, upstreams ...string) *Server {
 	}
 	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGTERM}
 	s.URL = "http://" + s.Addr
-	s.command = func() *exec.Cmd { return exec.Command(path, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log")) }
+	s.command = func() *exec.Cmd {
+		return exec.Command(path, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"))
+	}
 	s.ping = func(ctx context.Context) error {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
 		if err == nil {

@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -127,18 +128,14 @@ func (p *Proxy) serve(in net.Conn) {
 	}
 	defer p.drop(in)
 	out := p.dial()
-	if out == nil {
-		return
-	}
-	if !p.keep(out) {
+	if out == nil || !p.keep(out) {
 		return
 	}
 	var both sync.WaitGroup
 	both.Go(func() { p.pass(question, out, in) })
 	p.pass(answer, in, out)
-	p.drop(out)
-	p.drop(in)
 	both.Wait()
+	p.drop(out)
 }
 
 // dial connects to the first target that answers.
@@ -181,24 +178,26 @@ func (p *Proxy) pass(direction int, to, from net.Conn) {
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 {
-			if !p.wait(direction, from) {
-				return
-			}
-			if _, err := to.Write(buffer[:n]); err != nil {
-				p.drop(from)
-				return
-			}
+		if n > 0 && (!p.wait(direction, from) || !written(to, buffer[:n])) {
+			p.drop(from)
+			return
 		}
-		if err != nil {
-			if tcp, ok := to.(*net.TCPConn); ok && err == io.EOF {
+		if errors.Is(err, io.EOF) {
+			if tcp, ok := to.(*net.TCPConn); ok {
 				_ = tcp.CloseWrite() // the other direction may go on
-			} else {
-				p.drop(to)
 			}
 			return
 		}
+		if err != nil {
+			p.drop(to)
+			return
+		}
 	}
+}
+
+func written(to net.Conn, b []byte) bool {
+	_, err := to.Write(b)
+	return err == nil
 }
 
 // wait waits while a direction is stalled, and as long as it is delayed. It

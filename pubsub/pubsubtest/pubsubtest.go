@@ -1,5 +1,6 @@
 // Package pubsubtest has a Recorder: a driver for tests that writes down what
-// a hub asks of its broker, and breaks in the ways in which brokers break.
+// a hub asks of its broker, and breaks in the ways in which brokers break; and
+// Faulty, which makes a broker of any driver that keeps few promises.
 //
 // It is for tests of hubs and of what is built on them. It does not test
 // drivers: that is drivertest.

@@ -1,0 +1,143 @@
+package testserver_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lockstep/internal/testserver"
+)
+
+// echo starts a server that sends back what it gets after its name.
+func echo(t *testing.T, name string) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { // ends with l
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer c.Close()
+				if _, err := io.WriteString(c, name); err == nil {
+					_, _ = io.Copy(c, c) // ends with the connection
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); running.Wait() })
+	return l.Addr().String()
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func say(t *testing.T, c net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hear(t *testing.T, c net.Conn, want string) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		t.Fatalf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+// silent checks that nothing comes for a moment.
+func silent(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	var timeout net.Error
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Fatalf("got %d bytes and %v, want silence", n, err)
+	}
+}
+
+func TestAProxyPassesEverythingAndCuts(t *testing.T) {
+	p := testserver.NewProxy(t, "127.0.0.1:1", echo(t, "a"))
+	c := dial(t, p.Addr)
+	hear(t, c, "a")
+	say(t, c, "hello")
+	hear(t, c, "hello")
+	p.Cut()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v after Cut, want a reset", err)
+	}
+	hear(t, dial(t, p.Addr), "a")
+}
+
+func TestAStalledProxyHoldsBackAndGoesOn(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, "a"))
+	old := dial(t, p.Addr)
+	hear(t, old, "a")
+	p.Stall(true)
+	say(t, old, "later")
+	silent(t, old)
+	fresh := dial(t, p.Addr) // is accepted
+	silent(t, fresh)
+	p.Stall(false)
+	hear(t, old, "later")
+	hear(t, fresh, "a")
+
+	p.StallAnswers(true)
+	say(t, old, "heard")
+	silent(t, old)
+	p.StallAnswers(false)
+	hear(t, old, "heard")
+}
+
+func TestAProxyRefuses(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, "a"))
+	c := dial(t, p.Addr)
+	hear(t, c, "a")
+	p.Refuse(true)
+	for _, c := range []net.Conn{c, dial(t, p.Addr)} {
+		if _, err := c.Read(make([]byte, 1)); err == nil {
+			t.Error("got an answer from a proxy that refuses")
+		}
+	}
+	p.Refuse(false)
+	hear(t, dial(t, p.Addr), "a")
+}
+
+func TestAProxyIsLateAndGoesElsewhere(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, "a"))
+	p.Target(echo(t, "b"))
+	p.Delay(50 * time.Millisecond)
+	began := time.Now()
+	c := dial(t, p.Addr)
+	hear(t, c, "b")
+	say(t, c, "x")
+	hear(t, c, "x")
+	if d := time.Since(began); d < 150*time.Millisecond {
+		t.Errorf("three ways took %v, want 50 ms each", d)
+	}
+	if got, want := p.Rewrite("redis://u:p@10.0.0.1:6379/1?x=y"), "redis://u:p@"+p.Addr+"/1?x=y"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
