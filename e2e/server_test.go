@@ -153,11 +153,17 @@ func (p *process) term() int {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
+	return p.wait()
+}
+
+// wait waits until the process has ended, and returns its exit code.
+func (p *process) wait() int {
+	p.t.Helper()
 	select {
 	case err := <-p.done:
 		p.done <- err
 	case <-time.After(patience):
-		p.t.Fatalf("web %s does not end on SIGTERM\n%s", strings.Join(p.args, " "), p.out)
+		p.t.Fatalf("web %s does not end\n%s", strings.Join(p.args, " "), p.out)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
