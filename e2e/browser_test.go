@@ -243,7 +243,7 @@ func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 }
 
 func TestClicksMadeOfflineAreCountedOnce(t *testing.T) {
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	front := testserver.NewProxy(t, p.addr())
 	browser := newBrowser(t)
 	tab := visit(t, browser, "http://"+front.Addr)
@@ -304,7 +304,7 @@ func (p *page) hide(yes bool) {
 
 // TestAHiddenTabStaysInStep, also through a restart of its server.
 func TestAHiddenTabStaysInStep(t *testing.T) {
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	chromium := newBrowser(t)
 	tab, hidden := visit(t, chromium, p.url), visit(t, chromium, p.url)
 	hidden.hide(true)
@@ -325,7 +325,7 @@ func TestAHiddenTabStaysInStep(t *testing.T) {
 // TestGoingBackFindsTheCountOfNow: the browser may restore the page as it was
 // left, socket closed.
 func TestGoingBackFindsTheCountOfNow(t *testing.T) {
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	chromium := newBrowser(t)
 	tab, other := visit(t, chromium, p.url), visit(t, chromium, p.url)
 	tab.click("increment")
@@ -343,7 +343,7 @@ func TestGoingBackFindsTheCountOfNow(t *testing.T) {
 }
 
 func TestFormsWorkWithoutJavaScript(t *testing.T) {
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	browser := newBrowser(t)
 	with := visit(t, browser, p.url)
 	without := newPage(t, browser)
@@ -362,7 +362,7 @@ func TestFormsWorkWithoutJavaScript(t *testing.T) {
 }
 
 func TestTheKeyboardIsEnough(t *testing.T) {
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	tab := visit(t, newBrowser(t), p.url)
 	tab.do(chromedp.Focus(chromedp.CSS(`[data-action="increment"]`)), chromedp.KeyEvent("\r"), chromedp.KeyEvent(" "), chromedp.KeyEvent("\r"))
 	tab.showsCount(3)

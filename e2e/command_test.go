@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"lockstep/internal/testserver"
 )
 
 // TestWrongUsageIsOneClearLine: a bad value is exit code 2, a backend that
@@ -16,7 +18,7 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	addr := "127.0.0.1:" + strconv.Itoa(freePort(t))
+	addr := "127.0.0.1:" + strconv.Itoa(testserver.FreePort(t))
 	secret := []string{"-secret", testSecret, "-addr", addr}
 	for _, c := range []struct {
 		name string

@@ -20,7 +20,7 @@ import (
 // are, spread over time, every click answered, exit code 0.
 func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 	const tabs = 800 // at 500 a second
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)), "-drain", "5s")
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-drain", "5s")
 	var mu sync.Mutex
 	var closed []time.Time
 	codes := make(map[websocket.StatusCode]int)
@@ -95,7 +95,7 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 func TestASecondSignalEndsAtOnce(t *testing.T) {
 	server := testserver.Redis(t)
 	server.Own()
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)), "-drain", "20s",
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-drain", "20s",
 		"-pubsub", server.URL, "-secret", testSecret, "-channel-prefix", prefixOf(t))
 	c := newCrowd(t)
 	tab := c.open("/", p.url)

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lockstep/internal/testserver"
 )
 
 // patience is how long anything may take before a test gives up on it: far
@@ -222,28 +224,13 @@ func eventually(t *testing.T, what string, cond func() error) {
 func freePorts(t *testing.T, n int) int {
 	t.Helper()
 	for range 100 {
-		first := freePort(t)
+		first := testserver.FreePort(t)
 		if free(first, n) {
 			return first
 		}
 	}
 	t.Fatalf("no %d consecutive free ports", n)
 	return 0
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func free(first, n int) bool {
@@ -264,7 +251,7 @@ func startCluster(t *testing.T, n int, broker string) []*process {
 	t.Helper()
 	var ps []*process
 	for i := range n {
-		ps = append(ps, start(t, t.TempDir(), "-addr", address(freePort(t)), "-pubsub", broker, "-secret", testSecret,
+		ps = append(ps, start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-pubsub", broker, "-secret", testSecret,
 			"-replica", "replica-"+strconv.Itoa(i+1), "-channel-prefix", prefixOf(t)))
 	}
 	return ps

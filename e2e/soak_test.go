@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/internal/testserver"
 )
 
 // gauges are what a replica holds at a moment.
@@ -53,8 +55,8 @@ func TestNothingLeaks(t *testing.T) {
 	if chaosFull() {
 		rounds = 60 // 3,600 tabs
 	}
-	admin := address(freePort(t))
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)), "-admin", admin)
+	admin := address(testserver.FreePort(t))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-admin", admin)
 	c := newCrowd(t)
 	stay := c.open("/", p.url)
 	clicks := 0
@@ -108,8 +110,8 @@ func TestNothingLeaks(t *testing.T) {
 // replica until they are closed.
 func TestAStalledTabCostsLittle(t *testing.T) {
 	t.Parallel()
-	admin := address(freePort(t))
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)), "-admin", admin)
+	admin := address(testserver.FreePort(t))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-admin", admin)
 	c := newCrowd(t)
 	reader := c.open("/", p.url)
 	const stalled = 50

@@ -16,7 +16,7 @@ func brokers(t *testing.T, f func(t *testing.T, broker string)) {
 // installed, six tabs, 120 clicks, and the same count after a restart.
 func TestTheCountSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	p := start(t, t.TempDir(), "-addr", address(freePort(t)))
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	c := newCrowd(t)
 	for range 6 {
 		c.open("/", p.url)

@@ -122,7 +122,7 @@ func openStore(t *testing.T, backend, url, prefix string) counter.Store {
 func (w *world) startReplicas(n int, flags ...string) {
 	w.Helper()
 	for i := range n {
-		args := []string{"-addr", address(freePort(w.T)), "-replica", "replica-" + strconv.Itoa(i+1), "-drain", "1s"}
+		args := []string{"-addr", address(testserver.FreePort(w.T)), "-replica", "replica-" + strconv.Itoa(i+1), "-drain", "1s"}
 		if w.server != nil {
 			l := link{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
 			w.links = append(w.links, l)

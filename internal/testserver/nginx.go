@@ -22,7 +22,7 @@ func Nginx(t testing.TB, upstreams ...string) *Server {
 	t.Helper()
 	path := nginxBinary(t)
 	dir := publicDir(t)
-	port := freePort(t)
+	port := FreePort(t)
 	config := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(config, []byte(nginxConfig(dir, port, upstreams)), 0o600); err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func Postgres(t testing.TB) *Server {
 	dir := filepath.Join(publicDir(t), "data")
 	as := asPostgres(t)
 	copyTemplate(t, bin, dir, as)
-	port := freePort(t)
+	port := FreePort(t)
 	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGINT} // "fast" shutdown
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
 	s.command = func() *exec.Cmd {

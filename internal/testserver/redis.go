@@ -25,7 +25,7 @@ func Redis(t testing.TB, args ...string) *Server {
 	if err != nil {
 		missing(t, "redis-server", "redis-server")
 	}
-	port, dir := freePort(t), t.TempDir()
+	port, dir := FreePort(t), t.TempDir()
 	args = append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always",

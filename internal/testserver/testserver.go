@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -272,13 +273,23 @@ func descendants(pid int) (all []int) {
 	return all
 }
 
-// freePort returns a port that was free a moment ago.
-func freePort(t testing.TB) int {
+// FreePort returns a port of the loopback that is free. It is not one of those
+// that the kernel gives to outgoing connections, so that a server that is
+// killed finds its port free again.
+func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 10_000, 32_000
+	for range 1000 {
+		port := first + rand.IntN(last-first)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue // taken
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("testserver: no free port")
+	return 0
 }
