@@ -26,8 +26,9 @@ import (
 // home is the counter at "/".
 const home = "lobby"
 
-// readyTimeout bounds what /readyz asks the store.
-const readyTimeout = 2 * time.Second
+// readyTimeout bounds what /readyz asks the store: an orchestrator's probe
+// waits for a second.
+const readyTimeout = 800 * time.Millisecond
 
 // maxForm is the largest body of a request, in bytes.
 const maxForm = "16K"
