@@ -16,8 +16,8 @@ import (
 // Nginx starts nginx as a balancer in front of upstreams, given as host:port,
 // with the configuration that deploying needs: a peer is never taken out
 // (max_fails=0), because one that was restarted would otherwise get one
-// websocket in ten seconds, and a request that no peer has seen goes to the
-// next one.
+// websocket in ten seconds, and a request goes to the next peer when one
+// fails, unless it was sent and may have changed something (a POST).
 func Nginx(t testing.TB, upstreams ...string) *Server {
 	t.Helper()
 	path := nginxBinary(t)
@@ -30,7 +30,7 @@ func Nginx(t testing.TB, upstreams ...string) *Server {
 	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGTERM}
 	s.URL = "http://" + s.Addr
 	s.command = func() *exec.Cmd {
-		return exec.Command(path, "-p", dir, "-c", config, "-e", filepath.Join(dir, "error.log"))
+		return exec.Command(path, "-p", dir, "-c", config, "-e", "stderr") // so that a failed test shows it
 	}
 	s.ping = func(ctx context.Context) error {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)

@@ -53,3 +53,30 @@ func TestNginxGoesToWhoAnswersAndUpgrades(t *testing.T) {
 		t.Errorf("got %q, %v; want b", m, err)
 	}
 }
+
+func TestNginxTellsWhoAsksAndComesBack(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Join([]string{ // the test sees what is missing
+			r.Host, r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Proto"),
+		}, " "))
+	}))
+	t.Cleanup(upstream.Close)
+	nginx := testserver.Nginx(t, strings.TrimPrefix(upstream.URL, "http://"))
+	for how, fault := range map[string]func(){
+		"start":   func() {},
+		"Restart": nginx.Restart,
+		"Kill":    func() { nginx.Kill(); wantRefused(t, nginx.Addr); nginx.Start() },
+	} {
+		fault()
+		resp, err := http.Get(nginx.URL)
+		if err != nil {
+			t.Fatalf("after %s: %v", how, err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if want := nginx.Addr + " 127.0.0.1 http"; err != nil || string(body) != want {
+			t.Errorf("after %s: got %q, %v; want %q", how, body, err, want)
+		}
+		http.DefaultClient.CloseIdleConnections() // or the next request meets a dead one
+	}
+}

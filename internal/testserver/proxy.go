@@ -94,14 +94,16 @@ func (p *Proxy) Refuse(refuse bool) {
 }
 
 // Stall lets nothing pass in either direction, until Stall(false): packets
-// dropped and no reset, as on a half-open connection. Connections are still
-// accepted. What was held back then passes, unless it was cut.
+// dropped and no reset, as on a half-open connection. Nor does either side
+// learn that the other has gone. Connections are still accepted. What was held
+// back then passes, unless it was cut.
 func (p *Proxy) Stall(stall bool) { p.set(func() { p.stalled = [2]bool{stall, stall} }) }
 
 // StallAnswers is Stall for what comes from the server.
 func (p *Proxy) StallAnswers(stall bool) { p.set(func() { p.stalled[answer] = stall }) }
 
-// Delay makes everything late by d, in its order.
+// Delay makes everything late by d, in its order: connecting, each piece of at
+// most 16 KiB, the end.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
 
 func (p *Proxy) set(f func()) {
@@ -127,8 +129,15 @@ func (p *Proxy) serve(in net.Conn) {
 		return
 	}
 	defer p.drop(in)
+	if !p.wait(question, in) {
+		return
+	}
 	out := p.dial()
-	if out == nil || !p.keep(out) {
+	if out == nil {
+		p.wait(answer, in) // a refusal is one
+		return
+	}
+	if !p.keep(out) {
 		return
 	}
 	var both sync.WaitGroup
@@ -172,13 +181,17 @@ func (p *Proxy) drop(c net.Conn) {
 	_ = c.Close() // it is over in any case
 }
 
-// pass copies one direction until its end. What is stalled waits here and in
-// the buffers of the kernel.
+// pass copies one direction until its end. What is stalled, the end too, waits
+// here and in the buffers of the kernel.
 func (p *Proxy) pass(direction int, to, from net.Conn) {
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
-		if n > 0 && (!p.wait(direction, from) || !written(to, buffer[:n])) {
+		if !p.wait(direction, from) {
+			return
+		}
+		if n > 0 && !written(to, buffer[:n]) {
+			p.wait(1-direction, from) // the news goes the other way
 			p.drop(from)
 			return
 		}

@@ -111,6 +111,105 @@ func TestAStalledProxyHoldsBackAndGoesOn(t *testing.T) {
 	hear(t, old, "heard")
 }
 
+// mortal starts a server that says hello once; kill resets its connection.
+func mortal(t *testing.T) (addr string, kill func()) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	accepted := make(chan *net.TCPConn, 1)
+	var running sync.WaitGroup
+	running.Go(func() { // ends with l
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.WriteString(c, "hello") // the test hears what is missing
+			accepted <- c.(*net.TCPConn)
+		}
+	})
+	t.Cleanup(running.Wait)
+	return l.Addr().String(), func() {
+		c := <-accepted
+		_ = c.SetLinger(0) // a reset
+		_ = c.Close()
+	}
+}
+
+func TestAStalledProxyHidesThatTheServerHasDied(t *testing.T) {
+	for name, stall := range map[string]func(*testserver.Proxy, bool){
+		"both ways":    (*testserver.Proxy).Stall,
+		"answers only": (*testserver.Proxy).StallAnswers,
+	} {
+		t.Run(name, func(t *testing.T) {
+			addr, kill := mortal(t)
+			p := testserver.NewProxy(t, addr)
+			c := dial(t, p.Addr)
+			hear(t, c, "hello")
+			stall(p, true)
+			kill()
+			silent(t, c)
+			say(t, c, "anybody there?") // is sent to a server that is gone
+			silent(t, c)
+			stall(p, false)
+			ends(t, c)
+		})
+	}
+}
+
+func TestAProxyThatIsStalledTakesConnectionsWithoutAServer(t *testing.T) {
+	p := testserver.NewProxy(t, "127.0.0.1:1")
+	p.Stall(true)
+	c := dial(t, p.Addr)
+	silent(t, c)
+	p.Target(echo(t, "a"))
+	p.Stall(false)
+	hear(t, c, "a")
+}
+
+func TestAStalledConnectionCanBeCut(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, "a"))
+	c := dial(t, p.Addr)
+	hear(t, c, "a")
+	p.Stall(true)
+	say(t, c, "lost")
+	fresh := dial(t, p.Addr)
+	silent(t, fresh)
+	p.Cut()
+	ends(t, c)
+	ends(t, fresh)
+}
+
+func TestAStalledProxyStopsReading(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, ""))
+	p.Stall(true)
+	c := dial(t, p.Addr)
+	const most = 256 << 20 // bytes, far more than the kernel buffers
+	block := make([]byte, 1<<20)
+	for sent := 0; sent < most; {
+		if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Write(block)
+		if sent += n; err != nil {
+			return // nobody reads any more
+		}
+	}
+	t.Errorf("a stalled proxy took %d bytes", most)
+}
+
+// ends checks that a connection is over.
+func ends(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var timeout net.Error
+	n, err := c.Read(make([]byte, 1))
+	if n != 0 || err == nil || (errors.As(err, &timeout) && timeout.Timeout()) {
+		t.Fatalf("got %d bytes and %v, want the end of the connection", n, err)
+	}
+}
+
 func TestAProxyRefuses(t *testing.T) {
 	p := testserver.NewProxy(t, echo(t, "a"))
 	c := dial(t, p.Addr)
