@@ -188,6 +188,7 @@ func (p *Proxy) pass(direction int, to, from net.Conn) {
 	for {
 		n, err := from.Read(buffer)
 		if !p.wait(direction, from) {
+			p.drop(to)
 			return
 		}
 		if n > 0 && !written(to, buffer[:n]) {

@@ -157,11 +157,12 @@ func TestAStalledProxyHidesThatTheServerHasDied(t *testing.T) {
 }
 
 func TestAProxyThatIsStalledTakesConnectionsWithoutAServer(t *testing.T) {
+	up := echo(t, "a")
 	p := testserver.NewProxy(t, "127.0.0.1:1")
 	p.Stall(true)
 	c := dial(t, p.Addr)
 	silent(t, c)
-	p.Target(echo(t, "a"))
+	p.Target(up)
 	p.Stall(false)
 	hear(t, c, "a")
 }
@@ -225,8 +226,9 @@ func TestAProxyRefuses(t *testing.T) {
 }
 
 func TestAProxyIsLateAndGoesElsewhere(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, "a"))
-	p.Target(echo(t, "b"))
+	a, b := echo(t, "a"), echo(t, "b")
+	p := testserver.NewProxy(t, a)
+	p.Target(b)
 	p.Delay(50 * time.Millisecond)
 	began := time.Now()
 	c := dial(t, p.Addr)
