@@ -246,3 +246,32 @@ func TestAStoreThatRefusesWritesIsNotReady(t *testing.T) {
 		tab.Until("live again when nobody tries any more", func() bool { return tab.Status() == "live" })
 	})
 }
+
+// hangingStore is a store whose reads wait for their context to end.
+type hangingStore struct {
+	counter.Store
+	hangs atomic.Bool
+}
+
+func (s *hangingStore) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.Store.Get(ctx, names...)
+}
+
+func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hangingStore{Store: memcounter.New(nil)}
+		a := start(t, mempubsub.NewBus(), store, "one")
+		if got := a.CounterPage(t.Context(), "x").State; got != "live" {
+			t.Fatalf("got %q before anything hangs, want live", got)
+		}
+		store.hangs.Store(true)
+		// The page gives up before the runtime has found anything wrong.
+		if got := a.CounterPage(t.Context(), "x").State; got != "degraded" {
+			t.Errorf("got %q from a store that does not answer, want degraded", got)
+		}
+	})
+}

@@ -53,11 +53,15 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v, known, _ := a.counters.Read(ctx, name) // an error is on the page as degraded
+	v, known, err := a.counters.Read(ctx, name)
+	state := a.rt.Status()
+	if err != nil {
+		state = htmx.Degraded // also when this read is the first to notice
+	}
 	return components.Page{
 		Counter: counterProps(name, v, known),
 		Replica: a.opts.Replica,
-		State:   string(a.rt.Status()),
+		State:   string(state),
 		Tabs:    a.presence.Count(counterTopic(name)) + 1, // and the one that this page becomes
 	}
 }
