@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,7 +178,7 @@ func (e endpoint) UnsubscribeAll(ctx context.Context, session string) error {
 // text renders a state.
 type text struct {
 	s       state
-	renders *int
+	renders *atomic.Int64
 	broken  bool
 }
 
@@ -185,7 +186,7 @@ func (c text) Render(_ context.Context, w io.Writer) error {
 	if c.broken {
 		panic("a broken component")
 	}
-	*c.renders++
+	c.renders.Add(1)
 	_, err := fmt.Fprintf(w, "n=%d", c.s.N)
 	return err
 }
@@ -196,7 +197,7 @@ type replica struct {
 	rooms   *live.Rooms[state]
 	store   *fakeStore
 	hub     *fakeHub
-	renders int
+	renders atomic.Int64
 	broken  bool
 }
 
@@ -278,12 +279,12 @@ func TestARoomRendersOnceForAllItsTabs(t *testing.T) {
 			tabs = append(tabs, livetest.Open(t, r.rt, page{r, "a"}))
 		}
 		synctest.Wait()
-		before := r.renders
+		before := r.renders.Load()
 		tabs[0].Click("add")
 		for _, tab := range tabs {
 			tab.Until("the click", shows(tab, "n=1"))
 		}
-		if got := r.renders - before; got != 1 {
+		if got := r.renders.Load() - before; got != 1 {
 			t.Errorf("got %d renders for one change and 20 tabs, want 1", got)
 		}
 	})
@@ -295,7 +296,7 @@ func TestManyChangesAreConflatedAndTheLastIsShown(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		synctest.Wait()
-		before, began := r.renders, time.Now()
+		before, began := r.renders.Load(), time.Now()
 		var last string
 		for range 1000 {
 			last = tab.Click("add")
@@ -303,8 +304,8 @@ func TestManyChangesAreConflatedAndTheLastIsShown(t *testing.T) {
 		}
 		tab.Until("the last change", shows(tab, "n=1000"))
 		tab.Until("the last acknowledgement", func() bool { return tab.Acked(last) == 1 })
-		limit := int(time.Since(began)/(33*time.Millisecond)) + 2
-		if got := r.renders - before; got > limit {
+		limit := int64(time.Since(began)/(33*time.Millisecond)) + 2
+		if got := r.renders.Load() - before; got > limit {
 			t.Errorf("got %d renders of 1000 changes in %v, want at most %d", got, time.Since(began), limit)
 		}
 	})
