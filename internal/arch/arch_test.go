@@ -49,7 +49,6 @@ var rules = []rule{
 	{"counter", nil, "the domain depends on nothing"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
-	{"internal/model", []string{"counter", "internal/history"}, "a model runs the rules, not the machinery"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
 	{"internal/testserver", nil, "test servers depend on nothing"},
 }
