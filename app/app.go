@@ -89,6 +89,10 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	return a
 }
 
+// tabsInterval is how often the number of tabs is shown at most: while
+// thousands come, each that does would be news for all that are there.
+const tabsInterval = 500 * time.Millisecond
+
 // Start connects to the broker and lets tabs in. An error means that the
 // broker can't be reached.
 func (a *App) Start(ctx context.Context) error {
@@ -108,6 +112,8 @@ func (a *App) Start(ctx context.Context) error {
 	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
 		Topic: func(topic string) string { return "tabs:" + topic },
 		Show:  func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
+
+		FrameInterval: tabsInterval,
 	})
 	if err := a.hub.Start(ctx); err != nil {
 		a.rt.Stop()

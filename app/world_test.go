@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -63,6 +64,7 @@ type world struct {
 	people []*person
 
 	weather weather
+	wire    *live.Wire
 
 	mu         sync.Mutex // guards the rest
 	events     []string
@@ -77,6 +79,7 @@ func newWorld(t *testing.T, seed uint64, d design, weather weather) *world {
 		t: t, design: d, weather: weather, base: faults,
 		broker: pubsubtest.Faulty(mempubsub.NewBus(), faults),
 		store:  &faultyStore{inner: memcounter.New(nil), rnd: rand.New(rand.NewPCG(seed, 2)), design: d},
+		wire:   &live.Wire{Encode: func(m []byte) []byte { return append(slices.Clone(m), '\n') }},
 		h:      history.New(history.Options{Lossy: weather.lossy}), began: time.Now(),
 	}
 	for range worldReplicas {
@@ -418,15 +421,23 @@ type line struct {
 
 func (l *line) hangUp() { l.once.Do(func() { close(l.end) }) }
 
+// Wire implements live.Conn: a message is a line.
+func (l *line) Wire() *live.Wire { return l.p.w.wire }
+
+// Bind implements live.Conn.
+func (l *line) Bind(*live.Session) {}
+
 // Send implements live.Conn.
-func (l *line) Send(_ context.Context, message []byte) error {
+func (l *line) Send(encoded []byte) bool {
 	select {
 	case <-l.end:
-		return errors.New("hung up")
+		return true // it has hung up
 	default:
 	}
-	l.p.receive(l, message)
-	return nil
+	for m := range bytes.Lines(encoded) {
+		l.p.receive(l, m)
+	}
+	return true
 }
 
 // Close implements live.Conn.

@@ -159,12 +159,14 @@ func (w *world) startLossyReplicas(n int) {
 		if err := a.Start(w.Context()); err != nil {
 			w.Fatal(err)
 		}
-		s := httptest.NewServer(web.New(a, assets, &web.Options{Secret: []byte(testSecret)}))
+		handler := web.New(a, assets, &web.Options{Secret: []byte(testSecret)})
+		s := httptest.NewServer(handler)
 		w.ps = append(w.ps, &process{t: w.T, url: s.URL})
 		w.Cleanup(func() {
 			if err := a.Stop(context.Background(), 0); err != nil {
 				w.Error(err)
 			}
+			handler.Close()
 			s.Close()
 		})
 	}

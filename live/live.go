@@ -41,15 +41,24 @@ type View interface {
 	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
 }
 
-// A Conn is the connection to one tab as a Session uses it.
+// A Conn is the connection to one tab as a Session uses it. No method may
+// block, or call the session before it has returned.
 type Conn interface {
-	// Send writes one message. The session calls it from one goroutine at a
-	// time and does not change or reuse message. When ctx ends first, or on
-	// any error, the connection is of no more use.
-	Send(ctx context.Context, message []byte) error
-	// Close ends the connection and tells the tab why, as far as that is
-	// possible. It may be called concurrently with Send and more than once;
-	// it may take seconds, for the peer's answer.
+	// Wire returns how messages look on this connection: always the same.
+	Wire() *Wire
+	// Bind is called once, before all others, with the session that Ready is to
+	// be called on.
+	Bind(s *Session)
+	// Send takes encoded messages, one or several. It does not change them, and
+	// may keep them until they have left. False means that the connection is
+	// full: Send is not called again before the connection has called
+	// Session.Ready. It is called by one goroutine at a time, and also, to no
+	// effect, when the connection has ended; an error ends the connection.
+	Send(encoded []byte) (done bool)
+	// Close begins to end the connection, and tells the tab why, after what
+	// was sent before and as far as that is possible. Then the connection calls
+	// Session.Disconnect. Close may be called more than once, and
+	// concurrently with Send.
 	Close(code Code, reason string)
 }
 

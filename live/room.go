@@ -3,39 +3,34 @@ package live
 import (
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A frame is one rendering of a room: immutable, shared by every tab.
-type frame struct {
-	seq     uint64 // of the state it shows
-	message []byte
-}
-
 // A member is one session's place in one room.
 type member struct {
-	room    *room
 	session *Session
-	index   int    // in room.members; guarded by room.mu
 	sent    uint64 // seq of the newest frame sent; guarded by session.mu
+	index   int32  // in shard.members; guarded by shard.mu
 	held    bool   // send nothing yet; guarded by session.mu
+	room    *room
 }
 
-// A room renders its newest state once and wakes its members. What the state
-// is, the typed Room around it knows.
+// A room renders its newest state once and has the writers send it. What the
+// state is, the typed Room around it knows.
 type room struct {
 	// set once
 	rt     *Runtime
 	topic  string
+	every  time.Duration          // at least, between two frames
 	render func() (*frame, error) // of the newest state; called by one goroutine at a time
+	shards []shard                // one for each writer
 
 	frame atomic.Pointer[frame] // newest; nil before the first
 
 	mu       sync.Mutex // guards the rest, and the typed state
-	members  []*member
+	members  int
 	seq      uint64 // counts accepted states; 0: none is known
 	flushing bool   // a goroutine is in flush
 	shown    time.Time
@@ -51,19 +46,19 @@ func (r *room) accept() {
 // show starts flush unless it runs or there is nobody to show to. The caller
 // holds mu.
 func (r *room) show() {
-	if r.flushing || len(r.members) == 0 || r.seq == 0 {
+	if r.flushing || r.members == 0 || r.seq == 0 {
 		return
 	}
 	r.flushing = r.rt.spawn(r.flush)
 }
 
-// flush renders and shows the newest state, not more often than once in a
-// FrameInterval, and ends when nothing newer has come. The first change after
-// a pause is shown at once.
+// flush renders the newest state and has it sent, not more often than once in
+// r.every, and ends when nothing newer has come. The first change after a pause
+// is shown at once.
 func (r *room) flush() {
 	for {
 		r.mu.Lock()
-		due := time.Until(r.shown.Add(r.rt.opts.FrameInterval))
+		due := time.Until(r.shown.Add(r.every))
 		r.mu.Unlock()
 		if !r.rt.pause(due) {
 			r.mu.Lock()
@@ -76,24 +71,28 @@ func (r *room) flush() {
 			r.rt.stats.failures.Add(1)
 			r.rt.log.Error("component failed", "topic", r.topic, "err", err)
 		}
-		r.mu.Lock()
-		r.shown = time.Now()
-		if err == nil {
-			r.frame.Store(f)
-		}
-		done := err != nil || f.seq == r.seq
-		if done {
-			r.flushing = false
-		}
-		members := slices.Clone(r.members)
-		r.mu.Unlock()
-		for _, m := range members {
-			m.session.wake()
-		}
-		if done {
+		if r.offer(f, err) {
 			return
 		}
 	}
+}
+
+// offer has a new frame sent. It reports whether nothing newer has come.
+func (r *room) offer(f *frame, err error) (done bool) {
+	r.mu.Lock()
+	r.shown = time.Now()
+	if err == nil {
+		r.frame.Store(f)
+	}
+	done = err != nil || f.seq == r.seq
+	r.flushing = !done
+	r.mu.Unlock()
+	if err == nil {
+		for _, w := range r.rt.writers {
+			w.offerRoom(r)
+		}
+	}
+	return done
 }
 
 // paint renders; a panic of a component is an error of this room alone.
@@ -108,34 +107,56 @@ func (r *room) paint() (f *frame, err error) {
 }
 
 func (r *room) add(m *member) {
+	sh := &r.shards[m.session.writer.index]
+	sh.mu.Lock()
+	m.index = int32(len(sh.members))
+	sh.members = append(sh.members, m)
+	sh.mu.Unlock()
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m.index = len(r.members)
-	r.members = append(r.members, m)
+	r.members++
 	if f := r.frame.Load(); f == nil || f.seq != r.seq {
 		r.show() // nobody was here to render for
 	}
 }
 
 func (r *room) remove(m *member) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := len(r.members) - 1
-	if m.index > last || r.members[m.index] != m {
+	moved, ok := r.shards[m.session.writer.index].remove(m)
+	if !ok {
 		return // join has not come to add yet: it sees that the session has gone
 	}
-	r.members[m.index] = r.members[last]
-	r.members[m.index].index = m.index
-	r.members[last] = nil
-	r.members = r.members[:last]
-	if last == 0 {
+	if moved != nil {
+		moved.session.wake() // a pass may be beyond its new place already
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members--; r.members == 0 {
 		r.deserted = time.Now()
 	}
+}
+
+// remove takes a member out, and returns the one that has taken its place.
+func (sh *shard) remove(m *member) (moved *member, ok bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	last := int32(len(sh.members) - 1)
+	if m.index > last || sh.members[m.index] != m {
+		return nil, false
+	}
+	if m.index < last {
+		moved = sh.members[last]
+		sh.members[m.index] = moved
+		moved.index = m.index
+	}
+	sh.members[last] = nil
+	sh.members = sh.members[:last]
+	return moved, true
 }
 
 // empty reports whether nobody has been here for d.
 func (r *room) empty(d time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.members) == 0 && time.Since(r.deserted) >= d
+	return r.members == 0 && time.Since(r.deserted) >= d
 }

@@ -46,6 +46,9 @@ type RoomsOptions[S any] struct {
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
 
+	// FrameInterval is as in Options, for what may be shown less often: with
+	// many tabs each frame is many deliveries. Default: that of the runtime.
+	FrameInterval time.Duration
 	// Refresh is the mean time between two reads of the store for all rooms
 	// with tabs in them ("anti-entropy"): it repairs lost broadcasts. Each
 	// pause is jittered by a quarter. Default 2 s.
@@ -92,6 +95,7 @@ type stateRoom[S any] struct {
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
 // the end of the rooms' goroutine. hub may be nil when opts.Encode is nil.
 func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
+	setDefault(&opts.FrameInterval, rt.opts.FrameInterval)
 	setDefault(&opts.Refresh, 2*time.Second)
 	setDefault(&opts.Digest, time.Second)
 	setDefault(&opts.Linger, 30*time.Second)
@@ -237,7 +241,8 @@ func (rs *Rooms[S]) enter(s *Session, key string) *stateRoom[S] {
 func (rs *Rooms[S]) newRoom(key string) *stateRoom[S] {
 	r := &stateRoom[S]{key: key, ready: make(chan struct{})}
 	r.handle = "room:" + strconv.FormatUint(rs.serial.Add(1), 10) + ":" + key
-	r.rt, r.topic, r.deserted = rs.rt, rs.opts.Topic(key), time.Now()
+	r.rt, r.topic, r.every, r.deserted = rs.rt, rs.opts.Topic(key), rs.opts.FrameInterval, time.Now()
+	r.shards = make([]shard, len(rs.rt.writers))
 	r.render = func() (*frame, error) { return rs.render(r) }
 	return r
 }

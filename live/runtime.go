@@ -38,7 +38,9 @@ type Runtime struct {
 	// set once
 	opts    Options
 	log     *slog.Logger
+	made    time.Time
 	stopped chan struct{} // closed by Stop
+	writers []*writer
 	stats   stats
 
 	mu       sync.Mutex // guards the rest
@@ -53,6 +55,7 @@ type Runtime struct {
 // are the defaults.
 func NewRuntime(opts *Options) *Runtime {
 	r := &Runtime{
+		made:     time.Now(),
 		stopped:  make(chan struct{}),
 		sessions: make(map[*Session]struct{}),
 		ill:      make(map[string]error),
@@ -66,6 +69,7 @@ func NewRuntime(opts *Options) *Runtime {
 	if r.opts.Welcome == nil {
 		r.opts.Welcome = func() []htmx.Partial { return nil }
 	}
+	r.writers = newWriters(r)
 	r.log = r.opts.Logger
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -85,6 +89,9 @@ func (r *Runtime) Start() {
 	r.running = true
 	r.mu.Unlock()
 	r.spawn(r.beat)
+	for _, w := range r.writers {
+		r.spawn(w.run)
+	}
 }
 
 // Connect makes the session of a tab that has just connected and mounts view
@@ -93,7 +100,7 @@ func (r *Runtime) Start() {
 // or what Mount returned; then there is no session, and closing conn is the
 // caller's.
 func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, error) {
-	s := &Session{rt: r, conn: conn, view: view, id: r.stats.accepted.Add(1)}
+	s := r.newSession(conn, view)
 	r.mu.Lock()
 	if !r.running || r.draining {
 		r.mu.Unlock()
@@ -102,12 +109,20 @@ func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, 
 	r.sessions[s] = struct{}{}
 	r.mu.Unlock()
 
-	s.push(r.welcome())
+	s.push(&frame{message: r.welcome()})
 	if err := s.mount(ctx); err != nil {
 		s.Disconnect()
 		return nil, fmt.Errorf("live: mount: %w", err)
 	}
 	return s, nil
+}
+
+func (r *Runtime) newSession(conn Conn, view View) *Session {
+	s := &Session{conn: conn, wire: conn.Wire(), view: view, id: r.stats.accepted.Add(1)}
+	s.rooms = make([]*member, 0, len(s.seats))
+	s.writer = r.writers[s.id%uint64(len(r.writers))]
+	conn.Bind(s)
+	return s
 }
 
 // Report says how a part that tabs depend on is doing, e.g. "broker" or
@@ -212,11 +227,9 @@ func (r *Runtime) Stop() {
 	}
 	left := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
-	var closing sync.WaitGroup // a peer that does not answer takes seconds
 	for _, s := range left {
-		closing.Go(func() { s.kill(CodeRestart, "this replica restarts") })
+		s.kill(CodeRestart, "this replica restarts")
 	}
-	closing.Wait()
 	r.wg.Wait()
 }
 
@@ -255,18 +268,21 @@ func (r *Runtime) beat() {
 }
 
 func (r *Runtime) tellAll() {
-	m := htmx.Welcome(r.Status())
+	f := &frame{message: htmx.Welcome(r.Status())}
 	r.mu.Lock()
 	all := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
 	for _, s := range all {
-		s.push(m)
+		s.push(f)
 	}
 }
 
 func (r *Runtime) welcome() []byte {
 	return htmx.Welcome(r.Status(), r.opts.Welcome()...)
 }
+
+// now is the time since the runtime was made.
+func (r *Runtime) now() time.Duration { return time.Since(r.made) }
 
 func (r *Runtime) forget(s *Session) {
 	r.mu.Lock()

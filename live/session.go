@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"lockstep/htmx"
 )
@@ -27,27 +28,43 @@ const maxMalformed = 16
 // A Session is the server side of one tab's connection. Its methods may be
 // called concurrently, except Receive.
 type Session struct {
-	// set once
-	rt   *Runtime
-	conn Conn
-	view View
-	id   uint64
+	// What a delivery touches comes first: one line of the processor's cache.
+	conn Conn  // set once
+	wire *Wire // set once
 
-	malformed int // owned by the caller of Receive
+	mu     sync.Mutex // guards what is not said to be somebody's
+	own    bool       // something waits for this tab alone: private, acks or ending
+	queued bool       // the writer has it on a list
+	busy   bool       // the connection is full
+	shut   bool       // being closed: nothing is sent any more
+	gone   bool       // disconnected
 
-	mu       sync.Mutex // guards the rest
+	tracked bool // in writer.blocked; owned by the writer
+
+	seats [2]member // of the first rooms
+
 	rooms    []*member
-	private  [][]byte // messages for this tab alone, oldest first
+	private  []*frame // for this tab, oldest first
 	acks     []pendingAck
-	underway int  // ops that will be answered: a draining session waits for them
-	sending  bool // a goroutine is in send
-	closing  bool // close when nothing is left to send
-	code     Code // of closing
-	reason   string
-	gone     bool // disconnected, or being closed
-	goneCh   chan struct{}
+	ending   *ending // not nil: close when nothing is left to send
+	onLeave  func()
+	goneCh   chan struct{} // closed when gone; nil: nobody waits for that
 	space    chan struct{} // closed when an answer has left; nil: nobody waits for that
-	onLeave  []func()
+	since    time.Duration // of busy, on the runtime's clock
+	underway int32         // ops that will be answered: a draining session waits for them
+
+	malformed int32 // owned by the caller of Receive
+
+	// set once
+	writer *writer
+	view   View
+	id     uint64
+}
+
+// An ending says why a session is closed.
+type ending struct {
+	code   Code
+	reason string
 }
 
 // A pendingAck waits until the tab has been sent a frame of at least seq.
@@ -64,23 +81,36 @@ func (s *Session) ID() uint64 { return s.id }
 // called at once.
 func (s *Session) OnLeave(f func()) {
 	s.mu.Lock()
-	if !s.gone {
-		s.onLeave = append(s.onLeave, f)
-		s.mu.Unlock()
-		return
+	gone, before := s.gone, s.onLeave
+	if !gone {
+		s.onLeave = f
+	}
+	if !gone && before != nil {
+		s.onLeave = func() { before(); f() }
 	}
 	s.mu.Unlock()
-	f()
+	if gone {
+		f()
+	}
 }
 
 // Push shows a fragment to this tab alone, after what was pushed before.
-func (s *Session) Push(parts ...htmx.Partial) { s.push(htmx.Fragment("", parts...)) }
+func (s *Session) Push(parts ...htmx.Partial) { s.push(&frame{message: htmx.Fragment("", parts...)}) }
+
+// Ready says that the connection can take more. The connection calls it, once
+// for each Send that was not done.
+func (s *Session) Ready() {
+	s.mu.Lock()
+	s.busy = false
+	s.mu.Unlock()
+	s.wake()
+}
 
 // Refuse tells the tab that its op will not be applied, and why. With retry
 // the tab keeps the op and sends it again later.
 func (s *Session) Refuse(op, reason string, retry bool) {
-	s.rt.stats.refusals.Add(1)
-	s.push(htmx.Refuse(reason, op, retry))
+	s.writer.rt.stats.refusals.Add(1)
+	s.push(&frame{message: htmx.Refuse(reason, op, retry)})
 }
 
 // Ack tells the tab at once that its op has been applied. An op whose effect
@@ -101,7 +131,7 @@ func (s *Session) Release() {
 	s.mu.Lock()
 	s.underway--
 	s.makeSpace()
-	wake := s.closing
+	wake := s.ending != nil
 	s.mu.Unlock()
 	if wake {
 		s.wake()
@@ -124,7 +154,7 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		// no more than that, because the store was read after the connect.
 		return true
 	}
-	s.rt.stats.events.Add(1)
+	s.writer.rt.stats.events.Add(1)
 	if err := s.guard(func() error { return s.view.HandleEvent(ctx, s, e) }); err != nil {
 		s.fail(err)
 		return false
@@ -141,7 +171,7 @@ func (s *Session) Disconnect() {
 		return
 	}
 	s.gone = true
-	rooms, hooks := s.rooms, s.onLeave
+	rooms, hook := s.rooms, s.onLeave
 	s.rooms, s.onLeave, s.private, s.acks = nil, nil, nil, nil
 	if s.goneCh != nil {
 		close(s.goneCh)
@@ -152,10 +182,10 @@ func (s *Session) Disconnect() {
 	for _, m := range rooms {
 		m.room.remove(m)
 	}
-	for _, f := range hooks {
-		f()
+	if hook != nil {
+		hook()
 	}
-	s.rt.forget(s)
+	s.writer.rt.forget(s)
 }
 
 // admit waits until the tab may send another message. It reports false when the
@@ -163,8 +193,8 @@ func (s *Session) Disconnect() {
 func (s *Session) admit(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
-		over := s.gone || s.closing
-		full := s.underway+len(s.acks) >= maxUnanswered
+		over := s.ended()
+		full := int(s.underway)+len(s.acks) >= maxUnanswered
 		if full && s.space == nil {
 			s.space = make(chan struct{})
 		}
@@ -193,7 +223,7 @@ func (s *Session) makeSpace() {
 func (s *Session) mount(ctx context.Context) error {
 	err := s.guard(func() error { return s.view.Mount(ctx, s) })
 	if err != nil {
-		s.rt.stats.failures.Add(1)
+		s.writer.rt.stats.failures.Add(1)
 	}
 	return err
 }
@@ -213,8 +243,8 @@ func (s *Session) fail(err error) {
 	if errors.Is(err, context.Canceled) {
 		return // the connection has ended
 	}
-	s.rt.stats.failures.Add(1)
-	s.rt.log.Error("view failed", "session", s.id, "err", err)
+	s.writer.rt.stats.failures.Add(1)
+	s.writer.rt.log.Error("view failed", "session", s.id, "err", err)
 	s.finish(CodeInternal, "this page failed")
 }
 
@@ -222,7 +252,7 @@ func (s *Session) fail(err error) {
 func (s *Session) tolerate(err error) bool {
 	s.malformed++
 	if s.malformed > maxMalformed {
-		s.rt.log.Info("closing a tab that sends nonsense", "session", s.id)
+		s.writer.rt.log.Info("closing a tab that sends nonsense", "session", s.id)
 		s.finish(CodeAbuse, "too many malformed messages")
 		return false
 	}
@@ -233,8 +263,11 @@ func (s *Session) tolerate(err error) bool {
 func (s *Session) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.gone || s.closing
+	return s.ended()
 }
+
+// ended is over for callers that hold mu.
+func (s *Session) ended() bool { return s.gone || s.shut || s.ending != nil }
 
 // join makes the session a member of a room. It reports false when it already
 // is one or has ended. Frames are held back until release.
@@ -244,9 +277,18 @@ func (s *Session) join(r *room) (*member, bool) {
 	if s.gone || slices.ContainsFunc(s.rooms, func(m *member) bool { return m.room == r }) {
 		return nil, false
 	}
-	m := &member{room: r, session: s, held: true}
+	m := s.seat()
+	*m = member{room: r, session: s, held: true}
 	s.rooms = append(s.rooms, m)
 	return m, true
+}
+
+// seat returns memory for a member. The caller holds mu.
+func (s *Session) seat() *member {
+	if n := len(s.rooms); n < len(s.seats) {
+		return &s.seats[n]
+	}
+	return new(member)
 }
 
 // releaseIn lets the frames of a room through, from the one numbered seq on.
@@ -262,16 +304,20 @@ func (s *Session) releaseIn(r *room, seq uint64) {
 	s.wake()
 }
 
-func (s *Session) push(message []byte) {
+func (s *Session) push(f *frame) {
 	s.mu.Lock()
-	s.private = append(s.private, message)
+	s.own = true
+	if s.private = append(s.private, f); len(s.private) > maxPrivate {
+		s.private, s.ending = nil, &ending{CodeOverload, "too slow"}
+	}
 	s.mu.Unlock()
 	s.wake()
 }
 
 func (s *Session) ack(a pendingAck) {
-	s.rt.stats.acks.Add(1)
+	s.writer.rt.stats.acks.Add(1)
 	s.mu.Lock()
+	s.own = true
 	s.acks = append(s.acks, a)
 	s.mu.Unlock()
 	s.wake()
@@ -288,94 +334,45 @@ func (s *Session) ackIn(r *room, seq uint64, op string) {
 	s.ack(a)
 }
 
-// wake has the session send what it has to. It never blocks.
-//
-// Sending runs in a goroutine that exists only while there is something to
-// send: an idle tab costs none, and a slow one holds up nobody else.
+// wake has the writer send what the session has to send. It never blocks.
 func (s *Session) wake() {
 	s.mu.Lock()
-	idle := !s.sending && !s.gone
-	if idle {
-		s.sending = true
-	}
+	idle := !s.queued && !s.gone
+	s.queued = s.queued || idle
 	s.mu.Unlock()
-	if idle && !s.rt.spawn(s.send) {
-		s.mu.Lock()
-		s.sending = false
-		s.mu.Unlock()
+	if idle {
+		s.writer.offerSession(s)
 	}
 }
 
-// send writes until nothing is left.
-func (s *Session) send() {
-	for {
-		messages, over := s.next()
-		if over {
-			return
-		}
-		if len(messages) == 0 {
-			s.conn.Close(s.code, s.reason) // next has seen closing: code no longer changes
-			s.Disconnect()
-			return
-		}
-		for _, m := range messages {
-			if !s.write(m) {
-				return
-			}
-		}
-	}
-}
-
-func (s *Session) write(message []byte) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), s.rt.opts.SendTimeout)
-	defer cancel()
-	if err := s.conn.Send(ctx, message); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			s.rt.stats.stalled.Add(1)
-			s.rt.log.Info("closing a stalled tab", "session", s.id)
-		}
-		s.conn.Close(CodeOverload, "too slow")
-		s.Disconnect()
+// flush sends, in one piece, what there is to send: private messages, the
+// newest frame of each room that has one, and then the acknowledgements that
+// those frames bear out. It reports whether all has been said that is to be
+// said before the connection is closed. The writer calls it, with mu held.
+func (s *Session) flush(w *writer) (end bool) {
+	if s.busy || s.shut || s.gone {
 		return false
 	}
-	s.rt.stats.messages.Add(1)
-	s.rt.stats.bytes.Add(uint64(len(message)))
-	return true
-}
-
-// next takes what is to be sent now: private messages, the newest frame of
-// each room that has one, and then the acknowledgements that those frames
-// bear out. over means that the sending goroutine is to end; no message
-// without over means that the connection is to be closed.
-func (s *Session) next() (messages [][]byte, over bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
-		s.sending = false
-		return nil, true
-	}
-	if len(s.private) > maxPrivate {
-		s.closing, s.code, s.reason = true, CodeOverload, "too slow"
-		s.private, s.acks = nil, nil
-		return nil, false
-	}
-	messages, s.private = s.private, nil
+	w.frames = append(w.frames[:0], s.private...)
+	s.private = nil
 	for _, m := range s.rooms {
 		if f := m.room.frame.Load(); f != nil && f.seq > m.sent && !m.held {
-			messages = append(messages, f.message)
+			w.frames = append(w.frames, f)
 			m.sent = f.seq
 		}
 	}
-	if ops := s.takeAcks(); len(ops) > 0 {
-		messages = append(messages, htmx.Ack(ops...))
+	ops := s.takeAcks()
+	if len(ops) > 0 {
+		w.frames = append(w.frames, &frame{message: htmx.Ack(ops...)})
 		s.makeSpace()
 	}
-	answered := len(s.acks) == 0 && s.underway == 0
-	if len(messages) > 0 || s.closing && (answered || s.code != CodeRestart) {
-		return messages, false
+	if len(w.frames) > 0 {
+		w.send(s)
 	}
-	s.sending = false
-	return nil, true
+	s.own = len(s.acks) > 0 || s.ending != nil
+	answered := len(s.acks) == 0 && s.underway == 0
+	s.shut = s.ending != nil && !s.busy && (answered || s.ending.code != CodeRestart)
+	return s.shut
 }
 
 // takeAcks removes and returns the acknowledgements that may be sent. The
@@ -388,6 +385,9 @@ func (s *Session) takeAcks() (ops []string) {
 		ops = append(ops, a.op)
 		return true
 	})
+	if len(s.acks) == 0 {
+		s.acks = nil // an idle tab holds no more than it must
+	}
 	return ops
 }
 
@@ -395,8 +395,8 @@ func (s *Session) takeAcks() (ops []string) {
 // Further events are not handled.
 func (s *Session) finish(code Code, reason string) {
 	s.mu.Lock()
-	if !s.closing {
-		s.closing, s.code, s.reason = true, code, reason
+	if s.ending == nil {
+		s.ending, s.own = &ending{code, reason}, true
 	}
 	s.makeSpace()
 	s.mu.Unlock()
@@ -405,8 +405,11 @@ func (s *Session) finish(code Code, reason string) {
 
 // kill closes the connection at once.
 func (s *Session) kill(code Code, reason string) {
-	s.Disconnect()
+	s.mu.Lock()
+	s.shut = true
+	s.mu.Unlock()
 	s.conn.Close(code, reason)
+	s.Disconnect()
 }
 
 // left waits until the session has ended, or returns ctx's error.

@@ -75,6 +75,10 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
+// Close ends the websockets that are left, and their goroutines; stop the
+// application before.
+func (s *Server) Close() { s.sockets.Close() }
+
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
@@ -181,7 +185,10 @@ func (s *Server) socket(c echo.Context) error {
 	return nil
 }
 
-func (s *Server) view(r *http.Request) live.View { return s.app.Counter(r.PathValue("name")) }
+func (s *Server) view(r *http.Request) live.View {
+	// A copy: the name is a part of the request, which would live as long as the tab.
+	return s.app.Counter(strings.Clone(r.PathValue("name")))
+}
 
 // ready tells a balancer whether to send tabs here, and people why not.
 func (s *Server) ready(c echo.Context) error {

@@ -55,11 +55,13 @@ func serve(t *testing.T) (url string, store *failing) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(web.New(a, assets, nil))
+	h := web.New(a, assets, nil)
+	srv := httptest.NewServer(h)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)
 		}
+		h.Close()
 		srv.Close()
 	})
 	return srv.URL, store
@@ -339,6 +341,7 @@ func FuzzCookieAndForm(f *testing.F) {
 		f.Fatal(err)
 	}
 	h := web.New(a, assets, nil)
+	defer h.Close()
 	f.Fuzz(func(t *testing.T, cookie, body string) {
 		r := httptest.NewRequest("POST", "/c/lobby/increment", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -17,6 +17,7 @@ import (
 // A replica is one complete server: listener, hub and runtime of its own.
 type replica struct {
 	app    *app.App
+	web    *web.Server
 	server *server
 }
 
@@ -39,12 +40,14 @@ func startReplica(ctx context.Context, l net.Listener, name string, s shelf, c c
 		return nil, errors.Join(err, l.Close())
 	}
 	handler := web.New(a, s.assets, &web.Options{Logger: log, Secret: s.secret, Version: version()})
-	return &replica{app: a, server: serveOn(l, handler, log)}, nil
+	return &replica{app: a, web: handler, server: serveOn(l, handler, log)}, nil
 }
 
 // stop sends the tabs away over at most drain, lets requests finish, and ends
 // the replica. The listener stays open meanwhile, so that /readyz can say why
 // and a balancer hears it.
 func (r *replica) stop(ctx context.Context, drain time.Duration) error {
-	return errors.Join(r.app.Stop(ctx, drain), r.server.stop(ctx))
+	err := r.app.Stop(ctx, drain)
+	r.web.Close()
+	return errors.Join(err, r.server.stop(ctx))
 }

@@ -5,6 +5,7 @@
 package livetest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,7 @@ type Tab struct {
 	s    *live.Session
 	ctx  context.Context
 	stop context.CancelFunc
+	wire *live.Wire
 
 	receive sync.Mutex // one message at a time, as a transport does
 
@@ -42,7 +44,8 @@ type Tab struct {
 	refused  map[string]string
 	status   string
 	closed   live.Code
-	stalled  chan struct{} // nil: reads at once
+	stalled  bool   // does not read
+	pending  []byte // what has come while it did not
 	clicks   int
 }
 
@@ -59,16 +62,14 @@ func Open(t testing.TB, rt *live.Runtime, view live.View) *Tab {
 // Connect is Open for a runtime or a view that may refuse.
 func Connect(t testing.TB, rt *live.Runtime, view live.View) (*Tab, error) {
 	tab := &Tab{
-		t: t, changed: make(chan struct{}),
+		t: t, changed: make(chan struct{}), wire: newWire(),
 		shown: make(map[string]Shown), acked: make(map[string]int), refused: make(map[string]string),
 	}
 	tab.ctx, tab.stop = context.WithCancel(context.Background())
-	s, err := rt.Connect(tab.ctx, (*conn)(tab), view)
-	if err != nil {
+	if _, err := rt.Connect(tab.ctx, (*conn)(tab), view); err != nil {
 		tab.stop()
 		return nil, err
 	}
-	tab.s = s
 	t.Cleanup(tab.Disconnect)
 	return tab, nil
 }
@@ -101,18 +102,18 @@ func (tab *Tab) Disconnect() {
 func (tab *Tab) Stall() {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
-	if tab.stalled == nil {
-		tab.stalled = make(chan struct{})
-	}
+	tab.stalled = true
 }
 
 // Resume ends Stall.
 func (tab *Tab) Resume() {
 	tab.mu.Lock()
-	defer tab.mu.Unlock()
-	if tab.stalled != nil {
-		close(tab.stalled)
-		tab.stalled = nil
+	pending := tab.pending
+	tab.stalled, tab.pending = false, nil
+	(*conn)(tab).takeAll(pending)
+	tab.mu.Unlock()
+	if pending != nil {
+		tab.s.Ready()
 	}
 }
 
@@ -182,35 +183,52 @@ func (tab *Tab) Until(what string, cond func() bool) {
 // conn is the Tab as its session sees it.
 type conn Tab
 
-// Send implements live.Conn.
-func (c *conn) Send(ctx context.Context, message []byte) error {
+// Wire implements live.Conn.
+func (c *conn) Wire() *live.Wire { return c.wire }
+
+// Bind implements live.Conn.
+func (c *conn) Bind(s *live.Session) { c.s = s }
+
+// Send implements live.Conn: a stalled tab is full after one piece.
+func (c *conn) Send(encoded []byte) (done bool) {
 	c.mu.Lock()
-	stalled := c.stalled
-	c.mu.Unlock()
-	if stalled != nil {
-		select {
-		case <-stalled:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	defer c.mu.Unlock()
+	if c.stalled {
+		c.pending = encoded
+		return false
 	}
-	if c.ctx.Err() != nil {
-		return c.ctx.Err()
-	}
-	c.take(message)
-	return nil
+	c.takeAll(encoded)
+	return true
 }
 
 // Close implements live.Conn.
 func (c *conn) Close(code live.Code, _ string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed == 0 {
-		c.closed = code
-		c.wake()
+	if c.closed != 0 {
+		return
+	}
+	c.closed = code
+	c.wake()
+	go c.s.Disconnect() // not before Close has returned
+}
+
+// takeAll takes in messages that came in one piece. The caller holds mu.
+func (c *conn) takeAll(encoded []byte) {
+	if c.ctx.Err() != nil {
+		return // it has gone
+	}
+	for m := range bytes.Lines(encoded) {
+		c.take(bytes.TrimSuffix(m, []byte("\n")))
 	}
 }
 
+// newWire separates messages by line breaks, which JSON does not contain.
+func newWire() *live.Wire {
+	return &live.Wire{Encode: func(m []byte) []byte { return append(bytes.Clone(m), '\n') }}
+}
+
+// take takes in one message. The caller holds mu.
 func (c *conn) take(message []byte) {
 	var m struct {
 		T, Content, Error, Op, Status string
@@ -221,8 +239,6 @@ func (c *conn) take(message []byte) {
 		c.t.Errorf("livetest: the server sent %q: %v", message, err)
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.messages = append(c.messages, string(message))
 	for _, op := range m.Ack {
 		c.acked[op]++

@@ -7,21 +7,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/coder/websocket"
-
-	"lockstep/htmx"
 	"lockstep/live"
-)
-
-const (
-	// pingEvery is how often an idle connection is checked, so that a peer
-	// that vanished without a word is noticed.
-	pingEvery = 25 * time.Second
-	// pongWithin is how long the answer may take.
-	pongWithin = 10 * time.Second
 )
 
 // Options of a Handler. Zero values are the defaults.
@@ -31,63 +23,118 @@ type Options struct {
 	// in websocket.AcceptOptions. A page of the own host always may; a client
 	// that sends no Origin, which no browser is, may too.
 	Origins []string
+	// Plain serves connections by way of net.Conn only, as those with TLS and
+	// on other systems than Linux are.
+	Plain bool
 }
 
 // A Handler upgrades requests to websockets and serves a session on each. It
 // may be used concurrently.
 type Handler struct {
-	rt   *live.Runtime
-	view func(*http.Request) live.View
-	opts Options
+	// set once
+	rt     *live.Runtime
+	view   func(*http.Request) live.View
+	opts   Options
+	text   *dialect
+	small  *dialect // of those that negotiated compression
+	poller *poller  // nil: a goroutine reads each connection
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex // guards the rest
+	closed  bool
+	conns   map[uint64]*conn // by number
+	last    uint64           // number given
+	running sync.WaitGroup   // Add only under mu while not closed
 }
 
-// NewHandler returns a handler that mounts what view returns for the request.
+// NewHandler returns a handler that mounts what view returns for the request,
+// which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
-	h := &Handler{rt: rt, view: view}
+	h := &Handler{rt: rt, view: view, conns: make(map[uint64]*conn)}
+	h.text, h.small = newDialect(encodeText, ""), newDialect(new(deflater).encodeText, deflateExtension)
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if opts != nil {
 		h.opts = *opts
 	}
 	if h.opts.Logger == nil {
 		h.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if !h.opts.Plain {
+		h.poller = newPoller()
+	}
+	if h.poller != nil {
+		h.spawn(func() { h.poller.run(h.readable) })
+	}
 	return h
 }
 
-// ServeHTTP serves one tab until its connection ends. A request that is not
-// an upgrade, or whose Origin is foreign, is answered with the error.
+// Close ends the connections that are left, and all goroutines. Drain and stop
+// the runtime before. Closing twice is harmless.
+func (h *Handler) Close() {
+	h.cancel()
+	h.mu.Lock()
+	h.closed = true
+	left := slices.Collect(maps.Values(h.conns))
+	h.mu.Unlock()
+	for _, c := range left {
+		c.end()
+	}
+	if h.poller != nil {
+		h.poller.close()
+	}
+	h.running.Wait()
+	h.text.close()
+	h.small.close()
+}
+
+// ServeHTTP connects one tab and returns. A request that is not an upgrade, or
+// whose Origin is foreign, is answered with the error.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(h.rt.Err(), live.ErrDraining) {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "this replica is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		OriginPatterns:  h.opts.Origins,
-		CompressionMode: websocket.CompressionDisabled,
-	})
-	if err != nil {
+	var c *conn
+	hs := &handshake{ResponseWriter: w, hijack: func(r *reader) (err error) {
+		c, err = h.hijack(w, r)
+		return err
+	}}
+	if _, err := accept(hs, r, h.opts.Origins); err != nil {
 		h.opts.Logger.Debug("upgrade refused", "err", err)
-		return // Accept has answered
+		return // it has been answered
 	}
-	ws.SetReadLimit(htmx.MaxEvent)
+	if hs.Header().Get("Sec-WebSocket-Extensions") != "" {
+		c.dialect = h.small
+	}
+	h.connect(c, h.view(r))
+}
 
-	// The request's context ends with the hijack of its connection on some
-	// servers; the session's life is the connection's.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
-	c := &conn{ws: ws}
-	defer ws.CloseNow()
-	s, err := h.rt.Connect(ctx, c, h.view(r))
-	if err != nil {
+// connect makes the session and begins to read.
+func (h *Handler) connect(c *conn, view live.View) {
+	if _, err := h.rt.Connect(h.ctx, c, view); err != nil {
 		h.refuse(c, err)
+	}
+	if !h.keep(c) {
+		c.end()
 		return
 	}
-	defer s.Disconnect()
-	defer c.keepAlive(ctx)()
-	h.read(ctx, ws, s)
+	if c.fd < 0 {
+		h.spawn(func() { h.read(c) })
+		return
+	}
+	// First what came with the request: from then on the poller says when to
+	// read.
+	if !c.receive(h.ctx) {
+		c.linger()
+		return
+	}
+	c.await((*poller).add)
 }
 
 func (h *Handler) refuse(c *conn, err error) {
+	c.discard = true
 	if errors.Is(err, live.ErrDraining) {
 		c.Close(live.CodeRestart, "this replica is shutting down")
 		return
@@ -96,64 +143,85 @@ func (h *Handler) refuse(c *conn, err error) {
 	c.Close(live.CodeInternal, "this page failed")
 }
 
-// read hands messages to the session until the connection or the session
-// ends.
-func (h *Handler) read(ctx context.Context, ws *websocket.Conn, s *live.Session) {
-	for {
-		kind, message, err := ws.Read(ctx)
-		if err != nil {
-			return
-		}
-		if kind != websocket.MessageText {
-			// RFC 6455 §7.4.1: 1003, a type of data that cannot be accepted.
-			_ = ws.Close(websocket.StatusUnsupportedData, "text only") // it ends either way
-			return
-		}
-		if !s.Receive(ctx, message) {
-			// The session closes when it has said what it has to; until then
-			// the peer's close frame is awaited here.
-			h.discard(ctx, ws)
-			return
-		}
+// read is for connections that the poller can't wait for.
+func (h *Handler) read(c *conn) {
+	c.receive(h.ctx)
+	c.linger()
+}
+
+// readable has a connection read, by a goroutine that exists until nothing is
+// left.
+func (h *Handler) readable(number uint64) {
+	h.mu.Lock()
+	c := h.conns[number]
+	h.mu.Unlock()
+	if c == nil || c.over() {
+		return
 	}
-}
-
-func (h *Handler) discard(ctx context.Context, ws *websocket.Conn) {
-	for {
-		if _, _, err := ws.Read(ctx); err != nil {
+	h.spawn(func() {
+		if !c.receive(h.ctx) {
+			c.linger()
 			return
 		}
-	}
-}
-
-// conn is a live.Conn over a websocket.
-type conn struct{ ws *websocket.Conn }
-
-// Send implements live.Conn.
-func (c *conn) Send(ctx context.Context, message []byte) error {
-	return c.ws.Write(ctx, websocket.MessageText, message)
-}
-
-// Close implements live.Conn: it sends the close frame and waits for the
-// peer's, for 5 seconds at most (coder/websocket).
-func (c *conn) Close(code live.Code, reason string) {
-	_ = c.ws.Close(websocket.StatusCode(code), reason) // the peer may be gone: nobody is left to tell
-}
-
-// keepAlive pings the peer now and then and cuts the connection when no
-// answer comes, until stop is called or ctx ends. Between two pings it costs a
-// timer and no goroutine.
-func (c *conn) keepAlive(ctx context.Context) (stop func()) {
-	var t *time.Timer
-	t = time.AfterFunc(pingEvery, func() {
-		answer, cancel := context.WithTimeout(ctx, pongWithin)
-		defer cancel()
-		if err := c.ws.Ping(answer); err != nil {
-			_ = c.ws.CloseNow() // the read loop sees the end
-			return
-		}
-		t.Reset(pingEvery)
+		c.await((*poller).rearm)
 	})
-	t.Reset(pingEvery) // publishes t to the function
-	return func() { t.Stop() }
+}
+
+// hijack takes the connection over from the server, and puts r on it.
+func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
+	nc, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc, h: h, fd: -1, dialect: h.text, reader: r}
+	if h.poller != nil {
+		c.fd = int32(descriptor(nc))
+	}
+	came, _ := rw.Reader.Peek(rw.Reader.Buffered()) // with the request; it is there
+	r.conn, r.unread = c, append(r.buffer[:0], came...)
+	return c, nil
+}
+
+// keep makes a connection one that Close ends.
+func (h *Handler) keep(c *conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.last++
+	c.number = h.last
+	h.conns[c.number] = c
+	return true
+}
+
+func (h *Handler) forget(c *conn) {
+	h.mu.Lock()
+	delete(h.conns, c.number)
+	h.mu.Unlock()
+}
+
+// spawn runs f in a goroutine that Close waits for. It reports false, and does
+// not run f, when the handler has been closed.
+func (h *Handler) spawn(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.running.Go(f)
+	return true
+}
+
+// after runs f when d has passed, or at Close.
+func (h *Handler) after(d time.Duration, f func()) {
+	h.spawn(func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-h.ctx.Done():
+		}
+		f()
+	})
 }

@@ -33,11 +33,18 @@ func (e echo) HandleEvent(_ context.Context, s *live.Session, ev htmx.Event) err
 // serve starts a server with a runtime and stops both when the test ends.
 func serve(t *testing.T, view live.View) (*live.Runtime, string) {
 	t.Helper()
+	return serveWith(t, view, nil)
+}
+
+func serveWith(t *testing.T, view live.View, opts *wslive.Options) (*live.Runtime, string) {
+	t.Helper()
 	rt := live.NewRuntime(&live.Options{SendTimeout: 200 * time.Millisecond})
 	rt.Start()
-	srv := httptest.NewServer(wslive.NewHandler(rt, func(*http.Request) live.View { return view }, nil))
+	h := wslive.NewHandler(rt, func(*http.Request) live.View { return view }, opts)
+	srv := httptest.NewServer(h)
 	t.Cleanup(func() {
 		rt.Stop()
+		h.Close()
 		srv.Close()
 	})
 	return rt, srv.URL

@@ -1,0 +1,72 @@
+package wslive
+
+import (
+	"encoding/binary"
+
+	"lockstep/htmx"
+)
+
+// A boundary follows the bytes that a peer sends, and knows where one message
+// ends and no other has begun: there a reader may stop and come back later.
+// RFC 6455 §5.2 has the header of a frame.
+type boundary struct {
+	header    [14]byte
+	n         int    // bytes of header
+	left      uint64 // bytes of the payload that are still to come
+	fragments bool   // between the first and the last frame of a message
+	long      bool   // a frame is longer than any message may be
+}
+
+// clean reports whether nothing is under way.
+func (b *boundary) clean() bool { return b.n == 0 && b.left == 0 && !b.fragments }
+
+// feed takes in what has been read.
+func (b *boundary) feed(p []byte) {
+	for len(p) > 0 {
+		if b.left > 0 {
+			k := min(uint64(len(p)), b.left)
+			b.left -= k
+			p = p[k:]
+			continue
+		}
+		b.header[b.n] = p[0]
+		b.n++
+		p = p[1:]
+		if b.n >= 2 && b.n == b.headerLength() {
+			b.begin()
+		}
+	}
+}
+
+func (b *boundary) headerLength() int {
+	n := 2
+	switch b.header[1] & 0x7f {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if b.header[1]&0x80 != 0 {
+		n += 4 // the mask
+	}
+	return n
+}
+
+// begin takes in a header that is complete.
+func (b *boundary) begin() {
+	const fin, control = 0x80, 0x08
+	switch length := b.header[1] & 0x7f; length {
+	case 126:
+		b.left = uint64(binary.BigEndian.Uint16(b.header[2:]))
+	case 127:
+		b.left = binary.BigEndian.Uint64(b.header[2:])
+	default:
+		b.left = uint64(length)
+	}
+	// A length with its first bit set is a fault of another kind.
+	b.long = b.left > htmx.MaxEvent && b.left>>63 == 0
+	if b.header[0]&control == 0 {
+		b.fragments = b.header[0]&fin == 0
+	}
+	b.n = 0
+}
