@@ -1,0 +1,38 @@
+package components_test
+
+import (
+	"bytes"
+	"testing"
+
+	"lockstep/components"
+)
+
+// BenchmarkCounterView is what one change of a counter costs to render, for all
+// tabs together.
+func BenchmarkCounterView(b *testing.B) {
+	var out bytes.Buffer
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		c := components.Counter{Name: "lobby", Topic: "counter:lobby", N: 1234567, Epoch: 1, Version: 2345678, Known: true}
+		if err := components.CounterView(c).Render(b.Context(), &out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCounterPage is what one page costs to render.
+func BenchmarkCounterPage(b *testing.B) {
+	var out bytes.Buffer
+	p := components.Page{
+		Counter: components.Counter{Name: "lobby", Topic: "counter:lobby", N: 1234567, Epoch: 1, Version: 2345678, Known: true},
+		Replica: "one", State: "live", Tabs: 3, Socket: "/ws/c/lobby",
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		if err := components.CounterPage(p).Render(b.Context(), &out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
