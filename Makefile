@@ -7,7 +7,7 @@ GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos fuzz bench deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos fuzz bench bench-peers deps clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,7 @@ check: lint test ## all that CI runs
 lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
+	cd bench && go vet ./... && go mod tidy -diff
 	GOOS=js GOARCH=wasm go vet ./app ./components ./counter ./htmx ./live ./presence ./pubsub ./pubsub/driver ./pubsub/mempubsub
 	$(GOLANGCI) run
 	go mod verify
@@ -61,6 +62,9 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
 	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} $$p; \
 	  done; done
+
+bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
+	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
