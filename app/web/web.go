@@ -16,7 +16,6 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"lockstep/app"
-	"lockstep/components"
 	"lockstep/counter"
 	"lockstep/live"
 	"lockstep/live/wslive"
@@ -51,6 +50,7 @@ type Server struct {
 	log     *slog.Logger
 	version string
 	sockets *wslive.Handler
+	shells  *shells
 	echo    *echo.Echo
 }
 
@@ -66,7 +66,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	if len(o.Secret) == 0 {
 		o.Secret = []byte(randomID())
 	}
-	s := &Server{app: a, assets: assets, sign: signer{o.Secret}, log: o.Logger, version: o.Version}
+	s := &Server{app: a, shells: newShells(), assets: assets, sign: signer{o.Secret}, log: o.Logger, version: o.Version}
 	s.sockets = wslive.NewHandler(a.Runtime(), s.view, &wslive.Options{Logger: o.Logger})
 	s.echo = s.routes()
 	return s
@@ -127,7 +127,12 @@ func (s *Server) page(c echo.Context, name string) error {
 	for i := range p.Ops {
 		p.Ops[i] = randomID()
 	}
-	return s.html(c, http.StatusOK, components.CounterPage(p))
+	html, err := s.shells.page(c.Request().Context(), p)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.HTMLBlob(http.StatusOK, html)
 }
 
 // click is a button without JavaScript: it counts and leads back to the page.

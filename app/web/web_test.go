@@ -353,3 +353,31 @@ func FuzzCookieAndForm(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryVisitorGetsTheirOwnForms(t *testing.T) {
+	url, _ := serve(t)
+	seen := make(map[string]bool)
+	hidden := regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
+	for range 3 {
+		_, body := do(t, browser(t), "GET", url, nil, nil)
+		if strings.Contains(body, "hole-") {
+			t.Fatal("a hole is left in the page")
+		}
+		fields := hidden.FindAllStringSubmatch(body, -1)
+		if len(fields) != 6 {
+			t.Fatalf("got %d fields in three forms, want a token and an id in each", len(fields))
+		}
+		mine := make(map[string]bool)
+		for _, f := range fields {
+			if mine[f[2]] = true; seen[f[2]] {
+				t.Errorf("%s %s has been given to another visitor", f[1], f[2])
+			}
+		}
+		if len(mine) != 4 {
+			t.Errorf("got %d different values, want one token and three ids", len(mine))
+		}
+		for v := range mine {
+			seen[v] = true
+		}
+	}
+}
