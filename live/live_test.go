@@ -912,3 +912,27 @@ type viewFunc func(*live.Session) error
 
 func (f viewFunc) Mount(_ context.Context, s *live.Session) error               { return f(s) }
 func (f viewFunc) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }
+
+func TestWhatMattersLittleIsShownSeldomToMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil, func(o *live.RoomsOptions[state]) { o.PerTab = 50 * time.Millisecond })
+		defer r.rt.Stop()
+		var tabs []*livetest.Tab
+		for range 20 {
+			tabs = append(tabs, livetest.Open(t, r.rt, page{r, "a"}))
+		}
+		time.Sleep(2 * time.Second)
+		before := r.renders.Load()
+		for range 500 {
+			tabs[0].Click("add")
+			time.Sleep(10 * time.Millisecond)
+		}
+		// 5 s, and one frame in 33 ms and 20 times 50 ms.
+		if got := r.renders.Load() - before; got < 4 || got > 6 {
+			t.Errorf("got %d renders in 5 s, want 5", got)
+		}
+		for _, tab := range tabs {
+			tab.Until("the last change", shows(tab, "n=500"))
+		}
+	})
+}

@@ -23,9 +23,11 @@ type room struct {
 	// set once
 	rt     *Runtime
 	topic  string
-	every  time.Duration          // at least, between two frames
 	render func() (*frame, error) // of the newest state; called by one goroutine at a time
 	shards []shard                // one for each writer
+
+	// at least, between two frames; perTab is added for each member
+	interval, perTab time.Duration
 
 	frame atomic.Pointer[frame] // newest; nil before the first
 
@@ -53,12 +55,12 @@ func (r *room) show() {
 }
 
 // flush renders the newest state and has it sent, not more often than once in
-// r.every, and ends when nothing newer has come. The first change after a pause
-// is shown at once.
+// an interval, and ends when nothing newer has come. The first change after a
+// pause is shown at once.
 func (r *room) flush() {
 	for {
 		r.mu.Lock()
-		due := time.Until(r.shown.Add(r.every))
+		due := time.Until(r.shown.Add(r.interval + time.Duration(r.members)*r.perTab))
 		r.mu.Unlock()
 		if !r.rt.pause(due) {
 			r.mu.Lock()

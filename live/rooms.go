@@ -46,9 +46,12 @@ type RoomsOptions[S any] struct {
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
 
-	// FrameInterval is as in Options, for what may be shown less often: with
-	// many tabs each frame is many deliveries. Default: that of the runtime.
+	// FrameInterval is as in Options, for what may be shown less often.
+	// Default: that of the runtime.
 	FrameInterval time.Duration
+	// PerTab is added to it for each tab in the room, so that what matters
+	// little does not cost more, the more tabs there are. Default 0.
+	PerTab time.Duration
 	// Refresh is the mean time between two reads of the store for all rooms
 	// with tabs in them ("anti-entropy"): it repairs lost broadcasts. Each
 	// pause is jittered by a quarter. Default 2 s.
@@ -241,7 +244,8 @@ func (rs *Rooms[S]) enter(s *Session, key string) *stateRoom[S] {
 func (rs *Rooms[S]) newRoom(key string) *stateRoom[S] {
 	r := &stateRoom[S]{key: key, ready: make(chan struct{})}
 	r.handle = "room:" + strconv.FormatUint(rs.serial.Add(1), 10) + ":" + key
-	r.rt, r.topic, r.every, r.deserted = rs.rt, rs.opts.Topic(key), rs.opts.FrameInterval, time.Now()
+	r.rt, r.topic, r.deserted = rs.rt, rs.opts.Topic(key), time.Now()
+	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
 	r.render = func() (*frame, error) { return rs.render(r) }
 	return r
