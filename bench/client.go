@@ -25,7 +25,7 @@ type tally struct {
 
 // client opens n tabs at addr and counts what they get, with one thread and no
 // state for each: it must never slow the server.
-func client(addr string, n int, hello []string) error {
+func client(addr string, n int, hello []string, mark string) error {
 	fds, err := connectAll(addr, n, hello)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func client(addr string, n int, hello []string) error {
 		}
 		close(asked)
 	}()
-	c := counter{last: make(map[int64]float64)}
+	c := counter{mark: []byte(mark), last: make(map[int64]float64)}
 	events, buffer := make([]syscall.EpollEvent, 512), make([]byte, 1<<16)
 	for {
 		k, err := syscall.EpollWait(ep, events, 50)
@@ -75,6 +75,7 @@ func client(addr string, n int, hello []string) error {
 }
 
 type counter struct {
+	mark   []byte // what is in every delivery once; nothing else is looked at unless timed
 	n      int64
 	timed  bool
 	delays []float64
@@ -83,7 +84,7 @@ type counter struct {
 
 func (c *counter) take(b []byte) {
 	if !c.timed {
-		c.n += int64(bytes.Count(b, []byte{sentinel}))
+		c.n += int64(bytes.Count(b, c.mark))
 		return
 	}
 	now := monotonic()
@@ -114,7 +115,7 @@ func (c *counter) answer(what string) error {
 		slices.Sort(lasts)
 		t.Last = lasts[len(lasts)/2]
 	}
-	*c = counter{timed: what == "timed", last: make(map[int64]float64)}
+	*c = counter{mark: c.mark, timed: what == "timed", last: make(map[int64]float64)}
 	return json.NewEncoder(os.Stdout).Encode(t)
 }
 

@@ -29,8 +29,12 @@ func run() error {
 		tabs     = flag.String("tabs", "1000,10000", "numbers of tabs")
 		rooms    = flag.String("rooms", "1", "numbers of rooms that each tab is in; all of them change at once")
 		subjects = flag.String("subjects", strings.Join(names(), ","), "what to measure")
+		conflate = flag.Bool("conflate", false, "measure Lockstep while one state changes ever faster, and nothing else")
 		serves   = flag.String("serve", "", "internal: be the server of this subject")
 		connects = flag.String("connect", "", "internal: be the tabs at this address")
+		people   = flag.String("crowd", "", "replicas of the application and tabs of each, as in 10x19500: open them, click, and nothing else")
+		broker   = flag.String("broker", "redis://localhost", "the broker and store of -crowd")
+		mark     = flag.String("mark", string(sentinel), "internal: what tells a delivery")
 		hello    = flag.String("hello", "null", "internal: messages that each tab sends, as JSON")
 	)
 	flag.IntVar(&p.runs, "runs", 3, "runs of each subject, alternated")
@@ -57,13 +61,23 @@ func run() error {
 		if err := json.Unmarshal([]byte(*hello), &messages); err != nil {
 			return fmt.Errorf("-hello: %w", err)
 		}
-		return client(*connects, p.tabs[0], messages)
+		return client(*connects, p.tabs[0], messages, *mark)
 	}
 	if p.runs < 1 {
 		return fmt.Errorf("-runs: got %d, want 1 or more", p.runs)
 	}
 	p.subjects = strings.Split(*subjects, ",")
 	p.command = "go run . " + strings.Join(os.Args[1:], " ")
+	if *people != "" {
+		c, err := parseCrowd(*people, *broker)
+		if err != nil {
+			return err
+		}
+		return c.run()
+	}
+	if *conflate {
+		return p.conflate()
+	}
 	return p.run()
 }
 
@@ -94,6 +108,10 @@ type entry struct {
 const (
 	limitName   = "raw"
 	productName = "lockstep"
+
+	// conflatingName is Lockstep with its default frame interval, which only
+	// -conflate measures.
+	conflatingName = "lockstep-conflating"
 )
 
 // entries are the subjects there are.
@@ -127,6 +145,9 @@ func find(name string) (entry, error) {
 }
 
 func open(name string, rooms int) (subject, error) {
+	if name == conflatingName {
+		return newConflating(rooms)
+	}
 	e, err := find(name)
 	if err != nil {
 		return nil, err

@@ -123,12 +123,12 @@ func once(name string, n, rooms int, seconds float64) (m measure, err error) {
 }
 
 // connected starts the tabs of a server.
-func connected(g greeting, n int) (*child, error) {
+func connected(g greeting, n int, more ...string) (*child, error) {
 	hello, err := json.Marshal(g.Hello)
 	if err != nil {
 		return nil, err
 	}
-	tabs, err := start("1", "-connect", g.Addr, "-tabs", strconv.Itoa(n), "-hello", string(hello))
+	tabs, err := start("1", append([]string{"-connect", g.Addr, "-tabs", strconv.Itoa(n), "-hello", string(hello)}, more...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,14 @@ type product struct {
 	goal  int64 // of sent
 }
 
-func newProduct(rooms int) (subject, error) {
-	p := &product{rt: live.NewRuntime(&live.Options{FrameInterval: time.Nanosecond, Beat: time.Hour})}
+// newProduct sends every change: what is measured is the delivery.
+func newProduct(rooms int) (subject, error) { return newProductWith(rooms, time.Nanosecond) }
+
+// newConflating shows changes as often as the default has it.
+func newConflating(rooms int) (subject, error) { return newProductWith(rooms, 0) }
+
+func newProductWith(rooms int, interval time.Duration) (subject, error) {
+	p := &product{rt: live.NewRuntime(&live.Options{FrameInterval: interval, Beat: time.Hour})}
 	p.rt.Start()
 	p.rooms = live.NewRooms(p.rt, nil, live.RoomsOptions[[]byte]{
 		Topic: func(key string) string { return key },

@@ -86,6 +86,8 @@ func serve(s subject) error {
 			r.RSS = memory()
 		case "flood":
 			r, err = flood(s, time.Duration(n*float64(time.Second)))
+		case "updates":
+			r, err = updates(s, n)
 		case "paced":
 			err = paced(s, time.Duration(n*float64(time.Second)))
 		}
@@ -105,11 +107,19 @@ func memory() float64 {
 		runtime.GC()
 	}
 	debug.FreeOSMemory()
-	raw, err := os.ReadFile("/proc/self/status")
+	return resident("self")
+}
+
+// resident is the resident set of a process in KB, 0 if there is none.
+func resident(process string) float64 {
+	raw, err := os.ReadFile("/proc/" + process + "/status")
 	if err != nil {
 		return 0
 	}
-	_, rest, _ := strings.Cut(string(raw), "VmRSS:")
+	_, rest, found := strings.Cut(string(raw), "VmRSS:")
+	if !found {
+		return 0 // it has ended
+	}
 	fields := strings.Fields(rest)
 	kb, _ := strconv.ParseFloat(fields[0], 64)
 	return kb
