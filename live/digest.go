@@ -36,8 +36,8 @@ const (
 	// digestMessages bounds a digest. Of more rooms some are left out, each
 	// time others.
 	digestMessages = 16
-	// digestMisses is how often in a row a room may be found behind before
-	// its subscription is not trusted any more.
+	// digestMisses is how often a room may be found behind, with no broadcast
+	// heard in between, before its subscription is not trusted any more.
 	digestMisses = 2
 )
 
@@ -137,8 +137,6 @@ func (rs *Rooms[S]) behind(d digest) []*stateRoom[S] {
 		r.mu.Lock()
 		if r.seq > 0 && theirs.newer(rs.revision(r.state)) {
 			behind = append(behind, r)
-		} else {
-			r.misses = 0
 		}
 		r.mu.Unlock()
 	}

@@ -92,7 +92,7 @@ type stateRoom[S any] struct {
 	// guarded by room.mu
 	listening bool      // subscribed at the hub
 	changed   time.Time // when state was taken
-	misses    int       // digests in a row that had a newer version
+	misses    int       // digests that had a newer version, since a broadcast was heard
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
@@ -275,6 +275,9 @@ func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Messa
 	if err != nil {
 		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
 	}
+	r.mu.Lock()
+	r.misses = 0
+	r.mu.Unlock()
 	if rs.doubtful(r, s) {
 		return rs.reload(ctx, r)
 	}
