@@ -696,6 +696,39 @@ func TestAStormOfReadsCostsFewReadsOfTheStore(t *testing.T) {
 	})
 }
 
+func TestReadersThatComeOneByOneReadTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newStore()
+		r := start(store, newHub(), nil, slowRefresh)
+		defer r.rt.Stop()
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				began := time.Now()
+				if _, _, err := r.rooms.Read(t.Context(), "a"); err != nil {
+					t.Error(err)
+				}
+				if d := time.Since(began); d > 5*time.Millisecond {
+					t.Errorf("a reader waited for %v, want at most 5 ms", d)
+				}
+			})
+			time.Sleep(time.Millisecond)
+		}
+		wg.Wait()
+		if store.reads > 201 {
+			t.Errorf("got %d reads of the store for 1000 readers in a second, want at most 201", store.reads)
+		}
+		time.Sleep(time.Second)
+		before := time.Now()
+		if _, _, err := r.rooms.Read(t.Context(), "a"); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(before); d > 0 {
+			t.Errorf("a reader who comes alone waited for %v", d)
+		}
+	})
+}
+
 func TestNothingQueuesBehindASlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, hub := newStore(), newHub()

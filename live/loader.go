@@ -10,12 +10,17 @@ import (
 // its own context ends.
 const loadTimeout = 3 * time.Second
 
+// gather is the shortest time between the begins of two reads. The first of a
+// storm is served at once; the others wait as long, and are served together.
+const gather = 5 * time.Millisecond
+
 // loadBatch is how many keys one read of the store asks for.
 const loadBatch = 256
 
-// A loader merges reads of the store: while one is under way, those who want
-// to read wait together for the next. So each gets a state read after it
-// asked, and a storm of joins costs a few reads.
+// A loader merges reads of the store: while one is under way, and for gather
+// after it began, those who want to read wait together for the next. So each
+// gets a state read after it asked, and ten thousand joins in a second cost two
+// hundred reads.
 type loader[S any] struct {
 	// set once
 	rt   *Runtime
@@ -23,7 +28,8 @@ type loader[S any] struct {
 
 	mu      sync.Mutex
 	waiting map[string][]chan<- loaded[S]
-	loading bool // a goroutine is in run
+	loading bool      // a goroutine is in run
+	began   time.Time // of the newest read
 }
 
 type loaded[S any] struct {
@@ -64,7 +70,13 @@ func (l *loader[S]) run() {
 			l.mu.Unlock()
 			return
 		}
+		due := time.Until(l.began.Add(gather))
+		l.mu.Unlock()
+		l.rt.pause(due) // when the runtime stops they are served all the same
+
+		l.mu.Lock()
 		keys, waiting := l.take()
+		l.began = time.Now()
 		l.mu.Unlock()
 
 		states, err := l.read(keys)

@@ -36,8 +36,8 @@ const (
 // that exists as long as something is left.
 type conn struct {
 	// What a delivery touches comes first: one line of the processor's cache.
-	mu       sync.Mutex // guards rest and what stands between here and there
 	fd       int32      // to write to and read from without waiting; -1: only by way of Conn. Set once
+	mu       sync.Mutex // guards what follows, rest included
 	control  int32      // bytes of the library's in rest
 	draining bool       // drain runs
 	half     bool       // close our direction when nothing waits
