@@ -27,8 +27,7 @@ type subject interface {
 	// sent is how many deliveries have left, one for each tab and room; it must
 	// be cheap.
 	sent() int64
-	// wait returns when all of what was sent has left, or sooner if the subject
-	// paces itself.
+	// wait returns when all of what was sent has left.
 	wait() error
 }
 
