@@ -32,7 +32,7 @@ func newBrowser(t *testing.T) context.Context {
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Env("TMPDIR="+t.TempDir()), // it leaves folders there
+		chromedp.Env("TMPDIR="+shortDir(t)), // it leaves folders there
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true))
@@ -43,6 +43,19 @@ func newBrowser(t *testing.T) context.Context {
 		t.Fatalf("chromium: %v", err)
 	}
 	return ctx
+}
+
+// shortDir returns a folder for the test whose path is short: Chromium puts a
+// unix socket there, of at most 107 bytes, and t.TempDir's path has the name
+// of the test in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // A page is one real browser tab, in a window of its own so that it is
