@@ -1,0 +1,109 @@
+package load_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"lockstep/tools/loadgen/load"
+)
+
+func TestExpectationsAreChecked(t *testing.T) {
+	for _, c := range []struct {
+		expect string
+		want   []string // reasons on broken()
+	}{
+		{"own.p50 > 1us, rate < 1000", nil},
+		{"p99<1ms", []string{"p99: wanted < 1ms, got 196.863ms"}},
+		{"p99.9<=10s", nil},
+		{"lost=0,twice=0,stale=0", []string{"lost: wanted = 0, got 10", "stale: wanted = 0, got 15"}},
+		{"converge<1s", []string{"converge: wanted < 1000ms, got never"}},
+		{"errors=33,refusals>=31", nil},
+		{"errors=0,refusals<31", []string{"errors: wanted = 0, got 33", "refusals: wanted < 31, got 31"}},
+		{"rate>=20,deliveries>300000", []string{"rate: wanted >= 20, got 19.6", "deliveries: wanted > 300000, got 288003.733"}},
+	} {
+		es, err := load.ParseExpect(c.expect)
+		if err != nil {
+			t.Errorf("%q: %v", c.expect, err)
+			continue
+		}
+		if got := es.Check(broken()); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.expect, got, c.want)
+		}
+	}
+}
+
+func TestALatencyThatWasNotMeasuredFails(t *testing.T) {
+	es, err := load.ParseExpect("reconnect.max<10s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := es.Check(&load.Report{})
+	want := []string{"reconnect.max: wanted < 10000ms, got nothing: nothing was measured"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestClicksBeyondTheUnansweredCountTwice(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		report load.Report
+		holds  bool
+	}{
+		{"an unanswered click that was counted", load.Report{
+			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 7}}}, true},
+		{"more than that", load.Report{
+			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 8}}}, false},
+		{"an op that was seen twice while another one was lost", load.Report{
+			Verdicts: []load.Verdict{{Name: load.VerdictTwice}}, Counters: []load.CounterReport{{Want: 5, Got: 5}}}, false},
+	} {
+		es, err := load.ParseExpect("twice=0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reasons := es.Check(&c.report); (len(reasons) == 0) != c.holds {
+			t.Errorf("%s: got %q", c.name, reasons)
+		}
+	}
+}
+
+func TestAWrongExpectationSaysWhatThereIs(t *testing.T) {
+	for _, c := range []struct{ expect, want string }{
+		{"", "no operator"},
+		{"p99<250ms,", "no operator"},
+		{"p99", "no operator: one of < <= > >= ="},
+		{"p98<1s", `no measure "p98": there are p50 p90 p99 p999 max converge lost`},
+		{"sideways.p99<1s", "own.p99 all.p99 ack.p99 join.p99 reconnect.p99 staleness.p99"},
+		{"own.lost<1", `no measure "own.lost"`},
+		{"p99<", `limit "" is no duration`},
+		{"p99<fast", `limit "fast" is no duration, such as 250ms`},
+		{"p99<-1s", "no duration"},
+		{"p99=<1s", "no duration"},
+		{"lost=0ms", `limit "0ms" is no number`},
+		{"lost=Inf", "no number"},
+		{"lost=-1", "no number"},
+	} {
+		_, err := load.ParseExpect(c.expect)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, want %q in it", c.expect, err, c.want)
+		}
+	}
+}
+
+func FuzzParseExpect(f *testing.F) {
+	for _, s := range []string{"p99<250ms,lost=0,converge<1s", "own.p99.9 >= 3", "rate>1.5,,", "a=b=c", "max<1e9h", "lost=1.2.3", "<", "p99<0.0000001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		es, err := load.ParseExpect(s)
+		if err != nil {
+			return
+		}
+		again, err := load.ParseExpect(es.String())
+		if err != nil || !slices.Equal(again, es) {
+			t.Errorf("%q is read as %q, which is read as %q, %v", s, es, again, err)
+		}
+		es.Check(broken())
+	})
+}

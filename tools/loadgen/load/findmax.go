@@ -1,0 +1,120 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// The search ends when the rate that fails is within searchStep of the one that holds,
+// and gives up when a rate holds that is searchSpan times the first, or fails at its
+// fraction.
+const (
+	searchStep = 1.05
+	searchSpan = 1 << 20
+)
+
+// A Knee is where a search by FindMax ended.
+type Knee struct {
+	Goal    string   `json:"goal"`
+	Best    float64  `json:"best"`          // clicks a second that held; 0: none did
+	Failing float64  `json:"failing"`       // the lowest that did not hold; 0: none failed
+	Why     []string `json:"why,omitempty"` // it did not
+	Tries   []Try    `json:"tries"`         // in the order they were made
+	Report  *Report  `json:"-"`             // of the best rate; nil: none held
+}
+
+// A Try is one run of a search.
+type Try struct {
+	Rate float64  `json:"rate"` // clicks a second
+	P99  float64  `json:"p99"`  // ms, click to the last tab
+	Why  []string `json:"why,omitempty"`
+}
+
+// FindMax looks for the highest rate at which a run keeps to goal. It starts at from,
+// clicks a second, doubles it until the goal no longer holds (or halves it until it does)
+// and then bisects to about 5 %. A verdict that fails counts as not holding. The runs are
+// made one after the other by run; log, which may be nil, is told of each in one line.
+//
+// An error of run or an interrupted run ends the search; the Knee has what is known by then.
+func FindMax(ctx context.Context, goal Expectations, from float64,
+	run func(ctx context.Context, rate float64) (*Report, error), log func(string)) (Knee, error) {
+	if !(from > 0) {
+		return Knee{}, fmt.Errorf("load: find max: the first rate is %g clicks/s, it has to be more than 0", from)
+	}
+	s := search{goal: goal, run: run, log: log, knee: Knee{Goal: goal.String()}}
+	rate := from
+	for ok := true; ok; rate, ok = s.next(from) {
+		if err := s.try(ctx, rate); err != nil {
+			return s.knee, fmt.Errorf("load: find max: at %s clicks/s: %w", short(rate), err)
+		}
+	}
+	return s.knee, nil
+}
+
+// String says it in one line.
+func (k Knee) String() string {
+	switch {
+	case k.Best == 0 && k.Failing == 0:
+		return "nothing was measured"
+	case k.Best == 0:
+		return fmt.Sprintf("not even %s clicks/s hold: %s", short(k.Failing), strings.Join(k.Why, "; "))
+	case k.Failing == 0:
+		return fmt.Sprintf("%s clicks/s hold, no higher rate was found that fails", short(k.Best))
+	}
+	return fmt.Sprintf("%s clicks/s hold, %s do not: %s", short(k.Best), short(k.Failing), strings.Join(k.Why, "; "))
+}
+
+type search struct {
+	goal Expectations
+	run  func(ctx context.Context, rate float64) (*Report, error)
+	log  func(string)
+	knee Knee
+}
+
+// next is the rate to try now, and false at the end.
+func (s *search) next(from float64) (float64, bool) {
+	k := s.knee
+	switch {
+	case k.Failing == 0:
+		return k.Best * 2, k.Best < from*searchSpan
+	case k.Best == 0:
+		return k.Failing / 2, k.Failing > from/searchSpan && k.Failing > 1
+	}
+	return (k.Best + k.Failing) / 2, k.Failing > k.Best*searchStep
+}
+
+func (s *search) try(ctx context.Context, rate float64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r, err := s.run(ctx, rate)
+	if err != nil {
+		return err
+	}
+	if r.Interrupted {
+		return context.Canceled
+	}
+	s.judge(rate, r)
+	return nil
+}
+
+func (s *search) judge(rate float64, r *Report) {
+	why := append(failedVerdicts(r), s.goal.Check(r)...)
+	s.knee.Tries = append(s.knee.Tries, Try{Rate: rate, P99: r.Latencies[LatencyAll].P99, Why: why})
+	if len(why) == 0 {
+		s.knee.Best, s.knee.Report = rate, r
+		s.say(short(rate) + " clicks/s: holds")
+		return
+	}
+	// A generator that was the bottleneck says nothing about the target: its warning goes with it.
+	why = append(why, r.Warnings...)
+	s.knee.Failing, s.knee.Why = rate, why
+	s.say(short(rate) + " clicks/s: " + strings.Join(why, "; "))
+}
+
+func (s *search) say(line string) {
+	if s.log != nil {
+		s.log(line)
+	}
+}

@@ -1,0 +1,121 @@
+package load_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"lockstep/tools/loadgen/load"
+)
+
+func goal(t *testing.T) load.Expectations {
+	t.Helper()
+	es, err := load.ParseExpect("p99<200ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return es
+}
+
+// kneeAt is a target that is well up to a rate and much slower above it.
+func kneeAt(knee float64) func(context.Context, float64) (*load.Report, error) {
+	return func(_ context.Context, rate float64) (*load.Report, error) {
+		p99 := 20.0
+		if rate > knee {
+			p99 = 900
+		}
+		return &load.Report{Latencies: map[string]load.Summary{load.LatencyAll: {Count: 1, P99: p99}}}, nil
+	}
+}
+
+func TestTheKneeIsFoundToFivePercent(t *testing.T) {
+	for _, knee := range []float64{3, 100, 137, 1000, 54_321} {
+		t.Run(fmt.Sprint(knee), func(t *testing.T) {
+			var lines []string
+			got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(knee), func(l string) { lines = append(lines, l) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Best > knee || got.Failing <= knee || got.Failing > got.Best*1.05 {
+				t.Errorf("got %g to %g, want the two sides of %g", got.Best, got.Failing, knee)
+			}
+			if got.Report == nil || len(got.Why) != 1 || got.Why[0] != "p99: wanted < 200ms, got 900ms" {
+				t.Errorf("got %q and report %v", got.Why, got.Report)
+			}
+			if len(lines) != len(got.Tries) || len(lines) > 25 {
+				t.Errorf("got %d lines for %d tries", len(lines), len(got.Tries))
+			}
+		})
+	}
+}
+
+func TestAVerdictThatFailsDoesNotHold(t *testing.T) {
+	run := func(_ context.Context, rate float64) (*load.Report, error) {
+		r, err := kneeAt(1e9)(t.Context(), rate)
+		r.Verdicts = []load.Verdict{{Name: load.VerdictCounted, OK: rate < 300, Detail: "2 clicks are not counted"}}
+		return r, err
+	}
+	got, err := load.FindMax(t.Context(), goal(t), 100, run, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Best >= 300 || got.Best < 280 || len(got.Why) != 1 || got.Why[0] != "counted: 2 clicks are not counted" {
+		t.Errorf("got %g because of %q", got.Best, got.Why)
+	}
+}
+
+func TestASearchEndsWhenNothingHolds(t *testing.T) {
+	got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(0), nil)
+	if err != nil || got.Best != 0 || got.Failing > 1 || !strings.HasPrefix(got.String(), "not even") {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestASearchEndsWhenEverythingHolds(t *testing.T) {
+	got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(1e18), nil)
+	if err != nil || got.Failing != 0 || len(got.Tries) > 25 {
+		t.Errorf("got %v after %d tries, %v", got, len(got.Tries), err)
+	}
+}
+
+func TestASearchThatIsCutOffKeepsWhatItKnows(t *testing.T) {
+	down := errors.New("connection refused")
+	for _, c := range []struct {
+		name string
+		end  func(*load.Report) (*load.Report, error)
+		want error
+	}{
+		{"by an error", func(*load.Report) (*load.Report, error) { return nil, down }, down},
+		{"by Ctrl-C", func(r *load.Report) (*load.Report, error) { r.Interrupted = true; return r, nil }, context.Canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run := func(ctx context.Context, rate float64) (*load.Report, error) {
+				r, err := kneeAt(1e9)(ctx, rate)
+				if rate > 400 {
+					return c.end(r)
+				}
+				return r, err
+			}
+			got, err := load.FindMax(t.Context(), goal(t), 100, run, nil)
+			if !errors.Is(err, c.want) || got.Best != 400 {
+				t.Errorf("got %v, %v, want 400 and %v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestASearchNeedsARateToBeginWith(t *testing.T) {
+	if _, err := load.FindMax(t.Context(), goal(t), 0, kneeAt(1), nil); err == nil {
+		t.Error("got no error")
+	}
+}
+
+func TestASearchEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := load.FindMax(ctx, goal(t), 1, kneeAt(1), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+}

@@ -1,0 +1,86 @@
+package load
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io"
+	"time"
+)
+
+//go:embed report
+var pages embed.FS
+
+// WriteHTML writes one page that needs nothing else: no script, no font, no network. It
+// follows the reader's light or dark colours. All that comes from the target is escaped.
+func WriteHTML(w io.Writer, r *Report) error {
+	t, err := template.New("report.html").Funcs(template.FuncMap{
+		"grouped": grouped, "duration": duration, "short": short, "bytes": bytesize, "trim": trim, "plural": plural,
+		"latencyTitle": latencyTitle, "compact": compact, "more": more, "int64": func(n int) int64 { return int64(n) },
+		"seconds": func(s float64) float64 { return s * 1000 },
+		"float":   func(n int64) float64 { return float64(n) },
+	}).ParseFS(pages, "report/*")
+	if err != nil {
+		return fmt.Errorf("load: HTML template: %w", err)
+	}
+	if err := t.Execute(w, newPage(r)); err != nil {
+		return fmt.Errorf("load: write HTML: %w", err)
+	}
+	return nil
+}
+
+// A page is what the template shows: a report and what is worked out from it.
+type page struct {
+	*Report
+	Passed  bool
+	Broken  int // verdicts and expectations that failed
+	Date    string
+	Figures []figure
+	Charts  []chart
+	Rows    []latencyRow
+	Causes  []string
+}
+
+// A figure is one large number.
+type figure struct{ Label, Value, Note string }
+
+type latencyRow struct {
+	Name string
+	Summary
+}
+
+func newPage(r *Report) page {
+	return page{
+		Report: r, Passed: passed(r), Broken: len(failures(r)),
+		Date:    r.Started.UTC().Format("2 January 2006, 15:04 ") + time.UTC.String(),
+		Figures: figures(r), Charts: charts(r), Rows: latencyRows(r), Causes: errorLines(r),
+	}
+}
+
+func figures(r *Report) []figure {
+	all := r.Latencies[LatencyAll]
+	return []figure{
+		{"Click to the last tab, p99", unless(all.Count == 0, duration(all.P99)), "median " + duration(all.P50)},
+		{"Clicks a second", short(rate(r, r.Totals.Sent)), grouped(r.Totals.Acked) + " acknowledged"},
+		{"Deliveries a second", compact(rate(r, r.Totals.Deliveries)), bytesize(rate(r, r.Totals.Bytes)) + "/s"},
+		{"All tabs equal after", duration(r.Converge), "from the last click"},
+	}
+}
+
+// unless is a dash where there is nothing to say.
+func unless(nothing bool, s string) string {
+	if nothing {
+		return "–"
+	}
+	return s
+}
+
+func latencyRows(r *Report) []latencyRow {
+	var rows []latencyRow
+	for _, name := range LatencyNames() {
+		if s := r.Latencies[name]; s.Count > 0 {
+			rows = append(rows, latencyRow{name, s})
+		}
+	}
+	return rows
+}

@@ -1,0 +1,135 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// errNoValue says that a run has not measured what was asked for.
+var errNoValue = errors.New("nothing was measured")
+
+// measure returns what r has under a name of ParseExpect, and errNoValue if it has none.
+func measure(r *Report, name string) (float64, error) {
+	if latency, percentile, ok := latencyMeasure(name); ok {
+		return percentileOf(r.Latencies[latency], percentile)
+	}
+	switch name {
+	case "converge":
+		return converged(r)
+	case "lost":
+		return float64(lost(r)), nil
+	case "twice":
+		return float64(twice(r)), nil
+	case "stale":
+		return float64(broken(r, VerdictInStep)), nil
+	case "rate":
+		return rate(r, r.Totals.Acked), nil
+	case "deliveries":
+		return rate(r, r.Totals.Deliveries), nil
+	case "errors":
+		return float64(errorCount(r)), nil
+	case "refusals":
+		return float64(r.Totals.Refusals), nil
+	}
+	return 0, fmt.Errorf("no measure %q", name)
+}
+
+// latencyMeasure takes "own.p99" apart. Without a name before it, it is the click to the last tab.
+func latencyMeasure(name string) (latency, percentile string, ok bool) {
+	latency, percentile, qualified := strings.Cut(name, ".")
+	if !qualified {
+		latency, percentile = LatencyAll, name
+	}
+	return latency, percentile, slices.Contains(LatencyNames(), latency) && slices.Contains(percentileNames(), percentile)
+}
+
+func percentileOf(s Summary, name string) (float64, error) {
+	if s.Count == 0 {
+		return 0, errNoValue
+	}
+	switch name {
+	case "p50":
+		return s.P50, nil
+	case "p90":
+		return s.P90, nil
+	case "p99":
+		return s.P99, nil
+	case "p999":
+		return s.P999, nil
+	}
+	return s.Max, nil
+}
+
+// converged is in ms; tabs that never became equal took for ever.
+func converged(r *Report) (float64, error) {
+	if r.Converge < 0 {
+		return math.Inf(1), nil
+	}
+	return r.Converge, nil
+}
+
+// lost counts clicks that were acknowledged and not counted, and those without an answer.
+func lost(r *Report) int64 {
+	n := r.Totals.Unanswered
+	for _, c := range r.Counters {
+		n += max(0, c.Want-c.Got)
+	}
+	return n
+}
+
+// twice counts what is counted beyond what was acknowledged, and what the verdict found.
+// A click without an answer may be counted once, so as many do not matter.
+func twice(r *Report) int64 {
+	var more int64
+	for _, c := range r.Counters {
+		more += max(0, c.Got-c.Want)
+	}
+	return max(0, more-r.Totals.Unanswered, broken(r, VerdictTwice))
+}
+
+// broken is how many tabs, ops or counters broke a rule, as far as the verdict says.
+func broken(r *Report, verdict string) int64 {
+	for _, v := range r.Verdicts {
+		if v.Name == verdict && !v.OK {
+			return max(1, int64(len(v.Named)), v.Broken)
+		}
+	}
+	return 0
+}
+
+func errorCount(r *Report) int {
+	n := 0
+	for _, times := range r.Errors {
+		n += times
+	}
+	return n
+}
+
+// rate is n for each second of the run.
+func rate(r *Report, n int64) float64 {
+	if r.Seconds <= 0 {
+		return 0
+	}
+	return float64(n) / r.Seconds
+}
+
+// passed says whether every verdict and every expectation held.
+func passed(r *Report) bool {
+	return len(failures(r)) == 0
+}
+
+// failures has one line for each verdict and each expectation that did not hold.
+func failures(r *Report) []string { return append(failedVerdicts(r), r.Failed...) }
+
+func failedVerdicts(r *Report) []string {
+	var reasons []string
+	for _, v := range r.Verdicts {
+		if !v.OK {
+			reasons = append(reasons, v.Name+": "+v.Detail)
+		}
+	}
+	return reasons
+}

@@ -1,0 +1,123 @@
+package load_test
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"lockstep/tools/loadgen/load"
+)
+
+func TestADistributionKeepsThreeDigits(t *testing.T) {
+	var d load.Distribution
+	for i := range 10_000 {
+		d.Add(float64(i+1) / 10)
+	}
+	s := d.Summary()
+	if s.Count != 10_000 {
+		t.Errorf("got %d values, want 10000", s.Count)
+	}
+	for _, c := range []struct {
+		name      string
+		got, want float64
+	}{
+		{"min", s.Min, .1}, {"p50", s.P50, 500}, {"p90", s.P90, 900}, {"p99", s.P99, 990},
+		{"p999", s.P999, 999}, {"max", s.Max, 1000}, {"mean", s.Mean, 500},
+	} {
+		if math.Abs(c.got-c.want) > c.want/1000+.001 {
+			t.Errorf("%s: got %g ms, want %g ms", c.name, c.got, c.want)
+		}
+	}
+}
+
+func TestAnEmptyDistributionHasAnEmptySummary(t *testing.T) {
+	var d, other load.Distribution
+	d.Merge(&other)
+	d.Merge(nil)
+	if got := d.Summary(); !reflect.DeepEqual(got, load.Summary{}) {
+		t.Errorf("got %+v, want nothing", got)
+	}
+}
+
+func TestAValueOutOfRangeCountsAsTheLimit(t *testing.T) {
+	for _, c := range []struct{ add, want float64 }{
+		{-5, .001}, {0, .001}, {math.NaN(), .001}, {math.Inf(-1), .001}, {math.Inf(1), 600_000}, {1e300, 600_000}, {600_001, 600_000},
+	} {
+		var d load.Distribution
+		d.Add(c.add)
+		if got := d.Summary().Max; math.Abs(got-c.want) > c.want/1000 {
+			t.Errorf("%g ms: got %g ms, want %g ms", c.add, got, c.want)
+		}
+	}
+}
+
+func TestMergedDistributionsAreAsIfAddedToOne(t *testing.T) {
+	var one, a, b load.Distribution
+	for i := range 5000 {
+		v := math.Exp(float64(i%700) / 80)
+		one.Add(v)
+		if i%3 == 0 {
+			a.Add(v)
+		} else {
+			b.Add(v)
+		}
+	}
+	a.Merge(&b)
+	if got, want := a.Summary(), one.Summary(); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestADistributionSurvivesTheWayToAnotherProcess(t *testing.T) {
+	var full, empty, long load.Distribution
+	for i := range 1000 {
+		full.Add(float64(i) * 1.7)
+	}
+	long.Add(599_999)
+	for _, d := range []*load.Distribution{&full, &empty, &long} {
+		packed, err := d.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got load.Distribution
+		got.Add(3) // is replaced
+		if err := got.UnmarshalBinary(packed); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := got.Summary(), d.Summary(); !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+func TestWhatIsNoDistributionIsAnError(t *testing.T) {
+	var d load.Distribution
+	if err := d.UnmarshalBinary([]byte("no distribution")); err == nil {
+		t.Error("got no error")
+	}
+}
+
+func TestACurveRisesToTheMaximum(t *testing.T) {
+	var d load.Distribution
+	for i := range 10_000 {
+		d.Add(float64(i % 977))
+	}
+	s := d.Summary()
+	last := load.CurvePoint{}
+	for _, p := range s.Curve {
+		if p.Quantile < last.Quantile || p.Value < last.Value {
+			t.Fatalf("%+v follows %+v", p, last)
+		}
+		last = p
+	}
+	if last.Quantile != 1 || last.Value != s.Max {
+		t.Errorf("got %+v last, want 1 and %g", last, s.Max)
+	}
+}
+
+func BenchmarkDistributionAdd(b *testing.B) {
+	var d load.Distribution
+	for i := 0; b.Loop(); i++ {
+		d.Add(float64(i % 1000))
+	}
+}
