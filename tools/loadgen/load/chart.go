@@ -63,15 +63,16 @@ func charts(r *Report) []chart {
 	all := []chart{
 		timeChart("Deliveries", "a second", compact, deliveries),
 		timeChart("Latency", "by second", duration,
-			over("last tab, p99", "b", func(s Sample) float64 { return s.AllP99 }),
-			over("own tab, p99", "c", func(s Sample) float64 { return s.OwnP99 }),
-			over("own tab, median", "a", func(s Sample) float64 { return s.OwnP50 })),
+			over("last tab p99", "b", func(s Sample) float64 { return s.AllP99 }),
+			over("own p99", "c", func(s Sample) float64 { return s.OwnP99 }),
+			over("own p50", "a", func(s Sample) float64 { return s.OwnP50 })),
 	}
-	all = append(all, curves(r)...)
-	return append(all,
+	all = append(all,
 		timeChart("Clicks", "a second", compact,
 			over("clicks", "b", func(s Sample) float64 { return float64(s.Clicks) }),
-			over("acknowledged", "a", func(s Sample) float64 { return float64(s.Acks) })),
+			over("acknowledged", "a", func(s Sample) float64 { return float64(s.Acks) })))
+	all = append(all, curves(r)...)
+	return append(all,
 		timeChart("Staleness", "of the worst tab", duration,
 			over("behind", "b", func(s Sample) float64 { return s.Stalest })),
 		timeChart("Browsers", "connected", compact, connected))
@@ -91,9 +92,9 @@ func curves(r *Report) []chart {
 	if len(all) == 0 {
 		return nil
 	}
-	nines := math.Ceil(highest(all, func(p point) float64 { return p.x }))
+	nines := max(1, highest(all, func(p point) float64 { return p.x }))
 	c := newChart("Latency", "by percentile", duration, all, nines)
-	for n := range int(nines) + 1 {
+	for n := range int(math.Floor(nines)) + 1 {
 		c.X = append(c.X, tick{scale(float64(n), nines, left, right), quantileLabel(n)})
 	}
 	return []chart{c}
@@ -126,7 +127,9 @@ func timeChart(title, unit string, label func(float64) string, all ...series) ch
 	end := max(1, highest(all, func(p point) float64 { return p.x }))
 	c := newChart(title, unit, label, all, end)
 	for _, t := range ticks(end, 5) {
-		c.X = append(c.X, tick{scale(t, end, left, right), trim(t) + " s"})
+		if t <= end {
+			c.X = append(c.X, tick{scale(t, end, left, right), trim(t) + " s"})
+		}
 	}
 	return c
 }

@@ -77,7 +77,7 @@ func TestAWrongExpectationSaysWhatThereIs(t *testing.T) {
 		{"sideways.p99<1s", "own.p99 all.p99 ack.p99 join.p99 reconnect.p99 staleness.p99"},
 		{"own.lost<1", `no measure "own.lost"`},
 		{"p99<", `limit "" is no duration`},
-		{"p99<fast", `limit "fast" is no duration, such as 250ms`},
+		{"p99<fast", `limit "fast" is no duration up to 24h, such as 250ms`},
 		{"p99<-1s", "no duration"},
 		{"p99=<1s", "no duration"},
 		{"lost=0ms", `limit "0ms" is no number`},

@@ -38,6 +38,17 @@ func short(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
+// precise writes a figure with three digits, also where the last ones are zeros: for columns.
+func precise(v float64) string {
+	switch {
+	case v >= 100:
+		return grouped(int64(math.Round(v)))
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
 // duration writes ms with a unit that suits.
 func duration(ms float64) string {
 	switch {

@@ -15,7 +15,7 @@ var pages embed.FS
 // follows the reader's light or dark colours. All that comes from the target is escaped.
 func WriteHTML(w io.Writer, r *Report) error {
 	t, err := template.New("report.html").Funcs(template.FuncMap{
-		"grouped": grouped, "duration": duration, "short": short, "bytes": bytesize, "trim": trim, "plural": plural,
+		"grouped": grouped, "duration": duration, "short": short, "precise": precise, "bytes": bytesize, "trim": trim, "plural": plural,
 		"latencyTitle": latencyTitle, "compact": compact, "more": more, "int64": func(n int) int64 { return int64(n) },
 		"seconds": func(s float64) float64 { return s * 1000 },
 		"float":   func(n int64) float64 { return float64(n) },

@@ -53,20 +53,21 @@ func (t *text) wrapped(first, words string) {
 }
 
 func (t *text) heading(r *Report) {
-	outcome := "PASSED"
-	if !passed(r) {
-		outcome = "FAILED"
-	}
 	note := ""
 	if r.Interrupted {
 		note = ", interrupted"
 	}
-	t.wrapped(outcome+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
+	t.wrapped(outcome(r)+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
 		short(rate(r, r.Totals.Due)), duration(r.Seconds*1000), note))
-	t.wrapped("        ", strings.Join(r.Targets, " "))
+	if len(r.Targets) > 0 {
+		t.wrapped("        ", strings.Join(r.Targets, " "))
+	}
 }
 
 func (t *text) verdicts(r *Report) {
+	if len(r.Verdicts)+len(r.Failed) == 0 {
+		return
+	}
 	t.line("")
 	for _, v := range r.Verdicts {
 		t.wrapped(fmt.Sprintf("%-6s  %-10s  ", word(v.OK), v.Name), v.Detail)
@@ -98,6 +99,9 @@ func (t *text) figures(r *Report) {
 }
 
 func (t *text) latencies(r *Report) {
+	if len(r.Latencies) == 0 {
+		return
+	}
 	t.line("")
 	t.line("%-22s %9s %9s %9s %9s %9s", "Latency (ms)", "p50", "p90", "p99", "p99.9", "max")
 	for _, name := range LatencyNames() {
@@ -105,7 +109,7 @@ func (t *text) latencies(r *Report) {
 		if s.Count == 0 {
 			continue
 		}
-		t.line("%-22s %9s %9s %9s %9s %9s", latencyTitle(name), short(s.P50), short(s.P90), short(s.P99), short(s.P999), short(s.Max))
+		t.line("%-22s %9s %9s %9s %9s %9s", latencyTitle(name), precise(s.P50), precise(s.P90), precise(s.P99), precise(s.P999), precise(s.Max))
 	}
 }
 
@@ -117,7 +121,7 @@ func (t *text) replicas(r *Report) {
 	t.line("%-20s %7s %8s %11s %9s %6s %6s %6s", "Replica", "tabs", "clicks", "deliveries", "bytes", "recon.", "p50", "p99")
 	for _, p := range r.Replicas {
 		t.line("%-20s %7s %8s %11s %9s %6s %6s %6s", cut(p.Name, 20), grouped(int64(p.Tabs)), grouped(p.Clicks),
-			compact(float64(p.Deliveries)), bytesize(float64(p.Bytes)), grouped(p.Reconnects), trim(p.OwnP50), trim(p.OwnP99))
+			compact(float64(p.Deliveries)), bytesize(float64(p.Bytes)), grouped(p.Reconnects), precise(p.OwnP50), precise(p.OwnP99))
 	}
 }
 
@@ -163,6 +167,16 @@ func (t *text) command(r *Report) {
 	t.line("Again")
 	// Not wrapped: it is there to be copied.
 	t.line("  %s", r.Command)
+}
+
+func outcome(r *Report) string {
+	switch {
+	case passed(r):
+		return "PASSED"
+	case len(failures(r)) == 0:
+		return "UNJUDGED"
+	}
+	return "FAILED"
 }
 
 func word(ok bool) string {

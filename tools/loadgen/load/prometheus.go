@@ -1,0 +1,127 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// An Exporter serves the progress of a run as /metrics, for Prometheus. Its methods may
+// be called concurrently.
+type Exporter struct {
+	listener net.Listener
+	server   *http.Server
+	served   chan struct{} // closed when the server's goroutine has ended
+
+	mu       sync.Mutex
+	progress Progress
+}
+
+// NewExporter listens on addr, host:port, and serves until Close. Before the first Set
+// everything is 0.
+func NewExporter(addr string) (*Exporter, error) {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("load: metrics: %w", err)
+	}
+	e := &Exporter{listener: l, served: make(chan struct{})}
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(e); err != nil {
+		return nil, errors.Join(fmt.Errorf("load: metrics: %w", err), l.Close())
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go e.serve() // until Close, which waits for it
+	return e, nil
+}
+
+// Set replaces what is served.
+func (e *Exporter) Set(p Progress) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.progress = p
+}
+
+// Addr is where it listens: with port 0 the one that was chosen.
+func (e *Exporter) Addr() string { return e.listener.Addr().String() }
+
+// Close ends the server and its connections, and waits for it. A second one is harmless.
+func (e *Exporter) Close() error {
+	err := e.server.Close()
+	<-e.served
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("load: metrics: %w", err)
+	}
+	return nil
+}
+
+// Describe is for the registry. That it sends nothing makes the collector unchecked.
+func (e *Exporter) Describe(chan<- *prometheus.Desc) {}
+
+// Collect is for the registry: it sends the last progress.
+func (e *Exporter) Collect(ch chan<- prometheus.Metric) {
+	e.mu.Lock()
+	p := e.progress
+	e.mu.Unlock()
+	for _, m := range metrics(p) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, nil, nil), m.kind, m.value)
+	}
+	collectLatencies(ch, p.Latencies)
+}
+
+// collectLatencies sends gauges and no summary: they are of one second, and their counts don't grow.
+func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]Summary) {
+	desc := prometheus.NewDesc("loadgen_latency_seconds", "Latency in the last second, by what was waited for.", []string{"what", "quantile"}, nil)
+	for what, s := range latencies {
+		for quantile, ms := range map[string]float64{"0.5": s.P50, "0.9": s.P90, "0.99": s.P99, "0.999": s.P999, "1": s.Max} {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, ms/1000, what, quantile)
+		}
+	}
+}
+
+func (e *Exporter) serve() {
+	defer close(e.served)
+	// Serve ends with Close, whose error is the one that counts.
+	_ = e.server.Serve(e.listener)
+}
+
+type metric struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      float64
+}
+
+func metrics(p Progress) []metric {
+	n := p.Totals
+	counter := func(name, help string, v int64) metric {
+		return metric{"loadgen_" + name + "_total", help, prometheus.CounterValue, float64(v)}
+	}
+	gauge := func(name, help string, v float64) metric {
+		return metric{"loadgen_" + name, help, prometheus.GaugeValue, v}
+	}
+	return []metric{
+		gauge("browsers_connected", "Browsers that are connected.", float64(p.Sample.Connected)),
+		gauge("browsers_wanted", "Browsers that are to be connected.", float64(p.Browsers)),
+		gauge("stalest_seconds", "How far behind the worst tab is.", p.Sample.Stalest/1000),
+		gauge("elapsed_seconds", "Time since the run began.", p.Elapsed.Seconds()),
+		counter("clicks_due", "Clicks that should have been made.", n.Due),
+		counter("clicks_sent", "Clicks that were made.", n.Sent),
+		counter("clicks_resent", "Clicks that were sent again after a reconnection.", n.Resent),
+		counter("clicks_acknowledged", "Clicks that were acknowledged.", n.Acked),
+		counter("clicks_refused", "Clicks that were refused for good.", n.Refused),
+		counter("deliveries", "States that arrived at tabs.", n.Deliveries),
+		counter("received_bytes", "Bytes that arrived.", n.Bytes),
+		counter("joins", "Tabs that joined.", n.Joins),
+		counter("reconnects", "Tabs that connected again.", n.Reconnects),
+		counter("refusals", "Connections that a server turned away.", n.Refusals),
+		counter("errors", "What went wrong, of any cause.", p.Errors),
+	}
+}

@@ -1,0 +1,161 @@
+package load
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+const (
+	plainEvery = 5 * time.Second // a line, where nothing can be drawn
+	sparks     = 40              // seconds that a sparkline shows
+	barWidth   = 40              // columns
+)
+
+// A Terminal shows people how a run goes. On a terminal it redraws a few lines in place;
+// elsewhere it writes one line every 5 s, as a log wants it. Its methods must not be
+// called concurrently. What the writer answers is not looked at: a view that cannot be
+// written must not end a run.
+type Terminal struct {
+	w       io.Writer
+	isTTY   bool
+	noColor bool
+
+	deliveries, latency []float64 // of the last seconds
+	drawn               int       // lines that stand on the terminal
+	next                time.Duration
+}
+
+// NewTerminal shows progress on w. With isTTY w understands escape sequences for the
+// cursor; noColor, which NO_COLOR asks for, leaves out those for colours.
+func NewTerminal(w io.Writer, isTTY, noColor bool) *Terminal {
+	return &Terminal{w: w, isTTY: isTTY, noColor: noColor}
+}
+
+// Show shows p in place of what it showed before.
+func (t *Terminal) Show(p Progress) {
+	if !t.isTTY {
+		t.log(p)
+		return
+	}
+	t.deliveries = keep(t.deliveries, float64(p.Sample.Deliveries))
+	t.latency = keep(t.latency, p.Latencies[LatencyAll].P99)
+	t.redraw(t.view(p))
+}
+
+// Done takes the view away, so that a summary can follow.
+func (t *Terminal) Done() { t.redraw(nil) }
+
+func (t *Terminal) log(p Progress) {
+	if p.Elapsed < t.next {
+		return
+	}
+	t.next = p.Elapsed.Truncate(plainEvery) + plainEvery
+	s, all := p.Sample, p.Latencies[LatencyAll]
+	t.write(fmt.Sprintf("%6s %-6s browsers=%d clicks/s=%d acks/s=%d deliveries/s=%d p50=%s p99=%s max=%s stalest=%s errors=%d%s\n",
+		clock(p.Elapsed), p.Phase, s.Connected, s.Clicks, s.Acks, s.Deliveries,
+		spaceless(all.P50), spaceless(all.P99), spaceless(all.Max), spaceless(s.Stalest), p.Errors, warning(p)))
+}
+
+func (t *Terminal) view(p Progress) []string {
+	s, n := p.Sample, p.Totals
+	own, all := p.Latencies[LatencyOwn], p.Latencies[LatencyAll]
+	lines := []string{
+		t.bar(p),
+		fmt.Sprintf("browsers    %s of %s, %s, %s", t.bold(grouped(int64(s.Connected))), grouped(int64(p.Browsers)),
+			plural(n.Reconnects, "reconnection"), plural(n.Refusals, "refusal")),
+		fmt.Sprintf("clicks      %s/s, %s/s acknowledged, %s open", t.bold(grouped(s.Clicks)), grouped(s.Acks),
+			grouped(max(0, n.Sent-n.Acked-n.Refused))),
+		fmt.Sprintf("deliveries  %s/s, %s/s", t.bold(compact(float64(s.Deliveries))), bytesize(float64(s.Bytes))),
+		"            " + t.color(green, sparkline(t.deliveries)),
+		fmt.Sprintf("own tab     p50 %s  p90 %s  p99 %s  max %s", duration(own.P50), duration(own.P90), duration(own.P99), duration(own.Max)),
+		fmt.Sprintf("last tab    p50 %s  p90 %s  p99 %s  max %s", duration(all.P50), duration(all.P90), t.bold(duration(all.P99)), duration(all.Max)),
+		"            " + t.color(yellow, sparkline(t.latency)) + " p99",
+		fmt.Sprintf("stalest     %s", duration(s.Stalest)),
+	}
+	if p.Errors > 0 {
+		lines = append(lines, t.color(red, fmt.Sprintf("errors      %s", grouped(p.Errors))))
+	}
+	if p.Warning != "" {
+		lines = append(lines, t.color(yellow, cut("warning     "+plain(p.Warning), columns-1)))
+	}
+	return lines
+}
+
+// bar is how far the run is. Where the end is not known there is only the time.
+func (t *Terminal) bar(p Progress) string {
+	head := fmt.Sprintf("%-6s %6s ", p.Phase, clock(p.Elapsed))
+	if p.Left <= 0 {
+		return head
+	}
+	full := int(float64(barWidth) * float64(p.Elapsed) / float64(p.Elapsed+p.Left))
+	return head + t.color(green, strings.Repeat("█", full)) + strings.Repeat("░", barWidth-full) + " " + clock(p.Left) + " left"
+}
+
+// redraw writes all lines at once, so that nobody sees half a view.
+func (t *Terminal) redraw(lines []string) {
+	var b strings.Builder
+	if t.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r\x1b[J", t.drawn)
+	}
+	for _, l := range lines {
+		b.WriteString(l + "\n")
+	}
+	t.drawn = len(lines)
+	t.write(b.String())
+}
+
+func (t *Terminal) write(s string) {
+	_, _ = io.WriteString(t.w, s) // a view that can't be written must not end a run
+}
+
+// The colours of the view, as SGR has them.
+const (
+	bold   = "1"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+func (t *Terminal) bold(s string) string { return t.color(bold, s) }
+
+func (t *Terminal) color(code, s string) string {
+	if t.noColor || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// keep appends v and forgets what a sparkline does not show any more.
+func keep(values []float64, v float64) []float64 {
+	values = append(values, v)
+	return values[max(0, len(values)-sparks):]
+}
+
+// sparkline draws values between 0 and their maximum.
+func sparkline(values []float64) string {
+	most := 0.0
+	for _, v := range values {
+		most = max(most, v)
+	}
+	levels := []rune("▁▂▃▄▅▆▇█")
+	var b strings.Builder
+	for _, v := range values {
+		b.WriteRune(levels[int(scale(v, max(most, 1e-9), 0, float64(len(levels)-1))+.5)])
+	}
+	return b.String()
+}
+
+// clock writes 1m05s.
+func clock(d time.Duration) string { return d.Round(time.Second).String() }
+
+// spaceless is for lines that are split at blanks.
+func spaceless(ms float64) string { return strings.ReplaceAll(duration(ms), " ", "") }
+
+func warning(p Progress) string {
+	if p.Warning == "" {
+		return ""
+	}
+	return fmt.Sprintf(" warning=%q", p.Warning)
+}

@@ -1,0 +1,88 @@
+package load_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"lockstep/tools/loadgen/load"
+)
+
+// shown is what a Terminal writes for a minute of a run, the last picture of which is whole.
+func shown(isTTY, noColor bool) string {
+	var b bytes.Buffer
+	t := load.NewTerminal(&b, isTTY, noColor)
+	for i := range 60 {
+		p := inTheMiddle()
+		p.Elapsed, p.Left = time.Duration(i+1)*time.Second, time.Duration(59-i)*time.Second
+		p.Sample.Deliveries = int64(280_000 + 3000*(i%7))
+		p.Latencies[load.LatencyAll] = load.Summary{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
+		if i < 10 {
+			p.Phase = "join"
+		}
+		if i > 40 {
+			p.Warning = "the generator is late \x1b[2J and says so in a line that is much longer than a terminal is wide"
+		}
+		t.Show(p)
+	}
+	return b.String()
+}
+
+func TestAViewLooksLikeItsGoldenFile(t *testing.T) {
+	for name, noColor := range map[string]bool{"color": false, "plain": true} {
+		all := shown(true, noColor)
+		last := all[strings.LastIndex(all, "\x1b[J")+len("\x1b[J"):]
+		golden(t, filepath.Join("testdata", "view_"+name+".txt"), last)
+	}
+}
+
+func TestWithoutATerminalThereIsALineEveryFiveSeconds(t *testing.T) {
+	golden(t, filepath.Join("testdata", "log.txt"), shown(false, false))
+}
+
+func TestWithoutATerminalNothingIsDrawn(t *testing.T) {
+	if strings.Contains(shown(false, false), "\x1b") {
+		t.Error("got an escape sequence")
+	}
+}
+
+func TestNoColorLeavesOutColours(t *testing.T) {
+	got := shown(true, true)
+	if strings.Contains(got, "m") && strings.Contains(got, "\x1b[3") || strings.Contains(got, "\x1b[1m") {
+		t.Error("got a colour")
+	}
+	for l := range strings.Lines(got) {
+		if i := strings.LastIndex(l, "\x1b[J"); i >= 0 {
+			l = l[i+len("\x1b[J"):]
+		}
+		if n := utf8.RuneCountInString(l); n > 80 {
+			t.Errorf("%d columns: %q", n, l)
+		}
+	}
+}
+
+func TestAViewIsRedrawnInPlaceAndTakenAway(t *testing.T) {
+	var b bytes.Buffer
+	v := load.NewTerminal(&b, true, true)
+	v.Show(inTheMiddle())
+	lines := strings.Count(b.String(), "\n")
+	b.Reset()
+	v.Show(inTheMiddle())
+	up := "\x1b[10A\r\x1b[J"
+	if lines != 10 || !strings.HasPrefix(b.String(), up) {
+		t.Errorf("got %d lines and then %q, want 10 and %q", lines, b.String(), up)
+	}
+	b.Reset()
+	v.Done()
+	if got := b.String(); got != up {
+		t.Errorf("got %q at the end, want %q", got, up)
+	}
+	b.Reset()
+	v.Done()
+	if b.Len() != 0 {
+		t.Errorf("got %q the second time, want nothing", b.String())
+	}
+}
