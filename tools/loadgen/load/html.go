@@ -60,7 +60,7 @@ func newPage(r *Report) page {
 func figures(r *Report) []figure {
 	all := r.Latencies[LatencyAll]
 	return []figure{
-		{"Click to the last tab, p99", unless(all.Count == 0, duration(all.P99)), "median " + duration(all.P50)},
+		{"Last tab, p99", unless(all.Count == 0, duration(all.P99)), "from click; median " + duration(all.P50)},
 		{"Clicks a second", short(rate(r, r.Totals.Sent)), grouped(r.Totals.Acked) + " acknowledged"},
 		{"Deliveries a second", compact(rate(r, r.Totals.Deliveries)), bytesize(rate(r, r.Totals.Bytes)) + "/s"},
 		{"All tabs equal after", duration(r.Converge), "from the last click"},

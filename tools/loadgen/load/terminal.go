@@ -100,7 +100,7 @@ func (t *Terminal) redraw(lines []string) {
 		fmt.Fprintf(&b, "\x1b[%dA\r\x1b[J", t.drawn)
 	}
 	for _, l := range lines {
-		b.WriteString(l + "\n")
+		b.WriteString(noWrap + l + wrapAgain + "\n")
 	}
 	t.drawn = len(lines)
 	t.write(b.String())
@@ -109,6 +109,12 @@ func (t *Terminal) redraw(lines []string) {
 func (t *Terminal) write(s string) {
 	_, _ = io.WriteString(t.w, s) // a view that can't be written must not end a run
 }
+
+// On a narrow terminal a line is cut: one that wraps would not be drawn over.
+const (
+	noWrap    = "\x1b[?7l"
+	wrapAgain = "\x1b[?7h"
+)
 
 // The colours of the view, as SGR has them.
 const (

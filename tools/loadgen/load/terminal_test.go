@@ -3,6 +3,7 @@ package load_test
 import (
 	"bytes"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -50,15 +51,19 @@ func TestWithoutATerminalNothingIsDrawn(t *testing.T) {
 }
 
 func TestNoColorLeavesOutColours(t *testing.T) {
-	got := shown(true, true)
-	if strings.Contains(got, "m") && strings.Contains(got, "\x1b[3") || strings.Contains(got, "\x1b[1m") {
+	colour := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	if colour.MatchString(shown(true, true)) {
 		t.Error("got a colour")
 	}
-	for l := range strings.Lines(got) {
-		if i := strings.LastIndex(l, "\x1b[J"); i >= 0 {
-			l = l[i+len("\x1b[J"):]
-		}
-		if n := utf8.RuneCountInString(l); n > 80 {
+	if !colour.MatchString(shown(true, false)) {
+		t.Error("got no colour without it")
+	}
+}
+
+func TestAViewHasEightyColumns(t *testing.T) {
+	sequence := regexp.MustCompile("\x1b\\[[?0-9;]*[A-Za-z]")
+	for l := range strings.Lines(shown(true, false)) {
+		if n := utf8.RuneCountInString(sequence.ReplaceAllString(l, "")); n > 81 { // with the line end
 			t.Errorf("%d columns: %q", n, l)
 		}
 	}
