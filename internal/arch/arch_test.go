@@ -50,6 +50,8 @@ var rules = []rule{
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
+	{"tools/loadgen/load", nil, "a load is judged from outside: it knows the wire, not the product"},
+	{"tools/loadgen", []string{"tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/testserver", nil, "test servers depend on nothing"},
 }
 
@@ -150,7 +152,8 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/jackc/":          {"cmd/web", "pubsub/pgpubsub", "counter/pgcounter"},
 		"go.etcd.io/":                {"counter/boltcounter"},
 		"github.com/coder/websocket": {"live/wslive"},
-		"github.com/prometheus/":     {"app/web"},
+		"github.com/prometheus/":     {"app/web", "tools/loadgen/load"},
+		"github.com/HdrHistogram/":   {"tools/loadgen/load"},
 		"github.com/andybalholm/":    {"static/internal/bundle"},
 		"github.com/chromedp/":       nil,
 		"github.com/a-h/templ":       {"components"},

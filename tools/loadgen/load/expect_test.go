@@ -1,6 +1,7 @@
 package load_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,7 @@ func FuzzParseExpect(f *testing.F) {
 	for _, s := range []string{"p99<250ms,lost=0,converge<1s", "own.p99.9 >= 3", "rate>1.5,,", "a=b=c", "max<1e9h", "lost=1.2.3", "<", "p99<0.0000001"} {
 		f.Add(s)
 	}
+	r := broken()
 	f.Fuzz(func(t *testing.T, s string) {
 		es, err := load.ParseExpect(s)
 		if err != nil {
@@ -104,6 +106,24 @@ func FuzzParseExpect(f *testing.F) {
 		if err != nil || !slices.Equal(again, es) {
 			t.Errorf("%q is read as %q, which is read as %q, %v", s, es, again, err)
 		}
-		es.Check(broken())
+		es.Check(r)
 	})
+}
+
+func ExampleParseExpect() {
+	gate, err := load.ParseExpect("p99<250ms,lost=0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := &load.Report{
+		Totals:    load.Totals{Unanswered: 3},
+		Latencies: map[string]load.Summary{load.LatencyAll: {Count: 1000, P99: 312}},
+	}
+	for _, reason := range gate.Check(r) {
+		fmt.Println(reason)
+	}
+	// Output:
+	// p99: wanted < 250ms, got 312ms
+	// lost: wanted = 0, got 3
 }

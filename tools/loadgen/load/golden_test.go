@@ -2,11 +2,14 @@ package load_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +114,30 @@ func TestReportsLookLikeTheirGoldenFiles(t *testing.T) {
 	}
 }
 
+func TestJSONKeepsTheWholeReport(t *testing.T) {
+	want := searched()
+	var got load.Report
+	if err := json.Unmarshal([]byte(written(t, load.WriteJSON, want)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(&got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestAReportThatCannotBeWrittenIsAnError(t *testing.T) {
+	for _, write := range []func(io.Writer, *load.Report) error{load.WriteText, load.WriteJSON, load.WriteHTML} {
+		if err := write(full{}, clean()); !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("got %v, want %v", err, io.ErrShortWrite)
+		}
+	}
+}
+
+// full is a disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
@@ -192,7 +219,7 @@ func elements(t *testing.T, page string) map[string]map[string]bool {
 			all[token.Data][a.Key] = true
 		}
 	}
-	if z.Err() != io.EOF {
+	if !errors.Is(z.Err(), io.EOF) {
 		t.Fatal(z.Err())
 	}
 	return all

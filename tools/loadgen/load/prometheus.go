@@ -27,6 +27,7 @@ type Exporter struct {
 // NewExporter listens on addr, host:port, and serves until Close. Before the first Set
 // everything is 0.
 func NewExporter(addr string) (*Exporter, error) {
+	// It listens until Close, not for as long as some call.
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("load: metrics: %w", err)

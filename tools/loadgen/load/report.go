@@ -1,3 +1,6 @@
+// Package load puts thousands of virtual browsers on a live page and judges whether all
+// of them stayed in step, and how fast. It knows nothing of flags, signals and exit codes:
+// those are the command's.
 package load
 
 import "time"
