@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -199,6 +200,25 @@ func TestAPageShowsHostileNamesAsText(t *testing.T) {
 	}
 	if n := strings.Count(got, "&lt;script&gt;"); n < 6 {
 		t.Errorf("got %d names as text, want 6: target, replica, counter, verdict, warning, command", n)
+	}
+}
+
+func TestEachLabelOfAnAxisHasItsOwnPlace(t *testing.T) {
+	label := regexp.MustCompile(`<text class="x" x="([0-9.]+)"`)
+	for _, seconds := range []int{1, 2, 7, 33, 61, 3601} {
+		r := &load.Report{}
+		for i := range seconds {
+			r.Series = append(r.Series, load.Sample{At: float64(i)})
+		}
+		for c := range strings.SplitSeq(written(t, load.WriteHTML, r), "<figure") {
+			seen := map[string]bool{}
+			for _, m := range label.FindAllStringSubmatch(c, -1) {
+				if seen[m[1]] {
+					t.Errorf("%d s: two labels at %s", seconds, m[1])
+				}
+				seen[m[1]] = true
+			}
+		}
 	}
 }
 
