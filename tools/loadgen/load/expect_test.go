@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/latency"
 )
 
 func TestExpectationsAreChecked(t *testing.T) {
@@ -118,7 +119,7 @@ func ExampleParseExpect() {
 	}
 	r := &load.Report{
 		Totals:    load.Totals{Unanswered: 3},
-		Latencies: map[string]load.Summary{load.LatencyAll: {Count: 1000, P99: 312}},
+		Latencies: map[string]latency.Summary{load.LatencyAll: {Count: 1000, P99: 312}},
 	}
 	for _, reason := range gate.Check(r) {
 		fmt.Println(reason)

@@ -6,6 +6,8 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"lockstep/tools/loadgen/load/latency"
 )
 
 //go:embed report
@@ -46,12 +48,12 @@ type figure struct{ Label, Value, Note string }
 
 type latencyRow struct {
 	Name string
-	Summary
+	latency.Summary
 }
 
 func newPage(r *Report) page {
 	return page{
-		Report: r, Passed: passed(r), Broken: len(failures(r)),
+		Report: r, Passed: Passed(r), Broken: len(failures(r)),
 		Date:    r.Started.UTC().Format("2 January 2006, 15:04 ") + time.UTC.String(),
 		Figures: figures(r), Charts: charts(r), Rows: latencyRows(r), Causes: errorLines(r),
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"lockstep/tools/loadgen/load/latency"
 )
 
 // errNoValue says that a run has not measured what was asked for.
@@ -46,7 +48,7 @@ func latencyMeasure(name string) (latency, percentile string, ok bool) {
 	return latency, percentile, slices.Contains(LatencyNames(), latency) && slices.Contains(percentileNames(), percentile)
 }
 
-func percentileOf(s Summary, name string) (float64, error) {
+func percentileOf(s latency.Summary, name string) (float64, error) {
 	if s.Count == 0 {
 		return 0, errNoValue
 	}
@@ -116,8 +118,8 @@ func rate(r *Report, n int64) float64 {
 	return float64(n) / r.Seconds
 }
 
-// passed says whether every verdict and every expectation held. A run without any proves nothing.
-func passed(r *Report) bool { return len(r.Verdicts) > 0 && len(failures(r)) == 0 }
+// Passed says whether every verdict and every expectation held. A run without any proves nothing.
+func Passed(r *Report) bool { return len(r.Verdicts) > 0 && len(failures(r)) == 0 }
 
 // failures has one line for each verdict and each expectation that did not hold.
 func failures(r *Report) []string { return append(failedVerdicts(r), r.Failed...) }

@@ -3,7 +3,11 @@
 // those are the command's.
 package load
 
-import "time"
+import (
+	"time"
+
+	"lockstep/tools/loadgen/load/latency"
+)
 
 // ReportSchema is the version of the JSON form of a Report. Fields may be added
 // without a new one; none is ever renamed or given another meaning.
@@ -20,16 +24,16 @@ type Report struct {
 	Browsers    int       `json:"browsers"` // that were connected at most
 	Interrupted bool      `json:"interrupted,omitempty"`
 
-	Totals    Totals             `json:"totals"`
-	Latencies map[string]Summary `json:"latencies"` // by name: see LatencyNames
-	Series    []Sample           `json:"series"`    // one for each second
-	Replicas  []ReplicaReport    `json:"replicas"`
-	Counters  []CounterReport    `json:"counters"`
-	Verdicts  []Verdict          `json:"verdicts"`
-	Warnings  []string           `json:"warnings,omitempty"` // e.g. that the generator was the bottleneck
-	Errors    map[string]int     `json:"errors,omitempty"`   // what went wrong, by cause, and how often
-	Converge  float64            `json:"converge"`           // ms from the last click that was acknowledged until all tabs were equal; -1: never
-	Generator GeneratorReport    `json:"generator"`
+	Totals    Totals                     `json:"totals"`
+	Latencies map[string]latency.Summary `json:"latencies"` // by name: see LatencyNames
+	Series    []Sample                   `json:"series"`    // one for each second
+	Replicas  []ReplicaReport            `json:"replicas"`
+	Counters  []CounterReport            `json:"counters"`
+	Verdicts  []Verdict                  `json:"verdicts"`
+	Warnings  []string                   `json:"warnings,omitempty"` // e.g. that the generator was the bottleneck
+	Errors    map[string]int             `json:"errors,omitempty"`   // what went wrong, by cause, and how often
+	Converge  float64                    `json:"converge"`           // ms from the last click that was acknowledged until all tabs were equal; -1: never
+	Generator GeneratorReport            `json:"generator"`
 
 	Expect string   `json:"expect,omitempty"` // what the run had to keep to, as ParseExpect reads it
 	Failed []string `json:"failed,omitempty"` // expectations that it did not: see Expectations.Check
@@ -62,25 +66,6 @@ type Totals struct {
 	Joins      int64   `json:"joins"`
 	Reconnects int64   `json:"reconnects"`
 	Refusals   int64   `json:"refusals"` // connections that a server turned away
-}
-
-// A Summary is a distribution, in ms.
-type Summary struct {
-	Count int64        `json:"count"`
-	Mean  float64      `json:"mean"`
-	Min   float64      `json:"min"`
-	P50   float64      `json:"p50"`
-	P90   float64      `json:"p90"`
-	P99   float64      `json:"p99"`
-	P999  float64      `json:"p999"`
-	Max   float64      `json:"max"`
-	Curve []CurvePoint `json:"curve,omitempty"` // for a percentile chart, by rising quantile
-}
-
-// A CurvePoint says that a share of Quantile of all values is at most Value.
-type CurvePoint struct {
-	Quantile float64 `json:"q"`
-	Value    float64 `json:"ms"`
 }
 
 // A Sample is one second of a run.

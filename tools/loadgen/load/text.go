@@ -171,7 +171,7 @@ func (t *text) command(r *Report) {
 
 func outcome(r *Report) string {
 	switch {
-	case passed(r):
+	case Passed(r):
 		return "PASSED"
 	case len(failures(r)) == 0:
 		return "UNJUDGED"

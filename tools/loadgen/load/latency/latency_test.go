@@ -1,15 +1,15 @@
-package load_test
+package latency_test
 
 import (
 	"math"
 	"reflect"
 	"testing"
 
-	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/latency"
 )
 
 func TestADistributionKeepsThreeDigits(t *testing.T) {
-	var d load.Distribution
+	var d latency.Distribution
 	for i := range 10_000 {
 		d.Add(float64(i+1) / 10)
 	}
@@ -31,10 +31,10 @@ func TestADistributionKeepsThreeDigits(t *testing.T) {
 }
 
 func TestAnEmptyDistributionHasAnEmptySummary(t *testing.T) {
-	var d, other load.Distribution
+	var d, other latency.Distribution
 	d.Merge(&other)
 	d.Merge(nil)
-	if got := d.Summary(); !reflect.DeepEqual(got, load.Summary{}) {
+	if got := d.Summary(); !reflect.DeepEqual(got, latency.Summary{}) {
 		t.Errorf("got %+v, want nothing", got)
 	}
 }
@@ -43,7 +43,7 @@ func TestAValueOutOfRangeCountsAsTheLimit(t *testing.T) {
 	for _, c := range []struct{ add, want float64 }{
 		{-5, .001}, {0, .001}, {math.NaN(), .001}, {math.Inf(-1), .001}, {math.Inf(1), 600_000}, {1e300, 600_000}, {600_001, 600_000},
 	} {
-		var d load.Distribution
+		var d latency.Distribution
 		d.Add(c.add)
 		if got := d.Summary().Max; math.Abs(got-c.want) > c.want/1000 {
 			t.Errorf("%g ms: got %g ms, want %g ms", c.add, got, c.want)
@@ -52,7 +52,7 @@ func TestAValueOutOfRangeCountsAsTheLimit(t *testing.T) {
 }
 
 func TestMergedDistributionsAreAsIfAddedToOne(t *testing.T) {
-	var one, a, b load.Distribution
+	var one, a, b latency.Distribution
 	for i := range 5000 {
 		v := math.Exp(float64(i%700) / 80)
 		one.Add(v)
@@ -69,17 +69,17 @@ func TestMergedDistributionsAreAsIfAddedToOne(t *testing.T) {
 }
 
 func TestADistributionSurvivesTheWayToAnotherProcess(t *testing.T) {
-	var full, empty, long load.Distribution
+	var full, empty, long latency.Distribution
 	for i := range 1000 {
 		full.Add(float64(i) * 1.7)
 	}
 	long.Add(599_999)
-	for _, d := range []*load.Distribution{&full, &empty, &long} {
+	for _, d := range []*latency.Distribution{&full, &empty, &long} {
 		packed, err := d.MarshalBinary()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got load.Distribution
+		var got latency.Distribution
 		got.Add(3) // is replaced
 		if err := got.UnmarshalBinary(packed); err != nil {
 			t.Fatal(err)
@@ -91,19 +91,19 @@ func TestADistributionSurvivesTheWayToAnotherProcess(t *testing.T) {
 }
 
 func TestWhatIsNoDistributionIsAnError(t *testing.T) {
-	var d load.Distribution
+	var d latency.Distribution
 	if err := d.UnmarshalBinary([]byte("no distribution")); err == nil {
 		t.Error("got no error")
 	}
 }
 
 func TestACurveRisesToTheMaximum(t *testing.T) {
-	var d load.Distribution
+	var d latency.Distribution
 	for i := range 10_000 {
 		d.Add(float64(i % 977))
 	}
 	s := d.Summary()
-	last := load.CurvePoint{}
+	last := latency.CurvePoint{}
 	for _, p := range s.Curve {
 		if p.Quantile < last.Quantile || p.Value < last.Value {
 			t.Fatalf("%+v follows %+v", p, last)
@@ -116,7 +116,7 @@ func TestACurveRisesToTheMaximum(t *testing.T) {
 }
 
 func BenchmarkDistributionAdd(b *testing.B) {
-	var d load.Distribution
+	var d latency.Distribution
 	for i := 0; b.Loop(); i++ {
 		d.Add(float64(i % 1000))
 	}

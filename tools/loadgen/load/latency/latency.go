@@ -1,4 +1,6 @@
-package load
+// Package latency counts durations: how many there were of each length, with three
+// significant digits, in little memory, so that many observers can be added up.
+package latency
 
 import (
 	"fmt"
@@ -19,6 +21,25 @@ const (
 // use. Its methods must not be called concurrently.
 type Distribution struct {
 	h *hdrhistogram.Histogram // nil: empty
+}
+
+// A Summary is a distribution, in ms.
+type Summary struct {
+	Count int64        `json:"count"`
+	Mean  float64      `json:"mean"`
+	Min   float64      `json:"min"`
+	P50   float64      `json:"p50"`
+	P90   float64      `json:"p90"`
+	P99   float64      `json:"p99"`
+	P999  float64      `json:"p999"`
+	Max   float64      `json:"max"`
+	Curve []CurvePoint `json:"curve,omitempty"` // for a percentile chart, by rising quantile
+}
+
+// A CurvePoint says that a share of Quantile of all values is at most Value.
+type CurvePoint struct {
+	Quantile float64 `json:"q"`
+	Value    float64 `json:"ms"`
 }
 
 // Add counts one value, in ms. What is no number counts as the shortest.
@@ -58,7 +79,7 @@ func (d *Distribution) MarshalBinary() ([]byte, error) {
 	}
 	b, err := d.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 	if err != nil {
-		return nil, fmt.Errorf("load: pack a distribution: %w", err)
+		return nil, fmt.Errorf("latency: pack a distribution: %w", err)
 	}
 	return b, nil
 }
@@ -71,7 +92,7 @@ func (d *Distribution) UnmarshalBinary(b []byte) error {
 	}
 	h, err := hdrhistogram.Decode(b)
 	if err != nil {
-		return fmt.Errorf("load: unpack a distribution: %w", err)
+		return fmt.Errorf("latency: unpack a distribution: %w", err)
 	}
 	// Of another range it would drop values when it is merged.
 	d.h = nil

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/protocol"
+	"lockstep/tools/loadgen/load/workload"
+)
+
+// A config is what the arguments say.
+type config struct {
+	options    load.Options
+	findMax    load.Expectations // nil: no search
+	raise      string            // what a search raises: "rate" or "browsers"
+	json, html string            // files
+	prometheus string            // address
+}
+
+const help = `Opens tabs on a live page, clicks in them, and says whether all stayed in step, and how fast.
+
+  loadgen [flags] URL...
+
+The URLs are replicas, or a balancer. Exit code: 0 it held, 1 a verdict or an expectation failed,
+2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+
+`
+
+// flags are those that need more than a variable.
+type flags struct {
+	browsers                        int
+	ramp, duration                  time.Duration
+	rate, scenario, expect, findMax string
+	protocol, selector, click, path string
+	watchers, slow, hidden, churn   float64
+	poisson, insecure               bool
+	seed                            uint64
+}
+
+// parseConfig reads the arguments. flag.ErrHelp says that help was asked for, and written to out.
+func parseConfig(args []string, out io.Writer) (config, error) {
+	var c config
+	var f flags
+	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.IntVar(&f.browsers, "browsers", 100, "`tabs` that are open")
+	fs.DurationVar(&f.ramp, "ramp", 0, "time over which they join (default 1s for each 500)")
+	fs.StringVar(&f.rate, "rate", "20", "clicks a second, all tabs together: `200`, a slope 100..5000, steps 100,200,400")
+	fs.BoolVar(&f.poisson, "poisson", false, "click at random times, not evenly")
+	fs.DurationVar(&f.duration, "duration", 10*time.Second, "of the load, after the ramp")
+	fs.IntVar(&c.options.Counters, "counters", 1, "`pages` that the tabs are spread over")
+	fs.StringVar(&f.path, "path", "", "of the pages, {n} is their number (default /c/load-{n}, or that of the URL)")
+	fs.Float64Var(&f.watchers, "watchers", 0, "`share` of the tabs that never click, 0 to 1")
+	fs.Float64Var(&f.slow, "slow", 0, "`share` that read only every 2 s")
+	fs.Float64Var(&f.hidden, "hidden", 0, "`share` that are in the background")
+	fs.Float64Var(&f.churn, "churn", 0, "`tabs` a second that are closed, each followed by a new one")
+	fs.Float64Var(&c.options.Repeat, "repeat", .01, "`share` of the clicks that are sent twice, to see that they count once")
+	fs.Uint64Var(&f.seed, "seed", 0, "repeats who clicks when (default: chance; the report has it)")
+	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of the flags above from -browsers to -churn")
+	fs.StringVar(&f.expect, "expect", "", "what has to hold, such as `p99<250ms,lost=0,converge<1s`")
+	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
+	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
+	fs.DurationVar(&c.options.Settle, "settle", load.DefaultSettle, "time that tabs have for becoming equal after the load")
+	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
+	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
+	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")
+	fs.StringVar(&f.protocol, "protocol", "lockstep", "of the pages: `lockstep`, or htmx for any page with a number that comes over htmx")
+	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
+	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
+	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
+	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
+
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			_, _ = io.WriteString(out, help)
+			fs.SetOutput(out)
+			fs.PrintDefaults()
+			return c, err
+		}
+		return c, fmt.Errorf("%w (-h lists the flags)", err)
+	}
+	given := make(map[string]bool)
+	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	c.options.Targets = fs.Args()
+	return c, f.fill(&c, given, args)
+}
+
+// fill makes options out of flags.
+func (f *flags) fill(c *config, given map[string]bool, args []string) (err error) {
+	if len(c.options.Targets) == 0 {
+		return errors.New("there is no target: give the URL of a page, such as http://localhost:8000")
+	}
+	if i := slices.IndexFunc(c.options.Targets, func(t string) bool { return strings.HasPrefix(t, "-") }); i >= 0 {
+		return fmt.Errorf("%s comes after a URL: flags come first", c.options.Targets[i])
+	}
+	if c.options.Plan, err = f.plan(given); err != nil {
+		return err
+	}
+	if c.options.Plan.Seed == 0 {
+		c.options.Plan.Seed = rand.Uint64()>>11 | 1 // a number that JSON readers keep
+	}
+	if c.options.Protocol, err = f.wire(c.options.Targets, given); err != nil {
+		return err
+	}
+	if f.insecure {
+		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by name
+	}
+	c.options.Command = command(args, c.options.Plan.Seed, given["seed"])
+	return f.goals(c)
+}
+
+// goals are what has to hold.
+func (f *flags) goals(c *config) (err error) {
+	if f.expect != "" {
+		if c.options.Expect, err = load.ParseExpect(f.expect); err != nil {
+			return err
+		}
+	}
+	if c.raise != "rate" && c.raise != "browsers" {
+		return fmt.Errorf("-raise %s: rate and browsers can be raised", c.raise)
+	}
+	if f.findMax == "" {
+		return nil
+	}
+	if c.findMax, err = load.ParseExpect(f.findMax); err != nil {
+		return err
+	}
+	if s := c.options.Plan.Stages; len(s) != 1 || len(s[0].Rate) != 1 || s[0].Rate[0].From != s[0].Rate[0].To || s[0].Rate[0].From == 0 {
+		return errors.New("-find-max raises one constant load: give neither a scenario nor a slope or steps of -rate")
+	}
+	return nil
+}
+
+// plan is that of the flags, or of the scenario.
+func (f *flags) plan(given map[string]bool) (workload.Plan, error) {
+	if f.scenario != "" {
+		for _, name := range []string{"browsers", "ramp", "rate", "poisson", "duration", "watchers", "slow", "hidden", "churn"} {
+			if given[name] {
+				return workload.Plan{}, fmt.Errorf("-%s and -scenario don't go together: the scenario says it", name)
+			}
+		}
+		text, err := os.ReadFile(f.scenario)
+		if err != nil {
+			return workload.Plan{}, err
+		}
+		p, err := workload.ParseScenario(text)
+		if given["seed"] {
+			p.Seed = f.seed
+		}
+		return p, err
+	}
+	rate, err := workload.ParseRate(f.rate)
+	if err != nil {
+		return workload.Plan{}, err
+	}
+	if !given["ramp"] {
+		f.ramp = time.Duration(f.browsers) * time.Second / 500
+	}
+	p := workload.Plan{Seed: f.seed, Poisson: f.poisson, Watchers: f.watchers, Slow: f.slow, Hidden: f.hidden, Stages: []workload.Stage{
+		{Browsers: f.browsers, Ramp: f.ramp, Duration: f.duration, Rate: rate, Churn: f.churn},
+	}}
+	return p, p.Validate()
+}
+
+// wire is the protocol. The path of the only URL counts unless there are several pages.
+func (f *flags) wire(targets []string, given map[string]bool) (protocol.Protocol, error) {
+	switch f.protocol {
+	case "lockstep":
+		if given["selector"] || given["click"] {
+			return nil, errors.New("-selector and -click are for -protocol htmx")
+		}
+		return protocol.Lockstep{Path: f.path, Own: hasPath(targets[0]) && !given["path"]}, nil
+	case "htmx":
+		if f.selector == "" {
+			return nil, errors.New("-protocol htmx needs -selector, the CSS selector of the number on the page, such as '#count'")
+		}
+		return protocol.NewHTMX(f.path, f.selector, f.click)
+	}
+	return nil, fmt.Errorf("-protocol %s: there are lockstep and htmx", f.protocol)
+}
+
+func hasPath(url string) bool {
+	_, rest, _ := strings.Cut(url, "://")
+	_, path, _ := strings.Cut(rest, "/")
+	return path != ""
+}
+
+// command is what does the run again.
+func command(args []string, seed uint64, seeded bool) string {
+	words := []string{"loadgen"}
+	if !seeded {
+		words = append(words, "-seed", fmt.Sprint(seed))
+	}
+	for _, a := range args {
+		if strings.ContainsAny(a, " <>*?&|;$(){}[]'\"\\#!") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}
+
+// first is what a search begins with.
+func (c config) first() float64 {
+	s := c.options.Plan.Stages[0]
+	if c.raise == "browsers" {
+		return float64(s.Browsers)
+	}
+	return s.Rate[0].From
+}
+
+// with are the options of a step of a search.
+func (c config) with(n float64) load.Options {
+	o := c.options
+	s := o.Plan.Stages[0]
+	if c.raise == "browsers" {
+		s.Ramp = time.Duration(float64(s.Ramp) * n / float64(max(1, s.Browsers)))
+		s.Browsers = max(1, int(n))
+	} else {
+		s.Rate = workload.Rate{{From: n, To: n}}
+	}
+	o.Plan.Stages = []workload.Stage{s}
+	return o
+}

@@ -1,0 +1,204 @@
+// Package browser runs virtual browser tabs: thousands of them in one process, each of which does
+// what the real page does. It knows the page's behaviour and measures what a person in front of it
+// would see; what a message means it asks a protocol.Protocol, who clicks when a workload.Plan, and
+// whether all of it was right is judged above it.
+//
+// A tab costs no goroutine. There is a loop per core, which waits for the sockets of all its tabs
+// with epoll and owns their state. What is no plain TCP socket on Linux (TLS, server-sent
+// events, another system) has a goroutine for each connection that reads for the loop.
+package browser
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	mrand "math/rand/v2"
+	"net/http"
+	"net/url"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/tools/loadgen/load/protocol"
+	"lockstep/tools/loadgen/load/workload"
+)
+
+// A Config is what a Fleet is to do. It must not be changed afterwards.
+type Config struct {
+	Targets  []*url.URL // tab n is of target n modulo their number
+	Protocol protocol.Protocol
+	Plan     *workload.Plan
+	Counters int // that the tabs are spread over, at least 1
+
+	// Index and Of are the share of this process: it is one of so many, with the same Loops. An
+	// Of of 0 is 1.
+	Index, Of int
+	Loops     int // event loops of each process; 0: one for each core
+
+	Repeat  float64     // share of the clicks that are sent twice at once, to see that they count once
+	TLS     *tls.Config // of https targets; nil: the default
+	Plain   bool        // use a goroutine for each connection even where epoll would do
+	Sources bool        // take an address of loopback for each 20,000 tabs, to have ports for all
+}
+
+// A Fleet is the tabs of one process. Its methods may be called concurrently.
+type Fleet struct {
+	config Config // set once, as all down to sent
+	traits protocol.Traits
+	alone  bool // there is no other process
+	run    string
+	start  time.Time
+	loops  []*loop
+	client *http.Client
+	ctx    context.Context // ends with Close; it is of the goroutines that dial, not of a call
+	cancel context.CancelFunc
+
+	sent, acked []atomic.Int64 // clicks, by counter
+	ops         atomic.Int64
+	dials       sync.WaitGroup
+	running     sync.WaitGroup
+	closing     sync.Once
+}
+
+// New starts a fleet without any tab; the caller has to Close it.
+func New(c Config) (*Fleet, error) {
+	c.Of, c.Counters = max(1, c.Of), max(1, c.Counters)
+	if c.Loops <= 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
+	if len(c.Targets) == 0 {
+		return nil, errors.New("browser: there is no target")
+	}
+	if err := c.Plan.Validate(); err != nil {
+		return nil, fmt.Errorf("browser: %w", err)
+	}
+	f := &Fleet{
+		config: c, traits: c.Protocol.Traits(), alone: c.Of == 1, run: rand.Text()[:12], start: time.Now(),
+		sent: make([]atomic.Int64, c.Counters), acked: make([]atomic.Int64, c.Counters),
+	}
+	f.client = NewClient(c.TLS)
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	for i := range c.Loops {
+		l, err := f.newLoop(c.Index*c.Loops + i)
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("browser: %w", err)
+		}
+		f.loops = append(f.loops, l)
+		f.running.Go(l.run)
+	}
+	return f, nil
+}
+
+func (f *Fleet) newLoop(number int) (*loop, error) {
+	poll, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		fleet: f, number: number, poll: poll, ended: make(chan struct{}),
+		buffer: make([]byte, 64<<10), broken: make(map[Rule]int),
+		chance: mrand.New(mrand.NewPCG(f.config.Plan.Seed, uint64(number)+1)),
+		fronts: make([]front, f.config.Counters), excess: make([]int64, f.config.Counters),
+	}
+	l.seen = l.emptyObservation()
+	plan := f.config.Plan
+	for slot := range plan.Slots() {
+		if f.owner(slot) != number {
+			continue
+		}
+		l.tabs = append(l.tabs, tab{
+			slot: slot, index: int32(len(l.tabs)), counter: slot / len(f.config.Targets) % f.config.Counters,
+			slow: plan.IsSlow(slot), hidden: plan.IsHidden(slot),
+		})
+	}
+	return l, nil
+}
+
+// owner is the loop of a tab, of all of all processes. Each has tabs of each target.
+func (f *Fleet) owner(slot int) int {
+	return slot / len(f.config.Targets) % (f.config.Of * f.config.Loops)
+}
+
+// index is the place of a tab in its loop.
+func (f *Fleet) index(slot int) int {
+	targets := len(f.config.Targets)
+	return slot/targets/(f.config.Of*f.config.Loops)*targets + slot%targets
+}
+
+// Join has the tabs of the first stage open their pages, over its ramp.
+func (f *Fleet) Join() {
+	first := f.config.Plan.Stages[0].Browsers
+	for _, l := range f.loops {
+		l.post(func() {
+			for i := range l.tabs {
+				if t := &l.tabs[i]; t.slot < first {
+					t.arrive(l, f.config.Plan.Arrival(t.slot))
+				}
+			}
+		})
+	}
+}
+
+// Load begins with the clicks: the first may be due at at. before is the count that each counter
+// has.
+func (f *Fleet) Load(at time.Time, before []int64) {
+	origin := f.at(at)
+	for _, l := range f.loops {
+		l.post(func() { l.load(origin, before) })
+	}
+}
+
+// Unload ends the clicks, and the coming and going of tabs. Those that are open stay.
+func (f *Fleet) Unload() {
+	for _, l := range f.loops {
+		l.post(l.unload)
+	}
+}
+
+// Observe is what each loop has seen since the last call.
+func (f *Fleet) Observe() []Observation {
+	all := make([]Observation, len(f.loops))
+	for i, l := range f.loops {
+		l.ask(func() { all[i] = l.observe() })
+	}
+	return all
+}
+
+// Behind are the tabs, slow ones too, that don't show what is wanted of each counter.
+func (f *Fleet) Behind(wanted []protocol.State) (tabs []Tab) {
+	for _, l := range f.loops {
+		l.ask(func() { tabs = append(tabs, l.behind(wanted)...) })
+	}
+	return tabs
+}
+
+// Close closes all tabs, and waits for all goroutines. Closing again is harmless.
+func (f *Fleet) Close() {
+	f.closing.Do(func() {
+		f.cancel()
+		f.dials.Wait()
+		for _, l := range f.loops {
+			l.post(func() { l.stop = true })
+		}
+		f.running.Wait()
+		f.dials.Wait() // a tab may have begun to dial again in between
+		f.client.CloseIdleConnections()
+	})
+}
+
+// now is the time in ns, of the wall clock as it was when the process started: it never jumps.
+func (f *Fleet) now() int64 { return f.start.UnixNano() + int64(time.Since(f.start)) }
+
+// at is a time as now has it.
+func (f *Fleet) at(t time.Time) int64 { return f.start.UnixNano() + int64(t.Sub(f.start)) }
+
+// newOp is an op that nobody has used, in this run or another.
+func (f *Fleet) newOp(l *loop) string {
+	return fmt.Sprintf("%s-%d-%d", f.run, l.number, f.ops.Add(1))
+}
+
+func (f *Fleet) tabName(slot int) string { return fmt.Sprintf("%s-%d", f.run, slot) }

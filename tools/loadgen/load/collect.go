@@ -1,0 +1,303 @@
+package load
+
+import (
+	"maps"
+	"slices"
+	"sort"
+	"time"
+
+	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load/protocol"
+)
+
+// A collector adds up what all loops of all crews see. A loop knows when the last of *its* tabs had
+// come as far as a state; that all tabs had is known when each loop has said so.
+type collector struct {
+	totals     Totals
+	advanced   int64 // versions that tabs went forward by
+	dropped    int64
+	left       int64
+	sum        spread // of the whole run
+	last       spread // of the last second
+	late       latency.Distribution
+	replicas   map[string]*replicaSum
+	counters   []counterSum
+	loops      []loopSum // in the order of crews, and of loops within them
+	violations []browser.Violation
+	broken     map[browser.Rule]int64
+	errors     map[string]int
+	warning    string
+	busy       int // seconds in which a loop was busy all the time
+	seconds    int
+
+	connected, joined, absent, outstanding int // now
+	planned                                bool
+	lastAck                                int64
+	cpu                                    time.Duration
+	memory                                 float64
+	processes                              int
+}
+
+// A spread is the latencies of some time, by their names.
+type spread map[string]*latency.Distribution
+
+func newSpread() spread {
+	s := make(spread)
+	for _, name := range LatencyNames() {
+		s[name] = new(latency.Distribution)
+	}
+	return s
+}
+
+// summaries are without those that have no value.
+func (s spread) summaries() map[string]latency.Summary {
+	all := make(map[string]latency.Summary)
+	for name, d := range s {
+		if sum := d.Summary(); sum.Count > 0 {
+			all[name] = sum
+		}
+	}
+	return all
+}
+
+type replicaSum struct {
+	ReplicaReport
+	own latency.Distribution
+}
+
+// counterSum is one counter as all tabs show it.
+type counterSum struct {
+	acked       int64
+	outstanding int
+	clicks      []browser.Resolved // of which it is not known that all tabs have seen them
+	newest      protocol.State
+	stalest     float64
+	first       protocol.State // before the load
+}
+
+// loopSum is one loop, by counter.
+type loopSum struct {
+	tabs     []int
+	oldest   []protocol.State
+	advances [][]browser.Advance
+}
+
+func newCollector(counters int) *collector {
+	return &collector{
+		sum: newSpread(), last: newSpread(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
+		errors: make(map[string]int), broken: make(map[browser.Rule]int64),
+	}
+}
+
+// collect takes in what all crews have seen since the last time.
+func (c *collector) collect(crews []crew) error {
+	c.connected, c.joined, c.absent, c.outstanding, c.planned = 0, 0, 0, 0, true
+	c.cpu, c.memory, c.processes = 0, 0, 0
+	for i := range c.counters {
+		c.counters[i].outstanding, c.counters[i].stalest = 0, 0
+	}
+	for _, r := range c.replicas {
+		r.Tabs = 0
+	}
+	n := 0
+	for _, crew := range crews {
+		w, err := crew.observe()
+		if err != nil {
+			return err
+		}
+		c.cpu += w.CPU
+		c.memory += w.Memory
+		c.processes++
+		for _, o := range w.Loops {
+			c.add(n, o)
+			n++
+		}
+	}
+	for i := range c.counters {
+		c.resolve(i)
+	}
+	return nil
+}
+
+func (c *collector) add(loop int, o browser.Observation) {
+	if loop == len(c.loops) {
+		n := len(c.counters)
+		c.loops = append(c.loops, loopSum{make([]int, n), make([]protocol.State, n), make([][]browser.Advance, n)})
+	}
+	c.connected += o.Connected
+	c.joined += o.Joined
+	c.absent += o.Absent
+	c.outstanding += o.Outstanding
+	c.planned = c.planned && o.Planned
+	c.lastAck = max(c.lastAck, o.LastAck)
+	c.addCounts(o.Counts)
+	for name, d := range map[string]*latency.Distribution{
+		LatencyOwn: &o.Own, LatencyAck: &o.Ack, LatencyJoin: &o.Join, LatencyReconnect: &o.Reconnect, LatencyStaleness: &o.Staleness,
+	} {
+		c.sum[name].Merge(d)
+		c.last[name].Merge(d)
+	}
+	c.late.Merge(&o.Late)
+	for name, r := range o.Replicas {
+		c.replica(name).add(r)
+	}
+	for i, seen := range o.Counters {
+		c.addCounter(loop, i, seen)
+	}
+	for _, v := range o.Violations {
+		c.violate(v)
+	}
+	for cause, times := range o.Errors {
+		c.errors[cause] += times
+	}
+	if o.Busy > .95 {
+		c.busy++
+	}
+}
+
+func (c *collector) addCounts(n browser.Counts) {
+	t := &c.totals
+	t.Due += n.Due
+	t.Sent += n.Sent
+	t.Resent += n.Resent
+	t.Acked += n.Acked
+	t.Refused += n.Refused
+	t.Deliveries += n.Deliveries
+	t.Bytes += n.Bytes
+	t.Joins += n.Joins
+	t.Reconnects += n.Reconnects
+	t.Refusals += n.Refusals
+	c.advanced += n.Advanced
+	c.dropped += n.Dropped
+	c.left += n.Left
+}
+
+func (c *collector) replica(name string) *replicaSum {
+	if c.replicas[name] == nil {
+		c.replicas[name] = &replicaSum{ReplicaReport: ReplicaReport{Name: name}}
+	}
+	return c.replicas[name]
+}
+
+func (r *replicaSum) add(o browser.Replica) {
+	r.Tabs += o.Tabs
+	r.Clicks += o.Clicks
+	r.Deliveries += o.Deliveries
+	r.Bytes += o.Bytes
+	r.Reconnects += o.Reconnects
+	r.own.Merge(&o.Own)
+}
+
+func (c *collector) addCounter(loop, i int, seen browser.Counter) {
+	l, sum := &c.loops[loop], &c.counters[i]
+	l.tabs[i], l.oldest[i] = seen.Tabs, seen.Oldest
+	l.advances[i] = append(l.advances[i], seen.Advances...)
+	sum.acked += seen.Acked
+	sum.outstanding += seen.Outstanding
+	sum.clicks = append(sum.clicks, seen.Clicks...)
+	sum.stalest = max(sum.stalest, seen.Stalest)
+	if sum.newest.Older(seen.Newest) {
+		sum.newest = seen.Newest
+	}
+}
+
+// maxNamed is how many offenders a verdict names.
+const maxNamed = 20
+
+func (c *collector) violate(v browser.Violation) {
+	c.broken[v.Rule]++
+	if c.broken[v.Rule] <= maxNamed {
+		c.violations = append(c.violations, v)
+	}
+}
+
+// kept is for how long advances are kept: the acknowledgement of a click may come that much later
+// than its state.
+const kept = 30 * time.Second
+
+// resolve measures the clicks that all tabs have been shown.
+func (c *collector) resolve(i int) {
+	sum := &c.counters[i]
+	sum.clicks = slices.DeleteFunc(sum.clicks, func(click browser.Resolved) bool {
+		at, ok := c.reached(i, click.State)
+		if ok {
+			ms := float64(max(0, at-click.Due)) / 1e6
+			c.sum[LatencyAll].Add(ms)
+			c.last[LatencyAll].Add(ms)
+		}
+		return ok
+	})
+	for l := range c.loops {
+		all := c.loops[l].advances[i]
+		if n := len(all); n > 0 {
+			old := sort.Search(n-1, func(k int) bool { return all[n-1].At-all[k].At < int64(kept) })
+			c.loops[l].advances[i] = slices.Delete(all, 0, old)
+		}
+	}
+}
+
+// reached is when the last tab had been shown a state or a newer one, and false if some have not.
+func (c *collector) reached(counter int, s protocol.State) (at int64, ok bool) {
+	for l := range c.loops {
+		if c.loops[l].tabs[counter] == 0 {
+			continue
+		}
+		all := c.loops[l].advances[counter]
+		k := sort.Search(len(all), func(k int) bool { return !all[k].State.Older(s) })
+		if k == len(all) {
+			return 0, false
+		}
+		at = max(at, all[k].At)
+	}
+	return at, true
+}
+
+// equal reports whether all tabs, as far as they are connected and not slow, show the same.
+func (c *collector) equal() bool {
+	for i, sum := range c.counters {
+		for _, l := range c.loops {
+			if l.tabs[i] > 0 && l.oldest[i] != sum.newest {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sample is the last second, and begins the next.
+func (c *collector) sample(at float64, since Totals) (Sample, map[string]latency.Summary) {
+	own, all := c.last[LatencyOwn].Summary(), c.last[LatencyAll].Summary()
+	s := Sample{
+		At: at, Connected: c.connected, Clicks: c.totals.Sent - since.Sent, Acks: c.totals.Acked - since.Acked,
+		Deliveries: c.totals.Deliveries - since.Deliveries, Bytes: c.totals.Bytes - since.Bytes,
+		OwnP50: own.P50, OwnP99: own.P99, AllP99: all.P99,
+	}
+	for _, sum := range c.counters {
+		s.Stalest = max(s.Stalest, sum.stalest)
+	}
+	latencies := c.last.summaries()
+	c.last = newSpread()
+	c.seconds++
+	return s, latencies
+}
+
+// errorCount is how much went wrong so far.
+func (c *collector) errorCount() (n int64) {
+	for _, times := range c.errors {
+		n += int64(times)
+	}
+	return n
+}
+
+// replicaReports are in the order of their names.
+func (c *collector) replicaReports() []ReplicaReport {
+	var all []ReplicaReport
+	for _, name := range slices.Sorted(maps.Keys(c.replicas)) {
+		r := c.replicas[name]
+		own := r.own.Summary()
+		r.OwnP50, r.OwnP99 = own.P50, own.P99
+		all = append(all, r.ReplicaReport)
+	}
+	return all
+}

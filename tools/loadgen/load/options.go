@@ -1,0 +1,177 @@
+package load
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+
+	"lockstep/tools/loadgen/load/protocol"
+	"lockstep/tools/loadgen/load/workload"
+)
+
+// The kinds of errors of Run that a caller may want to tell apart.
+var (
+	// ErrUsage says that the options are not possible.
+	ErrUsage = errors.New("not possible")
+	// ErrUnreachable says that a target could not be reached, or is not what the protocol expects.
+	ErrUnreachable = errors.New("target not usable")
+)
+
+// Defaults of Options.
+const (
+	DefaultSettle     = 10 * time.Second
+	DefaultPatience   = 30 * time.Second
+	DefaultPerProcess = 15_000 // tabs
+)
+
+// Options are what a load is. They must not be changed while it runs.
+type Options struct {
+	// Targets are URLs of replicas or of a balancer, at least one. Tabs are spread over them evenly.
+	Targets []string
+	// Plan says who clicks when; its seed is part of the report.
+	Plan workload.Plan
+	// Protocol is how the pages work; nil: protocol.Lockstep.
+	Protocol protocol.Protocol
+	// Counters is the number of pages that the tabs are spread over; 0: 1.
+	Counters int
+	// Repeat is the share of clicks that are sent twice at once, to see that they count once, where
+	// the protocol has ids.
+	Repeat float64
+	// Settle is how long the tabs have for becoming equal after the last click; 0: DefaultSettle.
+	Settle time.Duration
+	// Patience is how long tabs may need for joining beyond the ramp; 0: DefaultPatience.
+	Patience time.Duration
+	// TLS is for https targets; nil: the default.
+	TLS *tls.Config
+	// Worker makes the command that runs a share of the tabs by Work with the same options, over
+	// its standard input and output; nil: all tabs are of this process.
+	Worker func() *exec.Cmd
+	// PerProcess is how many tabs there are in a process before there is another, given Worker; 0:
+	// DefaultPerProcess, or less if fewer files may be open.
+	PerProcess int
+	// Expect is what the report has to keep to.
+	Expect Expectations
+	// Progress is told how the run stands, once a second, and must not keep it waiting; nil: nobody is.
+	Progress func(Progress)
+	// Command is for the report; "" if there was none.
+	Command string
+
+	plain bool // for tests: a goroutine for each connection
+}
+
+// settings are options with their defaults, after they were looked at.
+type settings struct {
+	Options
+	targets   []*url.URL
+	processes int
+	sources   bool
+}
+
+// check fills in the defaults.
+func (o Options) check() (settings, error) {
+	if o.Protocol == nil {
+		o.Protocol = protocol.Lockstep{}
+	}
+	o.Counters = max(1, o.Counters)
+	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, DefaultPatience)
+	s := settings{Options: o, processes: 1}
+	if err := o.Plan.Validate(); err != nil {
+		return s, fmt.Errorf("load: %w: %w", ErrUsage, err)
+	}
+	if len(o.Targets) == 0 {
+		return s, fmt.Errorf("load: %w: there is no target: give the URL of a page, such as http://localhost:8000", ErrUsage)
+	}
+	if !(o.Repeat >= 0 && o.Repeat <= 1) {
+		return s, fmt.Errorf("load: %w: repeat is %g: it is a share of the clicks, from 0 to 1", ErrUsage, o.Repeat)
+	}
+	if n := o.Plan.Slots() / len(o.Targets); o.Counters > max(1, n) {
+		return s, fmt.Errorf("load: %w: %d counters for %d tabs of each target: some would have no tab", ErrUsage, o.Counters, n)
+	}
+	for _, t := range o.Targets {
+		u, err := parseTarget(t)
+		if err != nil {
+			return s, fmt.Errorf("load: %w: %w", ErrUsage, err)
+		}
+		s.targets = append(s.targets, u)
+	}
+	s.sources = s.manyPorts()
+	return s, nil
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+func parseTarget(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("target %q: %w", s, err)
+	}
+	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("target %q is not the URL of a page, such as http://localhost:8000", s)
+	}
+	return u, nil
+}
+
+// spareFiles are those that a process needs beside the sockets of its tabs.
+const spareFiles = 400
+
+// split decides how many processes there are.
+func (s *settings) split() error {
+	tabs := s.Plan.Slots()
+	files := openFiles()
+	if s.Worker == nil {
+		if tabs+spareFiles > files {
+			return fmt.Errorf("%d tabs need as many open files, and this process may have %d: raise that (ulimit -n %d)", tabs, files, tabs+spareFiles)
+		}
+		return nil
+	}
+	per := s.PerProcess
+	if per <= 0 {
+		per = DefaultPerProcess
+	}
+	if per = min(per, files-spareFiles); per < 1 {
+		return fmt.Errorf("this process may have %d open files, which is not enough for any tab: raise that (ulimit -n %d)", files, tabs+spareFiles)
+	}
+	s.processes = (tabs + per - 1) / per
+	return nil
+}
+
+// portsOfAnAddress is how many connections a pair of addresses has room for, with some to spare.
+const portsOfAnAddress = 20_000
+
+// manyPorts reports whether the tabs need more than one source address, and can have it.
+func (s *settings) manyPorts() bool {
+	if runtime.GOOS != "linux" || s.Plan.Slots()/len(s.targets) <= portsOfAnAddress {
+		return false
+	}
+	for _, u := range s.targets {
+		if ip, err := netip.ParseAddr(u.Hostname()); err != nil || !ip.Is4() || !ip.IsLoopback() {
+			return false
+		}
+	}
+	return true
+}
+
+// tooManyPorts is a warning for those who can't have it.
+func (s *settings) tooManyPorts() string {
+	n := s.Plan.Slots() / len(s.targets)
+	if n <= portsOfAnAddress || s.sources {
+		return ""
+	}
+	var names []string
+	for _, u := range s.targets {
+		names = append(names, u.Host)
+	}
+	return fmt.Sprintf("%d tabs of one target: a machine has some 28,000 ports for each address (%s); over loopback 127.0.0.1 in the URL has more",
+		n, strings.Join(names, ", "))
+}

@@ -1,0 +1,348 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/protocol"
+)
+
+// The names of phases, as Progress has them.
+const (
+	phaseJoin   = "join"
+	phaseLoad   = "load"
+	phaseSettle = "settle"
+)
+
+// second is the time between two samples.
+const second = time.Second
+
+// Run opens the tabs, makes the clicks, waits until all is quiet and judges. It returns when it has
+// closed every tab.
+//
+// When ctx ends the load does so early: what was done until then is settled, judged and reported
+// all the same. Errors are ErrUsage, ErrUnreachable, or of a worker process; a target that
+// disappears later is no error but part of the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	s, err := o.check()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.split(); err != nil {
+		return nil, fmt.Errorf("load: %w: %w", ErrUsage, err)
+	}
+	r := run{settings: s, client: browser.NewClient(s.TLS), c: newCollector(s.Counters), report: &Report{
+		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
+	}}
+	defer r.client.CloseIdleConnections()
+	if err := r.survey(ctx); err != nil {
+		return nil, err
+	}
+	if r.crews, err = s.crews(); err != nil {
+		return nil, err
+	}
+	err = r.phases(ctx)
+	if cerr := closeAll(r.crews); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load: %w", err)
+	}
+	return r.report, nil
+}
+
+// A run is one load under way. Its methods are called one after the other.
+type run struct {
+	settings
+	client *http.Client
+	crews  []crew
+	c      *collector
+	before []int64 // of each counter
+	start  time.Time
+	load   time.Time // when the first click was due
+	end    time.Time // of the load
+	report *Report
+
+	final    []protocol.State // of each counter, by the pages after the load
+	behind   []browser.Tab
+	converge float64
+}
+
+func (r *run) phases(ctx context.Context) error {
+	r.start = time.Now()
+	if err := r.join(ctx); err != nil {
+		return err
+	}
+	if err := r.work(ctx); err != nil {
+		return err
+	}
+	// ctx may have ended by now: what was clicked is judged all the same.
+	if err := r.settle(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	r.judge()
+	return nil
+}
+
+// survey looks at every page before anybody clicks: are they there, and what do they count?
+func (r *run) survey(ctx context.Context) error {
+	for _, u := range r.targets[1:] {
+		if _, err := r.page(ctx, u, 0); err != nil {
+			return err
+		}
+	}
+	views, err := r.pages(ctx)
+	if err != nil {
+		return err
+	}
+	r.before = make([]int64, len(views))
+	for i, v := range views {
+		if !v.Known {
+			return fmt.Errorf("load: %w: %s says that it does not know the count: is its store reachable?", ErrUnreachable, r.address(i))
+		}
+		r.before[i] = v.State.Count
+		r.c.counters[i].first = v.State
+	}
+	return nil
+}
+
+// pages gets the page of each counter, from each target in turn.
+func (r *run) pages(ctx context.Context) ([]*protocol.View, error) {
+	views := make([]*protocol.View, r.Counters)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := range views {
+		g.Go(func() (err error) {
+			views[i], err = r.page(ctx, r.targets[i%len(r.targets)], i)
+			return err
+		})
+	}
+	return views, g.Wait()
+}
+
+func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View, error) {
+	v, err := browser.Page(ctx, r.client, r.Protocol, u, counter)
+	switch {
+	case err == nil:
+		return v, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, protocol.ErrNoSocket):
+		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u, err)
+	case errors.As(err, new(browser.Refusal)):
+		return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+	case errors.As(err, new(*url.Error)):
+		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u, browser.Cause(err))
+	}
+	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+}
+
+func (r *run) address(counter int) string { return r.targets[0].String() + r.Protocol.Page(counter) }
+
+// join opens the tabs of the first stage, and waits for them.
+func (r *run) join(ctx context.Context) error {
+	for _, c := range r.crews {
+		if err := c.join(); err != nil {
+			return err
+		}
+	}
+	first := r.Plan.Stages[0]
+	deadline := r.start.Add(first.Ramp + r.Patience)
+	all := func() bool { return r.c.joined == first.Browsers && r.c.connected == first.Browsers }
+	if err := r.watch(ctx, phaseJoin, deadline, all); err != nil {
+		return err
+	}
+	if ctx.Err() == nil && r.c.totals.Joins == 0 {
+		return fmt.Errorf("%w: no tab could join within %v: %s", ErrUnreachable, first.Ramp+r.Patience, r.mostly())
+	}
+	if ctx.Err() == nil && !all() {
+		r.warn("only %d of %d tabs had joined %v after the ramp: %s", r.c.connected, first.Browsers, r.Patience, r.mostly())
+	}
+	return nil
+}
+
+// mostly is what went wrong most often.
+func (r *run) mostly() string {
+	most, times := "nothing went wrong, it only took too long", 0
+	for _, cause := range slices.Sorted(maps.Keys(r.c.errors)) {
+		if r.c.errors[cause] > times {
+			most, times = cause, r.c.errors[cause]
+		}
+	}
+	if times == 0 {
+		return most
+	}
+	return fmt.Sprintf("%s (%d times)", most, times)
+}
+
+// work makes the clicks.
+func (r *run) work(ctx context.Context) error {
+	r.load = time.Now().Add(100 * time.Millisecond) // so that no worker is late
+	r.end = r.load.Add(r.Plan.Length())
+	if ctx.Err() != nil {
+		r.end = r.load
+		return nil
+	}
+	for _, c := range r.crews {
+		if err := c.load(r.load, r.before); err != nil {
+			return err
+		}
+	}
+	if err := r.watch(ctx, phaseLoad, r.end, func() bool { return false }); err != nil {
+		return err
+	}
+	for _, c := range r.crews {
+		if err := c.unload(); err != nil {
+			return err
+		}
+	}
+	if now := time.Now(); now.Before(r.end) {
+		r.end = now
+	}
+	return nil
+}
+
+// watch observes once a second, until a time, until done says so, or until ctx ends.
+func (r *run) watch(ctx context.Context, phase string, until time.Time, done func() bool) error {
+	next := time.Now().Add(second)
+	for {
+		end := next
+		if until.Before(next) {
+			end = until
+		}
+		wait(ctx, time.Until(end))
+		since, interrupted := r.c.totals, ctx.Err() != nil
+		if err := r.c.collect(r.crews); err != nil {
+			return err
+		}
+		r.show(phase, since)
+		if interrupted || done() || !time.Now().Before(until) {
+			r.report.Interrupted = r.report.Interrupted || interrupted
+			return nil
+		}
+		next = next.Add(second)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// show keeps the last second, and tells whoever looks.
+func (r *run) show(phase string, since Totals) {
+	sample, latencies := r.c.sample(time.Since(r.start).Seconds(), since)
+	r.report.Series = append(r.report.Series, sample)
+	if r.Progress == nil {
+		return
+	}
+	p := Progress{
+		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
+		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
+	}
+	switch phase {
+	case phaseJoin:
+		p.Left = max(0, r.Plan.Stages[0].Ramp-p.Elapsed) + r.Plan.Length()
+	case phaseLoad:
+		p.Left = max(0, time.Until(r.end))
+	}
+	r.Progress(p)
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.c.warning = fmt.Sprintf(format, args...)
+	r.report.Warnings = append(r.report.Warnings, r.c.warning)
+}
+
+// look is the time between two looks at whether all is quiet.
+const look = 50 * time.Millisecond
+
+// settle waits until every click has its answer and all tabs show what the pages say.
+func (r *run) settle(ctx context.Context) error {
+	deadline := time.Now().Add(r.Settle)
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
+	defer cancel()
+	for last := r.c.totals; ; {
+		if err := r.c.collect(r.crews); err != nil {
+			return err
+		}
+		if time.Since(r.start).Seconds() > r.report.Series[len(r.report.Series)-1].At+second.Seconds() {
+			r.show(phaseSettle, last)
+			last = r.c.totals
+		}
+		late := !time.Now().Before(deadline)
+		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
+			quiet, err := r.compare(ctx)
+			if quiet || late || err != nil {
+				r.converged(quiet)
+				return err
+			}
+		}
+		wait(ctx, look)
+	}
+}
+
+// compare reports whether all tabs show what the pages say.
+func (r *run) compare(ctx context.Context) (bool, error) {
+	views, err := r.pages(ctx)
+	if err != nil {
+		r.final = nil
+		r.c.errors["after the load: "+browser.Cause(err)]++
+		return false, nil
+	}
+	r.final, r.behind = make([]protocol.State, len(views)), nil
+	for i, v := range views {
+		r.final[i] = v.State
+	}
+	for _, c := range r.crews {
+		tabs, err := c.behind(r.final)
+		if err != nil {
+			return false, err
+		}
+		r.behind = append(r.behind, tabs...)
+	}
+	return len(r.behind) == 0 && r.c.outstanding == 0, nil
+}
+
+// converged is how long the tabs took to become equal.
+func (r *run) converged(quiet bool) {
+	r.converge = -1
+	if !quiet {
+		return
+	}
+	r.converge = 0
+	for i := range r.c.counters {
+		if at, ok := r.c.reached(i, r.final[i]); ok && r.c.lastAck > 0 {
+			r.converge = max(r.converge, float64(at-r.c.lastAck)/1e6)
+		}
+	}
+}
+
+// totals are those so far.
+func (r *run) totals() Totals {
+	t := r.c.totals
+	t.Unanswered = int64(r.c.outstanding)
+	for _, sum := range r.c.counters {
+		newest := sum.newest
+		if newest.Epoch == sum.first.Epoch && newest.Version > sum.first.Version {
+			t.Changes += int64(newest.Version - sum.first.Version)
+		}
+	}
+	if t.Deliveries > 0 {
+		t.Conflation = float64(r.c.advanced) / float64(t.Deliveries)
+	}
+	return t
+}

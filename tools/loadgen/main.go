@@ -1,0 +1,199 @@
+// Command loadgen opens thousands of tabs on a live page, clicks in them, and says whether all of
+// them stayed in step, and how fast. See -h and docs/loadgen.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+
+	"lockstep/tools/loadgen/load"
+)
+
+// The exit codes.
+const (
+	exitFine        = 0
+	exitFailed      = 1 // a verdict or an expectation did not hold, or something broke
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitAtOnce      = 130 // a second Ctrl-C
+)
+
+// workerEnv tells a process that it is a worker of another.
+const workerEnv = "LOADGEN_WORKER"
+
+func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main with its surroundings passed in. It returns the exit code.
+func run(args []string, getenv func(string) string, stdin io.Reader, stdout, stderr *os.File) int {
+	c, err := parseConfig(args, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitFine
+	case err != nil:
+		return complain(stderr, fmt.Errorf("%w: %w", load.ErrUsage, err))
+	case getenv(workerEnv) != "":
+		return complain(stderr, load.Work(c.options, stdin, stdout))
+	}
+	c.options.Worker = workers(args)
+	ctx, stop := interruptible(stderr)
+	defer stop()
+	report, err := c.run(ctx, getenv, stderr)
+	if err != nil {
+		return complain(stderr, err)
+	}
+	if err := c.write(report, stdout); err != nil {
+		return complain(stderr, err)
+	}
+	if !load.Passed(report) {
+		return exitFailed
+	}
+	return exitFine
+}
+
+// complain writes one line, and returns the exit code of an error; nil is none.
+func complain(stderr io.Writer, err error) int {
+	if err == nil {
+		return exitFine
+	}
+	line := strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "load: ")
+	for _, kind := range []error{load.ErrUsage, load.ErrUnreachable} {
+		line = strings.TrimPrefix(line, kind.Error()+": ")
+	}
+	_, _ = fmt.Fprintln(stderr, "loadgen:", strings.TrimPrefix(line, "load: "))
+	switch {
+	case errors.Is(err, load.ErrUsage):
+		return exitUsage
+	case errors.Is(err, load.ErrUnreachable):
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// interruptible ends its context with the first Ctrl-C, and the process with the second.
+func interruptible(stderr io.Writer) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ended := make(chan struct{})
+	go func() { // ends with stop
+		defer close(ended)
+		for n := 0; ; n++ {
+			if _, ok := <-signals; !ok {
+				return
+			}
+			if n > 0 {
+				os.Exit(exitAtOnce)
+			}
+			_, _ = fmt.Fprintln(stderr, "\nloadgen: no more clicks; what was done is settled and judged (again to exit at once)")
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(signals)
+		<-ended
+		cancel()
+	}
+}
+
+// workers makes the commands of workers: this program with the same arguments.
+func workers(args []string) func() *exec.Cmd {
+	return func() *exec.Cmd {
+		program, err := os.Executable()
+		if err != nil {
+			program = os.Args[0]
+		}
+		cmd := exec.Command(program, args...) //nolint:gosec // itself
+		cmd.Env = append(os.Environ(), workerEnv+"=1")
+		cmd.Stderr = os.Stderr
+		detach(cmd)
+		return cmd
+	}
+}
+
+// run makes the load, and shows how it goes.
+func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.File) (*load.Report, error) {
+	isTTY := isatty.IsTerminal(stderr.Fd())
+	view := load.NewTerminal(stderr, isTTY, getenv("NO_COLOR") != "")
+	show := []func(load.Progress){view.Show}
+	if c.prometheus != "" {
+		exporter, err := load.NewExporter(c.prometheus)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", load.ErrUsage, err)
+		}
+		defer exporter.Close()
+		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.Addr())
+		show = append(show, exporter.Set)
+	}
+	c.options.Progress = func(p load.Progress) {
+		for _, f := range show {
+			f(p)
+		}
+	}
+	if c.findMax == nil {
+		defer view.Done()
+		return load.Run(ctx, c.options)
+	}
+	return c.search(ctx, view, stderr)
+}
+
+// search looks for the most that holds.
+func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Writer) (*load.Report, error) {
+	knee, err := load.FindMax(ctx, c.findMax, c.first(), func(ctx context.Context, n float64) (*load.Report, error) {
+		defer view.Done()
+		return load.Run(ctx, c.with(n))
+	}, func(line string) { _, _ = fmt.Fprintln(stderr, line) })
+	if err != nil && len(knee.Tries) == 0 {
+		return nil, err
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "loadgen: the search ended early:", err)
+	}
+	report := knee.Report
+	if report == nil {
+		return nil, fmt.Errorf("nothing holds: %s", knee)
+	}
+	report.Knee = &knee
+	return report, nil
+}
+
+// write writes the report where it is wanted.
+func (c config) write(r *load.Report, stdout io.Writer) error {
+	if err := load.WriteText(stdout, r); err != nil {
+		return err
+	}
+	for _, to := range []struct {
+		file  string
+		write func(io.Writer, *load.Report) error
+	}{{c.json, load.WriteJSON}, {c.html, load.WriteHTML}} {
+		if to.file == "" {
+			continue
+		}
+		if err := toFile(to.file, r, to.write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func toFile(name string, r *load.Report, write func(io.Writer, *load.Report) error) error {
+	f, err := os.Create(name) //nolint:gosec // where the person wants it
+	if err != nil {
+		return err
+	}
+	if err := write(f, r); err != nil {
+		_ = f.Close() // the first error says more
+		return err
+	}
+	return f.Close()
+}
