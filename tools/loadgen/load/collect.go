@@ -78,6 +78,8 @@ type counterSum struct {
 
 // loopSum is one loop, by counter.
 type loopSum struct {
+	busy     float64 // share of the time that it did not wait, summed over the looks of this second
+	looks    int
 	tabs     []int
 	oldest   []protocol.State
 	advances [][]browser.Advance
@@ -123,7 +125,7 @@ func (c *collector) collect(crews []crew) error {
 func (c *collector) add(loop int, o browser.Observation) {
 	if loop == len(c.loops) {
 		n := len(c.counters)
-		c.loops = append(c.loops, loopSum{make([]int, n), make([]protocol.State, n), make([][]browser.Advance, n)})
+		c.loops = append(c.loops, loopSum{tabs: make([]int, n), oldest: make([]protocol.State, n), advances: make([][]browser.Advance, n)})
 	}
 	c.connected += o.Connected
 	c.joined += o.Joined
@@ -151,9 +153,8 @@ func (c *collector) add(loop int, o browser.Observation) {
 	for cause, times := range o.Errors {
 		c.errors[cause] += times
 	}
-	if o.Busy > .95 {
-		c.busy++
-	}
+	c.loops[loop].busy += o.Busy
+	c.loops[loop].looks++
 }
 
 func (c *collector) addCounts(n browser.Counts) {
@@ -279,7 +280,24 @@ func (c *collector) sample(at float64, since Totals) (Sample, map[string]latency
 	latencies := c.last.summaries()
 	c.last = newSpread()
 	c.seconds++
+	c.addBusy()
 	return s, latencies
+}
+
+// saturated is the share of the time from which on a loop that works is one that lags.
+const saturated = .95
+
+// addBusy counts the second if a loop had no time to wait in it.
+func (c *collector) addBusy() {
+	busy := false
+	for i := range c.loops {
+		l := &c.loops[i]
+		busy = busy || l.busy > saturated*float64(l.looks)
+		l.busy, l.looks = 0, 0
+	}
+	if busy {
+		c.busy++
+	}
 }
 
 // errorCount is how much went wrong so far.

@@ -211,25 +211,25 @@ func (r *run) work(ctx context.Context) error {
 	return nil
 }
 
-// watch observes once a second, until a time, until done says so, or until ctx ends.
+// watch observes until a time, until done says so, or until ctx ends, and shows every second.
 func (r *run) watch(ctx context.Context, phase string, until time.Time, done func() bool) error {
-	next := time.Now().Add(second)
+	next, since := time.Now().Add(second), r.c.totals
 	for {
-		end := next
-		if until.Before(next) {
-			end = until
-		}
-		wait(ctx, time.Until(end))
-		since, interrupted := r.c.totals, ctx.Err() != nil
+		wait(ctx, min(look, time.Until(next), time.Until(until)))
+		interrupted := ctx.Err() != nil
 		if err := r.c.collect(r.crews); err != nil {
 			return err
 		}
-		r.show(phase, since)
-		if interrupted || done() || !time.Now().Before(until) {
+		now := time.Now()
+		over := interrupted || done() || !now.Before(until)
+		if over || !now.Before(next) {
+			r.show(phase, since)
+			next, since = next.Add(second), r.c.totals
+		}
+		if over {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
 		}
-		next = next.Add(second)
 	}
 }
 
@@ -267,8 +267,8 @@ func (r *run) warn(format string, args ...any) {
 	r.report.Warnings = append(r.report.Warnings, r.c.warning)
 }
 
-// look is the time between two looks at whether all is quiet.
-const look = 50 * time.Millisecond
+// look is the time between two looks at all tabs.
+const look = 100 * time.Millisecond
 
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {

@@ -1,0 +1,301 @@
+package load_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep/tools/loadgen/internal/planted"
+	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/protocol"
+	"lockstep/tools/loadgen/load/workload"
+)
+
+// options are a short load: tabs, clicks a second.
+func options(url string, browsers int, rate float64) load.Options {
+	return load.Options{
+		Targets: []string{url}, Settle: 2 * time.Second, Repeat: .1,
+		Plan: workload.Plan{Seed: 7, Stages: []workload.Stage{
+			{Browsers: browsers, Duration: time.Second, Rate: workload.Rate{{From: rate, To: rate}}},
+		}},
+	}
+}
+
+func runLoad(t *testing.T, o load.Options) *load.Report {
+	t.Helper()
+	r, err := load.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if t.Failed() {
+		t.Logf("%+v", r)
+	}
+	return r
+}
+
+// violated are the verdicts that did not hold, by name.
+func violated(r *load.Report) map[string]load.Verdict {
+	all := make(map[string]load.Verdict)
+	for _, v := range r.Verdicts {
+		if !v.OK {
+			all[v.Name] = v
+		}
+	}
+	return all
+}
+
+func TestACorrectServerPasses(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	r := runLoad(t, options(s.URL, 100, 200))
+	if b := violated(r); len(b) > 0 || len(r.Errors) > 0 {
+		t.Errorf("got verdicts %v and errors %v, want none", b, r.Errors)
+	}
+	if r.Totals.Due != 200 || r.Totals.Sent != 200 || r.Totals.Acked != 200 || s.Count("load-1") != 200 {
+		t.Errorf("got %+v and a count of %d, want 200 clicks", r.Totals, s.Count("load-1"))
+	}
+	if r.Totals.Resent == 0 {
+		t.Error("no click was sent twice, a tenth is wanted")
+	}
+	for _, name := range load.LatencyNames() {
+		if n := r.Latencies[name].Count; (n == 0) != (name == load.LatencyReconnect) {
+			t.Errorf("got %d values of the latency %q", n, name)
+		}
+	}
+	if n := r.Latencies[load.LatencyAll].Count; n != 200 {
+		t.Errorf("got %d clicks that reached all tabs, want 200", n)
+	}
+	if r.Converge < 0 || r.Converge > 1000 || len(r.Series) == 0 || r.Browsers != 100 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestPlantedBugsAreFoundAndNamed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		bugs     planted.Bugs
+		browsers int
+		rate     float64
+		broken   string // verdicts, comma-separated
+		named    string // in what is named for the first
+	}{
+		{"an update dropped for one tab in a thousand", planted.Bugs{DropUpdate: 1000}, 1000, 20, "in step", "tab "},
+		{"a tab that is frozen", planted.Bugs{Freeze: 7}, 50, 200, "in step", ", its page 200"},
+		{"an op applied twice", planted.Bugs{Twice: 150}, 50, 200, "once,counted", "/c/load-1: 1 more than was clicked"},
+		{"an op that is sent again counts again", planted.Bugs{TwiceOnResend: true}, 50, 200, "once,counted", "more than was clicked"},
+		{"a version that goes backwards", planted.Bugs{Backwards: 90}, 50, 200, "forward", "was sent version 89 after 90"},
+		{"two tabs that are told different counts", planted.Bugs{TwoTruths: 90}, 50, 200, "forward", "as version 90"},
+		{"a click that is acknowledged and not counted", planted.Bugs{LoseClick: 150}, 50, 200, "counted,own write", "/c/load-1: 199, want 200"},
+		{"a click without an answer", planted.Bugs{NoAck: 150}, 50, 200, "answered", ""},
+		{"an acknowledgement before its state", planted.Bugs{EarlyAck: 7}, 50, 200, "own write", "when op "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := planted.Start(t, c.bugs)
+			r := runLoad(t, options(s.URL, c.browsers, c.rate))
+			got := violated(r)
+			for name := range strings.SplitSeq(c.broken, ",") {
+				if _, ok := got[name]; !ok {
+					t.Errorf("%q held", name)
+				}
+				delete(got, name)
+			}
+			if c.bugs.TwoTruths > 0 {
+				delete(got, load.VerdictTwice) // one of the truths may be more than was clicked
+			}
+			if len(got) > 0 {
+				t.Errorf("not planted: %+v", got)
+			}
+			first, _, _ := strings.Cut(c.broken, ",")
+			if named := fmt.Sprint(violated(r)[first].Named); !strings.Contains(named, c.named) {
+				t.Errorf("got %s, want it to have %q", named, c.named)
+			}
+		})
+	}
+}
+
+func TestFaultsThatAreRightAreNoBugs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		bugs  planted.Bugs
+		wants func(t *testing.T, r *load.Report)
+	}{
+		{"a server that restarts", planted.Bugs{CutEvery: 70}, func(t *testing.T, r *load.Report) {
+			if r.Totals.Reconnects < 60 || r.Latencies[load.LatencyReconnect].Count == 0 {
+				t.Errorf("got %d reconnections of 30 tabs, want at least two each", r.Totals.Reconnects)
+			}
+		}},
+		{"clicks that are taken at the second try", planted.Bugs{Retry: 50}, func(t *testing.T, r *load.Report) {
+			if r.Totals.Acked != 200 || r.Latencies[load.LatencyAck].Max < 500 {
+				t.Errorf("got %d acknowledged, the last after %g ms; want 200, some after a second", r.Totals.Acked, r.Latencies[load.LatencyAck].Max)
+			}
+		}},
+		{"clicks that are refused", planted.Bugs{Refuse: 50}, func(t *testing.T, r *load.Report) {
+			if r.Totals.Refused != 4 || r.Totals.Acked != 196 || r.Errors["refused: not allowed"] != 4 {
+				t.Errorf("got %d refused, %d acknowledged and %v, want 4, 196 and the reason", r.Totals.Refused, r.Totals.Acked, r.Errors)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := planted.Start(t, c.bugs)
+			o := options(s.URL, 30, 200)
+			o.Settle = 10 * time.Second
+			r := runLoad(t, o)
+			if b := violated(r); len(b) > 0 {
+				t.Errorf("got broken verdicts %+v", b)
+			}
+			c.wants(t, r)
+		})
+	}
+}
+
+func TestTheClassicMistakeIsFound(t *testing.T) {
+	t.Parallel()
+	s := planted.StartClassicMistake(t)
+	o := options(s.URL, 50, 1000)
+	h, err := protocol.NewHTMX("", "#count", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Protocol = h
+	r := runLoad(t, o)
+	v, ok := violated(r)[load.VerdictCounted]
+	if !ok || r.Counters[0].Want != 1000 || r.Counters[0].Got > 60 {
+		t.Errorf("got %+v and %+v, want 1000 clicks that end at about 20 each", v, r.Counters)
+	}
+}
+
+func TestAnyPageOfHTMXCanBeATarget(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]*planted.Plain{"websocket": planted.StartHTMX(t), "events": planted.StartSSE(t)} {
+		t.Run(name, func(t *testing.T) {
+			o := options(s.URL, 30, 100)
+			h, err := protocol.NewHTMX("", "#count", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Protocol = h
+			r := runLoad(t, o)
+			if b := violated(r); len(b) > 0 || len(r.Errors) > 0 {
+				t.Errorf("got %+v, errors %v", b, r.Errors)
+			}
+			if r.Totals.Acked != 100 || r.Counters[0].Got != 100 || r.Latencies[load.LatencyAll].Count != 100 {
+				t.Errorf("got %+v, %+v and %d clicks that all saw, want 100", r.Totals, r.Counters, r.Latencies[load.LatencyAll].Count)
+			}
+			if len(r.Verdicts) != 3 {
+				t.Errorf("got %d verdicts, want the three that such a page can be judged by", len(r.Verdicts))
+			}
+		})
+	}
+}
+
+func TestATargetThatIsNoneSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	closed := planted.Start(t, planted.Bugs{NoSocket: true})
+	for _, c := range []struct {
+		name, url, want string
+		is              error
+	}{
+		{"nobody listens", "http://127.0.0.1:1", "is the server running", load.ErrUnreachable},
+		{"a page without a socket", closed.URL, "hx-ws:connect", load.ErrUnreachable},
+		{"a page that is not there", closed.URL + "/none", "404", load.ErrUnreachable},
+		{"no URL", "localhost:8000", "not the URL of a page", load.ErrUsage},
+		{"no web", "ftp://localhost", "not the URL of a page", load.ErrUsage},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := load.Run(t.Context(), options(c.url, 1, 1))
+			if err == nil || !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %v with %q", err, c.is, c.want)
+			}
+		})
+	}
+}
+
+func TestAServerThatTurnsTabsAwayIsReported(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{Tabs: 10})
+	o := options(s.URL, 20, 50)
+	o.Patience = time.Second
+	r := runLoad(t, o)
+	if r.Totals.Refusals == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "only 10 of 20 tabs had joined") ||
+		!strings.Contains(strings.Join(r.Warnings, " "), "503") {
+		t.Errorf("got %d refusals and warnings %q, want them to say that 10 tabs were turned away with 503", r.Totals.Refusals, r.Warnings)
+	}
+}
+
+func TestAnInterruptedLoadIsJudged(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	o := options(s.URL, 20, 100)
+	o.Plan.Stages[0].Duration = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Progress = func(p load.Progress) {
+		if p.Phase == "load" && p.Totals.Acked > 0 {
+			cancel()
+		}
+	}
+	r, err := load.Run(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := violated(r); !r.Interrupted || len(b) > 0 || r.Totals.Acked == 0 || r.Seconds > 60 {
+		t.Errorf("got %+v, want a short run that holds", r)
+	}
+}
+
+func TestTabsComeAndGo(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	o := options(s.URL, 20, 100)
+	o.Plan.Stages[0].Churn = 20
+	o.Plan.Stages = append(o.Plan.Stages,
+		workload.Stage{Browsers: 40, Ramp: 300 * time.Millisecond, Duration: 700 * time.Millisecond, Rate: workload.Rate{{From: 100, To: 100}}},
+		workload.Stage{Browsers: 10, Ramp: 300 * time.Millisecond, Duration: 500 * time.Millisecond})
+	r := runLoad(t, o)
+	if b := violated(r); len(b) > 0 || len(r.Errors) > 0 {
+		t.Errorf("got %+v and errors %v", b, r.Errors)
+	}
+	if r.Totals.Joins < 55 || r.Browsers < 35 || r.Replicas[0].Tabs != 10 {
+		t.Errorf("got %d joins, at most %d tabs and %d in the end, want 60 or so, 40 and 10", r.Totals.Joins, r.Browsers, r.Replicas[0].Tabs)
+	}
+}
+
+func TestSlowAndHiddenTabsArriveToo(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{CutEvery: 60})
+	o := options(s.URL, 40, 100)
+	o.Plan.Slow, o.Plan.Hidden, o.Plan.Watchers = .1, .2, .5
+	o.Settle = 10 * time.Second
+	r := runLoad(t, o)
+	if b := violated(r); len(b) > 0 {
+		t.Errorf("got %+v", b)
+	}
+}
+
+func TestCountersDoNotMix(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	o := options(s.URL, 60, 200)
+	o.Counters = 7
+	r := runLoad(t, o)
+	if b := violated(r); len(b) > 0 || len(r.Counters) != 7 {
+		t.Fatalf("got %+v", b)
+	}
+	var sum int64
+	for _, c := range r.Counters {
+		if c.Got == 0 {
+			t.Errorf("nobody clicked on %s", c.Name)
+		}
+		sum += c.Got
+	}
+	if sum != 200 {
+		t.Errorf("got %d clicks on all counters, want 200", sum)
+	}
+}
