@@ -219,6 +219,14 @@ func (c config) first() float64 {
 	return s.Rate[0].From
 }
 
+// unit is that of what a search raises.
+func (c config) unit() string {
+	if c.raise == "browsers" {
+		return "tabs"
+	}
+	return "clicks/s"
+}
+
 // with are the options of a step of a search.
 func (c config) with(n float64) load.Options {
 	o := c.options

@@ -149,7 +149,7 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 
 // search looks for the most that holds.
 func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Writer) (*load.Report, error) {
-	knee, err := load.FindMax(ctx, c.findMax, c.first(), func(ctx context.Context, n float64) (*load.Report, error) {
+	knee, err := load.FindMax(ctx, c.findMax, c.unit(), c.first(), func(ctx context.Context, n float64) (*load.Report, error) {
 		defer view.Done()
 		return load.Run(ctx, c.with(n))
 	}, func(line string) { _, _ = fmt.Fprintln(stderr, line) })

@@ -181,7 +181,7 @@ func (c *collector) replica(name string) *replicaSum {
 	return c.replicas[name]
 }
 
-func (r *replicaSum) add(o browser.Replica) {
+func (r *replicaSum) add(o *browser.Replica) {
 	r.Tabs += o.Tabs
 	r.Clicks += o.Clicks
 	r.Deliveries += o.Deliveries

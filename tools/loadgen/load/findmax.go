@@ -17,7 +17,8 @@ const (
 // A Knee is where a search by FindMax ended.
 type Knee struct {
 	Goal    string   `json:"goal"`
-	Best    float64  `json:"best"`          // clicks a second that held; 0: none did
+	Unit    string   `json:"unit"`          // of what was raised: "clicks/s" or "tabs"
+	Best    float64  `json:"best"`          // that held, in Unit; 0: none did
 	Failing float64  `json:"failing"`       // the lowest that did not hold; 0: none failed
 	Why     []string `json:"why,omitempty"` // it did not
 	Tries   []Try    `json:"tries"`         // in the order they were made
@@ -26,27 +27,27 @@ type Knee struct {
 
 // A Try is one run of a search.
 type Try struct {
-	Rate float64  `json:"rate"` // clicks a second
+	Rate float64  `json:"rate"` // in the unit of the search
 	P99  float64  `json:"p99"`  // ms, click to the last tab
 	Why  []string `json:"why,omitempty"`
 }
 
-// FindMax looks for the highest rate at which a run keeps to goal. It starts at from,
-// clicks a second, doubles it until the goal no longer holds (or halves it until it does)
+// FindMax looks for the most with which a run keeps to goal, in a unit such as "clicks/s". It
+// starts at from, doubles it until the goal no longer holds (or halves it until it does)
 // and then bisects to about 5 %. A verdict that fails counts as not holding. The runs are
 // made one after the other by run; log, which may be nil, is told of each in one line.
 //
 // An error of run or an interrupted run ends the search; the Knee has what is known by then.
-func FindMax(ctx context.Context, goal Expectations, from float64,
+func FindMax(ctx context.Context, goal Expectations, unit string, from float64,
 	run func(ctx context.Context, rate float64) (*Report, error), log func(string)) (Knee, error) {
 	if !(from > 0) {
-		return Knee{}, fmt.Errorf("load: find max: the first rate is %g clicks/s, it has to be more than 0", from)
+		return Knee{}, fmt.Errorf("load: find max: %w: the first try is %g %s, it has to be more than 0", ErrUsage, from, unit)
 	}
-	s := search{goal: goal, run: run, log: log, knee: Knee{Goal: goal.String()}}
+	s := search{goal: goal, run: run, log: log, knee: Knee{Goal: goal.String(), Unit: unit}}
 	rate := from
 	for ok := true; ok; rate, ok = s.next(from) {
 		if err := s.try(ctx, rate); err != nil {
-			return s.knee, fmt.Errorf("load: find max: at %s clicks/s: %w", short(rate), err)
+			return s.knee, fmt.Errorf("load: find max: at %s %s: %w", short(rate), unit, err)
 		}
 	}
 	return s.knee, nil
@@ -58,11 +59,11 @@ func (k Knee) String() string {
 	case k.Best == 0 && k.Failing == 0:
 		return "nothing was measured"
 	case k.Best == 0:
-		return fmt.Sprintf("not even %s clicks/s hold: %s", short(k.Failing), strings.Join(k.Why, "; "))
+		return fmt.Sprintf("not even %s %s hold: %s", short(k.Failing), k.Unit, strings.Join(k.Why, "; "))
 	case k.Failing == 0:
-		return fmt.Sprintf("%s clicks/s hold, no higher rate was found that fails", short(k.Best))
+		return fmt.Sprintf("%s %s hold, nothing higher was found that fails", short(k.Best), k.Unit)
 	}
-	return fmt.Sprintf("%s clicks/s hold, %s do not: %s", short(k.Best), short(k.Failing), strings.Join(k.Why, "; "))
+	return fmt.Sprintf("%s %s hold, %s do not: %s", short(k.Best), k.Unit, short(k.Failing), strings.Join(k.Why, "; "))
 }
 
 type search struct {
@@ -104,13 +105,13 @@ func (s *search) judge(rate float64, r *Report) {
 	s.knee.Tries = append(s.knee.Tries, Try{Rate: rate, P99: r.Latencies[LatencyAll].P99, Why: why})
 	if len(why) == 0 {
 		s.knee.Best, s.knee.Report = rate, r
-		s.say(short(rate) + " clicks/s: holds")
+		s.say(short(rate) + " " + s.knee.Unit + ": holds")
 		return
 	}
 	// A generator that was the bottleneck says nothing about the target: its warning goes with it.
 	why = append(why, r.Warnings...)
 	s.knee.Failing, s.knee.Why = rate, why
-	s.say(short(rate) + " clicks/s: " + strings.Join(why, "; "))
+	s.say(short(rate) + " " + s.knee.Unit + ": " + strings.Join(why, "; "))
 }
 
 func (s *search) say(line string) {

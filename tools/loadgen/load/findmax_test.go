@@ -35,7 +35,7 @@ func TestTheKneeIsFoundToFivePercent(t *testing.T) {
 	for _, knee := range []float64{3, 100, 137, 1000, 54_321} {
 		t.Run(fmt.Sprint(knee), func(t *testing.T) {
 			var lines []string
-			got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(knee), func(l string) { lines = append(lines, l) })
+			got, err := load.FindMax(t.Context(), goal(t), "clicks/s", 100, kneeAt(knee), func(l string) { lines = append(lines, l) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func TestAVerdictThatFailsDoesNotHold(t *testing.T) {
 		r.Verdicts = []load.Verdict{{Name: load.VerdictCounted, OK: rate < 300, Detail: "2 clicks are not counted"}}
 		return r, err
 	}
-	got, err := load.FindMax(t.Context(), goal(t), 100, run, nil)
+	got, err := load.FindMax(t.Context(), goal(t), "clicks/s", 100, run, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +68,14 @@ func TestAVerdictThatFailsDoesNotHold(t *testing.T) {
 }
 
 func TestASearchEndsWhenNothingHolds(t *testing.T) {
-	got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(0), nil)
+	got, err := load.FindMax(t.Context(), goal(t), "clicks/s", 100, kneeAt(0), nil)
 	if err != nil || got.Best != 0 || got.Failing > 1 || !strings.HasPrefix(got.String(), "not even") {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
 
 func TestASearchEndsWhenEverythingHolds(t *testing.T) {
-	got, err := load.FindMax(t.Context(), goal(t), 100, kneeAt(1e18), nil)
+	got, err := load.FindMax(t.Context(), goal(t), "clicks/s", 100, kneeAt(1e18), nil)
 	if err != nil || got.Failing != 0 || len(got.Tries) > 25 {
 		t.Errorf("got %v after %d tries, %v", got, len(got.Tries), err)
 	}
@@ -99,7 +99,7 @@ func TestASearchThatIsCutOffKeepsWhatItKnows(t *testing.T) {
 				}
 				return r, err
 			}
-			got, err := load.FindMax(t.Context(), goal(t), 100, run, nil)
+			got, err := load.FindMax(t.Context(), goal(t), "clicks/s", 100, run, nil)
 			if !errors.Is(err, c.want) || got.Best != 400 {
 				t.Errorf("got %v, %v, want 400 and %v", got, err, c.want)
 			}
@@ -108,7 +108,7 @@ func TestASearchThatIsCutOffKeepsWhatItKnows(t *testing.T) {
 }
 
 func TestASearchNeedsARateToBeginWith(t *testing.T) {
-	if _, err := load.FindMax(t.Context(), goal(t), 0, kneeAt(1), nil); err == nil {
+	if _, err := load.FindMax(t.Context(), goal(t), "clicks/s", 0, kneeAt(1), nil); err == nil {
 		t.Error("got no error")
 	}
 }
@@ -116,7 +116,7 @@ func TestASearchNeedsARateToBeginWith(t *testing.T) {
 func TestASearchEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := load.FindMax(ctx, goal(t), 1, kneeAt(1), nil); !errors.Is(err, context.Canceled) {
+	if _, err := load.FindMax(ctx, goal(t), "clicks/s", 1, kneeAt(1), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want canceled", err)
 	}
 }

@@ -97,7 +97,7 @@ func broken() *load.Report {
 // searched is a report of -find-max.
 func searched() *load.Report {
 	r := clean()
-	r.Knee = &load.Knee{Goal: "p99<200ms", Best: 337.5, Failing: 350, Why: []string{"p99: wanted < 200ms, got 241.5ms"}, Tries: []load.Try{
+	r.Knee = &load.Knee{Goal: "p99<200ms", Unit: "clicks/s", Best: 337.5, Failing: 350, Why: []string{"p99: wanted < 200ms, got 241.5ms"}, Tries: []load.Try{
 		{Rate: 200, P99: 61.2}, {Rate: 400, P99: 870, Why: []string{"p99: wanted < 200ms, got 870ms"}}, {Rate: 300, P99: 93.1},
 		{Rate: 350, P99: 241.5, Why: []string{"p99: wanted < 200ms, got 241.5ms"}}, {Rate: 325, P99: 121}, {Rate: 337.5, P99: 177},
 	}}

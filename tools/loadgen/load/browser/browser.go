@@ -58,8 +58,9 @@ type Fleet struct {
 
 	sent, acked []atomic.Int64 // clicks, by counter
 	ops         atomic.Int64
-	dials       sync.WaitGroup
-	running     sync.WaitGroup
+	dials       sync.WaitGroup // attempts to open, and requests
+	sockets     sync.WaitGroup // goroutines of plain sockets
+	running     sync.WaitGroup // loops
 	closing     sync.Once
 }
 
@@ -186,6 +187,7 @@ func (f *Fleet) Close() {
 		}
 		f.running.Wait()
 		f.dials.Wait() // a tab may have begun to dial again in between
+		f.sockets.Wait()
 		f.client.CloseIdleConnections()
 	})
 }

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"slices"
 	"sort"
 
 	"lockstep/tools/loadgen/load/protocol"
@@ -22,7 +23,8 @@ type front struct {
 type row struct {
 	state protocol.State
 	tabs  int
-	since int64 // when this state or a newer one was first shown, ns
+	first int64 // when it was first shown, ns
+	over  int64 // when a newer one was; 0: never
 }
 
 // add has one more tab, and reports whether nobody has shown the state before.
@@ -50,8 +52,8 @@ func (f *front) move(from, to protocol.State, now int64) (stale int64, first pro
 	first = f.rows[j].state
 	if i := f.find(from); i < len(f.rows) && f.rows[i].state.Same(from) {
 		f.rows[i].tabs--
-		if i+1 < len(f.rows) {
-			stale = now - f.rows[i+1].since
+		if over := f.rows[i].over; over != 0 {
+			stale = now - over
 		}
 	}
 	f.trim(now)
@@ -63,7 +65,7 @@ func (f *front) stalest(now int64) int64 {
 	if len(f.rows) < 2 || f.rows[0].tabs == 0 {
 		return 0
 	}
-	return max(0, now-f.rows[1].since)
+	return max(0, now-f.rows[0].over)
 }
 
 // find is the row of s, or the one that it would go before.
@@ -90,36 +92,31 @@ func (f *front) row(s protocol.State, now int64) (i int, isNew bool) {
 		f.compact()
 		i = f.find(s)
 	}
-	since := now
-	if i < len(f.rows) {
-		since = f.rows[i].since // a newer one was seen before
+	made := row{state: s, first: now}
+	switch n := len(f.rows); {
+	case i < n:
+		made.over = f.rows[i].first
+		if over := f.rows[i].over; over != 0 {
+			made.over = min(made.over, over)
+		}
+	case n > 0:
+		f.rows[n-1].over = now
 	}
 	f.rows = append(f.rows, row{})
 	copy(f.rows[i+1:], f.rows[i:])
-	f.rows[i] = row{state: s, since: since}
+	f.rows[i] = made
 	return i, true
 }
 
 // crowded is the number of rows from which those without tabs are taken out.
 const crowded = 64
 
-// compact takes out rows without tabs but the newest. What follows one keeps when it was
-// overtaken.
+// compact takes out rows without tabs but the newest. (A tab that later comes to a state between
+// them which nobody has shown may seem less stale than it was.)
 func (f *front) compact() {
-	kept := f.rows[:0]
-	since := int64(0)
-	for i, r := range f.rows {
-		if since != 0 {
-			r.since = min(r.since, since)
-		}
-		since = 0
-		if r.tabs == 0 && i < len(f.rows)-1 {
-			since = r.since
-			continue
-		}
-		kept = append(kept, r)
-	}
-	f.rows = kept
+	newest := f.rows[len(f.rows)-1]
+	f.rows = slices.DeleteFunc(f.rows[:len(f.rows)-1], func(r row) bool { return r.tabs == 0 })
+	f.rows = append(f.rows, newest)
 }
 
 // trim lets go of the states that nobody shows any more, and notes that all have come further.

@@ -335,7 +335,8 @@ func (l *loop) observe() Observation {
 		}
 	}
 	for i := range l.replicas {
-		o.Replicas[l.replicas[i].name] = l.replicas[i].seen
+		seen := l.replicas[i].seen
+		o.Replicas[l.replicas[i].name] = &seen
 		l.replicas[i].seen = Replica{}
 	}
 	o.Planned = l.clicks == nil && len(l.moves) == 0
@@ -351,7 +352,7 @@ func (l *loop) observe() Observation {
 
 func (l *loop) emptyObservation() Observation {
 	return Observation{
-		Replicas: make(map[string]Replica), Errors: make(map[string]int), Counters: make([]Counter, len(l.fronts)),
+		Replicas: make(map[string]*Replica), Errors: make(map[string]int), Counters: make([]Counter, len(l.fronts)),
 	}
 }
 

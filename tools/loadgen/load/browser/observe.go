@@ -20,7 +20,7 @@ type Observation struct {
 
 	Own, Ack, Join, Reconnect, Staleness, Late latency.Distribution // ms
 
-	Replicas   map[string]Replica
+	Replicas   map[string]*Replica
 	Counters   []Counter // by number
 	Violations []Violation
 	Errors     map[string]int

@@ -53,7 +53,7 @@ const plainQueue = 2 * outboxSize
 func newPlain(l *loop, t *tab, conn net.Conn) *plain {
 	p := &plain{conn: conn, out: make(chan []byte, plainQueue)}
 	life := t.life
-	l.fleet.dials.Go(func() { // ends with close
+	l.fleet.sockets.Go(func() { // ends with close
 		for b := range p.out {
 			if _, err := conn.Write(b); err != nil {
 				break
@@ -63,7 +63,7 @@ func newPlain(l *loop, t *tab, conn net.Conn) *plain {
 		for range p.out {
 		}
 	})
-	l.fleet.dials.Go(func() { // ends with the connection
+	l.fleet.sockets.Go(func() { // ends with the connection
 		for {
 			b := make([]byte, 4096)
 			n, err := conn.Read(b)
@@ -130,7 +130,7 @@ func (f *Fleet) stream(v *protocol.View) (*http.Response, error) {
 
 func newStream(l *loop, t *tab, resp *http.Response) *stream {
 	life := t.life
-	l.fleet.dials.Go(func() { // ends with close, or with the stream
+	l.fleet.sockets.Go(func() { // ends with close, or with the stream
 		err := events(resp.Body, func(data []byte) {
 			l.post(func() {
 				if t.life == life {

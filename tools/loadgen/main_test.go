@@ -1,0 +1,194 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"lockstep/tools/loadgen/internal/planted"
+	"lockstep/tools/loadgen/load"
+)
+
+// TestMain lets the test binary be the worker that it starts.
+func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) != "" {
+		os.Exit(run(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// invoke runs loadgen and returns its exit code and what it wrote.
+func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	open := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name)) //nolint:gosec // a test's folder
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	read := func(f *os.File) string {
+		b, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	out, errs := open("stdout"), open("stderr")
+	code = run(args, func(string) string { return "" }, strings.NewReader(""), out, errs)
+	return code, read(out), read(errs)
+}
+
+// short are the flags of a short load.
+func short(more ...string) []string {
+	return append([]string{"-browsers", "30", "-ramp", "100ms", "-rate", "100", "-duration", "1s", "-settle", "2s"}, more...)
+}
+
+func TestALoadThatHoldsExitsWithZero(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	dir := t.TempDir()
+	js, page := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
+	code, stdout, stderr := invoke(t, short("-expect", "lost=0,twice=0,stale=0,rate>50", "-json", js, "-html", page, "-prometheus", "127.0.0.1:0", s.URL)...)
+	if code != exitFine || !strings.HasPrefix(stdout, "PASSED") || !strings.Contains(stderr, "metrics at http://127.0.0.1:") {
+		t.Errorf("got %d, %s, %s", code, stdout, stderr)
+	}
+	text, err := os.ReadFile(js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r load.Report
+	if err := json.Unmarshal(text, &r); err != nil || r.Totals.Acked != 100 || r.Seed == 0 || !strings.Contains(r.Command, "-seed") {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "</html>") {
+		t.Errorf("got %.100q, %v", text, err)
+	}
+}
+
+func TestALoadThatFailsSaysWhyAndExitsWithOne(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{LoseClick: 10})
+	code, stdout, _ := invoke(t, short(s.URL)...)
+	if code != exitFailed || !strings.HasPrefix(stdout, "FAILED") || !strings.Contains(stdout, "/c/load-1: 90, want 100") {
+		t.Errorf("got %d and %s", code, stdout)
+	}
+	good := planted.Start(t, planted.Bugs{})
+	code, stdout, _ = invoke(t, short("-expect", "rate>1000", good.URL)...)
+	if code != exitFailed || !strings.Contains(stdout, "rate: wanted > 1000") {
+		t.Errorf("got %d and %s", code, stdout)
+	}
+}
+
+func TestWrongUsageExitsWithTwo(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "there is no target"},
+		{"-browsers http://localhost:1", "invalid value"},
+		{"-speed 5 http://localhost:1", "not defined"},
+		{"http://localhost:1 -rate 5", "flags come first"},
+		{"localhost:8000", "not the URL of a page"},
+		{"-browsers 0 http://localhost:1", "0 browsers"},
+		{"-rate fast http://localhost:1", `the rate "fast"`},
+		{"-duration 0s http://localhost:1", "a duration of 0s"},
+		{"-watchers 1 http://localhost:1", "nobody is left to click"},
+		{"-expect p98<1s http://localhost:1", "no measure"},
+		{"-find-max p99 http://localhost:1", "no operator"},
+		{"-find-max p99<1s -rate 1..5 http://localhost:1", "one constant load"},
+		{"-raise clicks -find-max p99<1s http://localhost:1", "-raise clicks"},
+		{"-protocol smtp http://localhost:1", "there are lockstep and htmx"},
+		{"-protocol htmx http://localhost:1", "-selector"},
+		{"-protocol htmx -selector # http://localhost:1", "selector of the number"},
+		{"-selector #n http://localhost:1", "-protocol htmx"},
+		{"-scenario none.yaml http://localhost:1", "none.yaml"},
+		{"-scenario none.yaml -rate 5 http://localhost:1", "don't go together"},
+		{"-counters 200 http://localhost:1", "some would have no tab"},
+		{"-browsers 2000000 http://localhost:1", "2000000 browsers"},
+		{"-repeat 2 http://localhost:1", "repeat is 2"},
+		{"-prometheus nowhere http://localhost:1", "nowhere"},
+	} {
+		code, stdout, stderr := invoke(t, strings.Fields(c.args)...)
+		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			t.Errorf("%s: got %d, %q, want 2 and one line with %q", c.args, code, stderr, c.want)
+		}
+	}
+}
+
+func TestATargetThatDoesNotAnswerExitsWithThree(t *testing.T) {
+	s := planted.Start(t, planted.Bugs{NoSocket: true})
+	for url, want := range map[string]string{"http://127.0.0.1:1": "is the server running", s.URL: "hx-ws:connect"} {
+		code, _, stderr := invoke(t, short(url)...)
+		if code != exitUnreachable || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: got %d, %q, want 3 and one line with %q", url, code, stderr, want)
+		}
+	}
+}
+
+func TestHelpExitsWithZero(t *testing.T) {
+	code, stdout, stderr := invoke(t, "-h")
+	if code != exitFine || stderr != "" || !strings.Contains(stdout, "-find-max") || !strings.Contains(stdout, "Exit code") {
+		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestWorkersMakeOneReport(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	js := filepath.Join(t.TempDir(), "r.json")
+	code, stdout, stderr := invoke(t, short("-per-process", "10", "-counters", "2", "-json", js, s.URL)...)
+	if code != exitFine {
+		t.Fatalf("got %d, %s, %s", code, stdout, stderr)
+	}
+	text, err := os.ReadFile(js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r load.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Generator.Processes != 3 || r.Totals.Acked != 100 || r.Latencies[load.LatencyAll].Count != 100 || r.Replicas[0].Tabs != 30 {
+		t.Errorf("got %+v and %d clicks that all saw, want 3 processes, 100 clicks and 30 tabs", r.Generator, r.Latencies[load.LatencyAll].Count)
+	}
+}
+
+func TestASearchFindsTheKnee(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	code, stdout, stderr := invoke(t, short("-duration", "300ms", "-rate", "20", "-find-max", "rate<100", s.URL)...)
+	knee := regexp.MustCompile(`(\d+(\.\d+)?) clicks/s hold, (\d+(\.\d+)?) do not`).FindString(stdout)
+	if code != exitFine || knee == "" {
+		t.Errorf("got %d, %s, %s, want a knee at about 100", code, stdout, stderr)
+	}
+	code, stdout, stderr = invoke(t, short("-duration", "300ms", "-browsers", "10", "-raise", "browsers", "-find-max", "deliveries<3000", s.URL)...)
+	if code != exitFine || !strings.Contains(stdout, "tabs hold") {
+		t.Errorf("got %d, %s, %s, want a knee in tabs", code, stdout, stderr)
+	}
+}
+
+func TestAScenarioIsAFile(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	name := filepath.Join(t.TempDir(), "day.yaml")
+	if err := os.WriteFile(name, []byte("stages:\n  - {browsers: 10, duration: 300ms, rate: 50}\n  - {browsers: 20, ramp: 100ms, duration: 300ms, rate: 50..100, churn: 5}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, stdout, stderr := invoke(t, "-scenario", name, s.URL); code != exitFine {
+		t.Errorf("got %d, %s, %s", code, stdout, stderr)
+	}
+}
+
+func TestThePathOfTheURLCounts(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	if code, stdout, _ := invoke(t, short(s.URL+"/c/mine")...); code != exitFine || s.Count("mine") != 100 {
+		t.Errorf("got %d and %d clicks on the page of the URL: %s", code, s.Count("mine"), stdout)
+	}
+	if code, stdout, _ := invoke(t, short("-path", "/c/team-{n}", s.URL)...); code != exitFine || s.Count("team-1") != 100 {
+		t.Errorf("got %d and %d clicks on the page of -path: %s", code, s.Count("team-1"), stdout)
+	}
+}
