@@ -125,13 +125,24 @@ func quantileLabel(n int) string {
 	return "99." + strings.Repeat("9", n-2) + " %"
 }
 
+// timeChart begins where the tabs begin to join, before 0 as a rule: 0 is the first click.
 func timeChart(title, unit string, label func(float64) string, all ...series) chart {
-	end := max(1, highest(all, func(p point) float64 { return p.x }))
-	c := newChart(title, unit, label, all, end)
-	for _, t := range ticks(end, 5) {
-		if t <= end {
-			c.X = append(c.X, tick{scale(t, end, left, right), trim(t) + " s"})
+	start := 0.0
+	for _, s := range all {
+		for _, p := range s.at {
+			start = min(start, p.x)
 		}
+	}
+	for _, s := range all {
+		for i := range s.at {
+			s.at[i].x -= start
+		}
+	}
+	length := max(1, highest(all, func(p point) float64 { return p.x }))
+	c := newChart(title, unit, label, all, length)
+	step := roundUp(length / 5)
+	for t := math.Ceil(start/step) * step; t <= start+length; t += step {
+		c.X = append(c.X, tick{scale(t-start, length, left, right), trim(t) + " s"})
 	}
 	return c
 }

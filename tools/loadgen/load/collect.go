@@ -2,6 +2,7 @@ package load
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -266,12 +267,14 @@ func (c *collector) equal() bool {
 	return true
 }
 
-// sample is the last second, and begins the next.
-func (c *collector) sample(at float64, since Totals) (Sample, map[string]latency.Summary) {
+// sample is what was seen in the last seconds, of which there is about one, as rates. It begins
+// the next.
+func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]latency.Summary) {
 	own, all := c.last[LatencyOwn].Summary(), c.last[LatencyAll].Summary()
+	rate := func(n int64) int64 { return int64(math.Round(float64(n) / seconds)) }
 	s := Sample{
-		At: at, Connected: c.connected, Clicks: c.totals.Sent - since.Sent, Acks: c.totals.Acked - since.Acked,
-		Deliveries: c.totals.Deliveries - since.Deliveries, Bytes: c.totals.Bytes - since.Bytes,
+		Connected: c.connected, Clicks: rate(c.totals.Sent - since.Sent), Acks: rate(c.totals.Acked - since.Acked),
+		Deliveries: rate(c.totals.Deliveries - since.Deliveries), Bytes: rate(c.totals.Bytes - since.Bytes),
 		OwnP50: own.P50, OwnP99: own.P99, AllP99: all.P99,
 	}
 	for _, sum := range c.counters {

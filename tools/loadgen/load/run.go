@@ -70,6 +70,8 @@ type run struct {
 	start  time.Time
 	load   time.Time // when the first click was due
 	end    time.Time // of the load
+	shown  time.Time // when the last sample was taken
+	since  Totals    // what they were then
 	report *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
@@ -79,6 +81,7 @@ type run struct {
 
 func (r *run) phases(ctx context.Context) error {
 	r.start = time.Now()
+	r.shown = r.start
 	if err := r.join(ctx); err != nil {
 		return err
 	}
@@ -213,20 +216,14 @@ func (r *run) work(ctx context.Context) error {
 
 // watch observes until a time, until done says so, or until ctx ends, and shows every second.
 func (r *run) watch(ctx context.Context, phase string, until time.Time, done func() bool) error {
-	next, since := time.Now().Add(second), r.c.totals
 	for {
-		wait(ctx, min(look, time.Until(next), time.Until(until)))
+		wait(ctx, min(look, time.Until(until)))
 		interrupted := ctx.Err() != nil
 		if err := r.c.collect(r.crews); err != nil {
 			return err
 		}
-		now := time.Now()
-		over := interrupted || done() || !now.Before(until)
-		if over || !now.Before(next) {
-			r.show(phase, since)
-			next, since = next.Add(second), r.c.totals
-		}
-		if over {
+		r.show(phase)
+		if interrupted || done() || !time.Now().Before(until) {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
 		}
@@ -242,9 +239,15 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// show keeps the last second, and tells whoever looks.
-func (r *run) show(phase string, since Totals) {
-	sample, latencies := r.c.sample(time.Since(r.start).Seconds(), since)
+// show keeps the last second, if one is over, and tells whoever looks.
+func (r *run) show(phase string) {
+	now := time.Now()
+	if now.Sub(r.shown) < second {
+		return
+	}
+	sample, latencies := r.c.sample(now.Sub(r.shown).Seconds(), r.since)
+	sample.At = now.Sub(r.start).Seconds()
+	r.shown, r.since = now, r.c.totals
 	r.report.Series = append(r.report.Series, sample)
 	if r.Progress == nil {
 		return
@@ -275,14 +278,11 @@ func (r *run) settle(ctx context.Context) error {
 	deadline := time.Now().Add(r.Settle)
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
 	defer cancel()
-	for last := r.c.totals; ; {
+	for {
 		if err := r.c.collect(r.crews); err != nil {
 			return err
 		}
-		if time.Since(r.start).Seconds() > r.report.Series[len(r.report.Series)-1].At+second.Seconds() {
-			r.show(phaseSettle, last)
-			last = r.c.totals
-		}
+		r.show(phaseSettle)
 		late := !time.Now().Before(deadline)
 		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
