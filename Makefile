@@ -7,7 +7,7 @@ GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos fuzz bench bench-peers deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load fuzz bench bench-peers deps clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,13 @@ chaos: deps ## let every fault loose on running replicas, and print the matrix (
 	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' ./e2e
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
 	@cat docs/chaos-table.md
+
+load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
+	go build -o $(BIN)/ ./cmd/web ./tools/loadgen
+	@$(BIN)/web -addr localhost:8600 -replicas 3 -store mem: >$(BIN)/load.log 2>&1 & server=$$!; trap 'kill $$server' EXIT; \
+	$(BIN)/loadgen -wait 10s -browsers 3000 -ramp 6s -rate 50 -duration 20s -churn 5 -slow 0.01 -hidden 0.1 \
+	  -expect 'lost=0,twice=0,stale=0,converge<1s' -json $(BIN)/load.json -html $(BIN)/load.html \
+	  http://localhost:8601 http://localhost:8602 http://localhost:8603
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
 	@for p in $$(go list ./...); do \

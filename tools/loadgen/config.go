@@ -71,6 +71,7 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
 	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
 	fs.DurationVar(&c.options.Settle, "settle", load.DefaultSettle, "time that tabs have for becoming equal after the load")
+	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
 	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
 	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
 	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")

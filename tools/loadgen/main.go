@@ -45,7 +45,7 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 		return complain(stderr, load.Work(c.options, stdin, stdout))
 	}
 	c.options.Worker = workers(args)
-	ctx, stop := interruptible(stderr)
+	ctx, stop := interruptible()
 	defer stop()
 	report, err := c.run(ctx, getenv, stderr)
 	if err != nil {
@@ -80,7 +80,7 @@ func complain(stderr io.Writer, err error) int {
 }
 
 // interruptible ends its context with the first Ctrl-C, and the process with the second.
-func interruptible(stderr io.Writer) (context.Context, func()) {
+func interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -94,7 +94,6 @@ func interruptible(stderr io.Writer) (context.Context, func()) {
 			if n > 0 {
 				os.Exit(exitAtOnce)
 			}
-			_, _ = fmt.Fprintln(stderr, "\nloadgen: no more clicks; what was done is settled and judged (again to exit at once)")
 			cancel()
 		}
 	}()
@@ -135,7 +134,13 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.Addr())
 		show = append(show, exporter.Set)
 	}
+	told := false
 	c.options.Progress = func(p load.Progress) {
+		if ctx.Err() != nil && !told {
+			told = true
+			view.Done()
+			_, _ = fmt.Fprintln(stderr, "loadgen: no more clicks; what was done is settled and judged (again to exit at once)")
+		}
 		for _, f := range show {
 			f(p)
 		}

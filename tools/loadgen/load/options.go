@@ -47,6 +47,8 @@ type Options struct {
 	Settle time.Duration
 	// Patience is how long tabs may need for joining beyond the ramp; 0: DefaultPatience.
 	Patience time.Duration
+	// Wait is how long the targets may take to answer at all, at first; 0: not at all.
+	Wait time.Duration
 	// TLS is for https targets; nil: the default.
 	TLS *tls.Config
 	// Worker makes the command that runs a share of the tabs by Work with the same options, over

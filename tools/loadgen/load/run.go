@@ -44,7 +44,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
 	}}
 	defer r.client.CloseIdleConnections()
-	if err := r.survey(ctx); err != nil {
+	if err := r.surveyed(ctx); err != nil {
 		return nil, err
 	}
 	if r.crews, err = s.crews(); err != nil {
@@ -94,6 +94,18 @@ func (r *run) phases(ctx context.Context) error {
 	}
 	r.judge()
 	return nil
+}
+
+// surveyed waits until the pages are there.
+func (r *run) surveyed(ctx context.Context) error {
+	deadline := time.Now().Add(r.Wait)
+	for {
+		err := r.survey(ctx)
+		if err == nil || ctx.Err() != nil || !time.Now().Before(deadline) {
+			return err
+		}
+		wait(ctx, look)
+	}
 }
 
 // survey looks at every page before anybody clicks: are they there, and what do they count?

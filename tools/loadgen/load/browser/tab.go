@@ -160,15 +160,19 @@ func (t *tab) connected(l *loop, o opening) {
 	}
 }
 
-// arrived notes how long it took to get here.
+// arrived notes how long it took to get here. A slow tab says nothing about that but of itself.
 func (t *tab) arrived(l *loop, now int64) {
-	switch {
-	case t.began != 0:
+	if t.began != 0 {
 		l.seen.Counts.Joins++
-		l.seen.Join.Add(ms(now - t.began))
-	case t.gone != 0:
+	} else if t.gone != 0 {
 		l.seen.Counts.Reconnects++
 		l.replicas[t.replica].seen.Reconnects++
+	}
+	switch {
+	case t.slow:
+	case t.began != 0:
+		l.seen.Join.Add(ms(now - t.began))
+	case t.gone != 0:
 		l.seen.Reconnect.Add(ms(now - t.gone))
 	}
 	t.began, t.gone = 0, 0
