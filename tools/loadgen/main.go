@@ -44,9 +44,10 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 	case getenv(workerEnv) != "":
 		return complain(stderr, load.Work(c.options, stdin, stdout))
 	}
-	c.options.Worker = workers(args)
 	ctx, stop := interruptible()
 	defer stop()
+	// A worker ends when it is told to, not with the first Ctrl-C: its tabs are still to be judged.
+	c.options.Worker = workers(context.WithoutCancel(ctx), args)
 	report, err := c.run(ctx, getenv, stderr)
 	if err != nil {
 		return complain(stderr, err)
@@ -106,13 +107,13 @@ func interruptible() (context.Context, func()) {
 }
 
 // workers makes the commands of workers: this program with the same arguments.
-func workers(args []string) func() *exec.Cmd {
+func workers(ctx context.Context, args []string) func() *exec.Cmd {
 	return func() *exec.Cmd {
 		program, err := os.Executable()
 		if err != nil {
 			program = os.Args[0]
 		}
-		cmd := exec.Command(program, args...) //nolint:gosec // itself
+		cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // itself
 		cmd.Env = append(os.Environ(), workerEnv+"=1")
 		cmd.Stderr = os.Stderr
 		detach(cmd)
@@ -130,7 +131,7 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", load.ErrUsage, err)
 		}
-		defer exporter.Close()
+		defer func() { _ = exporter.Close() }() // nobody reads it any more
 		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.Addr())
 		show = append(show, exporter.Set)
 	}

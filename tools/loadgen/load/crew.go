@@ -128,8 +128,8 @@ type Share struct {
 // Nothing is an argument or a result that says nothing. (gob needs a field.)
 type Nothing struct{ Nothing bool }
 
-// LoadArgs are those of Load.
-type LoadArgs struct {
+// A Beginning is when the first click may be due, and what the counters had before.
+type Beginning struct {
 	At     time.Time
 	Before []int64
 }
@@ -145,7 +145,7 @@ func (s *service) Start(share Share, _ *Nothing) (err error) {
 func (s *service) Join(Nothing, *Nothing) error { return s.crew.join() }
 
 // Load is crew.load.
-func (s *service) Load(a LoadArgs, _ *Nothing) error { return s.crew.load(a.At, a.Before) }
+func (s *service) Load(a Beginning, _ *Nothing) error { return s.crew.load(a.At, a.Before) }
 
 // Unload is crew.unload.
 func (s *service) Unload(Nothing, *Nothing) error { return s.crew.unload() }
@@ -184,7 +184,7 @@ func Work(o Options, in io.Reader, out io.WriteCloser) error {
 func (w *worker) join() error   { return w.client.Call("Tabs.Join", Nothing{}, new(Nothing)) }
 func (w *worker) unload() error { return w.client.Call("Tabs.Unload", Nothing{}, new(Nothing)) }
 func (w *worker) load(at time.Time, before []int64) error {
-	return w.client.Call("Tabs.Load", LoadArgs{at, before}, new(Nothing))
+	return w.client.Call("Tabs.Load", Beginning{at, before}, new(Nothing))
 }
 
 func (w *worker) observe() (seen Watch, err error) {

@@ -151,7 +151,7 @@ func (p *Plain) events(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		select {
 		case n := <-numbers:
 			_, _ = fmt.Fprintf(w, "event: message\ndata: %s\n\n", span(n))
-			w.(http.Flusher).Flush()
+			_ = http.NewResponseController(w).Flush() // a tab that is gone ends the request
 		case <-ctx.Done():
 			return
 		case <-r.Context().Done():

@@ -52,7 +52,6 @@ type counter struct {
 	version uint64
 	seen    map[string]bool // ops
 	ops     int
-	held    bool // a state that nobody was told
 	tabs    []*tab
 	states  map[uint64]int64 // count by version
 }

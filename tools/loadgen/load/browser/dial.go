@@ -39,7 +39,7 @@ type opening struct {
 	view  *protocol.View // nil: the page was there already, or did not come
 	conn  net.Conn       // of a websocket; nil: none
 	rest  []byte         // what came after the handshake
-	body  *http.Response // of a stream of events; nil: none
+	body  io.ReadCloser  // a stream of events; nil: none
 	err   error
 }
 
@@ -49,7 +49,7 @@ func (o opening) drop() {
 		_ = o.conn.Close() // nothing was said on it
 	}
 	if o.body != nil {
-		_ = o.body.Body.Close() // likewise
+		_ = o.body.Close() // likewise
 	}
 }
 
@@ -100,7 +100,7 @@ func Page(ctx context.Context, c *http.Client, p protocol.Protocol, target *url.
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func handshake(conn net.Conn, u *url.URL, cookie string) ([]byte, error) {
 		return nil, err
 	}
 	r := bufio.NewReaderSize(conn, 1024)
-	resp, err := http.ReadResponse(r, req)
+	resp, err := http.ReadResponse(r, req) //nolint:bodyclose // what follows is not a body
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (f *Fleet) do(req *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	switch {
 	case err != nil:

@@ -73,7 +73,10 @@ func (t timers) Less(i, j int) bool { return t[i].at < t[j].at }
 func (t timers) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 
 // Push implements heap.Interface.
-func (t *timers) Push(x any) { *t = append(*t, x.(timer)) }
+func (t *timers) Push(x any) {
+	next, _ := x.(timer) // nothing else is pushed
+	*t = append(*t, next)
+}
 
 // Pop implements heap.Interface.
 func (t *timers) Pop() any {
@@ -141,7 +144,7 @@ func (l *loop) work() {
 	}
 	now := l.fleet.now()
 	for len(l.timers) > 0 && l.timers[0].at <= now {
-		t := heap.Pop(&l.timers).(timer)
+		t, _ := heap.Pop(&l.timers).(timer) // nothing else was pushed
 		if tab := &l.tabs[t.tab]; tab.life == t.life {
 			tab.fire(l, t.what, now)
 		}

@@ -108,7 +108,7 @@ type stream struct {
 }
 
 // stream asks for a page's events.
-func (f *Fleet) stream(v *protocol.View) (*http.Response, error) {
+func (f *Fleet) stream(v *protocol.View) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(f.ctx, http.MethodGet, v.Socket, nil)
 	if err != nil {
 		return nil, err
@@ -125,13 +125,13 @@ func (f *Fleet) stream(v *protocol.View) (*http.Response, error) {
 		_ = resp.Body.Close() // what it says is not for us
 		return nil, Refusal{resp.Status}
 	}
-	return resp, nil
+	return resp.Body, nil
 }
 
-func newStream(l *loop, t *tab, resp *http.Response) *stream {
+func newStream(l *loop, t *tab, body io.ReadCloser) *stream {
 	life := t.life
 	l.fleet.sockets.Go(func() { // ends with close, or with the stream
-		err := events(resp.Body, func(data []byte) {
+		err := events(body, func(data []byte) {
 			l.post(func() {
 				if t.life == life {
 					l.seen.Counts.Bytes += int64(len(data))
@@ -146,7 +146,7 @@ func newStream(l *loop, t *tab, resp *http.Response) *stream {
 			}
 		})
 	})
-	return &stream{body: resp.Body}
+	return &stream{body: body}
 }
 
 func (s *stream) write([]byte) error { return nil }
