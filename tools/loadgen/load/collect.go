@@ -33,6 +33,7 @@ type collector struct {
 	seconds    int
 
 	connected, joined, absent, outstanding int // now
+	peak                                   int // connected at most
 	planned                                bool
 	lastAck                                int64
 	cpu                                    time.Duration
@@ -120,6 +121,7 @@ func (c *collector) collect(crews []crew) error {
 	for i := range c.counters {
 		c.resolve(i)
 	}
+	c.peak = max(c.peak, c.connected)
 	return nil
 }
 

@@ -14,8 +14,8 @@ func (r *run) judge() {
 	shift := r.load.Sub(r.start).Seconds()
 	for i := range p.Series {
 		p.Series[i].At -= shift
-		p.Browsers = max(p.Browsers, p.Series[i].Connected)
 	}
+	p.Browsers = r.c.peak
 	p.Totals, p.Latencies, p.Converge = r.totals(), r.c.sum.summaries(), r.converge
 	p.Replicas, p.Counters, p.Errors = r.c.replicaReports(), r.counterReports(), r.c.errors
 	late := r.c.late.Summary().P99

@@ -212,7 +212,9 @@ func (r *run) work(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.watch(ctx, phaseLoad, r.end, func() bool { return false }); err != nil {
+	// A generator that lags behind still makes every click that was due.
+	over := func() bool { return r.c.planned && !time.Now().Before(r.end) }
+	if err := r.watch(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
 		return err
 	}
 	for _, c := range r.crews {
