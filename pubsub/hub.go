@@ -2,10 +2,11 @@ package pubsub
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,7 +71,7 @@ func NewHub(d driver.Driver, opts *Options) *Hub {
 	}
 	h.opts.setDefaults()
 	h.log = h.opts.Logger.With("broker", d.Name())
-	h.self = h.opts.Prefix + "_hub:" + rand.Text()
+	h.self = h.opts.Prefix + "_hub:" + strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36)
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
 }
