@@ -11,16 +11,22 @@ import (
 // MaxEvent is the longest message a tab may send, in bytes.
 const MaxEvent = 4096
 
+// AsData in a hello is what a tab says that renders itself: it is sent states.
+const AsData = "data"
+
 // ErrMalformed is wrapped by every error of ParseEvent.
 var ErrMalformed = errors.New("htmx: malformed message")
 
 // An Event is one message of a tab: a hello, or an action.
 type Event struct {
-	// Hello is set on the first message of each connection. Tab names the
-	// page load; Epoch and Version are the newest state it has shown.
+	// Hello is set on the first message of each connection, and when a tab
+	// changes its mind about As. Tab names the page load; Epoch and Version are
+	// the newest state it has shown.
 	Hello          bool
 	Tab            string
 	Epoch, Version uint64
+	// As is how the tab wants to be sent states from now on: AsData, or as HTML.
+	As string
 
 	// Action is what the person did and Op the id that the tab gave it.
 	// Neither is checked beyond being a string: a View decides.
@@ -62,7 +68,7 @@ func ParseEvent(p []byte) (Event, error) {
 	e := Event{fields: fields}
 	hello := 0
 	for name, v := range map[string]any{
-		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version,
+		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version, "as": &e.As,
 		"action": &e.Action, "op": &e.Op, "age": &e.Age,
 	} {
 		if _, ok := fields[name]; !ok {

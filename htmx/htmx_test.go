@@ -17,6 +17,9 @@ func TestMessagesHaveTheFormOfTheContract(t *testing.T) {
 	}{
 		{"a state", htmx.State("counter:a", 7, 0, htmx.Partial{Target: "#live", HTML: "<p>1 & 2</p>"}),
 			`{"t":"counter:a","e":7,"v":0,"swap":"none","content":"<hx-partial hx-target=\"#live\" hx-swap=\"innerMorph\"><p>1 & 2</p></hx-partial>"}`},
+		{"a state for a tab that renders itself", htmx.Data("counter:a", 7, 1<<60, `{"n":"<1>"}`),
+			`{"t":"counter:a","e":7,"v":1152921504606846976,"state":"{\"n\":\"<1>\"}"}`},
+		{"an empty state", htmx.Data("a", 1, 1, ""), `{"t":"a","e":1,"v":1,"state":""}`},
 		{"a fragment", htmx.Fragment("tabs", htmx.Partial{Target: "#tabs", HTML: "3"}),
 			`{"t":"tabs","swap":"none","content":"<hx-partial hx-target=\"#tabs\" hx-swap=\"innerMorph\">3</hx-partial>"}`},
 		{"an acknowledgement", htmx.Ack("a", "b"), `{"ack":["a","b"]}`},
@@ -38,6 +41,8 @@ func TestParseEvent(t *testing.T) {
 		{"a click", `{"action":"increment","op":"x"}`, htmx.Event{Action: "increment", Op: "x"}, false},
 		{"a click with its age", `{"action":"reset","op":"x","age":12}`, htmx.Event{Action: "reset", Op: "x", Age: 12}, false},
 		{"a hello", `{"hello":1,"tab":"t","e":18446744073709551615,"v":2}`, htmx.Event{Hello: true, Tab: "t", Epoch: 1<<64 - 1, Version: 2}, false},
+		{"a hello of a tab that renders itself", `{"hello":1,"as":"data"}`, htmx.Event{Hello: true, As: htmx.AsData}, false},
+		{"a hello that wants what is not a name", `{"hello":1,"as":1}`, htmx.Event{}, true},
 		{"unknown fields are kept for the view", `{"action":"a","x":[1]}`, htmx.Event{Action: "a"}, false},
 		{"names are matched with their case", `{"ACTION":"increment"}`, htmx.Event{}, true},
 		{"nothing", ``, htmx.Event{}, true},
@@ -58,7 +63,7 @@ func TestParseEvent(t *testing.T) {
 				t.Fatalf("got error %v, want one: %v", err, c.bad)
 			}
 			if got.Hello != c.want.Hello || got.Tab != c.want.Tab || got.Epoch != c.want.Epoch || got.Version != c.want.Version ||
-				got.Action != c.want.Action || got.Op != c.want.Op || got.Age != c.want.Age {
+				got.Action != c.want.Action || got.Op != c.want.Op || got.Age != c.want.Age || got.As != c.want.As {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

@@ -38,6 +38,13 @@ func State(topic string, epoch, version uint64, parts ...Partial) []byte {
 	return encode(message{Topic: topic, Epoch: &epoch, Version: &version}.with(parts))
 }
 
+// Data builds the message that has a versioned state, for a tab that renders
+// itself. The state is any text: the tab hands it on as it is, because numbers
+// of JavaScript end at 2^53.
+func Data(topic string, epoch, version uint64, state string) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Version: &version, State: &state})
+}
+
 // Fragment builds a message that shows something without a version.
 func Fragment(topic string, parts ...Partial) []byte {
 	return encode(message{Topic: topic}.with(parts))
@@ -74,6 +81,7 @@ type message struct {
 	Status  Status   `json:"status,omitempty"`
 	Swap    string   `json:"swap,omitempty"`
 	Content string   `json:"content,omitempty"`
+	State   *string  `json:"state,omitempty"`
 }
 
 func (m message) with(parts []Partial) message {

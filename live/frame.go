@@ -13,6 +13,16 @@ type Wire struct {
 	// any more, and several of them may go out in one piece, one after the
 	// other. It may be called concurrently.
 	Encode func(message []byte) []byte
+
+	once sync.Once
+	twin *Wire // set by once
+	data bool  // carries states instead of HTML where there are such
+}
+
+// forData returns the wire of those tabs on w that render themselves.
+func (w *Wire) forData() *Wire {
+	w.once.Do(func() { w.twin = &Wire{Encode: w.Encode, data: true} })
+	return w.twin
 }
 
 // A frame is one message on its way to one tab or to many: immutable, and
@@ -20,6 +30,7 @@ type Wire struct {
 type frame struct {
 	seq     uint64 // of the state that it shows; 0 if it shows none
 	message []byte
+	data    []byte // the same for tabs that render themselves; nil: they are sent message
 
 	encodings atomic.Pointer[[]encoding] // nil: none
 	encoding  sync.Mutex                 // held while one is added
@@ -44,7 +55,11 @@ func (f *frame) on(w *Wire) []byte {
 	if old := f.encodings.Load(); old != nil {
 		all = slices.Clone(*old)
 	}
-	all = append(all, encoding{w, w.Encode(f.message)})
+	message := f.message
+	if w.data && f.data != nil {
+		message = f.data
+	}
+	all = append(all, encoding{w, w.Encode(message)})
 	f.encodings.Store(&all)
 	return all[len(all)-1].bytes
 }

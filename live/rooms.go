@@ -34,6 +34,11 @@ type RoomsOptions[S any] struct {
 	// element whose content is replaced, and the content.
 	Show func(key string, s S) (target string, c Component)
 
+	// Data returns a state as text, for tabs that render themselves: they are
+	// sent it instead of what Show returns. Nil: they are sent that, as all are.
+	// It needs Order.
+	Data func(s S) ([]byte, error)
+
 	// Order returns what states of a key are ordered by, first epoch and then
 	// version. Nil: each state is newer than the one before, and the tabs are
 	// told no version; for states that live in this replica only.
@@ -347,7 +352,16 @@ func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
 		return &frame{seq: seq, message: htmx.Fragment(r.topic, part)}, nil
 	}
 	epoch, version := rs.opts.Order(s)
-	return &frame{seq: seq, message: htmx.State(r.topic, epoch, version, part)}, nil
+	f := &frame{seq: seq, message: htmx.State(r.topic, epoch, version, part)}
+	if rs.opts.Data == nil {
+		return f, nil
+	}
+	data, err := rs.opts.Data(s)
+	if err != nil {
+		return nil, err
+	}
+	f.data = htmx.Data(r.topic, epoch, version, string(data))
+	return f, nil
 }
 
 func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {

@@ -29,15 +29,15 @@ const maxMalformed = 16
 // called concurrently, except Receive.
 type Session struct {
 	// What a delivery touches comes first: one line of the processor's cache.
-	conn Conn  // set once
-	wire *Wire // set once
+	conn Conn // set once
 
 	mu     sync.Mutex // guards what is not said to be somebody's
-	own    bool       // something waits for this tab alone: private, acks or ending
-	queued bool       // the writer has it on a list
-	busy   bool       // the connection is full
-	shut   bool       // being closed: nothing is sent any more
-	gone   bool       // disconnected
+	wire   *Wire
+	own    bool // something waits for this tab alone: private, acks or ending
+	queued bool // the writer has it on a list
+	busy   bool // the connection is full
+	shut   bool // being closed: nothing is sent any more
+	gone   bool // disconnected
 
 	tracked bool // in writer.blocked; owned by the writer
 
@@ -152,6 +152,7 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	case e.Hello:
 		// Mount has joined the rooms and sends what they show; a hello needs
 		// no more than that, because the store was read after the connect.
+		s.sendData(e.As == htmx.AsData)
 		return true
 	}
 	s.writer.rt.stats.events.Add(1)
@@ -160,6 +161,26 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		return false
 	}
 	return true
+}
+
+// sendData has the tab sent states instead of HTML from now on, or HTML again.
+func (s *Session) sendData(itself bool) {
+	wire := s.conn.Wire()
+	if itself {
+		wire = wire.forData()
+	}
+	s.mu.Lock()
+	changed := s.wire != wire
+	s.wire = wire
+	if changed {
+		for _, m := range s.rooms {
+			m.sent = 0 // in the other form
+		}
+	}
+	s.mu.Unlock()
+	if changed {
+		s.wake()
+	}
 }
 
 // Disconnect ends the session: it leaves its rooms. The transport calls it

@@ -24,6 +24,7 @@ const patience = 30 * time.Second
 type Shown struct {
 	Epoch, Version uint64
 	Content        string
+	State          string // what a tab gets that renders itself, instead of Content
 }
 
 // A Tab is one fake browser tab. Methods may be called concurrently.
@@ -233,6 +234,7 @@ func (c *conn) take(message []byte) {
 	var m struct {
 		T, Content, Error, Op, Status string
 		E, V                          *uint64
+		State                         *string
 		Ack                           []string
 	}
 	if err := json.Unmarshal(message, &m); err != nil {
@@ -249,16 +251,17 @@ func (c *conn) take(message []byte) {
 	if m.Status != "" {
 		c.status = m.Status
 	}
-	c.show(m.T, m.E, m.V, m.Content)
+	switch {
+	case m.State != nil:
+		c.show(m.T, m.E, m.V, Shown{State: *m.State})
+	case m.Content != "":
+		c.show(m.T, m.E, m.V, Shown{Content: m.Content})
+	}
 	c.wake()
 }
 
 // show is the version guard of live.js.
-func (c *conn) show(topic string, e, v *uint64, content string) {
-	if content == "" {
-		return
-	}
-	next := Shown{Content: content}
+func (c *conn) show(topic string, e, v *uint64, next Shown) {
 	if e != nil && v != nil {
 		next.Epoch, next.Version = *e, *v
 		was := c.shown[topic]
