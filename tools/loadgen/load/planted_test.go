@@ -132,7 +132,7 @@ func TestFaultsThatAreRightAreNoBugs(t *testing.T) {
 		bugs  planted.Bugs
 		wants func(t *testing.T, r *load.Report)
 	}{
-		{"a server that restarts", planted.Bugs{CutEvery: 70}, func(t *testing.T, r *load.Report) {
+		{"a server that restarts", planted.Bugs{CutEvery: 50}, func(t *testing.T, r *load.Report) {
 			if r.Totals.Reconnects < 60 || r.Latencies[load.LatencyReconnect].Count == 0 {
 				t.Errorf("got %d reconnections of 30 tabs, want at least two each", r.Totals.Reconnects)
 			}
@@ -263,7 +263,7 @@ func TestTabsComeAndGo(t *testing.T) {
 	o := options(s.URL, 20, 100)
 	o.Plan.Stages[0].Churn = 20
 	o.Plan.Stages = append(o.Plan.Stages,
-		workload.Stage{Browsers: 40, Ramp: 300 * time.Millisecond, Duration: 700 * time.Millisecond, Rate: workload.Rate{{From: 100, To: 100}}},
+		workload.Stage{Browsers: 40, Ramp: 300 * time.Millisecond, Duration: 2 * time.Second, Rate: workload.Rate{{From: 100, To: 100}}},
 		workload.Stage{Browsers: 10, Ramp: 300 * time.Millisecond, Duration: 500 * time.Millisecond})
 	r := runLoad(t, o)
 	if b := violated(r); len(b) > 0 || len(r.Errors) > 0 {

@@ -58,6 +58,7 @@ type Fleet struct {
 
 	sent, acked []atomic.Int64 // clicks, by counter
 	ops         atomic.Int64
+	starting    sync.Mutex     // held to begin a dial, and to end that
 	dials       sync.WaitGroup // attempts to open, and requests
 	sockets     sync.WaitGroup // goroutines of plain sockets
 	running     sync.WaitGroup // loops
@@ -180,16 +181,26 @@ func (f *Fleet) Behind(wanted []protocol.State) (tabs []Tab) {
 // Close closes all tabs, and waits for all goroutines. Closing again is harmless.
 func (f *Fleet) Close() {
 	f.closing.Do(func() {
+		f.starting.Lock()
 		f.cancel()
+		f.starting.Unlock()
 		f.dials.Wait()
 		for _, l := range f.loops {
 			l.post(func() { l.stop = true })
 		}
 		f.running.Wait()
-		f.dials.Wait() // a tab may have begun to dial again in between
 		f.sockets.Wait()
 		f.client.CloseIdleConnections()
 	})
+}
+
+// begin runs work in a goroutine that Close waits for. From Close on it does nothing.
+func (f *Fleet) begin(work func()) {
+	f.starting.Lock()
+	defer f.starting.Unlock()
+	if f.ctx.Err() == nil {
+		f.dials.Go(work)
+	}
 }
 
 // now is the time in ns, of the wall clock as it was when the process started: it never jumps.

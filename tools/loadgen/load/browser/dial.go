@@ -65,7 +65,7 @@ func NewClient(t *tls.Config) *http.Client {
 func (f *Fleet) open(l *loop, t *tab) {
 	slot, counter, life, view := t.slot, t.counter, t.life, t.view
 	t.queued = false
-	f.dials.Go(func() {
+	f.begin(func() {
 		o := opening{began: f.now()}
 		if view == nil {
 			o.view, o.err = f.page(slot, counter)
@@ -217,7 +217,7 @@ func (f *Fleet) request(l *loop, t *tab, req *http.Request) {
 	if t.view.Cookie != "" {
 		req.Header.Set("Cookie", t.view.Cookie)
 	}
-	f.dials.Go(func() {
+	f.begin(func() {
 		body, err := f.do(req)
 		l.post(func() {
 			switch {
