@@ -109,6 +109,7 @@ func (a *App) Start(ctx context.Context) error {
 		Load:   a.store.Get,
 		Encode: encodeCounter,
 		Decode: decodeCounter,
+		Data:   encodeCounter,
 
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,

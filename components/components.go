@@ -8,7 +8,6 @@
 package components
 
 import (
-	"net/url"
 	"strconv"
 	"strings"
 )
@@ -22,15 +21,21 @@ type Counter struct {
 	Epoch, Version uint64
 	// Known is false while the store could not be read: a dash is shown.
 	Known bool
+	// Waiting is how many clicks N has that only this tab knows of.
+	Waiting int
 }
 
 // A Page is the page of one counter.
 type Page struct {
 	Counter Counter
 	Socket  string // path of the websocket
+	Links   Links
 	Replica string
 	State   string // live or degraded
 	Tabs    int
+	// Renderer has what a tab needs to render itself; its zero value offers no
+	// such thing.
+	Renderer Renderer
 
 	Script, Style, Icon string // paths
 	CSRF                string
@@ -38,6 +43,37 @@ type Page struct {
 	// the order increment, decrement, reset.
 	Ops     [3]string
 	Version string // of the program; "" shows nothing
+}
+
+// Links are where a page leads. Relative ones work in any folder.
+type Links struct {
+	Home  string // the start page
+	Open  string // opens the counter in the query's name
+	Click string // with the name of an action behind it: where its form posts to
+	// Twin is the same application elsewhere, and TwinText what is said of it.
+	// An empty Twin shows nothing.
+	Twin, TwinText string
+}
+
+// A Shell is the page that an application is loaded into, to run in the
+// browser.
+type Shell struct {
+	Style, Icon string // paths
+	Start       string // script that loads the rest
+	Policy      string // Content-Security-Policy, where no server sends it; "": none
+	Worker      string // script of the worker that the application runs in
+	Program     string // the application, compiled
+	Size        int    // of Program, in bytes, as it is before compression
+	Script      string // script of the application's pages
+	Offline     string // script that keeps it all for when there is no network
+	Twin        string // as in Links
+}
+
+// A Renderer is the program by which a tab renders itself.
+type Renderer struct {
+	Script  string // path of the script of the switch
+	Worker  string // path of the script of the worker that it runs in
+	Program string // path
 }
 
 // A Problem is a page that explains why there is nothing else.
@@ -95,8 +131,13 @@ func (c Counter) size() string {
 	return "20"
 }
 
-// beat differs between neighbouring versions, so that a style sheet can show
-// that something changed although the elements stay.
-func (c Counter) beat() string { return strconv.FormatUint(c.Version%2, 10) }
+func (p Page) scripts() []string {
+	if p.Renderer.Script == "" {
+		return []string{p.Script}
+	}
+	return []string{p.Script, p.Renderer.Script}
+}
 
-func (c Counter) path(a action) string { return "/c/" + url.PathEscape(c.Name) + "/" + a.name }
+// beat differs between neighbouring states, so that a style sheet can show
+// that something changed although the elements stay.
+func (c Counter) beat() string { return strconv.FormatUint((c.Version+uint64(c.Waiting))%2, 10) }

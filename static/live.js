@@ -37,6 +37,8 @@
   let down = now(), up = null; // since when there is no connection, or is one; the other is null
   let flaps = 0; // short connections in a row
   let watched, progress = now(); // the socket and when it last did something
+  let renderer = null; // is to render this tab, instead of the server: see replica.js
+  let itself = false; // and does, since it has a state
   let asked = null; // when the first click was sent that nothing has answered since
 
   // 128 random bits as base64url. (crypto.randomUUID exists on https only.)
@@ -55,7 +57,8 @@
   function load() {
     try {
       const kept = JSON.parse(sessionStorage.getItem(key)) ?? [];
-      return new Map(kept.filter((o) => typeof o.message?.op === 'string').map((o) => [o.message.op, { ...o, since: now() }]));
+      const ours = kept.filter((o) => typeof o.message?.op === 'string');
+      return new Map(ours.map((o) => [o.message.op, { ...o, since: now() }]));
     } catch {
       return new Map(); // storage is blocked, or holds something foreign
     }
@@ -82,21 +85,25 @@
     message.op = random();
     outbox.set(message.op, { message, since: now(), made: Date.now() });
     save();
+    renderer?.clicked();
     refresh();
     return message;
   }
 
   function settle(ops) {
+    const counted = ops.filter((op) => outbox.has(op)).map((op) => outbox.get(op).message);
     ops.forEach((op) => outbox.delete(op));
     if (!outbox.size && notice.textContent === notice.dataset.full) tell('');
     retryDelay = RETRY.min;
     save();
+    renderer?.answered(counted);
   }
 
   function refused({ op, error, retry }) {
     if (!retry) {
       outbox.delete(op);
       save();
+      renderer?.answered([]);
       tell(error);
     } else if (outbox.has(op)) {
       again.add(op);
@@ -116,6 +123,11 @@
   const connection = () => root._htmx?.ws?.connection;
   const socket = () => connection()?.socket;
   const isOpen = () => socket()?.readyState === WebSocket.OPEN;
+
+  function hello() {
+    const [e, v] = seen.get(shown.topic);
+    send({ hello: 1, tab, e, v, ...(renderer && { as: 'data' }) });
+  }
 
   function send(message) {
     if (isOpen()) socket().send(JSON.stringify(message)); // otherwise the next connection sends it
@@ -212,8 +224,8 @@
       clearTimeout(retryTimer);
       retryTimer = undefined;
       again.clear();
-      const [e, v] = seen.get(shown.topic);
-      send({ hello: 1, tab, e, v });
+      hello();
+      renderer?.connected();
       for (const kept of outbox.values()) deliver(kept);
       refresh();
     },
@@ -221,6 +233,7 @@
     htmx_ws_close(_, { connection: c, code }) {
       down ??= now();
       progress = now();
+      alone();
       // hx-ws gives up for good on a code it does not know, and forgets its backoff whenever a connection opens: one that is
       // accepted and closed at once would come back at full speed.
       flaps = up !== null && now() - up < SHORT ? flaps + 1 : 0;
@@ -248,7 +261,11 @@
       if (m.t === undefined || m.v === undefined) return;
       const [e, v] = seen.get(m.t) ?? [0, 0];
       if (m.e < e || (m.e === e && m.v < v)) return false; // a replica that lags behind
+      if (itself && m.content !== undefined) return false; // sent before the server knew that this tab renders itself
       seen.set(m.t, [m.e, m.v]);
+      if (m.state === undefined || !renderer) return;
+      itself = true;
+      renderer.state(m.t, m.state);
     },
 
     htmx_ws_error(form, { connection: c, url }) {
@@ -258,6 +275,27 @@
       reconnect();
     },
   });
+
+  // ---- for replica.js ----
+
+  // Has p render this tab as soon as there is a state; null: the server. p.state(topic, state) is called for each state that is
+  // newer than the one shown, and p.begin() once if there is none, for want of a connection; p.clicked() when a click waits for an
+  // answer, and p.answered(messages) when clicks don't any more: with those that have been counted, in a state that p has heard of
+  // before; p.connected() when all that wait are sent again, which may have been counted before.
+  root.renderWith = (p) => {
+    renderer = p;
+    itself = false;
+    hello();
+    if (!isOpen()) alone();
+  };
+
+  function alone() {
+    if (!renderer || itself) return;
+    itself = true;
+    renderer.begin();
+  }
+
+  root.waiting = () => [...outbox.values()].map(({ message }) => message);
 
   refresh();
 })();

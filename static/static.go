@@ -1,23 +1,32 @@
-// Package static holds what a browser loads besides the pages: the script, the
-// style sheet and the icon, embedded and already compressed. Their names
-// contain a hash of their content, so a browser may keep them for ever.
+// Package static holds what a browser loads besides the pages: scripts, the
+// style sheet, the icon and the application as WebAssembly, embedded and already
+// compressed. Their names contain a hash of their content, so a browser may keep
+// them for ever.
 //
 // The package is free of transports: who serves the files sets the headers.
 // It does not build them; see build and live.js.
 package static
 
 import (
+	"bytes"
+	"compress/gzip"
 	"embed"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
-	"path"
 	"strings"
+	"sync"
 )
 
 //go:generate go run ./build
 
 //go:embed dist
 var dist embed.FS
+
+//go:embed wasm/sw.js
+var serviceWorker string
 
 // Prefix is where the assets are served.
 const Prefix = "/static/"
@@ -30,10 +39,11 @@ type File struct {
 	ETag        string // with its quotes; differs between the encodings
 }
 
-// An asset is one file with its compressed forms.
+// An asset is one file in its compressed forms.
 type asset struct {
 	contentType, hash string
-	plain, br, gz     []byte
+	br, gz            []byte
+	plain             func() ([]byte, error) // for the few who can read neither
 }
 
 // Assets are the embedded files. They may be used concurrently.
@@ -51,10 +61,11 @@ func New() (*Assets, error) {
 		return nil, fmt.Errorf("static: %w", err)
 	}
 	for _, e := range entries {
-		if ext := path.Ext(e.Name()); ext == ".br" || ext == ".gz" {
+		name, ok := strings.CutSuffix(e.Name(), ".gz")
+		if !ok {
 			continue
 		}
-		if err := a.add(e.Name()); err != nil {
+		if err := a.add(name); err != nil {
 			return nil, fmt.Errorf("static: %w", err)
 		}
 	}
@@ -69,13 +80,14 @@ func (a *Assets) add(name string) error {
 		return fmt.Errorf("%q has no hash in its name", name)
 	}
 	f := asset{contentType: contentType(ext), hash: hash}
-	for suffix, body := range map[string]*[]byte{"": &f.plain, ".br": &f.br, ".gz": &f.gz} {
+	for suffix, body := range map[string]*[]byte{".br": &f.br, ".gz": &f.gz} {
 		b, err := dist.ReadFile("dist/" + name + suffix)
 		if err != nil {
 			return err
 		}
 		*body = b
 	}
+	f.plain = sync.OnceValues(func() ([]byte, error) { return gunzip(f.gz) })
 	a.names[base+"."+ext] = name
 	a.files[name] = f
 	return nil
@@ -102,17 +114,52 @@ func (a *Assets) Open(path, acceptEncoding string) (File, bool) {
 	if !ok {
 		return File{}, false
 	}
-	file := File{ContentType: f.contentType, Body: f.plain, ETag: `"` + f.hash + `"`}
+	file := File{ContentType: f.contentType}
 	switch {
 	case accepts(acceptEncoding, "br"):
 		file.Encoding, file.Body = "br", f.br
 	case accepts(acceptEncoding, "gzip"):
 		file.Encoding, file.Body = "gzip", f.gz
+	default:
+		plain, err := f.plain()
+		if err != nil {
+			return File{}, false
+		}
+		file.Body, file.ETag = plain, `"`+f.hash+`"`
+		return file, true
 	}
-	if file.Encoding != "" {
-		file.ETag = `"` + f.hash + "-" + file.Encoding + `"`
-	}
+	file.ETag = `"` + f.hash + "-" + file.Encoding + `"`
 	return file, true
+}
+
+// Size returns how long a file is as it is before compression, in bytes; 0 for
+// a name that is not known.
+func (a *Assets) Size(name string) int {
+	f, ok := a.files[a.names[name]]
+	if !ok {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(f.gz[len(f.gz)-4:])) // RFC 1952 §2.3.1: ISIZE
+}
+
+// ServiceWorker returns the script that keeps files for when there is no
+// network: first the page, then all that it loads. URLs are relative to the
+// script's own. version is any text of letters and digits that differs when
+// something does that the names of the files don't tell.
+func ServiceWorker(files []string, version string) ([]byte, error) {
+	list, err := json.Marshal(files)
+	if err != nil {
+		return nil, fmt.Errorf("static: %w", err)
+	}
+	return fmt.Appendf(nil, "const FILES = %s, VERSION = '%s';\n%s", list, version, serviceWorker), nil
+}
+
+func gunzip(packed []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("static: %w", err)
+	}
+	return io.ReadAll(r)
 }
 
 // accepts reports whether an Accept-Encoding header (RFC 9110 §12.5.3) names
@@ -143,6 +190,8 @@ func contentType(ext string) string {
 		return "text/css; charset=utf-8"
 	case "svg":
 		return "image/svg+xml"
+	case "wasm":
+		return "application/wasm"
 	}
 	return "application/octet-stream"
 }

@@ -16,6 +16,7 @@ import (
 
 	"lockstep/static"
 	"lockstep/static/internal/bundle"
+	"lockstep/static/internal/wasm"
 )
 
 func assets(t *testing.T) *static.Assets {
@@ -27,9 +28,19 @@ func assets(t *testing.T) *static.Assets {
 	return a
 }
 
+// made stands for what is compiled: that takes half a minute, and what is
+// committed of it is compared by internal/fresh.sh.
+func made() map[string][]byte {
+	return map[string][]byte{bundle.Program: []byte("\x00asm"), bundle.Exec: []byte("class Go {}")}
+}
+
+func compiled(name string) bool {
+	return strings.HasPrefix(name, "lockstep.") || strings.HasPrefix(name, "worker.")
+}
+
 // The build verifies the checksums of the vendored files as well.
 func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
-	want, err := bundle.Build(os.DirFS("."))
+	want, err := bundle.Build(os.DirFS("."), made())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,11 +49,14 @@ func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if _, ok := want[e.Name()]; !ok {
+		if _, ok := want[e.Name()]; !ok && !compiled(e.Name()) {
 			t.Errorf("dist/%s is left over from an older build: run go generate ./static", e.Name())
 		}
 	}
 	for name, body := range want {
+		if compiled(name) {
+			continue
+		}
 		got, err := os.ReadFile("dist/" + name)
 		if strings.HasSuffix(name, ".gz") {
 			// Another release of Go may compress in another way.
@@ -55,11 +69,11 @@ func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
 }
 
 func TestBuildingTwiceGivesTheSameBytes(t *testing.T) {
-	a, err := bundle.Build(os.DirFS("."))
+	a, err := bundle.Build(os.DirFS("."), made())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Build(os.DirFS("."))
+	b, err := bundle.Build(os.DirFS("."), made())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +98,7 @@ func TestAChangedVendoredFileIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	src["vendor/htmx/htmx.min.js"].Data = append([]byte("evil();"), src["vendor/htmx/htmx.min.js"].Data...)
-	if _, err := bundle.Build(src); err == nil || !strings.Contains(err.Error(), "htmx.min.js") {
+	if _, err := bundle.Build(src, made()); err == nil || !strings.Contains(err.Error(), "htmx.min.js") {
 		t.Errorf("got %v, want an error that names the file", err)
 	}
 }
@@ -187,6 +201,7 @@ func TestContentTypesAreThoseThatNosniffNeeds(t *testing.T) {
 	a := assets(t)
 	for name, want := range map[string]string{
 		"app.js": "text/javascript; charset=utf-8", "app.css": "text/css; charset=utf-8", "favicon.svg": "image/svg+xml",
+		"wasm.js": "text/javascript; charset=utf-8", "worker.js": "text/javascript; charset=utf-8", "lockstep.wasm": "application/wasm",
 	} {
 		if f, ok := a.Open(a.URL(name), ""); !ok || f.ContentType != want {
 			t.Errorf("%s: got %q, %v, want %q", name, f.ContentType, ok, want)
@@ -205,6 +220,47 @@ func TestTheBundleStaysSmall(t *testing.T) {
 	}
 	if total > limit {
 		t.Errorf("got %d bytes, want at most %d", total, limit)
+	}
+}
+
+// The script is served to everybody; comments are for who reads the source. The
+// licences of others stay.
+func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
+	a := assets(t)
+	for _, name := range []string{"app.js", "replica.js", "wasm.js"} {
+		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*//`).Match(f.Body) {
+			t.Errorf("%s has comments", name)
+		}
+	}
+	if f, _ := a.Open(a.URL("worker.js"), ""); !bytes.Contains(f.Body, []byte("Copyright")) {
+		t.Error("worker.js does not say whose wasm_exec.js is")
+	}
+}
+
+func TestTheProgramKeepsItsBudget(t *testing.T) {
+	a := assets(t)
+	f, _ := a.Open(a.URL("lockstep.wasm"), "br")
+	if f.Encoding == "br" && len(f.Body) <= wasm.Budget {
+		return
+	}
+	t.Errorf("lockstep.wasm has %d bytes, want at most %d", len(f.Body), wasm.Budget)
+	weights, err := wasm.Packages(t.Context(), "..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range weights[:20] {
+		t.Logf("%8d bytes of code: %s", w.Bytes, w.Package)
+	}
+}
+
+func TestTheSizeIsThatOfTheProgramItself(t *testing.T) {
+	a := assets(t)
+	f, ok := a.Open(a.URL("lockstep.wasm"), "")
+	if got := a.Size("lockstep.wasm"); !ok || got != len(f.Body) || !bytes.HasPrefix(f.Body, []byte("\x00asm")) {
+		t.Errorf("got a size of %d, want %d of a program", got, len(f.Body))
+	}
+	if got := a.Size("unknown.wasm"); got != 0 {
+		t.Errorf("got a size of %d for what is not there", got)
 	}
 }
 

@@ -8,8 +8,20 @@ import (
 
 // contentSecurityPolicy lets a page run and load what this server ships and
 // nothing else: no inline script or style, no frame, no foreign form target.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; " +
-	"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common + "; frame-ancestors 'none'"
+
+// common is what of a policy all pages have.
+const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
+
+// shellMeta is that of the page that runs in the browser, which compiles
+// WebAssembly; as much of it as a page may say itself, where no server does.
+const shellMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common
+
+const shellPolicy = shellMeta + "; frame-ancestors 'none'"
+
+// workerPolicy is that of the worker that runs WebAssembly: a worker has its own
+// policy, that of its script.
+const workerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 
 // secure sets the headers that every response carries.
 func secure(next echo.HandlerFunc) echo.HandlerFunc {

@@ -16,6 +16,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"lockstep/app"
+	"lockstep/components"
 	"lockstep/counter"
 	"lockstep/live"
 	"lockstep/live/wslive"
@@ -93,6 +94,10 @@ func (s *Server) routes() *echo.Echo {
 	get("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	get("/readyz", s.ready)
 	get("/static/*", s.static)
+	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/wasm/") })
+	get("/wasm/", s.shell)
+	get("/wasm/sw.js", s.keeper)
+	get("/wasm/static/*", s.static)
 	get("/favicon.ico", func(c echo.Context) error {
 		return c.Redirect(http.StatusMovedPermanently, s.assets.URL("favicon.svg"))
 	})
@@ -121,7 +126,14 @@ func (s *Server) page(c echo.Context, name string) error {
 	session := s.sign.ensure(c.Response(), c.Request())
 	p := s.app.CounterPage(c.Request().Context(), name)
 	p.Socket = "/ws/c/" + name
+	p.Links = components.Links{
+		Home: "/", Open: "/c", Click: "/c/" + name + "/",
+		Twin: "/wasm/?name=" + name, TwinText: "Run it all in this browser",
+	}
 	p.Script, p.Style, p.Icon = s.assets.URL("app.js"), s.assets.URL("app.css"), s.assets.URL("favicon.svg")
+	p.Renderer = components.Renderer{
+		Script: s.assets.URL("replica.js"), Worker: s.assets.URL("worker.js"), Program: s.assets.URL("lockstep.wasm"),
+	}
 	p.CSRF = s.sign.token(session)
 	p.Version = s.version
 	for i := range p.Ops {
@@ -210,9 +222,13 @@ func (s *Server) ready(c echo.Context) error {
 // they may be kept for ever.
 func (s *Server) static(c echo.Context) error {
 	r, h := c.Request(), c.Response().Header()
-	f, ok := s.assets.Open(r.URL.Path, r.Header.Get("Accept-Encoding"))
+	path := strings.TrimPrefix(r.URL.Path, "/wasm")
+	f, ok := s.assets.Open(path, r.Header.Get("Accept-Encoding"))
 	if !ok {
 		return errNotFound
+	}
+	if path == s.assets.URL("worker.js") {
+		h.Set("Content-Security-Policy", workerPolicy)
 	}
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")

@@ -125,7 +125,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 
 func TestEveryResponseIsHardened(t *testing.T) {
 	url, _ := serve(t)
-	for _, path := range []string{"/", "/c/other", "/c/BAD", "/nothing", "/readyz", "/static/none.js"} {
+	for _, path := range []string{"/", "/c/other", "/c/BAD", "/nothing", "/readyz", "/static/none.js", "/wasm/sw.js"} {
 		resp, body := do(t, browser(t), "GET", url+path, nil, nil)
 		h := resp.Header
 		if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'") {

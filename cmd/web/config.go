@@ -28,6 +28,7 @@ type config struct {
 	Drain    time.Duration
 	LogLevel string
 	Version  bool
+	Export   string // folder; not "": write the browser's application there and exit
 }
 
 // errUsage is wrapped by every error that is the caller's: exit code 2.
@@ -51,6 +52,7 @@ Usage: web [flags]
   web                              one replica on http://localhost:8000, nothing else needed
   web -replicas 3                  three replicas behind a balancer, in one process
   web -pubsub redis://localhost    one of many replicas that share a Redis
+  web -export DIR                  the application for browsers, as files that need no server of ours
 
 Every flag can also be set by the environment variable beside it; the flag wins.
 
@@ -81,6 +83,12 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	fs.BoolVar(&c.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")
 	fs.DurationVar(&c.Drain, "drain", 5*time.Second, "longest `time` over which tabs are sent to other replicas at shutdown")
 	fs.BoolVar(&c.Version, "version", false, "print the version and exit")
+	fs.Func("export", "write the application that runs in browsers into an empty `folder`, for any server of files, and exit", func(dir string) error {
+		if c.Export = dir; dir == "" {
+			return errors.New("it names no folder")
+		}
+		return nil
+	})
 
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -91,6 +99,9 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	}
 	if fs.NArg() > 0 {
 		return c, usageError("unexpected argument %q; -h lists all flags", fs.Arg(0))
+	}
+	if c.Version || c.Export != "" {
+		return c, nil // nothing is served, so nothing else matters
 	}
 	if err := fromEnvironment(fs, env, getenv); err != nil {
 		return c, err

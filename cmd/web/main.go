@@ -44,6 +44,8 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case err == nil && c.Version:
 		_, _ = fmt.Fprintln(stdout, "web", version())
 		return 0
+	case err == nil && c.Export != "":
+		err = export(c.Export, stdout)
 	case err == nil:
 		err = serve(c, stdout, stderr)
 	}
@@ -57,6 +59,19 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		return 2
 	}
 	return 1
+}
+
+// export writes the application that runs in browsers into a folder.
+func export(dir string, stdout io.Writer) error {
+	assets, err := static.New()
+	if err != nil {
+		return err
+	}
+	if err := web.Export(context.Background(), assets, dir); err != nil {
+		return fmt.Errorf("-export: %w", err)
+	}
+	_, _ = fmt.Fprintf(stdout, "The application is in %s. Any server of files can serve it, under any address:\n  cd %s && python3 -m http.server\n", dir, dir)
+	return nil
 }
 
 // serve runs until a signal. A second signal ends the process at once.

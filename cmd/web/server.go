@@ -16,9 +16,10 @@ const (
 	bodyTimeout   = 15 * time.Second
 	idleTimeout   = 60 * time.Second
 	maxHeader     = 16 << 10 // bytes
-	// sendBuffer is what the kernel may hold for a client that does not read;
-	// Linux doubles it. Left alone it grows to 4 MB for each stalled tab. It
-	// also bounds what is under way to a distant client: 64 KB a round trip.
+	// sendBuffer is what the kernel may hold for a tab that does not read; Linux
+	// doubles it. Left alone it grows to 4 MB for each stalled tab. It also
+	// bounds what is under way to a distant client, 64 KB a round trip: so it is
+	// for websockets only, and files go as fast as they can.
 	sendBuffer = 32 << 10
 )
 
@@ -34,9 +35,9 @@ type server struct {
 // serveOn starts a server with the limits that every listener has.
 func serveOn(l net.Listener, h http.Handler, log *slog.Logger) *server {
 	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		Handler: boundSockets(h), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnContext: boundSendBuffer,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}}
 	go func() { // ends with stop, which waits for it
 		defer close(s.ended)
@@ -45,11 +46,18 @@ func serveOn(l net.Listener, h http.Handler, log *slog.Logger) *server {
 	return s
 }
 
-func boundSendBuffer(ctx context.Context, c net.Conn) context.Context {
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // the connection works all the same
-	}
-	return ctx
+// connKey finds a request's connection in its context.
+type connKey struct{}
+
+// boundSockets bounds what the kernel holds for a connection that is about to
+// become a websocket.
+func boundSockets(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tcp, ok := r.Context().Value(connKey{}).(*net.TCPConn); ok && r.Header.Get("Upgrade") != "" {
+			_ = tcp.SetWriteBuffer(sendBuffer) // the connection works all the same
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // stop lets requests finish, for as long as ctx allows. Stopping nil is

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/andybalholm/brotli"
@@ -25,38 +26,52 @@ const hashLen = 10
 // checksums lists the files of others and what they must be.
 const checksums = "vendor/SHA256SUMS"
 
+// Parts that are not in the folder but made.
+const (
+	Program = "lockstep.wasm"
+	Exec    = "wasm_exec.js"
+)
+
 // An asset is made by joining its parts.
 type asset struct {
 	name  string // as the application asks for it
 	parts []string
 }
 
+// binary reports whether the asset is no text.
+func (a asset) binary() bool { return path.Ext(a.name) == ".wasm" }
+
 // assets are what a browser can load. The script is one file, because an
 // extension that arrives after htmx has started is silently ignored; htmx
-// comes first because the others register with it.
+// comes first because the others register with it. worker.js runs the program
+// in a browser; replica.js has it render a tab of a server, and wasm.js has it
+// serve one.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
+		{"replica.js", []string{"replica.js"}},
 		{"app.css", []string{"app.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
+		{"wasm.js", []string{"wasm/page.js"}},
+		{"worker.js", []string{Exec, "wasm/worker.js"}},
+		{"lockstep.wasm", []string{Program}},
 	}
 }
 
-// Build returns the files of the dist folder by name. The same sources give
-// the same bytes. A file of others that is not what its checksum says is an
-// error.
-func Build(src fs.FS) (map[string][]byte, error) {
+// Build returns the files of the dist folder by name. made are the parts that
+// are not in src. The same sources give the same bytes. A file of others that is
+// not what its checksum says is an error.
+func Build(src fs.FS, made map[string][]byte) (map[string][]byte, error) {
 	if err := verify(src); err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{}
 	for _, a := range assets() {
-		body, err := join(src, a.parts)
+		body, err := join(src, made, a)
 		if err != nil {
 			return nil, err
 		}
 		name := hashed(a.name, body)
-		files[name] = body
 		for suffix, compress := range compressors() {
 			packed, err := compress(body)
 			if err != nil {
@@ -91,19 +106,36 @@ func verify(src fs.FS) error {
 	return nil
 }
 
-// join puts parts behind one another. A script may end without a semicolon
-// or inside a line comment, so each ends with a line break.
-func join(src fs.FS, parts []string) ([]byte, error) {
+// join puts the parts of an asset behind one another. A script may end without
+// a semicolon or inside a line comment, so each ends with a line break.
+func join(src fs.FS, made map[string][]byte, a asset) ([]byte, error) {
 	var b bytes.Buffer
-	for _, p := range parts {
-		body, err := fs.ReadFile(src, p)
+	for _, p := range a.parts {
+		body, err := part(src, made, p)
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
+		}
+		if a.binary() {
+			b.Write(body)
+			continue
 		}
 		b.Write(bytes.TrimSpace(body))
 		b.WriteByte('\n')
 	}
 	return b.Bytes(), nil
+}
+
+// part returns one part. Scripts of ours leave their comments behind: they are
+// for who reads the source.
+func part(src fs.FS, made map[string][]byte, name string) ([]byte, error) {
+	if body, ok := made[name]; ok {
+		return body, nil
+	}
+	body, err := fs.ReadFile(src, name)
+	if err != nil || path.Ext(name) != ".js" || strings.HasPrefix(name, path.Dir(checksums)+"/") {
+		return body, err
+	}
+	return regexp.MustCompile(`(?m)^[ \t]*//.*\n`).ReplaceAll(body, nil), nil
 }
 
 // hashed turns "app.js" into "app.1a2b3c4d5e.js".
@@ -120,7 +152,7 @@ func compressors() map[string]func([]byte) ([]byte, error) {
 
 func brotlied(body []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w := brotli.NewWriterLevel(&b, brotli.BestCompression)
+	w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: brotli.BestCompression, LGWin: 24})
 	if _, err := w.Write(body); err != nil {
 		return nil, err
 	}

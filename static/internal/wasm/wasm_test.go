@@ -1,0 +1,116 @@
+package wasm_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"lockstep/static/internal/wasm"
+)
+
+// root is the folder of the module.
+const root = "../../.."
+
+// copyModule copies what a build needs into a folder of the test.
+func copyModule(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir() && slices.Contains([]string{".git", "bin", "data", "bench", "e2e", "docs", "dist"}, d.Name()):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(dir, name), 0o755)
+		case filepath.Ext(name) != ".go" && !strings.HasPrefix(name, "go."):
+			return nil
+		}
+		body, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name), body, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("compiles the program: not with -short")
+	}
+}
+
+// What is committed must be what everybody's build gives.
+func TestTheSameSourcesGiveTheSameProgramInAnyFolder(t *testing.T) {
+	slow(t)
+	var programs []wasm.Program
+	for range 2 {
+		p, err := wasm.Build(t.Context(), copyModule(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs = append(programs, p)
+	}
+	if !bytes.Equal(programs[0].Module, programs[1].Module) || !bytes.Equal(programs[0].Exec, programs[1].Exec) {
+		t.Error("two folders give two programs")
+	}
+	if !bytes.HasPrefix(programs[0].Module, []byte("\x00asm")) || !bytes.Contains(programs[0].Exec, []byte("class")) {
+		t.Error("got no WebAssembly, or no script to run it")
+	}
+}
+
+// What nobody calls in a browser must not get in unnoticed: each of these is
+// large, and a client of a broker or an HTTP server has no business there.
+func TestNothingOfServersIsInTheProgram(t *testing.T) {
+	slow(t)
+	weights, err := wasm.Packages(t.Context(), copyModule(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]int)
+	for _, w := range weights {
+		there[w.Package] = w.Bytes
+	}
+	for _, want := range []string{"lockstep/app", "lockstep/components", "lockstep/live", "lockstep/counter/idbcounter", "runtime", "(data)"} {
+		if there[want] == 0 {
+			t.Errorf("%s weighs nothing", want)
+		}
+	}
+	for _, unwanted := range []string{
+		"net", "net/http", "crypto/tls", "html/template", "text/template", "regexp", "encoding/gob", "database/sql", "os/exec",
+		"github.com/labstack/echo/v4", "github.com/coder/websocket", "github.com/redis/go-redis/v9", "github.com/jackc/pgx/v5",
+	} {
+		if n := there[unwanted]; n > 0 {
+			t.Errorf("%s weighs %d bytes", unwanted, n)
+		}
+	}
+}
+
+func TestWhatIsNoModuleWithNamesIsAnError(t *testing.T) {
+	for name, module := range map[string]string{
+		"nothing":                 "",
+		"text":                    "<!doctype html>",
+		"no sections":             "\x00asm\x01\x00\x00\x00",
+		"a section that is cut":   "\x00asm\x01\x00\x00\x00\x0a\x20\x01",
+		"an endless length":       "\x00asm\x01\x00\x00\x00\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+		"more functions than are": "\x00asm\x01\x00\x00\x00\x0a\x01\x7f",
+	} {
+		if w, err := wasm.Weigh([]byte(module), nil); err == nil {
+			t.Errorf("%s: got %v and no error", name, w)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+// page.js loads the application into this browser, and stands in for the network: it starts worker.js, shows how that goes, puts
+// the page that the worker renders into the document, gives htmx a WebSocket that leads to the worker, and then loads the script
+// that every page of the application has.
+(() => {
+  'use strict';
+
+  const { worker: script, program, size, script: pages, offline, twin } = document.currentScript.dataset;
+  const here = new URL('.', location.href);
+  const socket = new URL('socket/', here).pathname;
+  const name = new URLSearchParams(location.search).get('name')?.trim().toLowerCase() || 'lobby';
+  const part = (id) => document.getElementById(id);
+
+  // What the person is told.
+  const NOT_LOADED = 'The application could not be loaded. Is there a connection?';
+  const NOT_WHOLE = 'The application did not arrive whole. Reload the page to load it again.';
+  const REPLACED = 'There is a new version of the application. Reload the page to load it.';
+  const NOT_STARTED = 'The application could not be started.';
+  const STOPPED = 'The application has stopped. Reload the page to start it again.';
+
+  // The document may be on its way still when this script runs.
+  const parsed = new Promise((done) => {
+    if (document.readyState !== 'loading') done();
+    else document.addEventListener('DOMContentLoaded', done);
+  });
+
+  const sockets = new Set(); // not closed
+  let worker = null;
+  let shown = false; // the application's page has taken the place of this one
+  let live = false; // and htmx has connected, once at least
+  let dead = false; // the application does not run, and the person has been told why
+
+  start();
+
+  // ---- loading ----
+
+  function start() {
+    if (typeof Worker === 'undefined') return failed('This browser has no workers: it is too old for this page.');
+    try {
+      worker = new Worker(script);
+    } catch (e) {
+      return failed('This page is not allowed to start a worker.', e);
+    }
+    worker.onmessage = ({ data }) => (data.failure ? failed(data.failure, data.detail) : show(data.page, data.title));
+    worker.onerror = (e) => {
+      e.preventDefault();
+      failed(shown ? STOPPED : NOT_STARTED, e.message);
+    };
+    load().catch((e) => failed(NOT_LOADED, e));
+  }
+
+  // Loads the program while the worker starts.
+  async function load() {
+    const module = await compiled();
+    if (module) return run(module);
+    const bytes = (await fetched('default')) ?? (await fetched('reload')); // what was kept may be damaged
+    if (bytes) run(bytes.buffer, [bytes.buffer]);
+    else failed(NOT_WHOLE);
+  }
+
+  function run(program, transfer = []) {
+    if (!dead) worker.postMessage({ program, args: ['app', name] }, transfer);
+  }
+
+  // Compiles the program while it arrives. What this browser has kept is there at once: then there is no progress to be shown, and
+  // the browser may have the compiled form. Null: something is wrong, which comes out when it is loaded whole.
+  async function compiled() {
+    try {
+      const response = await fetch(program);
+      return await WebAssembly.compileStreaming(navigator.serviceWorker?.controller ? response : counted(response));
+    } catch {
+      return null;
+    }
+  }
+
+  // Returns the response, and shows the progress of who reads it.
+  function counted(response) {
+    let n = 0;
+    const count = new TransformStream({
+      transform(chunk, to) {
+        n += chunk.length;
+        progress(n / Number(size));
+        to.enqueue(chunk);
+      },
+    });
+    return new Response(response.body.pipeThrough(count), response);
+  }
+
+  // Returns the program, or null if it is shorter or longer than it should be.
+  async function fetched(cache) {
+    const response = await fetch(program, { cache });
+    if (response.status === 404) await failed(REPLACED);
+    if (!response.ok) throw new Error(`${program}: ${response.status}`);
+    const bytes = new Uint8Array(Number(size));
+    let n = 0;
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return n === bytes.length ? bytes : null;
+      if (n + value.length > bytes.length) return reader.cancel().then(() => null);
+      bytes.set(value, n);
+      n += value.length;
+      progress(n / bytes.length);
+    }
+  }
+
+  function progress(share) {
+    if (dead || !part('loading')) return; // or not parsed yet
+    part('progress').value = 100 * share;
+    part('loading').textContent = share < 1 ? `Loading: ${Math.floor(100 * share)} %` : 'Starting…';
+  }
+
+  async function show(html, title) {
+    await parsed;
+    if (dead) return;
+    shown = true;
+    document.title = title;
+    performance.mark('shown');
+    document.body.inert = true; // until htmx is there
+    document.body.innerHTML = html;
+    if (twin) linkToTwin();
+    const js = document.createElement('script');
+    js.src = pages;
+    js.onerror = () => failed(NOT_LOADED);
+    document.body.append(js);
+  }
+
+  function linkToTwin() {
+    const link = document.createElement('a');
+    link.href = name === 'lobby' ? twin : `${twin}c/${name}`;
+    link.textContent = 'Back to the counters of the server';
+    const line = document.createElement('p');
+    line.className = 'twin';
+    line.append(link);
+    document.querySelector('.foot').append(line);
+  }
+
+  // Called when htmx has connected for the first time.
+  function works() {
+    live = true;
+    document.body.inert = false;
+    performance.mark('live');
+    // For the next time everything is kept, and no network is needed. Not before: it would slow down this time.
+    navigator.serviceWorker?.register(offline).catch((e) => console.warn('It will not work offline:', e.message));
+  }
+
+  // ---- when it does not work ----
+
+  // Says why, and ends what is left: nothing must look alive. The first reason counts.
+  async function failed(why, detail = '') {
+    console.warn(why, detail);
+    if (dead) return;
+    dead = true;
+    worker?.terminate();
+    for (const s of sockets) s.lose();
+    await parsed;
+    const place = part('failure') ?? newFailure();
+    place.textContent = why;
+    place.hidden = false;
+    if (!part('loading')) return;
+    part('loading-title').textContent = 'That did not work';
+    for (const id of ['loading-about', 'progress', 'loading']) part(id).hidden = true;
+  }
+
+  // Makes a place for the reason in the application's page. live.js clears its own with the next click.
+  function newFailure() {
+    if (!live) document.querySelector('.controls').inert = true; // without htmx its forms would be sent to a server
+    document.body.inert = false;
+    const place = document.createElement('p');
+    place.id = 'failure';
+    place.className = 'notice';
+    place.role = 'alert';
+    document.querySelector('.messages').prepend(place);
+    return place;
+  }
+
+  // ---- the stand-in for WebSocket: what it sends and gets goes over a port to the worker ----
+
+  // A PortSocket does what a WebSocket does (WebSockets standard, §3), for text.
+  class PortSocket extends EventTarget {
+    CONNECTING = WebSocket.CONNECTING;
+    OPEN = WebSocket.OPEN;
+    CLOSING = WebSocket.CLOSING;
+    CLOSED = WebSocket.CLOSED;
+    readyState = WebSocket.CONNECTING;
+    binaryType = 'blob';
+    bufferedAmount = 0; // a port takes everything at once
+    extensions = '';
+    protocol = '';
+    onopen = null;
+    onmessage = null;
+    onerror = null;
+    onclose = null;
+    #port;
+
+    constructor(url) {
+      super();
+      this.url = url;
+      for (const type of ['open', 'message', 'error', 'close']) this.addEventListener(type, (e) => this[`on${type}`]?.(e));
+      sockets.add(this);
+      if (dead) {
+        setTimeout(() => this.lose());
+        return;
+      }
+      const { port1, port2 } = new MessageChannel();
+      this.#port = port1;
+      port1.onmessage = ({ data }) => this.#take(data);
+      worker.postMessage({ connect: new URL(url).pathname.slice(socket.length) }, [port2]);
+    }
+
+    #take(data) {
+      if (typeof data !== 'string') return data.open ? this.#open() : this.#end(data.code, data.reason, true);
+      if (this.readyState !== this.OPEN) return;
+      this.dispatchEvent(new MessageEvent('message', { data, origin: new URL(this.url).origin }));
+    }
+
+    #open() {
+      if (this.readyState !== this.CONNECTING) return;
+      this.readyState = this.OPEN;
+      this.dispatchEvent(new Event('open'));
+      if (!live) works();
+    }
+
+    // Ends it as a broken connection does.
+    lose() {
+      if (this.readyState === this.CLOSED) return;
+      this.readyState = this.CLOSED; // in both events
+      this.dispatchEvent(new Event('error'));
+      this.#closed(1006, '', false);
+    }
+
+    #end(code, reason, wasClean) {
+      if (this.readyState === this.CLOSED) return;
+      this.readyState = this.CLOSED;
+      this.#closed(code, reason, wasClean);
+    }
+
+    #closed(code, reason, wasClean) {
+      sockets.delete(this);
+      this.#port?.close();
+      this.dispatchEvent(new CloseEvent('close', { code, reason, wasClean }));
+    }
+
+    send(data) {
+      if (this.readyState === this.CONNECTING) throw new DOMException('still in CONNECTING state', 'InvalidStateError');
+      if (this.readyState === this.OPEN) this.#port.postMessage(String(data));
+    }
+
+    close(code, reason = '') {
+      if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
+        throw new DOMException(`the code must be 1000, or between 3000 and 4999: it is ${code}`, 'InvalidAccessError');
+      }
+      if (this.readyState >= this.CLOSING) return;
+      const opened = this.readyState === this.OPEN;
+      this.readyState = this.CLOSING;
+      this.#port?.postMessage({ close: true });
+      setTimeout(() => (opened ? this.#end(code ?? 1005, reason, true) : this.lose()));
+    }
+  }
+
+  window.WebSocket = new Proxy(WebSocket, {
+    construct(Native, args) {
+      const to = URL.parse ? URL.parse(args[0], location.href) : new URL(args[0], location.href);
+      if (to?.host !== location.host || !to.pathname.startsWith(socket)) return new Native(...args);
+      to.protocol = to.protocol.replace('http', 'ws');
+      return new PortSocket(to.href);
+    },
+  });
+
+  // A page that is kept may come back, and goes on then.
+  addEventListener('pagehide', (e) => {
+    if (!e.persisted) worker?.postMessage({ leave: true });
+  });
+})();
