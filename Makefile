@@ -6,8 +6,11 @@ SHELL := bash
 GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
+# What is compiled for browsers.
+BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
+  ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load fuzz bench bench-peers deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load fuzz bench bench-peers wasm deps clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,14 +28,20 @@ generate: ## write generated code and the browser bundle anew
 	go tool templ generate -include-version=false -path components
 	go generate ./...
 
+wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
+	go generate ./static
+	cd static && go run ./build -sizes
+	LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x ./e2e
+
 check: lint test ## all that CI runs
 
 lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
 	cd bench && go vet ./... && go mod tidy -diff
-	GOOS=js GOARCH=wasm go vet ./app ./components ./counter ./htmx ./live ./presence ./pubsub ./pubsub/driver ./pubsub/mempubsub
+	GOOS=js GOARCH=wasm go vet $(BROWSER)
 	$(GOLANGCI) run
+	GOOS=js GOARCH=wasm $(GOLANGCI) run $(BROWSER)
 	go mod verify
 	go mod tidy -diff
 	./internal/fresh.sh
@@ -41,14 +50,16 @@ fmt: ## format everything
 	gofmt -w $$(git ls-files '*.go')
 	go tool templ fmt components
 
+# Two browsers and a dozen servers have the machine for themselves.
 test: deps ## install what tests need, and run every test against real servers
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./...
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m $$(go list ./... | grep -v /e2e$$)
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./e2e
 	go test -count=1 ./internal/arch
 
 test-quick: ## run the tests that need nothing installed
 	go test -short ./...
 
-e2e: deps ## run only the tests in real Chromium
+e2e: deps ## run only the tests of whole processes, in real browsers
 	LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m ./e2e/...
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)

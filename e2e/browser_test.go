@@ -2,196 +2,48 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/browser"
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"lockstep/internal/testserver"
 )
 
-// newBrowser starts Chromium, without a window on a screen, until the test
-// ends. A machine without it skips the test, unless LOCKSTEP_TEST_REQUIRE=1.
-func newBrowser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
-			t.Fatal("chromium is not installed (Debian package chromium)")
-		}
-		t.Skip("chromium is not installed (Debian package chromium)")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Env("TMPDIR="+shortDir(t)), // it leaves folders there
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true))
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() { cancel(); stop() })
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatalf("chromium: %v", err)
-	}
-	return ctx
+// A tab is what a page needs of its browser.
+type tab interface {
+	// navigate opens an address, and reload the same again; both wait until
+	// the document is loaded.
+	navigate(ctx context.Context, url string) error
+	reload(ctx context.Context) error
+	// evaluate runs a script whose value is a string, or a promise of one.
+	evaluate(ctx context.Context, script string) (string, error)
+	// click and press do what a person does with the mouse and the keyboard.
+	click(ctx context.Context, selector string) error
+	press(ctx context.Context, k key) error
+	// close ends the tab, and returns what has been written on its console:
+	// "level: text".
+	close() (console []string)
 }
 
-// shortDir returns a folder for the test whose path is short: Chromium puts a
-// unix socket there, of at most 107 bytes, and t.TempDir's path has the name
-// of the test in it.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // too long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
+// A key of the keyboard.
+type key string
 
 // A page is one real browser tab, in a window of its own so that it is
 // visible.
 type page struct {
-	t   *testing.T
-	ctx context.Context
+	t   testing.TB
+	ctx context.Context // the tab's life; in Chromium, what chromedp needs
+	tab tab
+	// strict: nothing may go wrong on the console, not even a connection. For
+	// tests that kill no server.
+	strict bool
 
-	read    sync.WaitGroup
-	mu      sync.Mutex // guards console
-	console []string
-}
-
-// newPage opens a tab and watches its console until the test ends.
-func newPage(t *testing.T, browser context.Context) *page {
-	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
-	p := &page{t: t, ctx: ctx}
-	messages := chromedp.Console(ctx)
-	p.read.Go(func() { // ends with ctx
-		for m, err := range messages {
-			if err != nil {
-				return
-			}
-			p.mu.Lock()
-			p.console = append(p.console, fmt.Sprintf("%s: %s", m.Type, m.Text))
-			p.mu.Unlock()
-		}
-	})
-	t.Cleanup(func() {
-		cancel()
-		p.read.Wait()
-		p.checkConsole()
-		if t.Failed() {
-			t.Logf("console: %q", p.console)
-		}
-	})
-	return p
-}
-
-// visit opens a page in a new tab and waits until it is live.
-func visit(t *testing.T, browser context.Context, url string) *page {
-	t.Helper()
-	p := newPage(t, browser)
-	p.do(chromedp.Navigate(url))
-	p.until("to be live", func(s state) bool { return s.Status == "live" && s.Open })
-	return p
-}
-
-// checkConsole finds violations of the content security policy and scripts
-// that failed. A socket that could not connect is not among them: tests kill
-// servers.
-func (p *page) checkConsole() {
-	for _, m := range p.console {
-		if strings.Contains(m, "Content Security Policy") || strings.Contains(m, "Refused to") || strings.HasPrefix(m, "exception") || strings.Contains(m, "Uncaught") {
-			p.t.Errorf("on the console: %s", m)
-		}
-	}
-}
-
-func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// click presses a button as a person does.
-func (p *page) click(action string) {
-	p.t.Helper()
-	p.do(chromedp.Click(chromedp.CSS(`[data-action="` + action + `"]`)))
-}
-
-// state is what a person, or a test, sees of a page.
-type state struct {
-	Count, Epoch, Version               string
-	Status, Replica, Notice, Tabs, Kept string
-	Waiting                             bool
-	Open, Hidden                        bool
-	Buttons                             int
-}
-
-const readState = `JSON.stringify({
-  Count: document.querySelector('#counter')?.dataset.count ?? '',
-  Epoch: document.querySelector('#counter')?.dataset.epoch ?? '',
-  Version: document.querySelector('#counter')?.dataset.version ?? '',
-  Kept: document.querySelector('#waiting')?.dataset.n ?? '',
-  Status: document.querySelector('#status')?.dataset.state ?? '',
-  Replica: document.querySelector('#replica')?.textContent.trim() ?? '',
-  Notice: document.querySelector('#notice')?.textContent.trim() ?? '',
-  Tabs: document.querySelector('#tabs')?.textContent.trim() ?? '',
-  Waiting: document.querySelector('#waiting') ? !document.querySelector('#waiting').hidden : false,
-  Open: document.querySelector('[hx-ws\\:connect]')?._htmx?.ws?.connection?.socket?.readyState === 1,
-  Hidden: document.hidden,
-  Buttons: document.querySelectorAll('[data-action]').length,
-})`
-
-func (p *page) state() (s state, err error) {
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
-	defer cancel()
-	raw, err := chromedp.Run(ctx, chromedp.Evaluate[string](readState))
-	if err != nil {
-		return s, err
-	}
-	return s, json.Unmarshal([]byte(raw), &s)
-}
-
-// until waits until the page is as cond wants it.
-func (p *page) until(what string, cond func(state) bool) {
-	p.t.Helper()
-	eventually(p.t, "the page "+what, func() error {
-		s, err := p.state()
-		if err != nil {
-			return err
-		}
-		if !cond(s) {
-			return fmt.Errorf("it is %+v", s)
-		}
-		return nil
-	})
-}
-
-func (p *page) showsCount(n int) {
-	p.t.Helper()
-	p.until(fmt.Sprintf("to show %d with nothing waiting", n), func(s state) bool { return s.Count == fmt.Sprint(n) && !s.Waiting })
-}
-
-// parallel runs f for each page at the same time.
-func parallel(pages []*page, f func(p *page)) {
-	var wg sync.WaitGroup
-	for _, p := range pages {
-		wg.Go(func() { f(p) })
-	}
-	wg.Wait()
+	end     sync.Once
+	console []string // when the page has been closed
 }
 
 func TestTabsInChromiumStayInStep(t *testing.T) {
@@ -293,27 +145,6 @@ func TestAReloadKeepsUnacknowledgedClicks(t *testing.T) {
 	redis.Thaw()
 	tab.showsCount(3)
 	tab.until("to be live", func(s state) bool { return s.Status == "live" })
-}
-
-// hide minimises the window of a page, or shows it again.
-func (p *page) hide(yes bool) {
-	p.t.Helper()
-	c := chromedp.FromContext(p.ctx)
-	window, err := cdp.Call(p.ctx, c.Browser, browser.GetWindowForTarget, browser.GetWindowForTargetParams{TargetID: c.Target.TargetID})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	bounds := browser.WindowStateNormal
-	if yes {
-		bounds = browser.WindowStateMinimized
-	}
-	_, err = cdp.Call(p.ctx, c.Browser, browser.SetWindowBounds, browser.SetWindowBoundsParams{
-		WindowID: window.WindowID, Bounds: &browser.Bounds{WindowState: bounds},
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.until(fmt.Sprintf("to be hidden: %v", yes), func(s state) bool { return s.Hidden == yes })
 }
 
 // TestAHiddenTabStaysInStep, also through a restart of its server.

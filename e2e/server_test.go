@@ -28,8 +28,7 @@ const patience = 30 * time.Second
 // testSecret is shared by the replicas of a cluster.
 const testSecret = "a-secret-of-tests-that-is-long-enough"
 
-// binary returns the path of the program under test, built once with the race
-// detector if the tests are.
+// binary returns the path of the program under test, built once.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "lockstep-e2e-")
 	if err != nil {
@@ -53,7 +52,7 @@ func TestMain(m *testing.M) {
 
 // A process is one running instance of the program.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	url  string // http://127.0.0.1:port
 	dir  string // working directory: holds data/
 	args []string
@@ -66,7 +65,7 @@ type process struct {
 
 // start runs the program in a folder and waits until it is ready. It is
 // stopped when the test ends.
-func start(t *testing.T, dir string, args ...string) *process {
+func start(t testing.TB, dir string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, dir: dir, args: args}
 	p.run()
@@ -174,7 +173,7 @@ func (p *process) wait() int {
 func (p *process) restart() { p.t.Helper(); p.start() }
 
 // get returns the status and body of a GET, or 0 and the error.
-func get(t *testing.T, url string) (int, string) {
+func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
@@ -201,7 +200,7 @@ func fetch(req *http.Request) (int, string, error) {
 }
 
 // eventually asks again and again until cond returns nil.
-func eventually(t *testing.T, what string, cond func() error) {
+func eventually(t testing.TB, what string, cond func() error) {
 	t.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()

@@ -10,6 +10,24 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+
+# Firefox ESR is wanted, not needed: its tests are skipped where apt does not
+# have it.
+firefox() {
+  ! command -v firefox-esr >/dev/null || return 0
+  command -v apt-get >/dev/null || return 0
+  local root=""
+  [ "$(id -u)" = 0 ] || root="sudo"
+  if ! apt-cache show firefox-esr >/dev/null 2>&1; then
+    echo "apt does not know firefox-esr: its tests are skipped" >&2
+    return 0
+  fi
+  echo "installing firefox-esr"
+  DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null ||
+    echo "firefox-esr can't be installed: its tests are skipped" >&2
+}
+[ "${#missing[@]}" -gt 0 ] || firefox
+
 [ "${#missing[@]}" -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
@@ -35,3 +53,4 @@ cleanup() { [ -z "$made" ] || $sudo rm -f "$policy"; }
 trap cleanup EXIT
 $sudo apt-get update -qq
 $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+firefox # now apt knows what there is

@@ -28,15 +28,17 @@ type rule struct {
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
 	{"cmd/web", []string{"app", "counter", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
+	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "counter", "live", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
 	{"components", nil, "components are pure functions of plain values"},
 	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
+	{"live/jslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "pubsub"}, "the runtime is free of transports and of the application"},
 	{"htmx", nil, "the wire format depends on nothing"},
 	{"presence", []string{"pubsub"}, "presence is soft state over pubsub"},
-	{"static/build", []string{"static/internal/bundle"}, "the bundler depends on nothing else of this module"},
+	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
 	{"static", nil, "assets depend on nothing"},
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
@@ -62,20 +64,34 @@ var rules = []rule{
 
 // portable are the packages that the browser build consists of, with all
 // below them that is not a backend or a transport of a server.
-var portable = []string{"app", "components", "counter", "counter/memcounter", "htmx", "live", "presence", "pubsub", "pubsub/driver", "pubsub/mempubsub"}
+var portable = []string{
+	"app", "cmd/wasm", "components", "counter", "counter/idbcounter", "counter/memcounter", "htmx", "live", "live/jslive",
+	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub",
+}
 
 // notPortable must not be imported by them: they are for servers.
 var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
 
 type pkg struct {
 	ImportPath string
+	Doc        string
 	Imports    []string
 }
 
+// browsers is what has Go build for them.
+var browsers = []string{"GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0"}
+
+// list returns the packages of this module as they are built here, and for
+// browsers: some are for one of these only.
 func list(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
-	cmd.Dir = "../.."
+	return append(listFor(t), listFor(t, browsers...)...)
+}
+
+func listFor(t *testing.T, env ...string) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"/...")
+	cmd.Dir, cmd.Env = "../..", append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -197,22 +213,16 @@ func TestPortablePackagesBuildForTheBrowser(t *testing.T) {
 	}
 	cmd := exec.Command("go", args...)
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), browsers...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
-	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}}\t{{.Doc}}", module+"/...")
-	cmd.Dir = "../.."
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(out)) {
-		name, doc, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if doc == "" && !strings.HasSuffix(name, "/arch") && !strings.HasSuffix(name, "/e2e") {
+	for _, p := range list(t) {
+		name, _ := local(p.ImportPath)
+		if p.Doc == "" && name != "internal/arch" && name != "e2e" {
 			t.Errorf("%s has no package comment", name)
 		}
 	}

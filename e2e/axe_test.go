@@ -1,0 +1,155 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// axe is the source of axe-core: see testdata/axe.
+//
+//go:embed testdata/axe/axe.min.js
+var axe string
+
+// looksRight has axe-core look at the page, once all that moves has come to
+// rest.
+func (p *page) looksRight(what string) {
+	p.t.Helper()
+	if p.evaluate(`typeof axe`) == "undefined" {
+		p.evaluate(axe + `; ''`)
+	}
+	report := p.evaluate(`Promise.allSettled(document.getAnimations()
+		.filter((a) => a.effect.getComputedTiming().endTime < Infinity).map((a) => a.finished))
+		.then(() => axe.run(document, {resultTypes: ['violations']}))
+		.then(({violations, passes}) => JSON.stringify({violations, passes: passes.length}))`)
+	var found struct {
+		Violations []struct {
+			ID, Impact, Help string
+			Nodes            []struct {
+				Target         []any
+				FailureSummary string
+			}
+		}
+		Passes int
+	}
+	if err := json.Unmarshal([]byte(report), &found); err != nil {
+		p.t.Fatal(err)
+	}
+	if found.Passes == 0 {
+		p.t.Errorf("axe has found nothing to look at: %s", what)
+	}
+	for _, v := range found.Violations {
+		for _, n := range v.Nodes {
+			p.t.Errorf("%s: axe finds %s (%s: %s) at %v: %s", what, v.ID, v.Impact, v.Help, n.Target, n.FailureSummary)
+		}
+	}
+}
+
+// inEachScheme looks at a page in the colours that its browser can show.
+func (e engine) inEachScheme(p *page, what string) {
+	p.t.Helper()
+	schemes := []string{"light"}
+	if e.prefers != nil {
+		schemes = append(schemes, "dark")
+	}
+	for _, scheme := range schemes {
+		if e.prefers != nil {
+			e.prefers(p, scheme)
+		}
+		if p.evaluate(`String(matchMedia('(prefers-color-scheme: `+scheme+`)').matches)`) != "true" {
+			p.t.Errorf("%s is not %s", what, scheme)
+		}
+		p.looksRight(what + ", " + scheme)
+	}
+}
+
+func everybodyCanUseIt(s *stage) {
+	p := s.visit()
+	s.engine.inEachScheme(p, "the page")
+	p.click("increment")
+	p.hasCounted(1)
+	for _, status := range []string{"degraded", "offline"} {
+		p.evaluate(`document.querySelector('#status').dataset.state = '` + status + `'`)
+		s.engine.inEachScheme(p, "the page when "+status)
+	}
+}
+
+// everybodyCanReadOfProblems looks at the pages that are shown when there is
+// no counter, or none yet.
+func everybodyCanReadOfProblems(t *testing.T, e engine, open opener, server *process) {
+	t.Run("an address that is none", func(t *testing.T) {
+		p := open(t)
+		p.navigate(server.url + "/c/NOPE!")
+		e.inEachScheme(p, "the page of an unknown address")
+	})
+	t.Run("an application that can't start", func(t *testing.T) {
+		p := open(t)
+		p.navigate(server.url + "/wasm/?name=K!")
+		eventually(t, "a failure to be shown", func() error {
+			if p.evaluate(`String(document.querySelector('#failure')?.hidden)`) != "false" {
+				return fmt.Errorf("got %s", p.evaluate(`document.body.innerText`))
+			}
+			return nil
+		})
+		e.inEachScheme(p, "the failure")
+	})
+	t.Run("an application that is loading", func(t *testing.T) {
+		slow, arrive := withholdProgram(t, server)
+		p := open(t)
+		p.strict = true
+		p.navigate(slow + "/wasm/?name=slow")
+		e.inEachScheme(p, "the page that is loading")
+		if p.evaluate(`String(document.querySelector('#progress')?.hidden)`) != "false" {
+			t.Error("the page is not loading any more")
+		}
+		arrive()
+		p.isLive()
+	})
+}
+
+// withholdProgram returns an address where the server has everything but the
+// program for the browser, until arrive is called.
+func withholdProgram(t *testing.T, server *process) (base string, arrive func()) {
+	t.Helper()
+	to, err := url.Parse(server.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, arrive := context.WithCancel(context.Background())
+	pass := httputil.NewSingleHostReverseProxy(to)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ".wasm") {
+			<-ctx.Done()
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { arrive(); s.CloseClientConnections(); s.Close() })
+	return s.URL, arrive
+}
+
+func TestAxeIsAsPublished(t *testing.T) {
+	dir := os.DirFS("testdata/axe")
+	sums, err := fs.ReadFile(dir, "SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"LICENSE", "LICENSE-3RD-PARTY.txt", "axe.min.js"} {
+		b, err := fs.ReadFile(dir, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("%x  %s\n", sha256.Sum256(b), name); !strings.Contains(string(sums), want) {
+			t.Errorf("%s: got a checksum that is not %q", name, want)
+		}
+	}
+}

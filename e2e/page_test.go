@@ -1,0 +1,179 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The keys that a page needs.
+const (
+	keyTab   key = "Tab"
+	keyBack  key = "Shift and Tab"
+	keyEnter key = "Enter"
+	keySpace key = "Space"
+)
+
+// pageOf makes a page of a tab, which it closes when the test ends.
+func pageOf(ctx context.Context, t testing.TB, tab tab) *page {
+	p := &page{t: t, ctx: ctx, tab: tab}
+	t.Cleanup(func() {
+		p.close()
+		if t.Failed() {
+			t.Logf("console: %q", p.console)
+		}
+	})
+	return p
+}
+
+// close closes the tab, if that has not been done, and judges its console.
+func (p *page) close() {
+	p.end.Do(func() {
+		p.console = p.tab.close()
+		p.checkConsole()
+	})
+}
+
+// visit opens a page in a new tab of Chromium and waits until it is live.
+func visit(t testing.TB, browser context.Context, url string) *page {
+	t.Helper()
+	p := newPage(t, browser)
+	p.navigate(url)
+	p.isLive()
+	return p
+}
+
+// isLive waits until the page is live.
+func (p *page) isLive() {
+	p.t.Helper()
+	p.until("to be live", func(s state) bool { return s.Status == "live" && s.Open })
+}
+
+// checkConsole finds violations of the content security policy and scripts
+// that failed. A socket that could not connect is among them only if the page
+// is strict: tests kill servers.
+func (p *page) checkConsole() {
+	for _, m := range p.console {
+		if strings.Contains(m, "Content Security Policy") || strings.Contains(m, "Content-Security-Policy") ||
+			strings.Contains(m, "Refused to") || strings.Contains(m, "Uncaught") ||
+			strings.HasPrefix(m, "exception") || p.strict && strings.HasPrefix(m, "error") {
+			p.t.Errorf("on the console: %s", m)
+		}
+	}
+}
+
+// try gives what a tab does its time, and fails the test when it fails.
+func (p *page) try(do func(ctx context.Context) error) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := do(ctx); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *page) navigate(url string) {
+	p.t.Helper()
+	p.try(func(ctx context.Context) error { return p.tab.navigate(ctx, url) })
+}
+
+func (p *page) reload() {
+	p.t.Helper()
+	p.try(p.tab.reload)
+}
+
+// evaluate runs a script whose value is a string, or a promise of one.
+func (p *page) evaluate(script string) (value string) {
+	p.t.Helper()
+	p.try(func(ctx context.Context) (err error) {
+		value, err = p.tab.evaluate(ctx, script)
+		return err
+	})
+	return value
+}
+
+// click presses a button as a person does.
+func (p *page) click(action string) {
+	p.t.Helper()
+	p.clickOn(`[data-action="` + action + `"]`)
+}
+
+// clickOn clicks on an element as a person does.
+func (p *page) clickOn(selector string) {
+	p.t.Helper()
+	p.try(func(ctx context.Context) error { return p.tab.click(ctx, selector) })
+}
+
+// press presses a key as a person does.
+func (p *page) press(k key) {
+	p.t.Helper()
+	p.try(func(ctx context.Context) error { return p.tab.press(ctx, k) })
+}
+
+// state is what a person, or a test, sees of a page.
+type state struct {
+	Count, Epoch, Version               string
+	Status, Replica, Notice, Tabs, Kept string
+	Waiting                             bool
+	Open, Hidden, Renders               bool
+	Buttons                             int
+}
+
+const readState = `JSON.stringify({
+  Count: document.querySelector('#counter')?.dataset.count ?? '',
+  Epoch: document.querySelector('#counter')?.dataset.epoch ?? '',
+  Version: document.querySelector('#counter')?.dataset.version ?? '',
+  Kept: document.querySelector('#waiting')?.dataset.n ?? '',
+  Status: document.querySelector('#status')?.dataset.state ?? '',
+  Replica: document.querySelector('#replica')?.textContent.trim() ?? '',
+  Notice: document.querySelector('#notice')?.textContent.trim() ?? '',
+  Tabs: document.querySelector('#tabs')?.textContent.trim() ?? '',
+  Waiting: document.querySelector('#waiting') ? !document.querySelector('#waiting').hidden : false,
+  Open: document.querySelector('[hx-ws\\:connect]')?._htmx?.ws?.connection?.socket?.readyState === 1,
+  Hidden: document.hidden,
+  Renders: document.querySelector('#renderer[aria-checked=true]:not([aria-busy])') !== null,
+  Buttons: document.querySelectorAll('[data-action]').length,
+})`
+
+func (p *page) state() (s state, err error) {
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	raw, err := p.tab.evaluate(ctx, readState)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal([]byte(raw), &s)
+}
+
+// until waits until the page is as cond wants it.
+func (p *page) until(what string, cond func(state) bool) {
+	p.t.Helper()
+	eventually(p.t, "the page "+what, func() error {
+		s, err := p.state()
+		if err != nil {
+			return err
+		}
+		if !cond(s) {
+			return fmt.Errorf("it is %+v", s)
+		}
+		return nil
+	})
+}
+
+func (p *page) showsCount(n int) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("to show %d with nothing waiting", n), func(s state) bool { return s.Count == fmt.Sprint(n) && !s.Waiting })
+}
+
+// parallel runs f for each page at the same time.
+func parallel(pages []*page, f func(p *page)) {
+	var wg sync.WaitGroup
+	for _, p := range pages {
+		wg.Go(func() { f(p) })
+	}
+	wg.Wait()
+}
