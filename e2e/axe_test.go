@@ -7,10 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -121,20 +117,15 @@ func everybodyCanReadOfProblems(t *testing.T, e engine, open opener, server *pro
 // program for the browser, until arrive is called.
 func withholdProgram(t *testing.T, server *process) (base string, arrive func()) {
 	t.Helper()
-	to, err := url.Parse(server.url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := newFront(t, server)
 	ctx, arrive := context.WithCancel(context.Background())
-	pass := httputil.NewSingleHostReverseProxy(to)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, ".wasm") {
+	t.Cleanup(arrive)
+	f.setEdit(func(path string, _ *reply) {
+		if isFile(path, "lockstep.wasm") {
 			<-ctx.Done()
 		}
-		pass.ServeHTTP(w, r)
-	}))
-	t.Cleanup(func() { arrive(); s.CloseClientConnections(); s.Close() })
-	return s.URL, arrive
+	})
+	return f.url, arrive
 }
 
 func TestAxeIsAsPublished(t *testing.T) {

@@ -137,12 +137,7 @@ func (p *page) hide(yes bool) {
 	p.until(fmt.Sprintf("to be hidden: %v", yes), func(s state) bool { return s.Hidden == yes })
 }
 
-// await runs a script that returns a promise, and waits for it.
-func (p *page) await(script string) {
-	p.t.Helper()
-	p.evaluate(`(` + script + `).then(() => '')`)
-}
-
+// prefersInChromium has a page like light or dark.
 func prefersInChromium(p *page, scheme string) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

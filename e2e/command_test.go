@@ -31,6 +31,7 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		{"an unknown scheme from the environment", []string{"PUBSUB_URL=bogus://x"}, nil, 2, "bogus"},
 		{"a broker that is no URL", nil, []string{"-pubsub", "redis"}, 2, "-pubsub"},
 		{"an unknown flag", nil, []string{"-bogus"}, 2, "-bogus"},
+		{"an export to nowhere", nil, []string{"-export", ""}, 2, "-export"},
 		{"an argument", nil, []string{"bogus"}, 2, "bogus"},
 		{"a bad address", nil, []string{"-addr", "localhost"}, 2, "-addr"},
 		{"a bad port", nil, []string{"-addr", "localhost:99999"}, 2, "99999"},

@@ -22,7 +22,7 @@ func TestAnExportNeedsNoServerOfOurs(t *testing.T) {
 	url := srv.URL + "/some%20where/deep/"
 	browser := newBrowser(t)
 	one := visit(t, browser, url)
-	one.await("navigator.serviceWorker.ready")
+	one.isKept()
 	two := visit(t, browser, url+"index.html?name=lobby")
 	other := visit(t, browser, url+"?name=kitchen")
 	srv.Close()

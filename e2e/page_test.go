@@ -10,6 +10,25 @@ import (
 	"time"
 )
 
+// A tab is what a page needs of its browser.
+type tab interface {
+	// navigate opens an address, and reload the same again; both wait until
+	// the document is loaded.
+	navigate(ctx context.Context, url string) error
+	reload(ctx context.Context) error
+	// evaluate runs a script whose value is a string, or a promise of one.
+	evaluate(ctx context.Context, script string) (string, error)
+	// click and press do what a person does with the mouse and the keyboard.
+	click(ctx context.Context, selector string) error
+	press(ctx context.Context, k key) error
+	// close ends the tab, and returns what has been written on its console:
+	// "level: text".
+	close() (console []string)
+}
+
+// A key of the keyboard.
+type key string
+
 // The keys that a page needs.
 const (
 	keyTab   key = "Tab"
@@ -17,6 +36,20 @@ const (
 	keyEnter key = "Enter"
 	keySpace key = "Space"
 )
+
+// A page is one real browser tab, in a window of its own so that it is
+// visible.
+type page struct {
+	t   testing.TB
+	ctx context.Context // the tab's life; in Chromium, what chromedp needs
+	tab tab
+	// strict: nothing may go wrong on the console, not even a connection. For
+	// tests that kill no server.
+	strict bool
+
+	end     sync.Once
+	console []string // when the page has been closed
+}
 
 // pageOf makes a page of a tab, which it closes when the test ends.
 func pageOf(ctx context.Context, t testing.TB, tab tab) *page {

@@ -37,7 +37,7 @@ func BenchmarkStartInTheBrowser(b *testing.B) {
 	for b.Loop() {
 		page := newPage(b, browser, chromedp.WithNewBrowserContext())
 		visit(page, "cold")
-		page.await("navigator.serviceWorker.ready")
+		page.isKept()
 		visit(page, "second")
 		for range 3 {
 			visit(page, "warm")

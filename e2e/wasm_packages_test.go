@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 // TestPackagesInTheBrowser runs the tests of what is only for browsers where it
@@ -21,14 +19,10 @@ func TestPackagesInTheBrowser(t *testing.T) {
 	for _, pkg := range []string{"pubsub/jspubsub", "counter/idbcounter", "live/jslive"} {
 		t.Run(pkg, func(t *testing.T) {
 			p := newPage(t, browser)
-			p.do(chromedp.Navigate(serveTests(t, pkg)))
+			p.navigate(serveTests(t, pkg))
 			var result testResult
 			eventually(t, "the tests of "+pkg, func() error {
-				raw, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("JSON.stringify(result)"))
-				if err != nil {
-					return err
-				}
-				if err := json.Unmarshal([]byte(raw), &result); err != nil {
+				if err := json.Unmarshal([]byte(p.evaluate("JSON.stringify(result)")), &result); err != nil {
 					return err
 				}
 				if result.Code < 0 {
