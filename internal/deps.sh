@@ -5,6 +5,11 @@
 # missing and lets the tests decide.
 set -euo pipefail
 
+sudo=""
+if [ "$(id -u)" != 0 ]; then
+  sudo="sudo"
+fi
+
 missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
@@ -16,14 +21,12 @@ command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing
 firefox() {
   ! command -v firefox-esr >/dev/null || return 0
   command -v apt-get >/dev/null || return 0
-  local root=""
-  [ "$(id -u)" = 0 ] || root="sudo"
   if ! apt-cache show firefox-esr >/dev/null 2>&1; then
     echo "apt does not know firefox-esr: its tests are skipped" >&2
     return 0
   fi
   echo "installing firefox-esr"
-  DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null ||
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null ||
     echo "firefox-esr can't be installed: its tests are skipped" >&2
 }
 [ "${#missing[@]}" -gt 0 ] || firefox
@@ -33,10 +36,6 @@ firefox() {
 if ! command -v apt-get >/dev/null; then
   echo "please install: ${missing[*]} (this script knows apt-get only)" >&2
   exit 0
-fi
-sudo=""
-if [ "$(id -u)" != 0 ]; then
-  sudo="sudo"
 fi
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
