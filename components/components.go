@@ -55,9 +55,9 @@ type Links struct {
 	Twin, TwinText string
 }
 
-// A Shell is the page that an application is loaded into, to run in the
+// A Loader is the page that an application is loaded into, to run in the
 // browser.
-type Shell struct {
+type Loader struct {
 	Style, Icon string // paths
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none

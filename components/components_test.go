@@ -53,8 +53,8 @@ func inBrowser() components.Page {
 	})
 }
 
-func shell() components.Shell {
-	return components.Shell{
+func loader() components.Loader {
+	return components.Loader{
 		Style: "../static/app.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
 		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", Twin: "../",
 	}
@@ -97,11 +97,11 @@ func everything() map[string]component {
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text = hostile, hostile
 		})),
-		"shell": components.ShellPage(shell()),
-		"shell_exported": components.ShellPage(with(shell(), func(s *components.Shell) {
-			s.Policy, s.Twin = "default-src 'none'", ""
+		"loader": components.LoaderPage(loader()),
+		"loader_exported": components.LoaderPage(with(loader(), func(l *components.Loader) {
+			l.Policy, l.Twin = "default-src 'none'", ""
 		})),
-		"shell_hostile": components.ShellPage(components.Shell{
+		"loader_hostile": components.LoaderPage(components.Loader{
 			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile, Twin: hostile,
 		}),
 		"replica":  components.Replica("one:8001"),
@@ -135,7 +135,7 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 }
 
 func TestHostileTextChangesNothingButText(t *testing.T) {
-	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}, {"shell", "shell_hostile"}} {
+	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}, {"loader", "loader_hostile"}} {
 		want := skeleton(t, render(t, everything()[c.plain]))
 		got := skeleton(t, render(t, everything()[c.hostile]))
 		if got != want {

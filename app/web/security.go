@@ -13,11 +13,11 @@ const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common
 // common is what of a policy all pages have.
 const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 
-// shellMeta is that of the page that runs in the browser, which compiles
+// loaderMeta is that of the page that loads the application, and compiles
 // WebAssembly; as much of it as a page may say itself, where no server does.
-const shellMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common
+const loaderMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common
 
-const shellPolicy = shellMeta + "; frame-ancestors 'none'"
+const loaderPolicy = loaderMeta + "; frame-ancestors 'none'"
 
 // workerPolicy is that of the worker that runs WebAssembly: a worker has its own
 // policy, that of its script.

@@ -32,22 +32,25 @@ func shipped() []string {
 	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
 }
 
-// shellPage is the page. Its assets are below its own folder, because a service
+// loaderPage is the page. Its assets are below its own folder, because a service
 // worker answers for nothing else: above all for the worker's script.
-func shellPage(assets *static.Assets) components.Shell {
+func loaderPage(assets *static.Assets) components.Loader {
 	url := func(name string) string { return "." + assets.URL(name) }
-	return components.Shell{
+	return components.Loader{
 		Style: url("app.css"), Icon: url("favicon.svg"),
 		Start: url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
 		Script: url("app.js"), Offline: keeper,
 	}
 }
 
-// renderShell returns the page, and its service worker.
-func renderShell(ctx context.Context, assets *static.Assets, page components.Shell) (html, script []byte, err error) {
+// A loader is the page that loads the application, and its service worker. They
+// don't change while the program runs.
+type loader struct{ page, worker []byte }
+
+func newLoader(assets *static.Assets, page components.Loader) (loader, error) {
 	var b bytes.Buffer
-	if err := components.ShellPage(page).Render(ctx, &b); err != nil {
-		return nil, nil, err
+	if err := components.LoaderPage(page).Render(context.Background(), &b); err != nil { // it needs no context
+		return loader{}, err
 	}
 	files := []string{"./"}
 	for _, name := range shipped() {
@@ -55,50 +58,50 @@ func renderShell(ctx context.Context, assets *static.Assets, page components.She
 	}
 	// Browsers look for a new version when the script has changed: it must, when
 	// anything of the page or of its headers does.
-	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(shellPolicy), []byte(workerPolicy)))
-	script, err = static.ServiceWorker(files, hex.EncodeToString(version[:8]))
-	return b.Bytes(), script, err
+	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(loaderPolicy), []byte(workerPolicy)))
+	worker, err := static.ServiceWorker(files, hex.EncodeToString(version[:8]))
+	return loader{b.Bytes(), worker}, err
 }
 
-// here is the page as this server has it, and its service worker.
-func (s *Server) here(c echo.Context) (html, script []byte, err error) {
-	page := shellPage(s.assets)
+// loaderHere is the loader as this server has it.
+func loaderHere(assets *static.Assets) (loader, error) {
+	page := loaderPage(assets)
 	page.Twin = "../"
-	return renderShell(c.Request().Context(), s.assets, page)
+	return newLoader(assets, page)
 }
 
-// shell serves the page that loads the application into the browser.
-func (s *Server) shell(c echo.Context) error {
-	html, _, err := s.here(c)
+// load serves the page that loads the application into the browser.
+func (s *Server) load(c echo.Context) error {
+	l, err := s.loader()
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Content-Security-Policy", shellPolicy)
+	c.Response().Header().Set("Content-Security-Policy", loaderPolicy)
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.HTMLBlob(http.StatusOK, html)
+	return c.HTMLBlob(http.StatusOK, l.page)
 }
 
 // keeper serves the service worker.
 func (s *Server) keeper(c echo.Context) error {
-	_, script, err := s.here(c)
+	l, err := s.loader()
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.Blob(http.StatusOK, "text/javascript; charset=utf-8", script)
+	return c.Blob(http.StatusOK, "text/javascript; charset=utf-8", l.worker)
 }
 
 // Export writes the application for browsers into a folder that any server of
 // files can serve, under any address; it is made if it does not exist, and must
 // be empty if it does. Beside what the page loads are its compressed forms, .br
 // and .gz, for servers that look for them.
-func Export(ctx context.Context, assets *static.Assets, dir string) error {
+func Export(assets *static.Assets, dir string) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty", dir)
 	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	files, err := exported(ctx, assets)
+	files, err := exported(assets)
 	if err != nil {
 		return err
 	}
@@ -111,14 +114,14 @@ func Export(ctx context.Context, assets *static.Assets, dir string) error {
 }
 
 // exported returns the files of the folder, by their paths in it.
-func exported(ctx context.Context, assets *static.Assets) (map[string][]byte, error) {
-	page := shellPage(assets)
-	page.Policy = shellMeta
-	html, script, err := renderShell(ctx, assets, page)
+func exported(assets *static.Assets) (map[string][]byte, error) {
+	page := loaderPage(assets)
+	page.Policy = loaderMeta
+	l, err := newLoader(assets, page)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"index.html": html, keeper: script}
+	files := map[string][]byte{"index.html": l.page, keeper: l.worker}
 	for _, name := range shipped() {
 		path := strings.TrimPrefix(assets.URL(name), "/")
 		for suffix, encoding := range map[string]string{"": "", ".br": "br", ".gz": "gzip"} {

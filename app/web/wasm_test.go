@@ -91,7 +91,7 @@ func TestTheExportIsWholeInAnyFolder(t *testing.T) {
 	}
 	root := t.TempDir()
 	dir := filepath.Join(root, "some", "where")
-	if err := web.Export(t.Context(), assets, dir); err != nil {
+	if err := web.Export(assets, dir); err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(http.FileServer(http.Dir(root)))
@@ -129,7 +129,7 @@ func TestAnExportOverwritesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, to := range []string{dir, mine, filepath.Join(mine, "below")} {
-		if err := web.Export(t.Context(), assets, to); err == nil || !strings.Contains(err.Error(), to) {
+		if err := web.Export(assets, to); err == nil || !strings.Contains(err.Error(), to) {
 			t.Errorf("%s: got %v, want an error that names it", to, err)
 		}
 	}
@@ -147,7 +147,7 @@ func TestTheServiceWorkerDiffersWhenItsPageDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := web.Export(t.Context(), assets, dir); err != nil {
+	if err := web.Export(assets, dir); err != nil {
 		t.Fatal(err)
 	}
 	exported, err := os.ReadFile(filepath.Join(dir, "sw.js"))

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -52,6 +53,7 @@ type Server struct {
 	version string
 	sockets *wslive.Handler
 	shells  *shells
+	loader  func() (loader, error) // made once
 	echo    *echo.Echo
 }
 
@@ -68,6 +70,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 		o.Secret = []byte(randomID())
 	}
 	s := &Server{app: a, shells: newShells(), assets: assets, sign: signer{o.Secret}, log: o.Logger, version: o.Version}
+	s.loader = sync.OnceValues(func() (loader, error) { return loaderHere(assets) })
 	s.sockets = wslive.NewHandler(a.Runtime(), s.view, &wslive.Options{Logger: o.Logger})
 	s.echo = s.routes()
 	return s
@@ -95,7 +98,7 @@ func (s *Server) routes() *echo.Echo {
 	get("/readyz", s.ready)
 	get("/static/*", s.static)
 	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/wasm/") })
-	get("/wasm/", s.shell)
+	get("/wasm/", s.load)
 	get("/wasm/sw.js", s.keeper)
 	get("/wasm/static/*", s.static)
 	get("/favicon.ico", func(c echo.Context) error {

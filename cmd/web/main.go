@@ -67,7 +67,7 @@ func export(dir string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := web.Export(context.Background(), assets, dir); err != nil {
+	if err := web.Export(assets, dir); err != nil {
 		return fmt.Errorf("-export: %w", err)
 	}
 	_, _ = fmt.Fprintf(stdout, "The application is in %s. Any server of files can serve it, under any address:\n  cd %s && python3 -m http.server\n", dir, dir)
