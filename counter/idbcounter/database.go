@@ -43,7 +43,7 @@ func (s *Store) transact(ctx context.Context, mode string, begin func(tx js.Valu
 		}
 		return wrap(err)
 	case <-ctx.Done():
-		t.abort()
+		abort(t.tx)
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			go s.drop(db) // it waits for the lock
 		}
@@ -78,14 +78,14 @@ func (t *transaction) run(db js.Value, mode string, begin func(tx js.Value) (fun
 
 func (t *transaction) onSuccess(js.Value, []js.Value) any {
 	if t.refusal = attempt(t.then); t.refusal != nil {
-		t.abort()
+		abort(t.tx)
 	}
 	return nil
 }
 
-// abort undoes the transaction, unless it is over.
-func (t *transaction) abort() {
-	_ = attempt(func() error { t.tx.Call("abort"); return nil })
+// abort undoes a transaction, unless it is over.
+func abort(tx js.Value) {
+	_ = attempt(func() error { tx.Call("abort"); return nil })
 }
 
 func (t *transaction) onEnd(_ js.Value, args []js.Value) any {
@@ -195,7 +195,7 @@ func (o *opening) run(name string, last uint64) error {
 	o.create = js.FuncOf(func(js.Value, []js.Value) any {
 		o.failure = attempt(func() error { fill(o.request.Get("result"), last); return nil })
 		if o.failure != nil {
-			(&transaction{tx: o.request.Get("transaction")}).abort()
+			abort(o.request.Get("transaction"))
 		}
 		return nil
 	})

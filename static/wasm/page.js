@@ -53,7 +53,7 @@
     const module = await compiled();
     if (module) return run(module);
     const bytes = (await fetched('default')) ?? (await fetched('reload')); // what was kept may be damaged
-    if (bytes) run(bytes.buffer, [bytes.buffer]);
+    if (bytes) run(bytes, [bytes]);
     else failed(NOT_WHOLE);
   }
 
@@ -90,16 +90,8 @@
     const response = await fetch(program, { cache });
     if (response.status === 404) await failed(REPLACED);
     if (!response.ok) throw new Error(`${program}: ${response.status}`);
-    const bytes = new Uint8Array(Number(size));
-    let n = 0;
-    for (const reader = response.body.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) return n === bytes.length ? bytes : null;
-      if (n + value.length > bytes.length) return reader.cancel().then(() => null);
-      bytes.set(value, n);
-      n += value.length;
-      progress(n / bytes.length);
-    }
+    const bytes = await counted(response).arrayBuffer();
+    return bytes.byteLength === Number(size) ? bytes : null;
   }
 
   function progress(share) {

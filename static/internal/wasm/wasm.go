@@ -104,10 +104,11 @@ func newBuilder(ctx context.Context, root string) (*builder, error) {
 func (b *builder) path(name string) string { return filepath.Join(b.root, filepath.FromSlash(name)) }
 
 // compile returns the program. What differs between machines is left out of it:
-// paths, the version control's state.
+// paths, the version control's state. So is the build's id, which differs with
+// every comment in a source.
 func (b *builder) compile(ctx context.Context, ldflags string) ([]byte, error) {
 	const out = work + "/lockstep.wasm"
-	_, err := b.run(ctx, "build", "-modfile="+modFile, "-trimpath", "-buildvcs=false", "-ldflags="+ldflags, "-o", out, program)
+	_, err := b.run(ctx, "build", "-modfile="+modFile, "-trimpath", "-buildvcs=false", "-ldflags=-buildid= "+ldflags, "-o", out, program)
 	if err != nil {
 		return nil, err
 	}
