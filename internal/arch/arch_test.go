@@ -27,9 +27,9 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
-	{"app/web", []string{"app", "components", "counter", "live", "static"}, "HTTP is the edge: it chooses no backends"},
+	{"app/web", []string{"app", "components", "counter", "internal/limit", "live", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
 	{"components", nil, "components are pure functions of plain values"},
 	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
@@ -50,6 +50,7 @@ var rules = []rule{
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", nil, "the domain depends on nothing"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
+	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
 	{"tools/loadgen/load/browser", []string{"tools/loadgen/load/latency", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "tabs do what a plan says over a protocol, and judge nothing"},
