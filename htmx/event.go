@@ -1,7 +1,6 @@
 package htmx
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,10 @@ import (
 
 // MaxEvent is the longest message a tab may send, in bytes.
 const MaxEvent = 4096
+
+// MaxDepth is how deep the values in a message of a tab may be nested: the
+// message itself is the first.
+const MaxDepth = 8
 
 // AsData in a hello is what a tab says that renders itself: it is sent states.
 const AsData = "data"
@@ -53,25 +56,19 @@ func (e Event) Decode(name string, v any) error {
 
 // ParseEvent reads a message of a tab. What it returns does not alias p. The
 // error wraps ErrMalformed and names nothing of the message's content, so it
-// can be shown and logged. Names of fields are matched exactly, case included.
+// can be shown and logged. Names of fields are matched exactly, case included,
+// and of fields with the same name the last one counts.
 func ParseEvent(p []byte) (Event, error) {
-	switch {
-	case len(p) > MaxEvent:
-		return Event{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxEvent)
-	case !utf8.Valid(p):
-		return Event{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
+	e, err := parseFields(p)
+	if err != nil {
+		return Event{}, err
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(bytes.Clone(p), &fields); err != nil || fields == nil {
-		return Event{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
-	}
-	e := Event{fields: fields}
 	hello := 0
 	for name, v := range map[string]any{
 		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version, "as": &e.As,
 		"action": &e.Action, "op": &e.Op, "age": &e.Age,
 	} {
-		if _, ok := fields[name]; !ok {
+		if _, ok := e.fields[name]; !ok {
 			continue
 		}
 		if err := e.Decode(name, v); err != nil {
@@ -83,4 +80,51 @@ func ParseEvent(p []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: neither hello nor action", ErrMalformed)
 	}
 	return e, nil
+}
+
+// OpOf returns the op of a message that will not be parsed further, or "" if it
+// is malformed or has none.
+func OpOf(p []byte) (op string) {
+	e, err := parseFields(p)
+	if err != nil || e.Decode("op", &op) != nil {
+		return ""
+	}
+	return op
+}
+
+// parseFields returns an event of which only the fields are known, as copies.
+func parseFields(p []byte) (e Event, err error) {
+	switch {
+	case len(p) > MaxEvent:
+		return Event{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxEvent)
+	case !utf8.Valid(p):
+		return Event{}, fmt.Errorf("%w: not UTF-8", ErrMalformed)
+	case tooDeep(p):
+		return Event{}, fmt.Errorf("%w: nested deeper than %d", ErrMalformed, MaxDepth)
+	}
+	if err := json.Unmarshal(p, &e.fields); err != nil || e.fields == nil {
+		return Event{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
+	}
+	return e, nil
+}
+
+// tooDeep reports whether p, if it is JSON, is nested deeper than MaxDepth.
+func tooDeep(p []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '"':
+			inString = !inString
+		case inString && c == '\\':
+			i++ // what follows is not the end of the string
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }

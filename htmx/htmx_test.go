@@ -1,8 +1,10 @@
 package htmx_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -56,6 +58,27 @@ func TestParseEvent(t *testing.T) {
 		{"invalid UTF-8", "{\"action\":\"\xff\"}", htmx.Event{}, true},
 		{"too long", `{"action":"` + strings.Repeat("a", htmx.MaxEvent) + `"}`, htmx.Event{}, true},
 		{"deep nesting", strings.Repeat("[", 4000), htmx.Event{}, true},
+		{"as deep as may be", `{"action":"a","x":` + nested(htmx.MaxDepth-1) + `}`, htmx.Event{Action: "a"}, false},
+		{"deeper", `{"action":"a","x":` + nested(htmx.MaxDepth) + `}`, htmx.Event{}, true},
+		{"objects that are deeper", `{"action":"a","x":` + strings.Repeat(`{"x":`, 8) + `1` + strings.Repeat("}", 8) + `}`, htmx.Event{}, true},
+		{"brackets in a string", `{"action":"a","x":"\\\"` + strings.Repeat("[{", 20) + `"}`, htmx.Event{Action: "a"}, false},
+		{"brackets in a name", `{"action":"a","` + strings.Repeat("[{", 20) + `":1}`, htmx.Event{Action: "a"}, false},
+		{"many that are not deep", `{"action":"a","x":[` + strings.Repeat("[],{},", 500) + `1]}`, htmx.Event{Action: "a"}, false},
+		{"the same field twice", `{"action":"a","op":"x","action":"b","op":"y"}`, htmx.Event{Action: "b", Op: "y"}, false},
+		{"names that mean something to JavaScript", `{"action":"a","__proto__":{"action":"b","op":"x"},"constructor":{"prototype":{"op":"y"}},"toString":1}`, htmx.Event{Action: "a"}, false},
+		{"an action of JavaScript's", `{"action":"__proto__","op":"constructor"}`, htmx.Event{Action: "__proto__", Op: "constructor"}, false},
+		{"no name at all", `{"":1,"action":"a"}`, htmx.Event{Action: "a"}, false},
+		{"a huge number", `{"hello":1,"v":1e400}`, htmx.Event{}, true},
+		{"a version that does not fit", `{"hello":1,"v":18446744073709551616}`, htmx.Event{}, true},
+		{"a number of four thousand digits", `{"hello":1,"v":` + strings.Repeat("9", 4000) + `}`, htmx.Event{}, true},
+		{"an age with an exponent", `{"action":"a","age":1e2}`, htmx.Event{}, true},
+		{"a hello that is no number", `{"hello":true}`, htmx.Event{}, true},
+		{"a hello of 0", `{"hello":0}`, htmx.Event{}, true},
+		{"an op that is an object", `{"action":"a","op":{}}`, htmx.Event{}, true},
+		{"half of a pair of UTF-16", `{"action":"\ud800"}`, htmx.Event{Action: "\ufffd"}, false},
+		{"an escaped zero", `{"action":"a\u0000"}`, htmx.Event{Action: "a\x00"}, false},
+		{"a zero", "{\"action\":\"a\x00\"}", htmx.Event{}, true},
+		{"a mark of the byte order", "\ufeff{\"action\":\"a\"}", htmx.Event{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := htmx.ParseEvent([]byte(c.in))
@@ -67,6 +90,48 @@ func TestParseEvent(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
+	}
+}
+
+// nested is an array in an array, and so on.
+func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
+
+func TestFieldsOfAnyNameArePlainFields(t *testing.T) {
+	in := []byte(`{"action":"a","__proto__":"one","constructor":"two","":"three","x":"four","x":"five"}`)
+	e, err := htmx.ParseEvent(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(in) // what was returned must not alias it
+	for name, want := range map[string]string{"__proto__": "one", "constructor": "two", "": "three", "x": "five"} {
+		var got string
+		if err := e.Decode(name, &got); err != nil || got != want {
+			t.Errorf("%q: got %q, %v, want %q", name, got, err, want)
+		}
+	}
+	if err := e.Decode("toString", new(any)); !errors.Is(err, htmx.ErrMalformed) {
+		t.Errorf("got %v for a field that is not there, want ErrMalformed", err)
+	}
+}
+
+func TestOpOf(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{`{"action":"a","op":"x"}`, "x"},
+		{`{"action":7,"age":-1.5,"op":"x"}`, "x"}, // it is not parsed further
+		{`{"op":"x","op":"y"}`, "y"},
+		{`{"OP":"x"}`, ""},
+		{`{"op":7}`, ""},
+		{`{"x":{"op":"x"}}`, ""},
+		{`{"action":"a"}`, ""},
+		{`{"op":"x"`, ""},
+		{`null`, ""},
+		{``, ""},
+		{`{"op":"x","y":` + nested(htmx.MaxDepth) + `}`, ""},
+		{`{"op":"` + strings.Repeat("x", htmx.MaxEvent) + `"}`, ""},
+	} {
+		if got := htmx.OpOf([]byte(c.in)); got != c.want {
+			t.Errorf("%.80s: got %q, want %q", c.in, got, c.want)
+		}
 	}
 }
 
@@ -88,7 +153,10 @@ func TestAViewDecodesItsOwnFields(t *testing.T) {
 }
 
 func FuzzParseEvent(f *testing.F) {
-	for _, s := range []string{`{"action":"increment","op":"aaaaaaaaaaaaaaaa","age":1}`, `{"hello":1,"tab":"x","e":1,"v":2}`, `{"action":"\ud800"}`, `{"__proto__":{}}`, `{"e":1e400}`} {
+	for _, s := range []string{
+		`{"action":"increment","op":"aaaaaaaaaaaaaaaa","age":1}`, `{"hello":1,"tab":"x","e":1,"v":2,"as":"data"}`,
+		`{"action":"\ud800"}`, `{"__proto__":{}}`, `{"e":1e400}`, `{"action":"a","x":"\\\"[["}`, `{"action":"a","x":` + nested(htmx.MaxDepth) + `}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -102,7 +170,35 @@ func FuzzParseEvent(f *testing.F) {
 		if len(p) > htmx.MaxEvent || !json.Valid(p) || !e.Hello && e.Action == "" {
 			t.Fatalf("accepted %q as %+v", p, e)
 		}
+		if got := depth(t, p); got > htmx.MaxDepth {
+			t.Fatalf("accepted %q, which is %d deep", p, got)
+		}
+		if got := htmx.OpOf(p); got != e.Op {
+			t.Fatalf("%q: got the op %q, want %q", p, got, e.Op)
+		}
 	})
+}
+
+// depth is how deep JSON is nested, as the standard library sees it.
+func depth(t *testing.T, p []byte) (deepest int) {
+	d := json.NewDecoder(bytes.NewReader(p))
+	d.UseNumber() // floats are not as large
+	for now := 0; ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return deepest
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			now++
+			deepest = max(deepest, now)
+		case json.Delim('}'), json.Delim(']'):
+			now--
+		}
+	}
 }
 
 func BenchmarkParseEvent(b *testing.B) {
@@ -111,6 +207,16 @@ func BenchmarkParseEvent(b *testing.B) {
 	for b.Loop() {
 		if _, err := htmx.ParseEvent(in); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpOf(b *testing.B) {
+	in := []byte(`{"action":"increment","op":"AAAAAAAAAAAAAAAAAAAAAA","age":1}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if htmx.OpOf(in) == "" {
+			b.Fatal("no op")
 		}
 	}
 }
