@@ -41,6 +41,16 @@ type View interface {
 	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
 }
 
+// Limited is implemented by a View that bounds what its tab sends.
+type Limited interface {
+	// Allow reports whether the tab may send a message now. It is called once
+	// for each message that has come, hellos and malformed ones included, one
+	// after the other, and before HandleEvent. A message that it does not allow
+	// changes nothing: it is refused, with retry if it has an op. A tab that
+	// goes on all the same is closed with CodeAbuse.
+	Allow() bool
+}
+
 // A Conn is the connection to one tab as a Session uses it. No method may
 // block, or call the session before it has returned.
 type Conn interface {
@@ -71,5 +81,5 @@ const (
 	CodeAbuse    Code = 1008 // the tab does what no honest page does
 	CodeInternal Code = 1011 // the view failed
 	CodeRestart  Code = 1012 // this replica shuts down: connect again, elsewhere
-	CodeOverload Code = 1013 // the tab reads too slowly, or there are too many
+	CodeOverload Code = 1013 // the tab reads too slowly or not at all, or there are too many
 )

@@ -297,6 +297,7 @@ type Stats struct {
 	Events   uint64 // actions received
 	Acks     uint64 // ops acknowledged
 	Refusals uint64 // messages refused
+	Limited  uint64 // of these, as too many: see the interface Limited
 	Renders  uint64 // frames rendered
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
@@ -306,7 +307,7 @@ type Stats struct {
 }
 
 type stats struct {
-	accepted, events, acks, refusals, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
+	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
 }
 
 // Stats returns a snapshot of the runtime's counters.
@@ -316,7 +317,7 @@ func (r *Runtime) Stats() Stats {
 	r.mu.Unlock()
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
-		Refusals: r.stats.refusals.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
+		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
 		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }

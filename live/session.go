@@ -17,13 +17,18 @@ import (
 const maxPrivate = 1024
 
 // maxUnanswered is how many ops of one tab may be without an answer. While
-// there are more, nothing is read from it: a tab that sends faster than it is
-// served, or that does not read, is slowed down and costs bounded memory.
+// there are more, or half of maxPrivate waits, nothing is read from it: a tab
+// that sends faster than it is served, or that does not read, is slowed down and
+// costs bounded memory.
 const maxUnanswered = 1024
 
 // maxMalformed is how many malformed messages a tab may send. A page sends
 // none; some are forgiven because a proxy or an old page may be at fault.
 const maxMalformed = 16
+
+// maxLimited is how many more messages of one tab may be refused as too many
+// than are let through. An honest page keeps what was refused and waits.
+const maxLimited = 4096
 
 // A Session is the server side of one tab's connection. Its methods may be
 // called concurrently, except Receive.
@@ -53,7 +58,8 @@ type Session struct {
 	since    time.Duration // of busy, on the runtime's clock
 	underway int32         // ops that will be answered: a draining session waits for them
 
-	malformed int32 // owned by the caller of Receive
+	malformed int16 // owned by the caller of Receive
+	limited   int16 // refused as too many, less those let through; owned by the caller of Receive
 
 	// set once
 	writer *writer
@@ -145,6 +151,14 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	if !s.admit(ctx) {
 		return false
 	}
+	allowed, err := s.allowed()
+	if err != nil {
+		s.fail(err)
+		return false
+	}
+	if !allowed {
+		return s.limit(message)
+	}
 	e, err := htmx.ParseEvent(message)
 	switch {
 	case err != nil:
@@ -209,13 +223,13 @@ func (s *Session) Disconnect() {
 	s.writer.rt.forget(s)
 }
 
-// admit waits until the tab may send another message. It reports false when the
-// session has ended.
+// admit waits until the tab may send another message: until it has taken most of
+// what answers the others. It reports false when the session has ended.
 func (s *Session) admit(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
 		over := s.ended()
-		full := int(s.underway)+len(s.acks) >= maxUnanswered
+		full := int(s.underway)+len(s.acks) >= maxUnanswered || len(s.private) >= maxPrivate/2
 		if full && s.space == nil {
 			s.space = make(chan struct{})
 		}
@@ -281,6 +295,37 @@ func (s *Session) tolerate(err error) bool {
 	return true
 }
 
+// allowed asks a view that limits what its tab sends.
+func (s *Session) allowed() (ok bool, err error) {
+	l, limits := s.view.(Limited)
+	if !limits {
+		return true, nil
+	}
+	err = s.guard(func() error { ok = l.Allow(); return nil })
+	if ok {
+		s.limited = max(s.limited-1, 0)
+	}
+	return ok, err
+}
+
+// limit refuses a message that is one too many, and a tab that goes on for long.
+func (s *Session) limit(message []byte) bool {
+	s.writer.rt.stats.limited.Add(1)
+	s.limited++
+	if s.limited > maxLimited {
+		s.writer.rt.log.Info("closing a tab that sends too much", "session", s.id)
+		s.finish(CodeAbuse, "too many messages")
+		return false
+	}
+	op := htmx.OpOf(message)
+	reason := "too many messages at the moment"
+	if op != "" {
+		reason += "; your click waits"
+	}
+	s.Refuse(op, reason, op != "")
+	return true
+}
+
 func (s *Session) over() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -330,6 +375,7 @@ func (s *Session) push(f *frame) {
 	s.own = true
 	if s.private = append(s.private, f); len(s.private) > maxPrivate {
 		s.private, s.ending = nil, &ending{CodeOverload, "too slow"}
+		s.makeSpace()
 	}
 	s.mu.Unlock()
 	s.wake()
@@ -375,7 +421,10 @@ func (s *Session) flush(w *writer) (end bool) {
 		return false
 	}
 	w.frames = append(w.frames[:0], s.private...)
-	s.private = nil
+	if len(s.private) > 0 {
+		s.private = nil
+		s.makeSpace()
+	}
 	for _, m := range s.rooms {
 		if f := m.room.frame.Load(); f != nil && f.seq > m.sent && !m.held {
 			w.frames = append(w.frames, f)
