@@ -200,13 +200,8 @@ func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 	r.mu.Unlock()
 
 	over = min(over, time.Duration(len(leaving))*time.Second/drainPace)
-	for i, s := range leaving {
-		s.finish(CodeRestart, "this replica restarts")
-		if i+1 < len(leaving) {
-			if err := sleep(ctx, over/time.Duration(len(leaving))); err != nil {
-				return err
-			}
-		}
+	if _, err := r.sendAway(ctx, leaving, over, "this replica restarts"); err != nil {
+		return err
 	}
 	for _, s := range leaving {
 		if err := s.left(ctx); err != nil {
