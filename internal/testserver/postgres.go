@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -12,9 +13,14 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
+
+// Password is that of the user "app" of RedisTLS and PostgresTLS. Its signs
+// have a meaning in URLs, where they are written in another way.
+const Password = "hunter2/%40?#[pässword]"
 
 // Postgres starts a PostgreSQL server with the defaults of durability. With
 // TEST_POSTGRES_URL set that server is used instead.
@@ -23,28 +29,90 @@ func Postgres(t testing.TB) *Server {
 	if url := os.Getenv("TEST_POSTGRES_URL"); url != "" {
 		return &Server{t: t, URL: url}
 	}
-	bin := postgresBin(t)
-	dir := filepath.Join(publicDir(t), "data")
-	as := asPostgres(t)
-	copyTemplate(t, bin, dir, as)
-	port := FreePort(t)
-	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGINT} // "fast" shutdown
+	s := newPostgres(t, publicDir(t))
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
+	s.ping = func(ctx context.Context) error { return pingPostgres(ctx, s.URL) }
+	return s.run()
+}
+
+// PostgresTLS starts a PostgreSQL server that speaks TLS only, with a
+// certificate for 127.0.0.1, and lets in the user "app" by password
+// (scram-sha-256), who may make tables. Its URL names the authority and wants
+// all of the certificate checked. It is always the test's own.
+func PostgresTLS(t testing.TB, ca *Authority) *Server {
+	t.Helper()
+	dir := publicDir(t)
+	cert, key := ca.Issue(time.Now().Add(time.Hour), "127.0.0.1")
+	own := func(name string, text []byte) string { return giveToPostgres(t, filepath.Join(dir, name), text) }
+	rules := own("hba.conf", []byte("hostssl all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"))
+	s := newPostgres(t, dir, "ssl=on", "hba_file="+rules, "password_encryption=scram-sha-256",
+		"ssl_cert_file="+own("server.crt", read(t, cert)), "ssl_key_file="+own("server.key", read(t, key)))
+	admin := "postgres://postgres@" + s.Addr + "/postgres?sslmode=require"
+	s.URL = "postgres://" + url.UserPassword("app", Password).String() + "@" + s.Addr + "/postgres?sslmode=verify-full&sslrootcert=" + ca.File
+	s.ping = func(ctx context.Context) error { return pingPostgres(ctx, admin) }
+	s.run()
+	c, err := pgx.Connect(t.Context(), admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	if _, err := c.Exec(t.Context(), "CREATE ROLE app LOGIN PASSWORD '"+Password+"'; GRANT CREATE ON SCHEMA public TO app", pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// newPostgres returns a server with its data in a folder below dir, and with
+// settings such as "ssl=on". It has no URL and no ping yet.
+func newPostgres(t testing.TB, dir string, settings ...string) *Server {
+	t.Helper()
+	bin, as, data := postgresBin(t), asPostgres(t), filepath.Join(dir, "data")
+	copyTemplate(t, bin, data, as)
+	port := FreePort(t)
+	args := []string{"-D", data, "-p", strconv.Itoa(port)}
+	for _, s := range append([]string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"}, settings...) {
+		args = append(args, "-c", s)
+	}
+	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: data, stopBy: syscall.SIGINT} // "fast" shutdown
 	s.command = func() *exec.Cmd {
-		cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", dir, "-p", strconv.Itoa(port),
-			"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200")
-		cmd.Dir, cmd.SysProcAttr = dir, as()
+		cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
+		cmd.Dir, cmd.SysProcAttr = data, as()
 		return cmd
 	}
-	s.ping = func(ctx context.Context) error {
-		c, err := pgx.Connect(ctx, s.URL)
-		if err != nil {
-			return err
-		}
-		defer c.Close(ctx)
-		return c.Ping(ctx)
+	return s
+}
+
+func pingPostgres(ctx context.Context, url string) error {
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
 	}
-	return s.run()
+	defer c.Close(ctx)
+	return c.Ping(ctx)
+}
+
+// giveToPostgres writes a file that only the server's user can read, as it
+// wants its key to be.
+func giveToPostgres(t testing.TB, path string, text []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c := asPostgres(t)().Credential; c != nil {
+		if err := os.Chown(path, int(c.Uid), int(c.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // postgresBin returns the folder of the newest server that is installed.
