@@ -46,8 +46,9 @@ type Store struct {
 	apply, get *redis.Script
 }
 
-// Open connects to the Redis at a redis://, rediss:// or redis+cluster:// URL.
-// Its errors do not contain the URL.
+// Open connects to the Redis at a redis://, rediss://, redis+cluster:// or
+// rediss+cluster:// URL, as package redisclient reads it. Its errors do not
+// contain the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	s := &Store{
 		prefix: "lockstep:", window: counter.DedupWindow,

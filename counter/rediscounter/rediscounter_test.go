@@ -46,6 +46,16 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, url, opts) }, o)
 }
 
+// TestStoreKeepsTheContractOverTLS: with the certificate checked, and a user
+// who needs a password.
+func TestStoreKeepsTheContractOverTLS(t *testing.T) {
+	server := testserver.RedisTLS(t, testserver.NewAuthority(t))
+	opts := &rediscounter.Options{Prefix: "test:"}
+	another := func(t testing.TB, _ counter.Store) counter.Store { return open(t, server.URL, opts) }
+	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, server.URL, opts) },
+		&countertest.Options{Reopen: another, Second: another})
+}
+
 func apply(t *testing.T, s counter.Store, name string, n int) counter.Value {
 	t.Helper()
 	var v counter.Value

@@ -4,7 +4,10 @@
 package redisclient
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -24,51 +27,81 @@ const (
 
 var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
 
-// New returns a client for a redis://, rediss:// or redis+cluster:// URL. It
-// does not connect. The error does not contain the URL, which may hold a
-// password.
+// New returns a client for a redis://, rediss://, redis+cluster:// or
+// rediss+cluster:// URL. It does not connect. The error does not contain the
+// URL, which may hold a password.
+//
+// With TLS the options sslrootcert, sslcert and sslkey name files, as they do
+// for PostgreSQL: see files. Other options are those of redis.ParseURL; for a
+// cluster there are none.
 //
 // MaxRetries is off: a retried INCR whose answer was lost is applied twice and
 // reported as success (measured with go-redis 9.23). Maintenance
 // notifications are off: plain servers do not know them.
 func New(raw string) (redis.UniversalClient, error) {
+	raw, f, err := cutFiles(raw)
+	if err != nil {
+		return nil, err
+	}
 	if rest, ok := strings.CutPrefix(raw, "redis+cluster://"); ok {
-		return cluster(rest)
+		return cluster(rest, f, nil)
+	}
+	if rest, ok := strings.CutPrefix(raw, "rediss+cluster://"); ok {
+		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}) // the name of each node is added
 	}
 	o, err := redis.ParseURL(raw)
 	if err != nil {
 		return nil, errURL
 	}
+	if err := f.apply(o.TLSConfig); err != nil {
+		return nil, err
+	}
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.PoolSize, o.ContextTimeoutEnabled = pool, true
+	if o.TLSConfig != nil {
+		o.Dialer = secureDialer(o.TLSConfig)
+	}
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(o), nil
 }
 
 // cluster reads [user:password@]host:port,host:port.
-func cluster(rest string) (redis.UniversalClient, error) {
+func cluster(rest string, f files, secure *tls.Config) (redis.UniversalClient, error) {
+	if err := f.apply(secure); err != nil {
+		return nil, err
+	}
 	o := &redis.ClusterOptions{
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
-		PoolSize: pool, ContextTimeoutEnabled: true,
+		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if secure != nil {
+		o.Dialer = secureDialer(secure)
 	}
 	at := strings.LastIndexByte(rest, '@')
 	if at >= 0 {
 		u, err := url.Parse("redis://" + rest[:at+1] + "host")
-		if err != nil {
+		if err != nil || u.Host != "host" { // there is a / in the password
 			return nil, errURL
 		}
 		o.Username = u.User.Username()
 		o.Password, _ = u.User.Password()
 	}
 	for host := range strings.SplitSeq(strings.TrimSuffix(rest[at+1:], "/"), ",") {
-		if host == "" || strings.ContainsAny(host, "/@ ") {
+		if host == "" || strings.ContainsAny(host, "/@?# ") {
 			return nil, errURL
 		}
 		o.Addrs = append(o.Addrs, host)
 	}
 	return redis.NewClusterClient(o), nil
+}
+
+// secureDialer is go-redis's own dialler for TLS, but for that it ends when it
+// is told to. It adds the host's name to c if there is none.
+func secureDialer(c *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: c} // handshake included
+	return d.DialContext
 }
 
 // Silence stops go-redis from writing to standard error on its own, for the

@@ -21,9 +21,10 @@ import (
 // A Driver opens connections to one Redis. It is safe for concurrent use.
 type Driver struct{ url string }
 
-// NewDriver returns a driver for a redis://, rediss:// or redis+cluster:// URL
-// (host1,host2 for a cluster). It does not connect. The error is about the
-// URL and does not contain it.
+// NewDriver returns a driver for a redis://, rediss://, redis+cluster:// or
+// rediss+cluster:// URL (host1,host2 for a cluster), as package redisclient
+// reads it. It does not connect. The error is about the URL and does not
+// contain it.
 func NewDriver(url string) (*Driver, error) {
 	c, err := redisclient.New(url)
 	if err != nil {

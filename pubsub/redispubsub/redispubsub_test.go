@@ -303,3 +303,15 @@ func TestACluster(t *testing.T) {
 func BenchmarkRoundTrip(b *testing.B) {
 	drivertest.Benchmark(b, newDriver(b, testserver.Redis(b).URL))
 }
+
+// TestConformanceOverTLS: a connection with TLS is closed, and its end is
+// noticed, in another way.
+func TestConformanceOverTLS(t *testing.T) {
+	server := testserver.RedisTLS(t, testserver.NewAuthority(t))
+	drivertest.Run(t, drivertest.Harness{
+		Driver:  func(t testing.TB) driver.Driver { return newDriver(t, server.URL) },
+		Break:   func(t testing.TB, _ driver.Driver) { cut(t, server.URL, "pubsub", "normal") },
+		Restart: func(testing.TB, driver.Driver) { server.Restart() },
+		Freeze:  func(testing.TB, driver.Driver) func() { server.Freeze(); return server.Thaw },
+	})
+}
