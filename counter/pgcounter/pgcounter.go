@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -64,7 +65,11 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 		s.window = opts.Window
 	}
 	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file): // of sslrootcert, sslcert or sslkey; all else may contain a password
+		return nil, fmt.Errorf("pgcounter: %w", file)
+	case err != nil:
 		return nil, errors.New("pgcounter: not a valid PostgreSQL URL (postgres://user:password@host:port/database)")
 	}
 	config.MaxConns = connections

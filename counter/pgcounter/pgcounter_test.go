@@ -43,6 +43,41 @@ func TestStoreKeepsTheContract(t *testing.T) {
 	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, url, opts) }, o)
 }
 
+// TestStoreKeepsTheContractOverTLS: with the certificate checked, and a user
+// who needs a password and may make tables, and no more.
+func TestStoreKeepsTheContractOverTLS(t *testing.T) {
+	server := testserver.PostgresTLS(t, testserver.NewAuthority(t))
+	opts := &pgcounter.Options{Prefix: "test:"}
+	another := func(t testing.TB, _ counter.Store) counter.Store { return open(t, server.URL, opts) }
+	countertest.Run(t, func(t testing.TB) counter.Store { return open(t, server.URL, opts) },
+		&countertest.Options{Reopen: another, Second: another})
+}
+
+func TestAURLThatIsWrongIsNotShown(t *testing.T) {
+	ca := testserver.NewAuthority(t)
+	server := testserver.PostgresTLS(t, ca)
+	_, port, _ := strings.Cut(server.Addr, ":")
+	for _, c := range []struct{ name, url, says string }{
+		{"a bad escape", "postgres://u:hunter2%2@x/y", "not a valid PostgreSQL URL"},
+		{"a password with a slash", "postgres://u:hunter2/z@x/y", "not a valid PostgreSQL URL"},
+		{"an authority that is not there", "postgres://u:hunter2@x/y?sslmode=verify-full&sslrootcert=/nowhere", "open /nowhere"},
+		{"an authority that is not known", strings.Replace(server.URL, ca.File, testserver.NewAuthority(t).File, 1), "unknown authority"},
+		{"another host", strings.Replace(server.URL, server.Addr, "localhost:"+port, 1), "localhost"},
+		{"another password", strings.Replace(server.URL, "hunter2", "hunter3", 1), "authentication failed"},
+		{"no TLS", strings.Replace(server.URL, "verify-full", "disable", 1), "pg_hba.conf"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := pgcounter.Open(t.Context(), c.url, nil)
+			switch {
+			case err == nil:
+				t.Error("it was accepted", s.Close())
+			case !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter"):
+				t.Errorf("got %v, want an error with %q and no password", err, c.says)
+			}
+		})
+	}
+}
+
 func apply(t *testing.T, s counter.Store, name string, n int) counter.Value {
 	t.Helper()
 	var v counter.Value

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,11 @@ func NewDriver(url string, opts *Options) (*Driver, error) {
 
 func parse(url string) (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(url)
-	if err != nil {
+	var file *fs.PathError
+	switch {
+	case errors.As(err, &file): // of sslrootcert, sslcert or sslkey; all else may contain a password
+		return nil, fmt.Errorf("pgpubsub: %w", file)
+	case err != nil:
 		return nil, errors.New("pgpubsub: not a valid PostgreSQL URL (postgres://user:password@host:port/database)")
 	}
 	// No prepared statements: they do not survive a pooler between us and

@@ -194,3 +194,15 @@ func TestErrorsContainNoPassword(t *testing.T) {
 func BenchmarkRoundTrip(b *testing.B) {
 	drivertest.Benchmark(b, newDriver(b, testserver.Postgres(b).URL, "bench"))
 }
+
+// TestConformanceOverTLS: with the certificate checked, and a user who needs a
+// password and may do no more than he must.
+func TestConformanceOverTLS(t *testing.T) {
+	server := testserver.PostgresTLS(t, testserver.NewAuthority(t))
+	drivertest.Run(t, drivertest.Harness{
+		Driver:  func(t testing.TB) driver.Driver { return newDriver(t, server.URL, t.Name()) },
+		Break:   func(t testing.TB, _ driver.Driver) { sql(t, server.URL, terminate, "%") },
+		Restart: func(testing.TB, driver.Driver) { server.Restart() },
+		Freeze:  func(testing.TB, driver.Driver) func() { server.Freeze(); return server.Thaw },
+	})
+}
