@@ -42,10 +42,14 @@ type Options struct {
 	Changed func(topic string, n int)
 }
 
+// none is announced of a topic that a replica does not count (any more), where
+// 0 says that it does and has nobody yet.
+const none = -1
+
 // An announcement is what one replica says to all.
 type announcement struct {
 	Replica string         `json:"r"`
-	Counts  map[string]int `json:"c,omitempty"`
+	Counts  map[string]int `json:"c,omitempty"` // none: forget what was said before
 	// Ask is set by a replica that has just come: the others answer.
 	Ask bool `json:"ask,omitempty"`
 }
@@ -65,6 +69,7 @@ type Tracker struct {
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
+	kept     map[string]bool             // topics of Keep: true, and of Drop: false
 	there    map[string]map[string]claim // by replica and topic
 	announce map[string]struct{}         // topics whose own count is to be announced
 	changed  map[string]struct{}         // topics whose total may have changed
@@ -83,7 +88,7 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	t := &Tracker{
 		hub: hub, replica: replica, topic: pubsub.NewTopic[announcement]("presence"),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
-		here: make(map[string]int), there: make(map[string]map[string]claim),
+		here: make(map[string]int), kept: make(map[string]bool), there: make(map[string]map[string]claim),
 		announce: make(map[string]struct{}), changed: make(map[string]struct{}), ask: true,
 	}
 	if opts != nil {
@@ -139,10 +144,40 @@ func (t *Tracker) Count(topic string) int {
 	return n
 }
 
+// Keep has this replica take part in topic also while it has none of it: the
+// others then see it in ByReplica, with 0.
+func (t *Tracker) Keep(topic string) { t.keep(topic, true) }
+
+// Drop takes this replica out of topic, for good and whatever it has: nothing is
+// counted here any more.
+func (t *Tracker) Drop(topic string) { t.keep(topic, false) }
+
+// ByReplica returns how many of topic there are here, and on each of the other
+// replicas that take part in it: those that have some and those that called
+// Keep, except those that called Drop, have stopped, or were not heard of for TTL.
+func (t *Tracker) ByReplica(topic string) (here int, there []int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, claims := range t.there {
+		if c, ok := claims[topic]; ok {
+			there = append(there, c.n)
+		}
+	}
+	return t.here[topic], there
+}
+
+func (t *Tracker) keep(topic string, yes bool) {
+	t.mu.Lock()
+	t.kept[topic] = yes
+	t.mu.Unlock()
+	t.add(topic, 0)
+}
+
 func (t *Tracker) add(topic string, d int) {
 	t.mu.Lock()
-	t.here[topic] += d
-	if t.here[topic] <= 0 {
+	keep, special := t.kept[topic]
+	t.here[topic] = max(t.here[topic]+d, 0)
+	if special && !keep || !special && t.here[topic] == 0 {
 		delete(t.here, topic)
 	}
 	t.announce[topic] = struct{}{}
@@ -221,7 +256,11 @@ func (t *Tracker) speak() {
 	t.mu.Lock()
 	counts := make(map[string]int, len(t.announce))
 	for topic := range t.announce {
-		counts[topic] = t.here[topic]
+		n, ok := t.here[topic]
+		if !ok {
+			n = none
+		}
+		counts[topic] = n
 	}
 	ask := t.ask
 	t.announce, t.ask = make(map[string]struct{}), false
@@ -288,10 +327,10 @@ func (t *Tracker) claim(replica, topic string, n int) {
 		claims = make(map[string]claim)
 		t.there[replica] = claims
 	}
-	if claims[topic].n != n {
+	if claims[topic].n != max(n, 0) {
 		t.changed[topic] = struct{}{}
 	}
-	if n <= 0 {
+	if n < 0 {
 		delete(claims, topic)
 		return
 	}

@@ -428,6 +428,89 @@ func TestTrackerTellsChanges(t *testing.T) {
 	})
 }
 
+func wantByReplica(t *testing.T, tr *presence.Tracker, here int, there ...int) {
+	t.Helper()
+	gotHere, gotThere := tr.ByReplica(topic)
+	slices.Sort(gotThere)
+	if gotHere != here || !slices.Equal(gotThere, there) {
+		t.Errorf("got %d here and %v there, want %d and %v", gotHere, gotThere, here, there)
+	}
+}
+
+func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
+	t.Run("those that have none yet too, if they take part", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			a, b, c := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+			defer a.Stop()
+			defer b.Stop()
+			defer c.Stop()
+			a.Enter(topic)
+			a.Enter(topic)
+			b.Keep(topic)
+			settle()
+			wantByReplica(t, a, 2, 0)
+			wantByReplica(t, b, 0, 2)
+			wantByReplica(t, c, 0, 0, 2)
+			b.Enter(topic)
+			settle()
+			wantByReplica(t, a, 2, 1)
+			b.Leave(topic)
+			settle()
+			wantByReplica(t, a, 2, 0)
+			time.Sleep(time.Minute) // it goes on saying so
+			wantByReplica(t, a, 2, 0)
+			late := start(t, w.hub("d"), "d", nil)
+			defer late.Stop()
+			settle()
+			wantByReplica(t, late, 0, 0, 2)
+		})
+	})
+	t.Run("not one that has left, for whatever reason", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			a, b, c := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+			defer a.Stop()
+			defer c.Stop()
+			for _, tr := range []*presence.Tracker{a, b, c} {
+				tr.Keep(topic)
+			}
+			settle()
+			wantByReplica(t, a, 0, 0, 0)
+			b.Stop()
+			settle()
+			wantByReplica(t, a, 0, 0)
+			w.setCut("c", true)
+			time.Sleep(10 * time.Second)
+			wantByReplica(t, a, 0)
+		})
+	})
+	t.Run("not one that takes no part any more, whatever it has", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWire()
+			a, b := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil)
+			defer a.Stop()
+			defer b.Stop()
+			a.Keep(topic)
+			b.Keep(topic)
+			for range 3 {
+				b.Enter(topic)
+			}
+			settle()
+			wantByReplica(t, a, 0, 3)
+			b.Drop(topic)
+			b.Leave(topic)
+			b.Enter(topic)
+			settle()
+			wantByReplica(t, a, 0)
+			wantByReplica(t, b, 0, 0)
+			wantCount(t, 0, a, b)
+			time.Sleep(10 * time.Second)
+			wantByReplica(t, a, 0)
+		})
+	})
+}
+
 func TestStartReturnsWhyItCannotListen(t *testing.T) {
 	w := newWire()
 	w.refuse = errors.New("no broker")
