@@ -15,26 +15,55 @@ type boundary struct {
 	left      uint64 // bytes of the payload that are still to come
 	fragments bool   // between the first and the last frame of a message
 	long      bool   // a frame is longer than any message may be
+
+	deflates bool // compression has been negotiated. Set by who puts the reader on a connection
+	deflated bool // the message that came last is compressed
 }
 
 // clean reports whether nothing is under way.
 func (b *boundary) clean() bool { return b.n == 0 && b.left == 0 && !b.fragments }
 
-// feed takes in what has been read.
-func (b *boundary) feed(p []byte) {
-	for len(p) > 0 {
+// feed takes in what has been read, up to the end of a message or of a control
+// frame between two, and returns how much that is. It takes the mark off a
+// message that is compressed, for deflated to tell.
+func (b *boundary) feed(p []byte) (n int) {
+	for n < len(p) {
 		if b.left > 0 {
-			k := min(uint64(len(p)), b.left)
+			k := min(uint64(len(p)-n), b.left)
 			b.left -= k
-			p = p[k:]
-			continue
+			n += int(k)
+		} else {
+			b.take(&p[n])
+			n++
 		}
-		b.header[b.n] = p[0]
-		b.n++
-		p = p[1:]
-		if b.n >= 2 && b.n == b.headerLength() {
-			b.begin()
+		if b.clean() {
+			break
 		}
+	}
+	return n
+}
+
+// take takes in one byte of a header.
+func (b *boundary) take(p *byte) {
+	if b.n == 0 {
+		b.unmark(p)
+	}
+	b.header[b.n] = *p
+	b.n++
+	if b.n >= 2 && b.n == b.headerLength() {
+		b.begin()
+	}
+}
+
+// unmark takes the mark off a frame that begins a message (RFC 7692 §6.1).
+// Anywhere else it is a fault, which is left for the library to find.
+func (b *boundary) unmark(first *byte) {
+	const opcode, binary = 0x0f, 0x2
+	if op := *first & opcode; op == 0 || op > binary || b.fragments {
+		return
+	}
+	if b.deflated = b.deflates && *first&rsv1 != 0; b.deflated {
+		*first &^= rsv1
 	}
 }
 

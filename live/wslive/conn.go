@@ -59,6 +59,12 @@ type conn struct {
 	_ [16]byte // so that each begins with a line
 }
 
+// A dialect is what connections that have negotiated the same have in common.
+type dialect struct {
+	wire     *live.Wire
+	deflates bool // messages may be compressed
+}
+
 // Wire implements live.Conn.
 func (c *conn) Wire() *live.Wire { return c.dialect.wire }
 
@@ -187,6 +193,20 @@ func (c *conn) fault(code live.Code) {
 	c.sayClose(code, "")
 }
 
+// changeReader puts another reader than that of the handshake on the
+// connection, with all that has come: the library has negotiated compression on
+// that one, and would decompress.
+func (c *conn) changeReader() error {
+	r, err := c.h.readers.take(c)
+	if err != nil {
+		return err
+	}
+	r.unread = append(r.buffer[:0], c.reader.unread...)
+	c.reader.close()
+	c.reader = r
+	return nil
+}
+
 // cut ends a connection whose peer does not read: what the kernel holds for it
 // is given back at once.
 func (c *conn) cut() {
@@ -229,16 +249,16 @@ func (c *conn) tryRead(p []byte) (int, error) {
 // when the connection has come to its end.
 func (c *conn) receive(ctx context.Context) bool {
 	if c.reader == nil {
-		r, err := c.dialect.take()
+		r, err := c.h.readers.take(c)
 		if err != nil {
 			return false
 		}
-		r.conn, c.reader = c, r
+		c.reader = r
 	}
 	for {
 		kind, r, err := c.reader.ws.Reader(context.Background()) // a context that can end costs an allocation a message
 		if errors.Is(err, errAgain) {
-			c.dialect.put(c.reader)
+			c.h.readers.put(c.reader)
 			c.reader = nil
 			return true
 		}
@@ -256,17 +276,38 @@ func (c *conn) receive(ctx context.Context) bool {
 // handle gives a message to the session. After one that ends the connection,
 // others are only read, until the peer has answered the close frame.
 func (c *conn) handle(ctx context.Context, kind websocket.MessageType, message []byte) {
-	switch {
-	case c.discard:
-	case kind != websocket.MessageText:
-		c.discard = true
-		c.Close(codeUnsupported, "text only")
-	case !utf8.Valid(message):
-		c.discard = true
-		c.Close(codeInvalid, "not UTF-8")
-	case !c.session.Receive(ctx, message):
-		c.discard = true
+	if c.discard {
+		return
 	}
+	if kind != websocket.MessageText {
+		c.reject(codeUnsupported, "text only")
+		return
+	}
+	if c.reader.bounds.deflated {
+		var err error
+		if message, err = c.h.inflater.inflate(message); err != nil {
+			c.rejectDeflated(err)
+			return
+		}
+	}
+	if !utf8.Valid(message) {
+		c.reject(codeInvalid, "not UTF-8")
+		return
+	}
+	c.discard = !c.session.Receive(ctx, message)
+}
+
+func (c *conn) reject(code live.Code, reason string) {
+	c.discard = true
+	c.Close(code, reason)
+}
+
+func (c *conn) rejectDeflated(err error) {
+	if errors.Is(err, errTooLong) {
+		c.reject(codeTooLong, "a message that is too long")
+		return
+	}
+	c.reject(codeInvalid, "not compressed with deflate")
 }
 
 // over reports whether the connection has ended. Its lock also hands what one

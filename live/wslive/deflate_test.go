@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -88,5 +89,123 @@ func TestAClientThatCompressesIsUnderstood(t *testing.T) {
 		if got := websocket.CloseStatus(until(t, ws, "never sent")); got != websocket.StatusMessageTooBig {
 			t.Errorf("got close code %d, want %d", got, websocket.StatusMessageTooBig)
 		}
+	})
+}
+
+// deflated compresses a message, and says at its end that nothing follows if it
+// is final (RFC 1951's BFINAL), which no browser says.
+func deflated(t testing.TB, message string, final bool) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, message); err != nil {
+		t.Fatal(err)
+	}
+	if final {
+		err = w.Close()
+	} else {
+		err = w.Flush()
+		b.Truncate(b.Len() - len("\x00\x00\xff\xff"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestNothingBehindTheEndOfAMessageReachesAnotherTab has tabs hide a message
+// behind the end of the compressed data of another. A decompressor that reads
+// ahead gives it to whoever is read next.
+func TestNothingBehindTheEndOfAMessageReachesAnotherTab(t *testing.T) {
+	modes(t, func(t *testing.T, opts *wslive.Options) {
+		_, url := serveWith(t, echo{}, opts)
+		hidden := deflated(t, `{"action":"a","op":"stolen"}`, true)
+		for i := range 8 {
+			op := fmt.Sprintf("first-%d", i)
+			hostile := connectWith(t, url, extension, nil)
+			hostile.send(frame{fin | rsv1 | text, append(deflated(t, `{"action":"a","op":"`+op+`"}`, true), hidden...)})
+			hostile.until(fin|text, `{"ack":["`+op+`"]}`)
+		}
+		for i := range 8 {
+			op := fmt.Sprintf("own-%d", i)
+			victim := connectWith(t, url, extension, nil)
+			for range 8 {
+				victim.send(frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"`+op+`"}`, false)})
+				victim.until(fin|text, `{"ack":["`+op+`"]}`)
+			}
+		}
+	})
+}
+
+func TestCompressedMessages(t *testing.T) {
+	click := deflated(t, `{"action":"a","op":"one"}`, false)
+	for _, c := range []struct {
+		name string
+		send []frame
+		want int // close code; 0: it is acknowledged
+	}{
+		{"one", []frame{{fin | rsv1 | text, click}}, 0},
+		{"one that ends itself", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one"}`, true)}}, 0},
+		{"one in two frames", []frame{{rsv1 | text, click[:5]}, {fin | cont, click[5:]}}, 0},
+		{"one with a ping within", []frame{{rsv1 | text, click[:5]}, {fin | pong, nil}, {fin | cont, click[5:]}}, 0},
+		{"one behind another that is not", []frame{{fin | text, []byte(`{"action":"a","op":"zero"}`)}, {fin | rsv1 | text, click}}, 0},
+		{"one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"zero"}`, false)}, {fin | text, []byte(`{"action":"a","op":"one"}`)}}, 0},
+		{"a short one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"hello":1}`, false)}, {fin | text, []byte(`{"action":"a","op":"one"}`)}}, 0},
+		{"one behind a short one that is not", []frame{{fin | text, []byte(`{"hello":1}`)}, {fin | rsv1 | text, click}}, 0},
+		{"a mark on what continues", []frame{{rsv1 | text, click[:5]}, {fin | rsv1 | cont, click[5:]}}, 1002},
+		{"a mark on a ping", []frame{{fin | rsv1 | ping, nil}}, 1002},
+		{"a mark on a message within another", []frame{{rsv1 | text, click[:5]}, {fin | rsv1 | text, click}}, 1002},
+		{"another mark beside it", []frame{{fin | rsv1 | 0x20 | text, click}}, 1002},
+		{"what is not compressed", []frame{{fin | rsv1 | text, []byte("\xff\xff\xff\xff")}}, 1007},
+		{"half of one", []frame{{fin | rsv1 | text, click[:len(click)/2]}}, 1007},
+		{"nothing", []frame{{fin | rsv1 | text, nil}}, 1007},
+		{"what is not UTF-8", []frame{{fin | rsv1 | text, deflated(t, "\xff", false)}}, 1007},
+		{"binary", []frame{{fin | rsv1 | bin, deflated(t, "x", false)}}, 1003},
+		{"a bomb", []frame{{fin | rsv1 | text, deflated(t, strings.Repeat("x", 4<<20), false)[:4096]}}, 1009},
+		{"a bomb of bombs", []frame{{fin | rsv1 | text, bytes.Repeat(deflated(t, strings.Repeat("x", 1<<20), false)[:100], 40)}}, 1009},
+		{"a byte more than may be", []frame{{fin | rsv1 | text, deflated(t, strings.Repeat("x", htmx.MaxEvent+1), false)}}, 1009},
+		{"as long as may be", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one","x":"`+strings.Repeat("x", htmx.MaxEvent-32)+`"}`, false)}}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			modes(t, func(t *testing.T, opts *wslive.Options) {
+				_, url := serveWith(t, echo{}, opts)
+				p := connectWith(t, url, extension, nil)
+				p.send(c.send...)
+				if c.want == 0 {
+					p.until(fin|text, `"one"`)
+					return
+				}
+				if got := p.endedAfter(c.send[0].bytes()); got != c.want {
+					t.Errorf("got close code %d, want %d", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestACompressedMessageOfWhoDidNotAskIsAFault(t *testing.T) {
+	modes(t, func(t *testing.T, opts *wslive.Options) {
+		_, url := serveWith(t, echo{}, opts)
+		p := connect(t, url, nil)
+		send := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one"}`, false)}
+		p.send(send)
+		if got := p.endedAfter(send.bytes()); got != 1002 {
+			t.Errorf("got close code %d, want 1002", got)
+		}
+	})
+}
+
+func TestCompressedWhatComesWithTheRequestIsNotLost(t *testing.T) {
+	modes(t, func(t *testing.T, opts *wslive.Options) {
+		_, url := serveWith(t, echo{}, opts)
+		first := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"early"}`, false)}.bytes()
+		second := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"half"}`, false)}.bytes()
+		p := connectWith(t, url, extension, append(first, second[:9]...))
+		p.until(fin|text, `"early"`)
+		p.write(second[9:])
+		p.until(fin|text, `"half"`)
 	})
 }

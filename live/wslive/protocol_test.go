@@ -40,6 +40,7 @@ const (
 	closing  = 0x8
 	ping     = 0x9
 	pong     = 0xa
+	rsv1     = 0x40 // compressed
 	reserved = 0x70 // RSV1, 2 and 3
 )
 

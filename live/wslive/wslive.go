@@ -41,6 +41,9 @@ type Handler struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
+	readers  pool
+	inflater inflater
+
 	mu      sync.Mutex // guards the rest
 	closed  bool
 	conns   map[uint64]*conn // by number
@@ -51,8 +54,9 @@ type Handler struct {
 // NewHandler returns a handler that mounts what view returns for the request,
 // which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
-	h := &Handler{rt: rt, view: view, conns: make(map[uint64]*conn)}
-	h.text, h.small = newDialect(encodeText, ""), newDialect(new(deflater).encodeText, deflateExtension)
+	h := &Handler{rt: rt, view: view, readers: newPool(), conns: make(map[uint64]*conn)}
+	h.text = &dialect{wire: &live.Wire{Encode: encodeText}}
+	h.small = &dialect{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if opts != nil {
 		h.opts = *opts
@@ -84,8 +88,7 @@ func (h *Handler) Close() {
 		h.poller.close()
 	}
 	h.running.Wait()
-	h.text.close()
-	h.small.close()
+	h.readers.close()
 }
 
 // ServeHTTP connects one tab and returns. A request that is not an upgrade, or
@@ -96,19 +99,32 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this replica is shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	var c *conn
+	c, err := h.upgrade(w, r)
+	if err != nil {
+		h.opts.Logger.Debug("upgrade refused", "err", err)
+		return // it has been answered
+	}
+	h.connect(c, h.view(r))
+}
+
+// upgrade makes a connection of a request, or answers it with the error.
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err error) {
 	hs := &handshake{ResponseWriter: w, hijack: func(r *reader) (err error) {
 		c, err = h.hijack(w, r)
 		return err
 	}}
 	if _, err := accept(hs, r, h.opts.Origins); err != nil {
-		h.opts.Logger.Debug("upgrade refused", "err", err)
-		return // it has been answered
+		return nil, err
 	}
-	if hs.Header().Get("Sec-WebSocket-Extensions") != "" {
-		c.dialect = h.small
+	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
+		return c, nil
 	}
-	h.connect(c, h.view(r))
+	c.dialect = h.small
+	if err := c.changeReader(); err != nil {
+		_ = c.Conn.Close() // there is no session yet
+		return nil, err
+	}
+	return c, nil
 }
 
 // connect makes the session and begins to read.

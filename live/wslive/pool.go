@@ -1,0 +1,121 @@
+package wslive
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+
+	"github.com/coder/websocket"
+
+	"lockstep/htmx"
+)
+
+// spareReaders is how many readers may lie in the pool: 6 KB each.
+const spareReaders = 64
+
+// A pool holds the readers that nobody needs at the moment. It may be used
+// concurrently.
+//
+// The reader that a tab begins with, which its handshake has made, goes to the
+// pool later. Where that is empty, one is made by a handshake with nobody.
+type pool chan *reader
+
+func newPool() pool { return make(pool, spareReaders) }
+
+// take returns a reader, and puts it on a connection.
+func (p pool) take(c *conn) (r *reader, err error) {
+	select {
+	case r = <-p:
+	default:
+		if r, err = invent(); err != nil {
+			return nil, err
+		}
+	}
+	r.conn, r.bounds.deflates = c, c.dialect.deflates
+	return r, nil
+}
+
+// put gives back a reader that has come to a boundary.
+func (p pool) put(r *reader) {
+	r.conn = nil
+	select {
+	case p <- r:
+	default:
+		r.close()
+	}
+}
+
+// close gives up the readers that nobody has.
+func (p pool) close() {
+	for {
+		select {
+		case r := <-p:
+			r.close()
+		default:
+			return
+		}
+	}
+}
+
+// close gives a reader up. It must be: the library sets a finalizer on what is
+// part of a cycle, which is never collected before it is closed.
+func (r *reader) close() {
+	r.conn = nil
+	_ = r.ws.CloseNow() // there is nothing under it
+}
+
+// invent makes a reader by a handshake with nobody.
+func invent() (*reader, error) {
+	req := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header)}
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "websocket")
+	req.Header.Set("Sec-WebSocket-Version", "13")
+	req.Header.Set("Sec-WebSocket-Key", "bm90IGEgc2VjcmV0IGtleQ==")
+	return accept(&handshake{ResponseWriter: nobody(make(http.Header))}, req, nil)
+}
+
+// accept makes a reader by a handshake.
+func accept(hs *handshake, r *http.Request, origins []string) (*reader, error) {
+	hs.reader = new(reader)
+	ws, err := websocket.Accept(hs, r, &websocket.AcceptOptions{
+		OriginPatterns:  origins,
+		CompressionMode: websocket.CompressionNoContextTakeover,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ws.SetReadLimit(htmx.MaxEvent)
+	hs.reader.ws = ws
+	return hs.reader, nil
+}
+
+// A handshake hands the library a stream in place of what it hijacks, with
+// buffers for a control frame and no more.
+type handshake struct {
+	http.ResponseWriter
+	hijack func(*reader) error // puts the reader on its connection; nil: there is none
+	reader *reader
+}
+
+// Hijack implements http.Hijacker.
+func (hs *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if hs.hijack != nil {
+		if err := hs.hijack(hs.reader); err != nil {
+			return nil, nil, err
+		}
+	}
+	s := stream{hs.reader}
+	return s, bufio.NewReadWriter(bufio.NewReaderSize(s, readBuffer), bufio.NewWriterSize(s, writeBuffer)), nil
+}
+
+// nobody is who a handshake without a connection answers.
+type nobody http.Header
+
+// Header implements http.ResponseWriter.
+func (n nobody) Header() http.Header { return http.Header(n) }
+
+// Write implements http.ResponseWriter.
+func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (n nobody) WriteHeader(int) {}
