@@ -16,6 +16,9 @@ type boundary struct {
 	fragments bool   // between the first and the last frame of a message
 	long      bool   // a frame is longer than any message may be
 
+	frames   int // of the message, so far
+	controls int // control frames; who counts them takes them away
+
 	deflates bool // compression has been negotiated. Set by who puts the reader on a connection
 	deflated bool // the message that came last is compressed
 }
@@ -94,8 +97,14 @@ func (b *boundary) begin() {
 	}
 	// A length with its first bit set is a fault of another kind.
 	b.long = b.left > htmx.MaxEvent && b.left>>63 == 0
-	if b.header[0]&control == 0 {
-		b.fragments = b.header[0]&fin == 0
-	}
 	b.n = 0
+	if b.header[0]&control != 0 {
+		b.controls++
+		return
+	}
+	if !b.fragments {
+		b.frames = 0
+	}
+	b.frames++
+	b.fragments = b.header[0]&fin == 0
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -26,6 +27,11 @@ const (
 const (
 	// closeTimeout is how long the peer may take to answer a close frame.
 	closeTimeout = 5 * time.Second
+	// controlBurst is how many control frames may come at once, and controlEvery
+	// after how many milliseconds one of them is forgotten. They are answered, and
+	// no session has a say in it.
+	controlBurst = 128
+	controlEvery = 100
 	// maxControl is what may wait to be written of pongs and the like. A peer
 	// that lets more pile up does not read.
 	maxControl = 4096
@@ -56,7 +62,10 @@ type conn struct {
 	session  *live.Session
 	number   uint64 // in Handler.conns
 
-	_ [16]byte // so that each begins with a line
+	quiet      atomic.Uint32 // since when there is nothing to read; 0: there is, or has been and is dealt with. A Handler.stamp
+	pinged     uint32        // when a ping was sent that nothing has come after; 0: none. A stamp; owned by Handler.watch
+	controlsAt uint32        // up to when controls have been forgotten. A stamp; owned by who reads
+	controls   uint16        // control frames that are not forgotten; owned by who reads
 }
 
 // A dialect is what connections that have negotiated the same have in common.
@@ -186,11 +195,27 @@ func (c *conn) sayClose(code live.Code, reason string) {
 	c.closing = true
 }
 
-// fault says what is wrong with what the peer sends.
-func (c *conn) fault(code live.Code) {
+// fault says what is wrong with what the peer sends. It returns the same as an
+// error.
+func (c *conn) fault(code live.Code, reason string) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.sayClose(code, "")
+	first := !c.closing
+	c.sayClose(code, reason)
+	c.mu.Unlock()
+	if first && code == live.CodeAbuse {
+		c.h.abusive.Add(1)
+	}
+	return errors.New("wslive: " + reason)
+}
+
+// allowControls counts control frames, and reports whether the peer may send
+// as many. Who reads calls it.
+func (c *conn) allowControls(n int) bool {
+	forgotten := (c.h.stamp() - c.controlsAt) / controlEvery
+	c.controlsAt += forgotten * controlEvery
+	c.controls -= uint16(min(uint32(c.controls), forgotten))
+	c.controls += uint16(n)
+	return c.controls <= controlBurst
 }
 
 // changeReader puts another reader than that of the handshake on the
@@ -207,10 +232,21 @@ func (c *conn) changeReader() error {
 	return nil
 }
 
+// heard notes that something has come, or that nothing more is there: only then
+// the peer can be silent.
+func (c *conn) heard(something bool) {
+	switch {
+	case something:
+		c.quiet.Store(0)
+	case c.quiet.Load() == 0:
+		c.quiet.Store(c.h.stamp())
+	}
+}
+
 // cut ends a connection whose peer does not read: what the kernel holds for it
 // is given back at once.
 func (c *conn) cut() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+	if tcp := tcpOf(c.Conn); tcp != nil {
 		_ = tcp.SetLinger(0) // it ends either way
 	}
 	c.end()

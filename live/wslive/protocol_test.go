@@ -238,6 +238,10 @@ func TestFramesThatEndTheConnection(t *testing.T) {
 		{"one in many frames", append(frame{more | text, long[:4000]}.bytes(), frame{fin | cont, long[:97]}.bytes()...), 1009},
 		{"the promise of 2 GB", []byte{fin | text, 0x80 | 127, 0, 0, 0, 0, 0x80, 0, 0, 0, 1, 2, 3, 4, 5}, 1009},
 		{"a length with its first bit set", []byte{fin | text, 0x80 | 127, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, 1002},
+		{"many pings", bytes.Repeat(frame{fin | ping, nil}.bytes(), 200), 1008},
+		{"many pongs", bytes.Repeat(frame{fin | pong, []byte("x")}.bytes(), 200), 1008},
+		{"many pings within a message", append(frame{more | text, []byte("x")}.bytes(), bytes.Repeat(frame{fin | ping, nil}.bytes(), 200)...), 1008},
+		{"many frames without content", append(frame{more | text, nil}.bytes(), bytes.Repeat(frame{more | cont, nil}.bytes(), 300)...), 1008},
 		{"a binary message", frame{fin | bin, []byte("x")}.bytes(), 1003},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,9 +3,12 @@ package wslive
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lockstep/live"
 )
 
 // How messages are read.
@@ -30,10 +33,12 @@ import (
 // none has come: it returns it, and is called again later.
 var errAgain = errors.New("wslive: nothing to read yet")
 
-// frameTimeout bounds the time from the first byte of a message to its last.
-const frameTimeout = 10 * time.Second
-
 const (
+	// messageTimeout bounds the time from the first byte of a message to its last.
+	messageTimeout = 10 * time.Second
+	// maxFrames is how many frames a message may come in. Browsers send one.
+	maxFrames = 256
+
 	// readAhead is for all that a page sends at once.
 	readAhead = 4096
 	// readBuffer is the library's, which has its bytes from the one above: the
@@ -51,7 +56,8 @@ type reader struct {
 	// owned by who reads
 	conn   *conn // nil: none
 	bounds boundary
-	unread []byte // of buffer
+	until  time.Time // when the message must be complete; zero: it has not been waited for
+	unread []byte    // of buffer
 	buffer [readAhead]byte
 }
 
@@ -69,11 +75,29 @@ func (s stream) Read(p []byte) (n int, err error) {
 	}
 	n = s.bounds.feed(p[:copy(p, s.unread)])
 	s.unread = s.unread[n:]
-	if s.bounds.long {
-		s.conn.fault(codeTooLong)
-		return 0, errTooLong
+	if s.bounds.clean() {
+		s.until = time.Time{}
+	}
+	if fault := s.fault(); fault != nil {
+		return 0, fault
 	}
 	return n, err
+}
+
+// fault ends the connection if what has been read breaks a limit that the
+// library does not know.
+func (r *reader) fault() error {
+	controls := r.bounds.controls
+	r.bounds.controls = 0
+	switch {
+	case r.bounds.long:
+		return r.conn.fault(codeTooLong, "a message that is too long")
+	case r.bounds.frames > maxFrames:
+		return r.conn.fault(live.CodeAbuse, "a message in too many frames")
+	case controls > 0 && !r.conn.allowControls(controls):
+		return r.conn.fault(live.CodeAbuse, "too many control frames")
+	}
+	return nil
 }
 
 // fill reads what there is into the buffer, which is empty.
@@ -86,19 +110,24 @@ func (r *reader) fill() error {
 		n, err = r.wait()
 	}
 	r.unread = r.buffer[:n]
+	r.conn.heard(n > 0)
 	return err
 }
 
 // wait reads, for ever between two messages and not for long within one.
 func (r *reader) wait() (int, error) {
-	var limit time.Time
-	if !r.bounds.clean() {
-		limit = time.Now().Add(frameTimeout)
+	if r.until.IsZero() && !r.bounds.clean() {
+		r.until = time.Now().Add(messageTimeout)
 	}
-	if err := r.conn.SetReadDeadline(limit); err != nil {
+	if err := r.conn.SetReadDeadline(r.until); err != nil {
 		return 0, err
 	}
-	return r.conn.Read(r.buffer[:])
+	r.conn.heard(false)
+	n, err := r.conn.Read(r.buffer[:])
+	if errors.Is(err, os.ErrDeadlineExceeded) && !r.until.IsZero() {
+		return 0, r.conn.fault(live.CodeAbuse, "a message that takes too long")
+	}
+	return n, err
 }
 
 // Write implements net.Conn.

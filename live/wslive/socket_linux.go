@@ -29,25 +29,28 @@ const (
 	vanished = 30 * time.Second
 )
 
+// tune sets what connections need that are many and may vanish.
+func tune(c *net.TCPConn) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return
+	}
+	// They are hints: without them a slow or dead peer is found later.
+	_ = raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(vanished/time.Millisecond))
+	})
+}
+
 // descriptor returns the file descriptor to use beside c, or -1. It stays
 // valid until c is closed.
-func descriptor(c net.Conn) int {
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
-		return -1
-	}
-	raw, err := tcp.SyscallConn()
+func descriptor(c *net.TCPConn) int {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return -1
 	}
 	fd := -1
-	err = raw.Control(func(p uintptr) {
-		fd = int(p)
-		// Both are hints: without them a slow or dead peer is found later.
-		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpNotSentLowat, notSent)
-		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpUserTimeout, int(vanished/time.Millisecond))
-	})
-	if err != nil {
+	if err := raw.Control(func(p uintptr) { fd = int(p) }); err != nil {
 		return -1
 	}
 	return fd

@@ -10,7 +10,9 @@ import (
 // Elsewhere than on Linux, on the processors that it is tried on, every connection is served by way of net.Conn: a
 // goroutine reads each, and a write that does not leave at once has one too.
 
-func descriptor(net.Conn) int { return -1 }
+func tune(*net.TCPConn) {}
+
+func descriptor(*net.TCPConn) int { return -1 }
 
 func writeNow(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
 

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/live"
@@ -23,6 +25,14 @@ type Options struct {
 	// in websocket.AcceptOptions. A page of the own host always may; a client
 	// that sends no Origin, which no browser is, may too.
 	Origins []string
+	// PingInterval is how often a connection is looked at, and sent a ping if
+	// nothing has come from it for half of that. Browsers answer by themselves.
+	// Default 30 s, at most a day; negative: never.
+	PingInterval time.Duration
+	// PongTimeout is how long after a ping something must have come. Otherwise
+	// the peer is taken for dead and cut off. Default 30 s, at most a day;
+	// negative: never.
+	PongTimeout time.Duration
 	// Plain serves connections by way of net.Conn only, as those with TLS and
 	// on other systems than Linux are.
 	Plain bool
@@ -35,32 +45,45 @@ type Handler struct {
 	rt     *live.Runtime
 	view   func(*http.Request) live.View
 	opts   Options
+	made   time.Time
 	text   *dialect
 	small  *dialect // of those that negotiated compression
 	poller *poller  // nil: a goroutine reads each connection
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	readers  pool
-	inflater inflater
+	readers         pool
+	inflater        inflater
+	silent, abusive atomic.Uint64
 
 	mu      sync.Mutex // guards the rest
 	closed  bool
-	conns   map[uint64]*conn // by number
-	last    uint64           // number given
-	running sync.WaitGroup   // Add only under mu while not closed
+	conns   [parts]map[uint64]*conn // by number, in the part that it falls to
+	last    uint64                  // number given
+	running sync.WaitGroup          // Add only under mu while not closed
+}
+
+// Stats is what a Handler has ended connections for since it was made.
+type Stats struct {
+	Silent  uint64 // nothing came after a ping
+	Abusive uint64 // too many control frames or fragments, or a message that took too long
 }
 
 // NewHandler returns a handler that mounts what view returns for the request,
 // which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
-	h := &Handler{rt: rt, view: view, readers: newPool(), conns: make(map[uint64]*conn)}
+	h := &Handler{rt: rt, view: view, made: time.Now(), readers: newPool()}
 	h.text = &dialect{wire: &live.Wire{Encode: encodeText}}
 	h.small = &dialect{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
+	for i := range h.conns {
+		h.conns[i] = make(map[uint64]*conn)
+	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	if opts != nil {
 		h.opts = *opts
 	}
+	h.opts.PingInterval = atMostADay(h.opts.PingInterval)
+	h.opts.PongTimeout = atMostADay(h.opts.PongTimeout)
 	if h.opts.Logger == nil {
 		h.opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,7 +93,15 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 	if h.poller != nil {
 		h.spawn(func() { h.poller.run(h.readable) })
 	}
+	if h.opts.PingInterval > 0 {
+		h.spawn(h.watch)
+	}
 	return h
+}
+
+// Stats returns a snapshot of the handler's counters.
+func (h *Handler) Stats() Stats {
+	return Stats{Silent: h.silent.Load(), Abusive: h.abusive.Load()}
 }
 
 // Close ends the connections that are left, and all goroutines. Drain and stop
@@ -79,7 +110,10 @@ func (h *Handler) Close() {
 	h.cancel()
 	h.mu.Lock()
 	h.closed = true
-	left := slices.Collect(maps.Values(h.conns))
+	var left []*conn
+	for _, part := range h.conns {
+		left = slices.AppendSeq(left, maps.Values(part))
+	}
 	h.mu.Unlock()
 	for _, c := range left {
 		c.end()
@@ -169,7 +203,7 @@ func (h *Handler) read(c *conn) {
 // left.
 func (h *Handler) readable(number uint64) {
 	h.mu.Lock()
-	c := h.conns[number]
+	c := h.conns[number%parts][number]
 	h.mu.Unlock()
 	if c == nil || c.over() {
 		return
@@ -190,12 +224,26 @@ func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: nc, h: h, fd: -1, dialect: h.text, reader: r}
-	if h.poller != nil {
-		c.fd = int32(descriptor(nc))
+	c.quiet.Store(h.stamp())
+	tcp := tcpOf(nc)
+	if tcp != nil {
+		tune(tcp)
+	}
+	if h.poller != nil && nc == net.Conn(tcp) {
+		c.fd = int32(descriptor(tcp))
 	}
 	came, _ := rw.Reader.Peek(rw.Reader.Buffered()) // with the request; it is there
 	r.conn, r.unread = c, append(r.buffer[:0], came...)
 	return c, nil
+}
+
+// tcpOf returns what c goes over, or nil if that is something else.
+func tcpOf(c net.Conn) *net.TCPConn {
+	if wrapped, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		c = wrapped.NetConn()
+	}
+	tcp, _ := c.(*net.TCPConn)
+	return tcp
 }
 
 // keep makes a connection one that Close ends.
@@ -207,13 +255,13 @@ func (h *Handler) keep(c *conn) bool {
 	}
 	h.last++
 	c.number = h.last
-	h.conns[c.number] = c
+	h.conns[c.number%parts][c.number] = c
 	return true
 }
 
 func (h *Handler) forget(c *conn) {
 	h.mu.Lock()
-	delete(h.conns, c.number)
+	delete(h.conns[c.number%parts], c.number)
 	h.mu.Unlock()
 }
 

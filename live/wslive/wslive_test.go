@@ -38,16 +38,23 @@ func serve(t *testing.T, view live.View) (*live.Runtime, string) {
 
 func serveWith(t *testing.T, view live.View, opts *wslive.Options) (*live.Runtime, string) {
 	t.Helper()
+	rt, srv := serveBy(t, view, opts, httptest.NewServer)
+	return rt, srv.URL
+}
+
+// serveBy is serveWith for servers that begin otherwise.
+func serveBy(t *testing.T, view live.View, opts *wslive.Options, begin func(http.Handler) *httptest.Server) (*live.Runtime, *httptest.Server) {
+	t.Helper()
 	rt := live.NewRuntime(&live.Options{SendTimeout: 200 * time.Millisecond})
 	rt.Start()
 	h := wslive.NewHandler(rt, func(*http.Request) live.View { return view }, opts)
-	srv := httptest.NewServer(h)
+	srv := begin(h)
 	t.Cleanup(func() {
 		rt.Stop()
 		h.Close()
 		srv.Close()
 	})
-	return rt, srv.URL
+	return rt, srv
 }
 
 func dial(t *testing.T, url string, header http.Header) (*websocket.Conn, error) {
@@ -218,4 +225,51 @@ func TestATabThatVanishesLeaves(t *testing.T) {
 	waitSessions(t, rt, 1)
 	ws.CloseNow()
 	waitSessions(t, rt, 0)
+}
+
+// TestPingsAreAnsweredByARealClient has the library's client answer, which it does while it
+// reads, over TLS and over plain connections.
+func TestPingsAreAnsweredByARealClient(t *testing.T) {
+	for name, begin := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer, "TLS": httptest.NewTLSServer} {
+		t.Run(name, func(t *testing.T) {
+			rt, srv := serveBy(t, echo{}, &wslive.Options{PingInterval: 64 * time.Millisecond, PongTimeout: 5 * time.Second}, begin)
+			pings := make(chan struct{}, 1000)
+			ws, _, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{
+				HTTPClient:     srv.Client(),
+				OnPingReceived: func(context.Context, []byte) bool { pings <- struct{}{}; return true },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var reading sync.WaitGroup
+			defer reading.Wait()
+			defer ws.CloseNow()
+			reading.Go(func() { _ = until(t, ws, "never sent") })
+			for range 10 {
+				select {
+				case <-pings:
+				case <-time.After(20 * time.Second):
+					t.Fatal("no ping has come")
+				}
+			}
+			if got := rt.Stats().Sessions; got != 1 {
+				t.Errorf("got %d sessions, want 1", got)
+			}
+		})
+	}
+}
+
+// TestAClientThatDoesNotAnswerIsCutOff has clients that read nothing.
+func TestAClientThatDoesNotAnswerIsCutOff(t *testing.T) {
+	modes(t, func(t *testing.T, opts *wslive.Options) {
+		often := wslive.Options{PingInterval: 64 * time.Millisecond, PongTimeout: 10 * time.Millisecond}
+		if opts != nil {
+			often.Plain = opts.Plain
+		}
+		rt, url := serveWith(t, echo{}, &often)
+		for range 20 {
+			connect(t, url, nil)
+		}
+		waitSessions(t, rt, 0)
+	})
 }

@@ -1,0 +1,144 @@
+package wslive_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/live"
+	"lockstep/live/wslive"
+)
+
+// A site is a handler that is served in memory, so that a test may run in a
+// synctest bubble: hours pass at once there.
+type site struct {
+	t  *testing.T
+	rt *live.Runtime
+	h  *wslive.Handler
+}
+
+// newSite starts a handler. stop ends it, within the bubble.
+func newSite(t *testing.T, view live.View, opts wslive.Options) *site {
+	opts.Plain = true // a bubble can't see into epoll
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	return &site{t, rt, wslive.NewHandler(rt, func(*http.Request) live.View { return view }, &opts)}
+}
+
+func (s *site) stop() {
+	s.rt.Stop()
+	s.h.Close()
+}
+
+// A visitor is a peer in memory that reads all it is sent, and answers pings
+// while it is told to.
+type visitor struct {
+	peer
+	reading sync.WaitGroup
+
+	mu      sync.Mutex // guards the rest
+	answers bool
+	frames  []frame
+	pings   []time.Time
+	code    int       // of the close frame; 0: none has come
+	ended   time.Time // zero: it has not
+}
+
+// enter connects a visitor; header is what it asks for beside the upgrade. It
+// leaves when the test ends.
+func (s *site) enter(header http.Header, answers bool) *visitor {
+	ours, theirs := net.Pipe()
+	v := &visitor{peer: peer{t: s.t, c: ours, r: bufio.NewReader(ours)}, answers: answers}
+	v.reading.Go(v.read)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for name, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(name, value)
+	}
+	for name := range header {
+		r.Header.Set(name, header.Get(name))
+	}
+	s.h.ServeHTTP(&taken{httptest.NewRecorder(), theirs}, r)
+	return v
+}
+
+// taken is a response whose connection can be taken over.
+type taken struct {
+	*httptest.ResponseRecorder
+	c net.Conn
+}
+
+func (w *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.c, bufio.NewReadWriter(bufio.NewReader(w.c), bufio.NewWriter(w.c)), nil
+}
+
+// read takes what comes until nothing does.
+func (v *visitor) read() {
+	for {
+		f, err := v.peer.read()
+		v.mu.Lock()
+		switch {
+		case err != nil:
+			v.ended = time.Now()
+			v.mu.Unlock()
+			_ = v.c.Close()
+			return
+		case f.first == fin|closing && v.code == 0:
+			v.code = 1005
+			if len(f.payload) >= 2 {
+				v.code = int(binary.BigEndian.Uint16(f.payload))
+			}
+		case f.first == fin|ping:
+			v.pings = append(v.pings, time.Now())
+		}
+		v.frames = append(v.frames, f)
+		answer := v.answers && f.first == fin|ping
+		v.mu.Unlock()
+		if answer {
+			_, _ = v.c.Write(frame{fin | pong, f.payload}.bytes()) // it may have ended
+		}
+	}
+}
+
+// try sends until the connection ends: it reports false if it has.
+func (v *visitor) try(b []byte) bool {
+	_, err := v.c.Write(b)
+	return err == nil
+}
+
+// leave ends the connection and waits for the last that has come.
+func (v *visitor) leave() {
+	_ = v.c.Close()
+	v.reading.Wait()
+}
+
+func (v *visitor) state() (code int, ended time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.code, v.ended
+}
+
+func (v *visitor) pinged() []time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.pings
+}
+
+// got counts the frames that begin with first and contain part.
+func (v *visitor) got(first byte, part string) (n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, f := range v.frames {
+		if f.first == first && bytes.Contains(f.payload, []byte(part)) {
+			n++
+		}
+	}
+	return n
+}
