@@ -22,8 +22,9 @@ import (
 type Options struct {
 	Logger *slog.Logger // nil: discard
 	// Origins are the patterns of other origins whose pages may connect, as
-	// in websocket.AcceptOptions. A page of the own host always may; a client
-	// that sends no Origin, which no browser is, may too.
+	// in path.Match: "*.example.com" for hosts, "https://*.example.com" for one
+	// scheme. A page of the own host always may; a client that sends no Origin,
+	// which no browser is, may too.
 	Origins []string
 	// PingInterval is how often a connection is looked at, and sent a ping if
 	// nothing has come from it for half of that. Browsers answer by themselves.
@@ -133,6 +134,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this replica is shutting down", http.StatusServiceUnavailable)
 		return
 	}
+	if !h.allows(r) {
+		h.opts.Logger.Debug("upgrade refused", "err", "a foreign origin")
+		http.Error(w, "a page of another origin can't connect", http.StatusForbidden)
+		return
+	}
 	c, err := h.upgrade(w, r)
 	if err != nil {
 		h.opts.Logger.Debug("upgrade refused", "err", err)
@@ -147,7 +153,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 		c, err = h.hijack(w, r)
 		return err
 	}}
-	if _, err := accept(hs, r, h.opts.Origins); err != nil {
+	if _, err := accept(hs, r); err != nil {
 		return nil, err
 	}
 	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
