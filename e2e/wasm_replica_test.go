@@ -445,7 +445,7 @@ func TestWhatATabSaysOfItselfIsNotBelieved(t *testing.T) {
 	other.click("increment")
 	other.showsCount(1)
 	got := tab.evaluate(`new Promise((done) => {
-		const s = new WebSocket(location.origin.replace('http', 'ws') + '/ws/c/lobby'), topics = new Set();
+		const s = new WebSocket(location.origin.replace('http', 'ws') + document.querySelector('main').getAttribute('hx-ws:connect')), topics = new Set();
 		s.onopen = () => {
 			s.send(JSON.stringify({hello: 1, tab: 'x', e: 9e15, v: 9e15, as: 'data', t: 'counter:other', topics: ['counter:other']}));
 			s.send(JSON.stringify({action: 'increment', op: '0123456789abcdef', n: 99, delta: 99, t: 'counter:other', state: {n: 99}}));

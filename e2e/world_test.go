@@ -159,7 +159,7 @@ func (w *world) startLossyReplicas(n int) {
 		if err := a.Start(w.Context()); err != nil {
 			w.Fatal(err)
 		}
-		handler := web.New(a, assets, &web.Options{Secret: []byte(testSecret)})
+		handler := web.New(a, assets, &web.Options{Keys: [][]byte{[]byte(testSecret)}})
 		s := httptest.NewServer(handler)
 		w.ps = append(w.ps, &process{t: w.T, url: s.URL})
 		w.Cleanup(func() {

@@ -49,7 +49,8 @@
 
   // ---- the outbox: op → {message, since, made}, in the order of the clicks ----
 
-  const key = 'outbox:' + root.getAttribute('hx-ws:connect');
+  const url = root.getAttribute('hx-ws:connect');
+  const key = 'outbox:' + url.split('?')[0]; // what follows is of this page load
   const outbox = load();
   const again = new Set(); // ops the server could not take yet
   let retryTimer, retryDelay = RETRY.min;
@@ -177,6 +178,18 @@
     refresh();
   });
 
+  // Asks a server that can't be connected to by way of HTTP, which gives the reason: if this page's session has ended, a new page
+  // has another, and takes over the clicks that wait. Not again and again: the reason may be another one that looks the same.
+  async function renew() {
+    try {
+      if ((await fetch(url)).status !== 403 || Date.now() - (sessionStorage.renewed ?? 0) < 60000) return;
+      sessionStorage.renewed = Date.now();
+      location.reload();
+    } catch {
+      // Away, or storage is blocked.
+    }
+  }
+
   // ---- what the person sees ----
 
   let timer;
@@ -213,7 +226,12 @@
     }
   }
 
+  // The only way by which text becomes HTML here (Trusted Types): what the server renders, which escapes. Never a script.
+  const policy = self.trustedTypes?.createPolicy('htmx', { createHTML: (html) => html, createScript: () => '' });
+
   htmx.registerExtension('live', {
+    init: (api) => api.initSecurity(policy),
+
     htmx_ws_after_connection(_, { connection: c }) {
       down = asked = null;
       up = progress = now();
@@ -237,6 +255,7 @@
       // hx-ws gives up for good on a code it does not know, and forgets its backoff whenever a connection opens: one that is
       // accepted and closed at once would come back at full speed.
       flaps = up !== null && now() - up < SHORT ? flaps + 1 : 0;
+      if (up === null && c.attempt === 2) renew();
       up = null;
       c.config.reconnectCodes = [code];
       c.attempt = Math.max(c.attempt, flaps - 1);

@@ -14,6 +14,15 @@
   const PATIENCE = 10000; // the worker renders within a few
   const KEY = 'render'; // in sessionStorage: a reload goes on as it was
 
+  // What may become a script here (Trusted Types): what comes from this server.
+  const rules = {
+    createScriptURL(url) {
+      if (new URL(url, location.href).origin !== location.origin) throw new TypeError(`${url} is not of this server`);
+      return url;
+    },
+  };
+  const policy = self.trustedTypes?.createPolicy('lockstep', rules) ?? rules;
+
   const now = () => performance.now();
   const notice = document.getElementById('notice');
   let worker = null; // null: the server renders
@@ -56,7 +65,7 @@
     end();
     remember(true);
     button.setAttribute('aria-busy', true);
-    const own = (worker = new Worker(button.dataset.worker));
+    const own = (worker = new Worker(policy.createScriptURL(button.dataset.worker)));
     own.onmessage = ({ data }) => worker === own && take(data);
     own.onerror = (e) => {
       e.preventDefault();

@@ -3,47 +3,85 @@ package web
 import (
 	"fmt"
 	"html"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"lockstep/app"
 )
+
+// AdminOptions of NewAdmin. Zero values are the defaults.
+type AdminOptions struct {
+	Version string // shown on the page
+	// Refused returns how many connections were refused because there were too
+	// many in all, and of one address. Nil: none.
+	Refused func() (total, perAddr uint64)
+}
 
 // NewAdmin returns what the second, private address serves: metrics of the
 // replicas of this process, and profiles of the process. It has no access
-// control and must never be reachable by the public.
-func NewAdmin(replicas []*app.App, version string) http.Handler {
+// control and must never be reachable by the public. It shows nothing of the
+// command line, which may hold secrets.
+func NewAdmin(servers []*Server, opts *AdminOptions) http.Handler {
+	var o AdminOptions
+	if opts != nil {
+		o = *opts
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, a := range replicas {
-		prometheus.WrapRegistererWith(prometheus.Labels{"replica": a.Replica()}, reg).MustRegister(appCollector{a})
+	if o.Refused != nil {
+		reg.MustRegister(connCollector{o.Refused})
+	}
+	for _, s := range servers {
+		prometheus.WrapRegistererWith(prometheus.Labels{"replica": s.app.Replica()}, reg).MustRegister(collector{s})
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	index := func(w http.ResponseWriter, _ *http.Request) { debugIndex(w, replicas, version) }
+	index := func(w http.ResponseWriter, _ *http.Request) { debugIndex(w, servers, o.Version) }
 	mux.HandleFunc("GET /debug/{$}", index)
 	mux.HandleFunc("GET /{$}", index)
-	return mux
+	return private(mux)
+}
+
+// private refuses what a browser sends on behalf of a page of somebody else:
+// by its own word, or by a host name with a dot in it, which may be anybody's
+// and point here (DNS rebinding). Who comes by an address, or a name of the
+// network's own such as localhost, is let in.
+func private(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		if site := r.Header.Get("Sec-Fetch-Site"); err != nil && strings.Contains(host, ".") || site == "cross-site" || site == "same-site" {
+			http.Error(w, "this address is not for other people's pages", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // debugIndex links everything, and says how each replica is doing.
-func debugIndex(w http.ResponseWriter, replicas []*app.App, version string) {
+func debugIndex(w http.ResponseWriter, servers []*Server, version string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // the reader may have gone
 	p("<!doctype html><meta name=viewport content='width=device-width'><title>Lockstep admin</title><h1>Lockstep %s</h1>", html.EscapeString(version))
 	p("<ul><li><a href=/metrics>/metrics</a><li><a href=/debug/pprof/>/debug/pprof/</a><li><a href=/healthz>/healthz</a></ul>")
 	p("<table border=1 cellpadding=6><tr><th>replica<th>state<th>tabs<th>topics<th>round trip")
-	for _, a := range replicas {
+	for _, s := range servers {
+		a := s.app
 		state := "in step"
 		if err := a.Runtime().Err(); err != nil {
 			state = err.Error()
@@ -55,28 +93,58 @@ func debugIndex(w http.ResponseWriter, replicas []*app.App, version string) {
 	p("</table>")
 }
 
-// An appCollector reads one replica's counters when it is asked for metrics.
-type appCollector struct{ app *app.App }
+// A collector reads one replica's counters when it is asked for metrics.
+type collector struct{ server *Server }
 
 // Describe implements prometheus.Collector; an empty description makes the
 // collector unchecked, because Collect knows its metrics best.
-func (c appCollector) Describe(chan<- *prometheus.Desc) {}
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// A connCollector reads what was refused before anything was read from it.
+type connCollector struct {
+	refused func() (total, perAddr uint64)
+}
+
+// Describe implements prometheus.Collector, as collector does.
+func (c connCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
-func (c appCollector) Collect(ch chan<- prometheus.Metric) {
+func (c connCollector) Collect(ch chan<- prometheus.Metric) {
+	desc := prometheus.NewDesc("lockstep_connections_refused_total", "Connections refused because there were too many.", []string{"limit"}, nil)
+	total, perAddr := c.refused()
+	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(total), "all")
+	ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(perAddr), "address")
+}
+
+// collectRefusals sends what the server refused, by reason.
+func (c collector) collectRefusals(ch chan<- prometheus.Metric) {
+	desc := prometheus.NewDesc("lockstep_refused_total", "What visitors were refused, by reason: a limit, or a check.", []string{"reason"}, nil)
+	r := &c.server.refused
+	for reason, n := range map[string]uint64{
+		"requests_of_address": r.requests.Load(), "sockets": r.sockets.Load(), "sockets_of_address": r.socketsOfAddr.Load(),
+		"messages_of_tab": r.messagesOfTab.Load(), "messages_of_address": r.messagesOfAddr.Load(),
+		"host": r.host.Load(), "origin": r.origin.Load(), "token": r.token.Load(),
+	} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), reason)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
 	metric := func(kind prometheus.ValueType, name, help string, v float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("lockstep_"+name, help, nil, nil), kind, v)
 	}
 	count := func(name, help string, v uint64) { metric(prometheus.CounterValue, name, help, float64(v)) }
 	gauge := func(name, help string, v float64) { metric(prometheus.GaugeValue, name, help, v) }
+	c.collectRefusals(ch)
 
 	degraded := 0.0
-	if c.app.Runtime().Err() != nil {
+	if c.server.app.Runtime().Err() != nil {
 		degraded = 1
 	}
 	gauge("degraded", "1 while the replica is not in step.", degraded)
 
-	s := c.app.Runtime().Stats()
+	s := c.server.app.Runtime().Stats()
 	gauge("sessions", "Tabs connected now.", float64(s.Sessions))
 	count("sessions_accepted_total", "Tabs that ever connected.", s.Accepted)
 	count("events_total", "Actions received from tabs.", s.Events)
@@ -89,7 +157,7 @@ func (c appCollector) Collect(ch chan<- prometheus.Metric) {
 	count("stalled_total", "Tabs closed because they did not read.", s.Stalled)
 	count("failures_total", "Views and components that failed.", s.Failures)
 
-	h := c.app.Hub().Stats()
+	h := c.server.app.Hub().Stats()
 	gauge("topics", "Topics subscribed at the broker.", float64(h.Topics))
 	gauge("pubsub_round_trip_seconds", "The last heartbeat's way through the broker.", h.RoundTrip.Seconds())
 	count("pubsub_published_total", "Broadcasts accepted by the broker.", h.Published)

@@ -7,21 +7,30 @@ import (
 )
 
 // contentSecurityPolicy lets a page run and load what this server ships and
-// nothing else: no inline script or style, no frame, no foreign form target.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common + "; frame-ancestors 'none'"
+// nothing else: no inline script or style, no frame, no foreign form target,
+// and no text that becomes HTML or a script but by way of htmx.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common + "; frame-ancestors 'none'; " + trustedTypes
 
 // common is what of a policy all pages have.
 const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 
+// trustedTypes has browsers refuse text in all places where it would be run or
+// parsed, but for what has passed one of these policies: htmx is that of
+// static/live.js, and lockstep that of the scripts that start a worker.
+const trustedTypes = "require-trusted-types-for 'script'; trusted-types htmx lockstep"
+
 // loaderMeta is that of the page that loads the application, and compiles
 // WebAssembly; as much of it as a page may say itself, where no server does.
-const loaderMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common
+const loaderMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common + "; " + trustedTypes
 
 const loaderPolicy = loaderMeta + "; frame-ancestors 'none'"
 
 // workerPolicy is that of the worker that runs WebAssembly: a worker has its own
 // policy, that of its script.
 const workerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+
+// hsts has browsers come by TLS only, for a year.
+const hsts = "max-age=31536000"
 
 // secure sets the headers that every response carries.
 func secure(next echo.HandlerFunc) echo.HandlerFunc {
@@ -31,19 +40,25 @@ func secure(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		// Not no-referrer: browsers would then send "Origin: null" with forms.
 		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("X-Frame-Options", "DENY") // for browsers that don't know frame-ancestors
+		// Not for localhost: the promise would hold for every program on all its ports.
+		if clientOf(c).secure && !isHost([]string{"localhost", "127.0.0.1", "::1"}, c.Request().Host) {
+			h.Set("Strict-Transport-Security", hsts)
+		}
 		return next(c)
 	}
 }
 
 // sameOrigin refuses requests that change something and come from a page of
 // another origin, by Sec-Fetch-Site and Origin (net/http).
-func sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	check := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {
 		if err := check.Check(c.Request()); err != nil {
+			s.refused.origin.Add(1)
 			return problem(http.StatusForbidden, "This form came from another site",
 				"For your safety it was not accepted. Open the page here and try again.")
 		}

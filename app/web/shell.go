@@ -5,12 +5,13 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 
 	"lockstep/components"
 )
 
-// A page is the same for everybody but for a token and the ids of its forms. So
+// A page is the same for everybody but for its tokens and the ids of its forms. So
 // it is rendered once for each version that is asked for, with holes in their
 // places: a thousand tabs that reload together cost one rendering.
 
@@ -22,7 +23,7 @@ const maxShells = 64
 type shell struct {
 	page  components.Page // what it was rendered from
 	parts [][]byte        // one more than holes
-	holes []byte          // which of the fills comes next: '0' to '3'
+	holes []byte          // which of the fills comes next: '0' to '4'
 }
 
 // shells may be used concurrently.
@@ -36,13 +37,15 @@ type shells struct {
 
 func newShells() *shells {
 	mark := "hole-" + randomID() + "-"
-	return &shells{mark: mark, hole: regexp.MustCompile(mark + "[0-3]"), byName: make(map[string]*shell)}
+	return &shells{mark: mark, hole: regexp.MustCompile(mark + "[0-4]"), byName: make(map[string]*shell)}
 }
 
 // page returns the page as HTML.
 func (ss *shells) page(ctx context.Context, p components.Page) ([]byte, error) {
-	fills := [...]string{p.CSRF, p.Ops[0], p.Ops[1], p.Ops[2]}
+	socket, ticket, _ := strings.Cut(p.Socket, "=")
+	fills := [...]string{p.CSRF, p.Ops[0], p.Ops[1], p.Ops[2], ticket}
 	p.CSRF = ss.mark + "0"
+	p.Socket = socket + "=" + ss.mark + "4"
 	p.Ops = [3]string{ss.mark + "1", ss.mark + "2", ss.mark + "3"}
 	sh, err := ss.get(ctx, p)
 	if err != nil {

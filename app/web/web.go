@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -37,24 +38,38 @@ const maxForm = "16K"
 // Options of a Server. Zero values are the defaults.
 type Options struct {
 	Logger *slog.Logger // nil: discard
-	// Secret signs cookies and forms; it must be equal on all replicas. Empty:
-	// a random one, for one replica.
-	Secret []byte
+	// Keys sign cookies, forms and the addresses of sockets: the first signs, all
+	// are believed, so that a key can be replaced. They must be equal on all
+	// replicas. None: a random one, for one replica.
+	Keys [][]byte
 	// Version is shown on the page.
 	Version string
+	// TrustedProxies are the networks of those whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed. None: nobody's.
+	TrustedProxies []netip.Prefix
+	// Hosts are the names that the server answers to, without ports. None: all.
+	Hosts []string
+	// Limits bound what visitors may take.
+	Limits Limits
 }
 
 // A Server answers the public address of one replica.
 type Server struct {
+	// set once
 	app     *app.App
 	assets  *static.Assets
+	opts    Options
 	sign    signer
 	log     *slog.Logger
-	version string
 	sockets *wslive.Handler
 	shells  *shells
 	loader  func() (loader, error) // made once
+	gates   gates
 	echo    *echo.Echo
+
+	refused      refusals
+	readiness    readiness
+	proxyWarning sync.Once
 }
 
 // New returns a server for an application that has been started.
@@ -66,12 +81,18 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if len(o.Secret) == 0 {
-		o.Secret = []byte(randomID())
+	if len(o.Keys) == 0 {
+		o.Keys = [][]byte{[]byte(randomID())}
 	}
-	s := &Server{app: a, shells: newShells(), assets: assets, sign: signer{o.Secret}, log: o.Logger, version: o.Version}
+	o.Limits = o.Limits.withDefaults()
+	s := &Server{
+		app: a, assets: assets, opts: o, log: o.Logger, shells: newShells(),
+		sign: signer{o.Keys, time.Now}, gates: newGates(o.Limits),
+	}
 	s.loader = sync.OnceValues(func() (loader, error) { return loaderHere(assets) })
-	s.sockets = wslive.NewHandler(a.Runtime(), s.view, &wslive.Options{Logger: o.Logger})
+	s.sockets = wslive.NewHandler(a.Runtime(), guestOf, &wslive.Options{
+		Logger: o.Logger, PingInterval: o.Limits.PingInterval, PongTimeout: o.Limits.PongTimeout,
+	})
 	s.echo = s.routes()
 	return s
 }
@@ -86,13 +107,14 @@ func (s *Server) Close() { s.sockets.Close() }
 func (s *Server) routes() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = s.fail
-	e.Use(secure, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}))
+	e.Use(s.meet, secure, middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: s.panicked}),
+		s.hurried, s.known, s.slowed)
 
 	get := func(path string, h echo.HandlerFunc) { e.Match([]string{http.MethodGet, http.MethodHead}, path, h) }
 	get("/", func(c echo.Context) error { return s.page(c, home) })
 	get("/c/:name", s.counter)
 	get("/c", s.open)
-	e.POST("/c/:name/:action", s.click, sameOrigin, middleware.BodyLimit(maxForm))
+	e.POST("/c/:name/:action", s.click, s.sameOrigin, middleware.BodyLimit(maxForm))
 	e.GET("/ws/c/:name", s.socket)
 	get("/healthz", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	get("/readyz", s.ready)
@@ -126,9 +148,9 @@ func (s *Server) open(c echo.Context) error {
 }
 
 func (s *Server) page(c echo.Context, name string) error {
-	session := s.sign.ensure(c.Response(), c.Request())
+	id := s.sign.ensure(c.Response(), c.Request(), clientOf(c))
 	p := s.app.CounterPage(c.Request().Context(), name)
-	p.Socket = "/ws/c/" + name
+	p.Socket = "/ws/c/" + name + "?t=" + s.sign.token(forSocket, id)
 	p.Links = components.Links{
 		Home: "/", Open: "/c", Click: "/c/" + name + "/",
 		Twin: "/wasm/?name=" + name, TwinText: "Run it all in this browser",
@@ -137,8 +159,8 @@ func (s *Server) page(c echo.Context, name string) error {
 	p.Renderer = components.Renderer{
 		Script: s.assets.URL("replica.js"), Worker: s.assets.URL("worker.js"), Program: s.assets.URL("lockstep.wasm"),
 	}
-	p.CSRF = s.sign.token(session)
-	p.Version = s.version
+	p.CSRF = s.sign.token(forForm, id)
+	p.Version = s.opts.Version
 	for i := range p.Ops {
 		p.Ops[i] = randomID()
 	}
@@ -156,8 +178,9 @@ func (s *Server) click(c echo.Context) error {
 	if !counter.ValidName(name) {
 		return errBadName
 	}
-	session, ok := s.sign.session(c.Request())
-	if !ok || !s.sign.validToken(session, c.FormValue("_csrf")) {
+	cookie, ok, _ := s.sign.read(c.Request(), clientOf(c))
+	if !ok || !s.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {
+		s.refused.token.Add(1)
 		return problem(http.StatusForbidden, "This form is too old",
 			"It was not accepted, and nothing was counted. Reload the page and try again.")
 	}
@@ -196,29 +219,80 @@ func path(name string) string {
 
 // socket serves the websocket of the counter in the path.
 func (s *Server) socket(c echo.Context) error {
-	if !counter.ValidName(c.Param("name")) {
+	name := c.Param("name")
+	if !counter.ValidName(name) {
 		return errBadName
 	}
+	who := clientOf(c)
+	if err := s.ticket(c, who); err != nil {
+		return err
+	}
+	if err := s.seat(c, who); err != nil {
+		return err
+	}
+	// A copy: the name is a part of the request, which would live as long as the tab.
+	g := &guest{View: s.app.Counter(strings.Clone(name)), server: s, who: who}
 	r := c.Request()
-	r.SetPathValue("name", c.Param("name"))
-	s.sockets.ServeHTTP(c.Response(), r)
+	s.sockets.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), guestKey{}, g)))
+	if !g.seated {
+		g.leave() // it did not come to that
+	}
+	if c.Response().Status == http.StatusForbidden {
+		s.refused.origin.Add(1)
+	}
 	return nil
 }
 
-func (s *Server) view(r *http.Request) live.View {
-	// A copy: the name is a part of the request, which would live as long as the tab.
-	return s.app.Counter(strings.Clone(r.PathValue("name")))
+// ticket refuses a socket with a session that the page did not give it for:
+// only a page of this session knows the token. It stands behind the check of
+// Origin, for the day when a proxy or a browser gets that wrong. Who has no
+// session has nothing that could be abused.
+func (s *Server) ticket(c echo.Context, who client) error {
+	cookie, ok, sent := s.sign.read(c.Request(), who)
+	if !sent || ok && s.sign.validToken(forSocket, cookie.id, c.QueryParam("t")) {
+		return nil
+	}
+	s.refused.token.Add(1)
+	return problem(http.StatusForbidden, "This page is too old", "Its session has ended. Reload the page.")
 }
+
+// guestKey is where socket keeps the view for wslive.
+type guestKey struct{}
+
+func guestOf(r *http.Request) live.View { return r.Context().Value(guestKey{}).(*guest) }
 
 // ready tells a balancer whether to send tabs here, and people why not.
 func (s *Server) ready(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), readyTimeout)
-	defer cancel()
 	c.Response().Header().Set("Cache-Control", "no-store")
-	if err := s.app.Ready(ctx); err != nil {
+	if err := s.readiness.of(c.Request().Context(), s.app.Ready); err != nil {
 		return c.String(http.StatusServiceUnavailable, "not ready\n"+err.Error()+"\n")
 	}
 	return c.String(http.StatusOK, "ready\n")
+}
+
+// readyFor is how long an answer of readiness holds.
+const readyFor = 100 * time.Millisecond
+
+// A readiness asks once for all who ask at about the same time: probes are not
+// limited, and each would cost a read of the store.
+type readiness struct {
+	mu    sync.Mutex // guards the rest, and has others wait for the answer
+	until time.Time
+	err   error
+}
+
+func (r *readiness) of(ctx context.Context, ask func(context.Context) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Now().Before(r.until) {
+		return r.err
+	}
+	// It is for the others too: not over when this one has gone.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+	defer cancel()
+	r.err = ask(ctx)
+	r.until = time.Now().Add(readyFor)
+	return r.err
 }
 
 // static serves the assets. Their names contain a hash of their content, so

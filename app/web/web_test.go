@@ -46,6 +46,14 @@ func (f *failing) Get(ctx context.Context, names ...string) ([]counter.Value, er
 // serve starts a replica until the test ends.
 func serve(t *testing.T) (url string, store *failing) {
 	t.Helper()
+	srv, store := serveWith(t, nil)
+	srv.Start()
+	return srv.URL, store
+}
+
+// serveWith makes a replica with options, whose server is to be started.
+func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *failing) {
+	t.Helper()
 	store = &failing{Store: memcounter.New(nil)}
 	a := app.New(mempubsub.NewBus(), store, &app.Options{Replica: "<one>"})
 	if err := a.Start(t.Context()); err != nil {
@@ -55,8 +63,8 @@ func serve(t *testing.T) (url string, store *failing) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := web.New(a, assets, nil)
-	srv := httptest.NewServer(h)
+	h := web.New(a, assets, opts)
+	srv = httptest.NewUnstartedServer(h)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)
@@ -64,7 +72,7 @@ func serve(t *testing.T) (url string, store *failing) {
 		h.Close()
 		srv.Close()
 	})
-	return srv.URL, store
+	return srv, store
 }
 
 // browser is a client that keeps cookies and follows no redirect.
@@ -108,7 +116,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 		t.Fatalf("got %d", resp.StatusCode)
 	}
 	for _, want := range []string{
-		`hx-ws:connect="/ws/c/lobby"`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
+		`hx-ws:connect="/ws/c/lobby?t=`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
 		`id="status"`, `data-state="live"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
 	} {
 		if !strings.Contains(body, want) {
@@ -131,8 +139,20 @@ func TestEveryResponseIsHardened(t *testing.T) {
 		if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'") {
 			t.Errorf("%s: got policy %q", path, h.Get("Content-Security-Policy"))
 		}
-		if h.Get("X-Content-Type-Options") != "nosniff" {
-			t.Errorf("%s: nosniff is missing", path)
+		if !strings.HasSuffix(h.Get("Content-Security-Policy"), "; require-trusted-types-for 'script'; trusted-types htmx lockstep") {
+			t.Errorf("%s: the policy says nothing of trusted types: %q", path, h.Get("Content-Security-Policy"))
+		}
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
+			"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+			"Strict-Transport-Security": "", "Server": "", "X-Powered-By": "",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s: got %s %q, want %q", path, name, got, want)
+			}
+		}
+		if !strings.Contains(h.Get("Permissions-Policy"), "camera=()") {
+			t.Errorf("%s: got Permissions-Policy %q", path, h.Get("Permissions-Policy"))
 		}
 		if regexp.MustCompile(`(?i)<script(?: [^>]*)?>[^<]|<style| style="| on[a-z]+="`).MatchString(body) {
 			t.Errorf("%s: there is something inline", path)
@@ -313,10 +333,19 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Stop(context.Background(), 0)
-	srv := httptest.NewServer(web.NewAdmin([]*app.App{a}, "v<1>"))
+	assets, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := web.New(a, assets, nil)
+	defer server.Close()
+	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
+		Version: "v<1>", Refused: func() (uint64, uint64) { return 7, 8 },
+	}))
 	defer srv.Close()
 	for path, want := range map[string]string{
-		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
+		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
+		"/metrics?x": `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)
 		if resp.StatusCode != 200 || !strings.Contains(body, want) {

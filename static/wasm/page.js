@@ -17,6 +17,16 @@
   const NOT_STARTED = 'The application could not be started.';
   const STOPPED = 'The application has stopped. Reload the page to start it again.';
 
+  // What may become HTML here, or a script (Trusted Types): what the worker renders, and what comes from where this page does.
+  const rules = {
+    createHTML: (html) => html,
+    createScriptURL(url) {
+      if (new URL(url, here).origin !== here.origin) throw new TypeError(`${url} is not of this server`);
+      return url;
+    },
+  };
+  const policy = self.trustedTypes?.createPolicy('lockstep', rules) ?? rules;
+
   // The document may be on its way still when this script runs.
   const parsed = new Promise((done) => {
     if (document.readyState !== 'loading') done();
@@ -36,7 +46,7 @@
   function start() {
     if (typeof Worker === 'undefined') return failed('This browser has no workers: it is too old for this page.');
     try {
-      worker = new Worker(script);
+      worker = new Worker(policy.createScriptURL(script));
     } catch (e) {
       return failed('This page is not allowed to start a worker.', e);
     }
@@ -107,10 +117,10 @@
     document.title = title;
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
-    document.body.innerHTML = html;
+    document.body.innerHTML = policy.createHTML(html);
     if (twin) linkToTwin();
     const js = document.createElement('script');
-    js.src = pages;
+    js.src = policy.createScriptURL(pages);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
   }
@@ -131,7 +141,7 @@
     document.body.inert = false;
     performance.mark('live');
     // For the next time everything is kept, and no network is needed. Not before: it would slow down this time.
-    navigator.serviceWorker?.register(offline).catch((e) => console.warn('It will not work offline:', e.message));
+    navigator.serviceWorker?.register(policy.createScriptURL(offline)).catch((e) => console.warn('It will not work offline:', e.message));
   }
 
   // ---- when it does not work ----

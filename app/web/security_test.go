@@ -1,0 +1,339 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"lockstep/app"
+	"lockstep/app/web"
+	"lockstep/counter/memcounter"
+	"lockstep/pubsub/mempubsub"
+	"lockstep/static"
+)
+
+var socketURL = regexp.MustCompile(`hx-ws:connect="([^"]+)"`)
+
+// visit loads a page and returns where its socket is.
+func visit(t *testing.T, c *http.Client, base string) string {
+	t.Helper()
+	_, body := do(t, c, "GET", base, nil, nil)
+	m := socketURL.FindStringSubmatch(body)
+	if m == nil {
+		t.Fatal("the page has no socket")
+	}
+	return m[1]
+}
+
+// dial opens a socket, and returns the status of the answer if that fails.
+func dial(t *testing.T, c *http.Client, url string, header http.Header) (*websocket.Conn, int) {
+	t.Helper()
+	ws, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: c, HTTPHeader: header})
+	if err == nil {
+		t.Cleanup(func() { _ = ws.CloseNow() })
+		return ws, http.StatusSwitchingProtocols
+	}
+	if resp == nil {
+		t.Fatal(err)
+	}
+	return nil, resp.StatusCode
+}
+
+func TestASocketNeedsTheTokenOfItsSession(t *testing.T) {
+	base, _ := serve(t)
+	c, other := browser(t), browser(t)
+	own, foreign := visit(t, c, base), visit(t, other, base)
+	if own == foreign || !strings.HasPrefix(own, "/ws/c/lobby?t=") {
+		t.Fatalf("got sockets %s and %s, want that each has a token of its own", own, foreign)
+	}
+	_, token, _ := strings.Cut(own, "=")
+	for _, tc := range []struct {
+		name   string
+		client *http.Client
+		path   string
+		header http.Header
+		want   int
+	}{
+		{"a page's own", c, own, http.Header{"Origin": {base}}, 101},
+		{"another counter of the same session", c, "/ws/c/other?t=" + token, nil, 101},
+		{"a client without a session, as tools are", &http.Client{}, "/ws/c/lobby", nil, 101},
+		{"a session without a token", c, "/ws/c/lobby", nil, 403},
+		{"a session with another's token", c, foreign, nil, 403},
+		{"a stolen token without its session", other, own, nil, 403},
+		{"a token with something behind it", c, own + "x", nil, 403},
+		{"a forged session", &http.Client{}, own, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.1700000000.BBBB"}}, 403},
+		{"the token of a form", c, "/ws/c/lobby?t=" + form(t, c, base).Get("_csrf"), nil, 403},
+		{"another origin with everything else", c, own, http.Header{"Origin": {"https://evil.example"}}, 403},
+		{"no origin that can be told", c, own, http.Header{"Origin": {"null"}}, 403},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, got := dial(t, tc.client, base+tc.path, tc.header); got != tc.want {
+				t.Errorf("got %d, want %d", got, tc.want)
+			}
+		})
+	}
+	// A page asks by HTTP why it can't connect.
+	if resp, _ := do(t, other, "GET", base+own, nil, nil); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("got %d for the socket's address by HTTP, want 403", resp.StatusCode)
+	}
+}
+
+func TestWhatAnOldKeyHasSignedStaysValidAndIsSignedAnew(t *testing.T) {
+	before, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("old")}})
+	after, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("new"), []byte("old")}})
+	later, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("new")}})
+	for _, s := range []*httptest.Server{before, after, later} {
+		s.Start()
+	}
+	c := browser(t) // cookies are shared by the ports of a host
+	old := visit(t, c, before.URL)
+	if _, got := dial(t, c, after.URL+old, nil); got != 101 {
+		t.Errorf("got %d for a page from before the change, want 101", got)
+	}
+	if _, got := dial(t, c, later.URL+old, nil); got != 403 {
+		t.Errorf("got %d for a key that has been dropped, want 403", got)
+	}
+	renewed := visit(t, c, after.URL)
+	if _, got := dial(t, c, later.URL+renewed, nil); got != 101 {
+		t.Errorf("got %d for a page from after the change, want 101", got)
+	}
+}
+
+// fromProxy makes headers as a proxy sends them.
+func fromProxy(addr, proto string) http.Header {
+	return http.Header{"X-Forwarded-For": {addr}, "X-Forwarded-Proto": {proto}}
+}
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+func TestForwardedHeadersAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+	trusting, _ := serveWith(t, &web.Options{TrustedProxies: loopback})
+	wary, _ := serveWith(t, nil)
+	trusting.Start()
+	wary.Start()
+	for _, tc := range []struct {
+		base         string
+		cookie, hsts string
+	}{
+		{trusting.URL, "__Host-sid=", "max-age=31536000"},
+		{wary.URL, "sid=", ""},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", tc.base, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header, req.Host = fromProxy("192.0.2.1", "https"), "lockstep.example"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		cookie := resp.Header.Get("Set-Cookie")
+		if !strings.HasPrefix(cookie, tc.cookie) || strings.Contains(cookie, "Secure") != (tc.hsts != "") {
+			t.Errorf("%s: got cookie %q, want %s", tc.base, cookie, tc.cookie)
+		}
+		if got := resp.Header.Get("Strict-Transport-Security"); got != tc.hsts {
+			t.Errorf("%s: got HSTS %q, want %q", tc.base, got, tc.hsts)
+		}
+	}
+}
+
+// status sends n requests with headers and returns the last answer's status.
+func status(t *testing.T, url string, n int, header http.Header) (code int) {
+	t.Helper()
+	for range n {
+		resp, _ := do(t, &http.Client{}, "GET", url, nil, header)
+		code = resp.StatusCode
+	}
+	return code
+}
+
+func TestAnAddressThatAsksTooOftenIsRefusedAndNobodyElse(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{RequestRate: 0.001, RequestBurst: 3}})
+	srv.Start()
+	if got := status(t, srv.URL, 4, fromProxy("192.0.2.1", "http")); got != http.StatusTooManyRequests {
+		t.Errorf("got %d for the fourth request, want 429", got)
+	}
+	if got := status(t, srv.URL, 1, fromProxy("192.0.2.1, 192.0.2.2", "http")); got != 200 {
+		t.Errorf("got %d for another address, which claims to be the first, want 200", got)
+	}
+	if got := status(t, srv.URL+"/readyz", 9, fromProxy("192.0.2.1", "http")); got != 200 {
+		t.Errorf("got %d for a probe, want 200", got)
+	}
+	if got := status(t, srv.URL, 9, nil); got != 200 {
+		t.Errorf("got %d for loopback, which is exempt, want 200", got)
+	}
+	resp, body := do(t, &http.Client{}, "GET", srv.URL, nil, fromProxy("192.0.2.1", "http"))
+	if resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "Too many requests") {
+		t.Errorf("got %v %s, want a page that says it, and when to come again", resp.Header, body)
+	}
+}
+
+func TestAForgedAddressIsNotBelieved(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{Limits: web.Limits{RequestRate: 0.001, RequestBurst: 3, Exempt: []netip.Prefix{}}})
+	srv.Start()
+	for i := range 3 {
+		status(t, srv.URL, 1, fromProxy(fmt.Sprintf("192.0.2.%d", i), "http"))
+	}
+	if got := status(t, srv.URL, 1, fromProxy("192.0.2.9", "http")); got != http.StatusTooManyRequests {
+		t.Errorf("got %d for the fourth request under a fourth name, want 429", got)
+	}
+}
+
+func TestSocketsAreBoundedAndComeFree(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{Sockets: 3, SocketsPerAddr: 2}})
+	srv.Start()
+	path := srv.URL + "/ws/c/lobby"
+	first, second := fromProxy("192.0.2.1", "http"), fromProxy("192.0.2.2", "http")
+	ws, _ := dial(t, nil, path, first)
+	dial(t, nil, path, first)
+	if _, got := dial(t, nil, path, first); got != http.StatusTooManyRequests {
+		t.Errorf("got %d for the third of an address, want 429", got)
+	}
+	if got := status(t, path, 3, second); got != http.StatusUpgradeRequired {
+		t.Errorf("got %d for what is no upgrade, want 426", got)
+	}
+	if _, got := dial(t, nil, path, second); got != 101 {
+		t.Errorf("got %d for another address, want 101", got)
+	}
+	if _, got := dial(t, nil, path, second); got != http.StatusServiceUnavailable {
+		t.Errorf("got %d for the fourth in all, want 503", got)
+	}
+	if err := ws.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		if _, got := dial(t, nil, path, first); got != 101 {
+			return fmt.Errorf("got %d when one has gone, want 101", got)
+		}
+		return nil
+	})
+}
+
+func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
+	for name, limits := range map[string]web.Limits{
+		"of one tab":     {TabRate: 0.001, TabBurst: 3},
+		"of one address": {AddrRate: 0.001, AddrBurst: 3, Exempt: []netip.Prefix{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, store := serveWith(t, &web.Options{Limits: limits})
+			srv.Start()
+			ws, _ := dial(t, nil, srv.URL+"/ws/c/lobby", nil)
+			for i := range 5 {
+				op := fmt.Sprintf(`{"action":"increment","op":"an-op-of-a-test-%d"}`, i)
+				if err := ws.Write(t.Context(), websocket.MessageText, []byte(op)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			acked, refused := 0, 0
+			for acked+refused < 5 {
+				_, m, err := ws.Read(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				acked += strings.Count(string(m), "an-op-of-a-test-") * strings.Count(string(m), `"ack"`)
+				if strings.Contains(string(m), `"retry":true`) && strings.Contains(string(m), "too many messages") {
+					refused++
+				}
+			}
+			if acked != 3 || refused != 2 {
+				t.Errorf("got %d acknowledged and %d refused, want 3 and 2", acked, refused)
+			}
+			if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 3 {
+				t.Errorf("got %v (%v) in the store, want 3", v, err)
+			}
+		})
+	}
+}
+
+func TestAForeignHostNameIsRefused(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{Hosts: []string{"Lockstep.example", "::1"}})
+	srv.Start()
+	for host, want := range map[string]int{
+		"lockstep.example": 200, "lockstep.EXAMPLE:8000": 200, "[::1]:80": 200, "[::1]": 200,
+		"evil.example": 421, "lockstep.example.evil": 421, "127.0.0.1": 421,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+}
+
+func TestTheAdminAddressIsNotForOtherPeoplesPages(t *testing.T) {
+	a := app.New(mempubsub.NewBus(), memcounter.New(nil), nil)
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop(context.Background(), 0)
+	assets, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := web.New(a, assets, nil)
+	defer server.Close()
+	h := web.NewAdmin([]*web.Server{server}, nil)
+	for _, tc := range []struct {
+		path, host, site string
+		want             int
+	}{
+		{"/metrics", "localhost:6060", "", 200},
+		{"/metrics", "127.0.0.1:6060", "none", 200},
+		{"/metrics", "[::1]:6060", "same-origin", 200},
+		{"/metrics", "app1:9090", "", 200},
+		{"/metrics", "evil.example", "", 403},
+		{"/metrics", "evil.example:6060", "same-origin", 403}, // a name that was made to point here
+		{"/debug/pprof/profile", "localhost:6060", "cross-site", 403},
+		{"/debug/pprof/cmdline", "localhost:6060", "", 404}, // it may hold secrets
+	} {
+		r := httptest.NewRequest("GET", tc.path, nil)
+		r.Host = tc.host
+		r.Header.Set("Sec-Fetch-Site", tc.site)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tc.want {
+			t.Errorf("%s at %s from %q: got %d, want %d", tc.path, tc.host, tc.site, w.Code, tc.want)
+		}
+	}
+}
+
+// patience is how long anything may take before a test gives up on it.
+const patience = 30 * time.Second
+
+// eventually asks again and again until cond returns nil.
+func eventually(t *testing.T, cond func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := cond()
+		if err == nil {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatal(errors.Join(ctx.Err(), err))
+		}
+	}
+}

@@ -1,0 +1,56 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// piece is how much of an answer is written at a time: as much must be taken
+// by the client within the time limit.
+const piece = 64 << 10 // bytes
+
+// hurried ends answers that the client does not take: it must take a piece in
+// each period, but may be as slow as that for a large file.
+func (s *Server) hurried(next echo.HandlerFunc) echo.HandlerFunc {
+	limit := s.gates.limits.WriteTimeout
+	return func(c echo.Context) error {
+		if limit > 0 {
+			w := c.Response().Writer
+			h := &hurriedWriter{w, http.NewResponseController(w), limit}
+			h.extend() // also for the head, and what is smaller than the server's buffer
+			c.Response().Writer = h
+		}
+		return next(c)
+	}
+}
+
+// A hurriedWriter sets a new deadline for each piece. It is used by one
+// goroutine.
+type hurriedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	limit   time.Duration
+}
+
+// Write implements http.ResponseWriter.
+func (w *hurriedWriter) Write(b []byte) (n int, err error) {
+	for {
+		w.extend()
+		k, err := w.ResponseWriter.Write(b[:min(len(b), piece)])
+		n += k
+		b = b[k:]
+		if err != nil || len(b) == 0 {
+			return n, err
+		}
+	}
+}
+
+// extend gives the client time for one more piece. Where there are no
+// deadlines, as in tests, there is nothing to bound.
+func (w *hurriedWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.limit)) }
+
+// Unwrap lets http.ResponseController find what is below: a websocket takes
+// the connection over, and net/http then takes the deadline off.
+func (w *hurriedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,34 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+
+	"lockstep/internal/testserver"
+)
+
+// TestAPageWhoseSessionHasEndedIsRenewed: the server comes back with another
+// key, so that the page's token is worth nothing. The page notices, loads
+// itself anew, and the clicks that were made meanwhile count.
+func TestAPageWhoseSessionHasEndedIsRenewed(t *testing.T) {
+	dir, addr := t.TempDir(), address(testserver.FreePort(t))
+	p := start(t, dir, "-addr", addr, "-secret", testSecret)
+	chromium := newBrowser(t)
+	tab := visit(t, chromium, p.url)
+	tab.click("increment")
+	tab.showsCount(1)
+	p.term()
+	for range 3 {
+		tab.click("increment")
+	}
+	p.args = []string{"-addr", addr, "-secret", "another-secret-of-tests-that-is-long-enough"}
+	p.restart()
+	tab.isLive()
+	tab.showsCount(4)
+	eventually(t, "the store to have each click once", func() error {
+		if v, err := (pageStore{p.url}).Get(t.Context()); err != nil || v[0].N != 4 {
+			return fmt.Errorf("got %v, %w, want 4", v, err)
+		}
+		return nil
+	})
+}
