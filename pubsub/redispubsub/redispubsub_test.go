@@ -2,11 +2,13 @@ package redispubsub_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -140,6 +142,16 @@ func TestALostPublisherEndsTheConnection(t *testing.T) {
 	}
 	if m, err := conn.Receive(t.Context()); err == nil || !strings.Contains(err.Error(), server.Addr) {
 		t.Errorf("got %+v, %v; want an error that names %s", m, err, server.Addr)
+	}
+}
+
+// TestAServerThatIsNotThereIsSaidSo: a second attempt of go-redis, which is not
+// allowed, must not hide what the first one met.
+func TestAServerThatIsNotThereIsSaidSo(t *testing.T) {
+	for _, url := range []string{"redis://127.0.0.1:1", "rediss://127.0.0.1:1"} {
+		if _, err := newDriver(t, url).Open(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: got %v, want that the connection was refused", url, err)
+		}
 	}
 }
 

@@ -34,6 +34,7 @@ func wire(life context.Context, like redis.Options) *redis.Client {
 		}
 		return c, err
 	}
+	like.MaxRetries = -1 // again: made into 0, the default, by the client that the options come from
 	// One pool, also for pipelines, and its one connection is never too old. The
 	// pool must be larger than that: after as many errors as it is large it
 	// tries again in the background.
