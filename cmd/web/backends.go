@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -28,12 +24,12 @@ import (
 
 // pubsubSchemes are the brokers of this build.
 func pubsubSchemes() []string {
-	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "postgres://"}
+	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
 }
 
 // storeSchemes are the stores of this build.
 func storeSchemes() []string {
-	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "postgres://"}
+	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
 }
 
 // schemeOf returns a URL's scheme with its colon.
@@ -62,7 +58,7 @@ func openDriver(raw, prefix string) (driver.Driver, error) {
 	switch schemeOf(raw) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
-	case "redis:", "rediss:", "redis+cluster:":
+	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
 		return redispubsub.NewDriver(raw)
 	case "postgres:":
@@ -78,7 +74,7 @@ func openStore(ctx context.Context, raw, prefix string) (counter.Store, error) {
 		return memcounter.New(nil), nil
 	case "file:":
 		return boltcounter.Open(filePath(raw), nil)
-	case "redis:", "rediss:", "redis+cluster:":
+	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
 		return rediscounter.Open(ctx, raw, &rediscounter.Options{Prefix: prefix})
 	case "postgres:":
@@ -101,59 +97,32 @@ func unreachable(flag, raw string, err error) error {
 	if !shared(raw) {
 		return fmt.Errorf("%s: %w", flag, err)
 	}
-	place := schemeOf(raw)
-	if u, parseErr := url.Parse(raw); parseErr == nil {
-		place += "//" + u.Host
-	}
 	var network *net.OpError
 	var refusal *pgconn.PgError
+	var stranger *tls.CertificateVerificationError
 	switch {
+	case errors.As(err, &stranger):
+		err = stranger
 	case errors.As(err, &network):
 		err = network
 	case errors.As(err, &refusal):
 		err = errors.New(refusal.Message)
 	}
-	return fmt.Errorf("%s: %s can't be used: %w", flag, place, err)
+	return fmt.Errorf("%s: %s can't be used: %w", flag, placeOf(raw), err)
+}
+
+// placeOf is a URL that checkURL has let pass, without user, password, path and
+// options.
+func placeOf(raw string) string {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 // filePath is the path in a file: URL; both file:a/b and file:///a/b are
 // understood.
 func filePath(raw string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(raw, "file:"), "//")
-}
-
-// secret returns the key that signs cookies and forms.
-func secret(c config) ([]byte, error) {
-	switch {
-	case c.Secret != "":
-		return []byte(c.Secret), nil
-	case shared(c.PubSub): // -insecure-dev: known to all replicas, and to everybody
-		return []byte("insecure development key of " + c.Prefix), nil
-	case schemeOf(c.Store) == "file:":
-		return keptSecret(filePath(c.Store) + ".secret")
-	}
-	return freshSecret(), nil
-}
-
-// keptSecret reads the key beside the store's file, or makes it, so that
-// pages stay valid when the process restarts.
-func keptSecret(path string) ([]byte, error) {
-	key, err := os.ReadFile(path)
-	if err == nil && len(key) >= minSecret {
-		return key, nil
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	key = freshSecret()
-	return key, os.WriteFile(path, key, 0o600)
-}
-
-func freshSecret() []byte {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return []byte(hex.EncodeToString(b[:]))
 }

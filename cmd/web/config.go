@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,19 +17,26 @@ import (
 
 // A config is what flags and environment say, checked.
 type config struct {
-	Addr     string // host:port
-	Admin    string // host:port, "" for none
-	PubSub   string // URL
-	Store    string // URL
-	Prefix   string
-	Replica  string // "" means the host name and port
-	Replicas int
-	Secret   string
-	Insecure bool
-	Drain    time.Duration
-	LogLevel string
-	Version  bool
-	Export   string // folder; not "": write the browser's application there and exit
+	Addr      string // host:port
+	Admin     string // host:port, "" for none
+	PubSub    string // URL
+	Store     string // URL
+	Prefix    string
+	Replica   string // "" means the host name and port
+	Replicas  int
+	Secret    string // keys, one in each line
+	Insecure  bool
+	Drain     time.Duration
+	Rebalance float64 // tabs a second
+	LogLevel  string
+	TLS       tlsFiles
+	limits
+
+	Version     bool   // print it and exit
+	Healthcheck bool   // ask the server and exit
+	Export      string // folder; not "": write the browser's application there and exit
+
+	keys [][]byte // of Secret
 }
 
 // errUsage is wrapped by every error that is the caller's: exit code 2.
@@ -42,7 +50,6 @@ func usageError(format string, args ...any) error {
 const (
 	defaultAddr   = "localhost:8000"
 	defaultStore  = "file:data/lockstep.db"
-	minSecret     = 32 // bytes
 	maxReplicas   = 64
 	maxPrefix     = 128 // bytes
 	usageHeadline = `Lockstep keeps every open browser tab in step.
@@ -52,86 +59,97 @@ Usage: web [flags]
   web                              one replica on http://localhost:8000, nothing else needed
   web -replicas 3                  three replicas behind a balancer, in one process
   web -pubsub redis://localhost    one of many replicas that share a Redis
-  web -export DIR                  the application for browsers, as files that need no server of ours
+  web -healthcheck                 ask the server of the same settings whether it is well
+  web -export DIR                  the application for browsers, as files for any server
 
-Every flag can also be set by the environment variable beside it; the flag wins.
-
+Every flag can also be set by the environment variable beside it; the flag wins. What is secret can
+be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE or
+DATABASE_URL_FILE.
 `
 )
 
 // parseConfig reads the command line and the environment. The error is
-// flag.ErrHelp, or wraps errUsage and is one line.
+// flag.ErrHelp, or wraps errUsage and is one line without any secret.
 func parseConfig(args []string, getenv func(string) string, help io.Writer) (config, error) {
 	var c config
-	fs := flag.NewFlagSet("web", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // errors are printed by main, in one line
-	env := map[string]string{}
-	str := func(p *string, name, variable, def, usage string) {
-		env[name] = variable
-		fs.StringVar(p, name, def, usage)
+	fs := newFlagSet()
+	c.define(fs)
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.help(help)
+			return c, err
+		}
+		return c, usageError("%s; -h lists all flags", err)
 	}
-	str(&c.Addr, "addr", "ADDR", defaultAddr, "listen `address`; PORT is understood too. With -replicas the balancer listens here and the replicas on the next ports")
-	str(&c.PubSub, "pubsub", "PUBSUB_URL", "", "broker `URL`: "+strings.Join(pubsubSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
-	str(&c.Store, "store", "STORE_URL", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets")
-	str(&c.Prefix, "channel-prefix", "CHANNEL_PREFIX", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
-	str(&c.Replica, "replica", "REPLICA", "", "`name` of this replica on the page. Default: host name and port")
-	str(&c.Admin, "admin", "ADMIN_ADDR", "localhost:0", "`address` for metrics, pprof and health, never the public one; \"off\" for none")
-	str(&c.Secret, "secret", "SECRET", "", fmt.Sprintf("`key` that signs cookies and forms, at least %d bytes, equal on all replicas. Needed with a shared broker; better given by the environment than by a flag", minSecret))
-	str(&c.LogLevel, "log-level", "LOG_LEVEL", "info", "`level` of the log on standard error: debug, info, warn or error")
-	env["replicas"], env["insecure-dev"], env["drain"] = "REPLICAS", "INSECURE_DEV", "DRAIN"
-	fs.IntVar(&c.Replicas, "replicas", 1, "`number` of replicas to run in this process behind a balancer")
+	if fs.NArg() > 0 { // it may be a part of a secret
+		return c, usageError("there is an argument that belongs to no flag, the %d. of all; -h lists all flags", len(args)-fs.NArg()+1)
+	}
+	if c.Version || c.Export != "" {
+		return c, nil // nothing is served, so nothing else matters
+	}
+	if c.Healthcheck {
+		return c, c.completeHealthcheck(fs, getenv)
+	}
+	getenv, err := withSecretFiles(getenv)
+	if err != nil {
+		return c, err
+	}
+	if err := fs.fromEnvironment(getenv); err != nil {
+		return c, err
+	}
+	return c, c.complete(getenv)
+}
+
+// define adds all flags.
+func (c *config) define(fs *flagSet) {
+	fs.group("Addresses")
+	fs.text(&c.Addr, "addr", defaultAddr, "listen `address`; PORT is understood too. With -replicas the balancer listens here and the replicas on the next ports")
+	fs.text(&c.Admin, "admin", "localhost:0", "`address` for metrics, pprof and health, never the public one; \"off\" for none")
+	fs.env["admin"] = "ADMIN_ADDR"
+
+	fs.group("Backends")
+	fs.text(&c.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(pubsubSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
+	fs.text(&c.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own; Postgres needs sslmode=verify-full too")
+	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
+	fs.text(&c.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
+
+	fs.group("Replicas")
+	fs.text(&c.Replica, "replica", "", "`name` of this replica on the page. Default: host name and port")
+	fs.count(&c.Replicas, "replicas", 1, "`number` of replicas to run in this process behind a balancer")
+	fs.span(&c.Drain, "drain", 5*time.Second, "longest `time` over which tabs are sent to other replicas at shutdown")
+	fs.rate(&c.Rebalance, "rebalance", 20, "`tabs` a second that a replica with more than the others sends to them by way of the balancer, until they are even; 0: never")
+
+	fs.group("Keys")
+	fs.text(&c.Secret, "secret", "", fmt.Sprintf("`keys` that sign cookies and forms, one in each line, at least %d bytes each: the first signs, all are believed, so that they can be replaced one after the other. Equal on all replicas. Needed with a shared broker; better given by SECRET_FILE or the environment than by a flag, which all users of the machine can read", minSecret))
+	fs.add("insecure-dev")
 	fs.BoolVar(&c.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")
-	fs.DurationVar(&c.Drain, "drain", 5*time.Second, "longest `time` over which tabs are sent to other replicas at shutdown")
-	fs.BoolVar(&c.Version, "version", false, "print the version and exit")
+
+	c.TLS.define(fs)
+	c.limits.define(fs)
+
+	fs.group("Others")
+	fs.text(&c.LogLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
+	fs.command(&c.Healthcheck, "healthcheck", "ask the server at -addr whether it is well, print one line and exit, with 0 if it is")
+	fs.command(&c.Version, "version", "print the version and exit")
+	fs.note("export")
 	fs.Func("export", "write the application that runs in browsers into an empty `folder`, for any server of files, and exit", func(dir string) error {
 		if c.Export = dir; dir == "" {
 			return errors.New("it names no folder")
 		}
 		return nil
 	})
-
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			printHelp(help, fs, env)
-			return c, err
-		}
-		return c, usageError("%s; -h lists all flags", err)
-	}
-	if fs.NArg() > 0 {
-		return c, usageError("unexpected argument %q; -h lists all flags", fs.Arg(0))
-	}
-	if c.Version || c.Export != "" {
-		return c, nil // nothing is served, so nothing else matters
-	}
-	if err := fromEnvironment(fs, env, getenv); err != nil {
-		return c, err
-	}
-	return c, c.complete(getenv)
 }
 
-// fromEnvironment sets the flags that were not given from their variables.
-func fromEnvironment(fs *flag.FlagSet, env map[string]string, getenv func(string) string) error {
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if port := getenv("PORT"); port != "" && getenv("ADDR") == "" && !given["addr"] {
-		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-			return usageError("PORT: %q is not a port number", port)
-		}
-		if err := fs.Set("addr", ":"+port); err != nil {
-			return usageError("PORT: %s", err)
-		}
-		given["addr"] = true
+// completeHealthcheck checks what it needs to ask a server, and no more: it
+// must not be the reason why one is said to be ill.
+func (c *config) completeHealthcheck(fs *flagSet, getenv func(string) string) error {
+	if err := fs.fromEnvironment(getenv); err != nil {
+		return err
 	}
-	for name, variable := range env {
-		value := getenv(variable)
-		if value == "" || given[name] {
-			continue
-		}
-		if err := fs.Set(name, value); err != nil {
-			return usageError("%s: %q is not a value for -%s; -h lists all flags", variable, value, name)
-		}
+	if _, port, _ := net.SplitHostPort(c.Addr); port == "0" {
+		return usageError("-addr: port 0 is another one each time; -healthcheck needs to know it")
 	}
-	return nil
+	return checkAddr("-addr", c.Addr)
 }
 
 // complete fills in what depends on other settings, and checks all.
@@ -152,17 +170,20 @@ func (c *config) complete(getenv func(string) string) error {
 	}
 	for _, check := range []func() error{
 		func() error { return checkAddr("-addr", c.Addr) },
-		func() error { return c.checkAdmin() },
+		c.checkAdmin,
 		func() error { return checkURL("-pubsub", c.PubSub, pubsubSchemes()) },
 		func() error { return checkURL("-store", c.Store, storeSchemes()) },
-		c.checkPrefix, c.checkReplicas, c.checkSecret, c.checkLogLevel,
+		c.checkPrefix, c.checkReplicas, c.checkSecret, c.checkLogLevel, c.TLS.check, c.limits.check,
 	} {
 		if err := check(); err != nil {
 			return err
 		}
 	}
-	if c.Drain < 0 {
+	switch {
+	case c.Drain < 0:
 		return usageError("-drain: %s is negative", c.Drain)
+	case !(c.Rebalance >= 0): // nor is it a NaN
+		return usageError("-rebalance: %g is not a rate", c.Rebalance)
 	}
 	return nil
 }
@@ -194,20 +215,42 @@ func (c *config) checkAdmin() error {
 // checkURL checks a URL's form and scheme. Its errors never contain the URL,
 // which may hold a password.
 func checkURL(name, raw string, schemes []string) error {
-	scheme, _, ok := strings.Cut(raw, ":")
-	if !ok || scheme == "" {
-		return usageError("%s: not a URL; it must start with one of %s", name, strings.Join(schemes, ", "))
+	scheme, rest, _ := strings.Cut(raw, ":")
+	i := slices.IndexFunc(schemes, func(s string) bool { known, _, _ := strings.Cut(s, ":"); return known == scheme })
+	switch {
+	case i >= 0 && strings.HasSuffix(schemes[i], "//") && !strings.HasPrefix(rest, "//"):
+		return usageError("%s: not a valid %s URL", name, schemes[i])
+	case i >= 0:
+		return checkRest(name, schemes[i], strings.TrimPrefix(rest, "//"))
+	case strings.HasPrefix(rest, "//"): // else what stands before the colon may be anything
+		return usageError("%s: unknown scheme %q; this build has %s", name, scheme, strings.Join(schemes, ", "))
 	}
-	for _, s := range schemes {
-		if strings.TrimSuffix(strings.TrimSuffix(s, "//"), ":") != scheme {
-			continue
-		}
-		if _, err := url.Parse(raw); err != nil && !strings.Contains(raw, ",") {
-			return usageError("%s: not a valid %s URL", name, s)
-		}
-		return nil
+	return usageError("%s: not a URL; it must start with one of %s", name, strings.Join(schemes, ", "))
+}
+
+// checkRest checks what follows the scheme. An @ outside of its place means
+// that a password has a / or another sign in it: its rest would be taken for
+// a name, and shown.
+func checkRest(name, scheme, rest string) error {
+	if !shared(scheme) {
+		return nil // a path
 	}
-	return usageError("%s: unknown scheme %q; this build has %s", name, scheme, strings.Join(schemes, ", "))
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	if strings.Contains(rest[end:], "@") {
+		return usageError("%s: not a valid %s URL; signs such as / ? # %% @ in a password are written with %%, as %%2F", name, scheme)
+	}
+	at := strings.LastIndexByte(rest[:end], '@') + 1
+	hosts := rest[at:end]
+	if strings.Contains(hosts, ",") { // of a cluster; package url knows one
+		hosts = "host"
+	}
+	if _, err := url.Parse("x://" + rest[:at] + hosts + rest[end:]); err != nil {
+		return usageError("%s: not a valid %s URL", name, scheme)
+	}
+	return nil
 }
 
 func (c *config) checkPrefix() error {
@@ -231,42 +274,12 @@ func (c *config) checkReplicas() error {
 	return nil
 }
 
-func (c *config) checkSecret() error {
-	if c.Secret != "" && len(c.Secret) < minSecret {
-		return usageError("-secret: %d bytes are too few, at least %d are needed", len(c.Secret), minSecret)
-	}
-	if c.Secret == "" && shared(c.PubSub) && !c.Insecure {
-		return usageError("-secret: needed with a shared broker, the same on all replicas (%d bytes or more), or -insecure-dev for development", minSecret)
-	}
-	return nil
-}
-
 func (c *config) checkLogLevel() error {
 	switch c.LogLevel {
 	case "debug", "info", "warn", "error":
 		return nil
 	}
 	return usageError("-log-level: %q is not debug, info, warn or error", c.LogLevel)
-}
-
-// printHelp lists the flags with their variables and defaults.
-func printHelp(w io.Writer, fs *flag.FlagSet, env map[string]string) {
-	_, _ = io.WriteString(w, usageHeadline) // a closed terminal has no reader to tell
-	fs.VisitAll(func(f *flag.Flag) {
-		arg, usage := flag.UnquoteUsage(f)
-		head := "  -" + f.Name
-		if arg != "" {
-			head += " " + arg
-		}
-		if v := env[f.Name]; v != "" {
-			head += "  (" + v + ")"
-		}
-		def := ""
-		if f.DefValue != "" && f.DefValue != "false" {
-			def = " (default " + f.DefValue + ")"
-		}
-		_, _ = fmt.Fprintf(w, "%s\n        %s%s\n", head, usage, def)
-	})
 }
 
 // hostPort is the name of a replica that was given none.

@@ -4,9 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/internal/limit"
 )
 
 func env(pairs ...string) func(string) string {
@@ -45,6 +51,38 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"two backends", []string{"-pubsub", "redis://r", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
 		{"a cluster", []string{"-pubsub", "redis+cluster://a:1,b:2", "-insecure-dev"}, nil, func(c config) bool { return c.PubSub == "redis+cluster://a:1,b:2" }},
 		{"no admin address", []string{"-admin", "off"}, nil, func(c config) bool { return c.Admin == "" }},
+		{"the defaults of limits", nil, nil, func(c config) bool {
+			l := c.forWeb(1000, 1)
+			return l.Sockets == 900 && l.SocketsPerAddr == 1000 && l.TabRate == 500 && l.TabBurst == 5000 && len(l.Exempt) == 2 &&
+				l.PingInterval == 30*time.Second && c.HeaderTimeout == 5*time.Second && c.Rebalance == 20 && len(c.TrustedProxies.prefixes) == 0
+		}},
+		{"no limits", []string{
+			"-max-conns-per-addr", "0", "-tab-rate", "0", "-tab-burst", "0", "-addr-rate", "0", "-request-rate", "0", "-ping-interval", "0", "-exempt", "none",
+		}, nil, func(c config) bool {
+			l := c.forWeb(0, 1)
+			return l.Sockets < 0 && l.SocketsPerAddr < 0 && l.TabRate < 0 && l.AddrRate < 0 && l.RequestRate < 0 && l.PingInterval < 0 && l.Exempt != nil && len(l.Exempt) == 0
+		}},
+		{"limits from the environment", nil, []string{"MAX_CONNS", "10", "TAB_RATE", "1.5", "EXEMPT", "192.0.2.1", "WRITE_TIMEOUT", "9s"}, func(c config) bool {
+			return c.MaxConns == 10 && c.TabRate == 1.5 && c.Exempt.words == "192.0.2.1" && c.WriteTimeout == 9*time.Second
+		}},
+		{"replicas share the tabs", nil, nil, func(c config) bool { return c.forWeb(1000, 3).Sockets == 300 }},
+		{"proxies", []string{"-trusted-proxies", "loopback, private,192.0.2.7,2001:db8::/32,::ffff:198.51.100.0/120"}, nil, func(c config) bool {
+			for _, a := range []string{"127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.7.7", "fd00::1", "192.0.2.7", "2001:db8::5", "198.51.100.9"} {
+				if !limit.Contains(c.TrustedProxies.prefixes, netip.MustParseAddr(a)) {
+					return false
+				}
+			}
+			return !limit.Contains(c.TrustedProxies.prefixes, netip.MustParseAddr("192.0.2.8"))
+		}},
+		{"names lose their ports", []string{"-hosts", "Counter.example:443, localhost:8000,[::1]:80,::1"}, nil, func(c config) bool {
+			return slices.Equal(c.Hosts.names, []string{"Counter.example", "localhost", "::1", "::1"})
+		}},
+		{"two keys", []string{"-pubsub", "redis://r"}, []string{"SECRET", longSecret + "\r\n\n  another " + longSecret + "\n"}, func(c config) bool {
+			return len(c.keys) == 2 && string(c.keys[0]) == longSecret && string(c.keys[1]) == "another "+longSecret
+		}},
+		{"a password with signs", []string{"-pubsub", "postgres://u:%2F%3F%23%40@h/d?application_name=x", "-insecure-dev"}, nil, func(c config) bool { return shared(c.PubSub) }},
+		{"a cluster with TLS and a password", []string{"-pubsub", "rediss+cluster://u:p@a:1,b:2?sslrootcert=x", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
+		{"-healthcheck wants to know nothing of backends", []string{"-healthcheck"}, []string{"PORT", "3", "SECRET_FILE", "/nowhere", "PUBSUB_URL", "bogus"}, func(c config) bool { return c.Addr == ":3" }},
 		{"a local broker over a shared store", []string{"-pubsub", "mem:", "-store", "redis://r"}, nil, func(c config) bool { return c.Store == "redis://r" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,6 +117,36 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"a long prefix", []string{"-channel-prefix", strings.Repeat("x", 200)}, "-channel-prefix"},
 		{"a negative drain", []string{"-drain", "-1s"}, "-drain"},
 		{"a log level", []string{"-log-level", "loud"}, "-log-level"},
+		{"a password that looks like a scheme", []string{"-pubsub", "hunter2@x:6379"}, "-pubsub"},
+		{"a password alone", []string{"-pubsub", "hunter2:"}, "-pubsub"},
+		{"a scheme without slashes", []string{"-pubsub", "redis:hunter2@x"}, "redis://"},
+		{"a password with a slash", []string{"-pubsub", "redis://u:hunt/hunter2@x"}, "%2F"},
+		{"a password with a slash behind digits", []string{"-pubsub", "postgres://u:12/hunter2@x/y"}, "%2F"},
+		{"a password with a question mark behind digits", []string{"-pubsub", "postgres://u:12?hunter2@x/y"}, "%2F"},
+		{"a password with a hash behind digits", []string{"-pubsub", "redis+cluster://u:12#hunter2@x:1,y:2"}, "%2F"},
+		{"a password with a bad escape", []string{"-pubsub", "postgres://u:hunter2%zz@x/y"}, "-pubsub"},
+		{"a password with a bad escape, of a cluster", []string{"-pubsub", "redis+cluster://u:hunter2%zz@x:1,y:2"}, "-pubsub"},
+		{"a port that is none", []string{"-pubsub", "postgres://u:hunter2@x:hunter2/y"}, "-pubsub"},
+		{"a secret that was not quoted", []string{"-secret", longSecret, "hunter2"}, "the 3. of all"},
+		{"a second key that is short", []string{"-secret", longSecret + "\nhunter2"}, "key 2"},
+		{"a certificate without a key", []string{"-tls-cert", "x"}, "-tls-key"},
+		{"a key without a certificate", []string{"-tls-key", "x"}, "-tls-cert"},
+		{"a certificate that is not there", []string{"-tls-cert", "/nowhere", "-tls-key", "/nowhere"}, "/nowhere"},
+		{"a proxy that is none", []string{"-trusted-proxies", "localhost"}, "-trusted-proxies"},
+		{"an exempt network that is none", []string{"-exempt", "10.0.0.0/33"}, "-exempt"},
+		{"a host that is a URL", []string{"-hosts", "http://x"}, "-hosts"},
+		{"a host that is a pattern", []string{"-hosts", "*.x"}, "-hosts"},
+		{"no host", []string{"-hosts", "x,"}, "-hosts"},
+		{"a negative number of connections", []string{"-max-conns", "-1"}, "-max-conns"},
+		{"a negative number of one address", []string{"-max-conns-per-addr", "-1"}, "-max-conns-per-addr"},
+		{"a negative rate", []string{"-tab-rate", "-1"}, "-tab-rate"},
+		{"a rate that is none", []string{"-addr-rate", "NaN"}, "-addr-rate"},
+		{"no burst", []string{"-request-burst", "0"}, "-request-burst"},
+		{"no time for the head", []string{"-header-timeout", "0"}, "-header-timeout"},
+		{"no time for an answer", []string{"-write-timeout", "0s"}, "-write-timeout"},
+		{"a negative pause", []string{"-ping-interval", "-1s"}, "-ping-interval"},
+		{"a negative rebalance", []string{"-rebalance", "-1"}, "-rebalance"},
+		{"a health check of any port", []string{"-healthcheck", "-addr", "localhost:0"}, "-addr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parseConfig(c.args, env(), &bytes.Buffer{})
@@ -92,14 +160,85 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 	}
 }
 
-func TestHelp(t *testing.T) {
+func TestHelpListsEachFlagOnceAndFitsATerminal(t *testing.T) {
 	var out bytes.Buffer
 	if _, err := parseConfig([]string{"-h"}, env(), &out); !errors.Is(err, flag.ErrHelp) {
 		t.Fatalf("got %v", err)
 	}
 	for line := range strings.Lines(out.String()) {
-		if len(line) > 260 {
+		if len(line) > helpWidth+1 {
 			t.Errorf("a line of %d characters: %s", len(line), line)
+		}
+	}
+	fs := newFlagSet()
+	new(config).define(fs)
+	fs.VisitAll(func(f *flag.Flag) {
+		if n := strings.Count(out.String(), "\n  -"+f.Name+" ") + strings.Count(out.String(), "\n  -"+f.Name+"\n"); n != 1 {
+			t.Errorf("-%s is listed %d times", f.Name, n)
+		}
+	})
+}
+
+// file makes a file with a text.
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSecretsComeFromFiles(t *testing.T) {
+	c, err := parseConfig(nil, env(
+		"SECRET_FILE", file(t, "\n"+longSecret+"\n"),
+		"PUBSUB_URL_FILE", file(t, " redis://u:p@r\n"), "STORE_URL_FILE", file(t, "postgres://u:p@s/d\n"),
+	), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.keys) != 1 || string(c.keys[0]) != longSecret || c.PubSub != "redis://u:p@r" || c.Store != "postgres://u:p@s/d" {
+		t.Errorf("got %d keys, %q and %q", len(c.keys), c.PubSub, c.Store)
+	}
+	for _, name := range []string{"REDIS_URL", "DATABASE_URL"} {
+		c, err := parseConfig([]string{"-insecure-dev"}, env(name+"_FILE", file(t, "redis://r")), &bytes.Buffer{})
+		if err != nil || c.PubSub != "redis://r" {
+			t.Errorf("%s_FILE: got %q, %v", name, c.PubSub, err)
+		}
+	}
+}
+
+func TestAFileThatHoldsNoSecretIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		env  []string
+		says string
+	}{
+		"both a file and the value": {[]string{"SECRET", "hunter2", "SECRET_FILE", file(t, longSecret)}, "both set"},
+		"not there":                 {[]string{"SECRET_FILE", "/nowhere"}, "/nowhere"},
+		"a folder":                  {[]string{"SECRET_FILE", t.TempDir()}, "directory"},
+		"empty":                     {[]string{"PUBSUB_URL_FILE", file(t, " \n\n")}, "empty"},
+		"too large":                 {[]string{"STORE_URL_FILE", file(t, strings.Repeat("hunter2", 10000))}, "65536"},
+		"short":                     {[]string{"SECRET_FILE", file(t, "hunter2")}, "-secret"},
+		"not a URL":                 {[]string{"REDIS_URL_FILE", file(t, "hunter2")}, "-pubsub"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseConfig(nil, env(c.env...), &bytes.Buffer{})
+			if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v, want a usage error with %q and no secret", err, c.says)
+			}
+		})
+	}
+}
+
+func TestAPlaceIsShownWithoutItsSecrets(t *testing.T) {
+	for in, want := range map[string]string{
+		"redis://u:p@h:1/0":                  "redis://h:1",
+		"postgres://u:p@ss@h:1/d?password=p": "postgres://h:1",
+		"redis+cluster://u:p@a:1,b:2":        "redis+cluster://a:1,b:2",
+		"rediss://h#p":                       "rediss://h",
+	} {
+		if got := placeOf(in); got != want {
+			t.Errorf("%s: got %q, want %q", in, got, want)
 		}
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"syscall"
 	"time"
 
-	"lockstep/app"
 	"lockstep/app/web"
 	"lockstep/internal/loglimit"
 	"lockstep/static"
@@ -29,6 +28,8 @@ const (
 	startTimeout = 10 * time.Second
 	// stopTimeout is what shutdown may take beyond the drain time.
 	stopTimeout = 10 * time.Second
+	// ownFiles is more than a process opens for anything but visitors.
+	ownFiles = 64
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
@@ -43,6 +44,8 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	case err == nil && c.Version:
 		_, _ = fmt.Fprintln(stdout, "web", version())
 		return 0
+	case err == nil && c.Healthcheck:
+		err = healthcheck(c, stdout)
 	case err == nil && c.Export != "":
 		err = export(c.Export, stdout)
 	case err == nil:
@@ -105,6 +108,7 @@ type process struct {
 	replicas []*replica
 	front    *server // the balancer; nil with one replica
 	admin    *server // nil if there is none
+	secure   bool    // the public address speaks TLS
 	log      *slog.Logger
 }
 
@@ -117,7 +121,7 @@ func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{log: log}
+	p := &process{log: log, secure: c.TLS.on()}
 	if err := p.openShelf(ctx, c); err != nil {
 		closeAll(listeners)
 		return nil, err
@@ -135,7 +139,7 @@ func start(ctx context.Context, c config, log *slog.Logger) (*process, error) {
 		p.replicas = append(p.replicas, r)
 	}
 	if front != nil {
-		p.front = serveOn(front, newBalancer(addresses(backs), log), log)
+		p.startFront(front, backs, c)
 	}
 	if err := p.startAdmin(ctx, c); err != nil {
 		return nil, errors.Join(err, p.abort())
@@ -148,16 +152,44 @@ func (p *process) openShelf(ctx context.Context, c config) (err error) {
 	if p.shelf.assets, err = static.New(); err != nil {
 		return err
 	}
+	p.shelf.gate = newGate(p.maxConns(c))
+	if p.shelf.tls, err = c.TLS.open(p.log); err != nil {
+		return fmt.Errorf("-tls-cert, -tls-key: %w", err)
+	}
 	if p.shelf.driver, err = openDriver(c.PubSub, c.Prefix); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
 	if p.shelf.store, err = openStore(ctx, c.Store, c.Prefix); err != nil {
 		return unreachable(storeFlag(c), c.Store, err)
 	}
-	if p.shelf.secret, err = secret(c); err != nil {
+	if p.shelf.keys, err = signingKeys(c); err != nil {
 		return errors.Join(fmt.Errorf("-secret: %w", err), p.shelf.store.Close())
 	}
 	return nil
+}
+
+// maxConns is -max-conns, or what the system allows; 0 is no limit.
+func (p *process) maxConns(c config) int {
+	files := maxFiles()
+	// The rest is for backends, the store and what the program itself has open.
+	most := files - max(files/10, min(ownFiles, files/2))
+	if c.MaxConns == 0 {
+		return most
+	}
+	if files > 0 && c.MaxConns > most {
+		p.log.Warn("max_conns leaves little of the limit of open files", "max_conns", c.MaxConns, "files", files)
+	}
+	return c.MaxConns
+}
+
+// startFront starts the balancer. A connection to it is another one to a
+// replica.
+func (p *process) startFront(l net.Listener, backs []net.Listener, c config) {
+	f := &front{next: newBalancer(addresses(backs), p.log), gate: p.shelf.gate, writeTimeout: c.WriteTimeout}
+	o := c.serverOptions()
+	o.tls = p.shelf.tls
+	o.door = p.shelf.gate.door(2, c.ConnsPerAddr, slices.Concat(c.TrustedProxies.prefixes, c.Exempt.prefixes), f.count)
+	p.front = serveOn(l, f, o, p.log)
 }
 
 // listenAll takes all addresses before anything else is started: of one
@@ -171,10 +203,14 @@ func listenAll(ctx context.Context, c config) ([]net.Listener, error) {
 	}
 	var ls []net.Listener
 	for i := range n {
-		addr := net.JoinHostPort(host, strconv.Itoa(first+i))
-		if first == 0 {
-			addr = c.Addr
+		if i == 1 && c.TLS.on() {
+			host = "localhost" // nobody else may see what is not encrypted
 		}
+		port := 0
+		if first != 0 {
+			port = first + i
+		}
+		addr := net.JoinHostPort(host, strconv.Itoa(port))
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 		if err != nil {
 			closeAll(ls)
@@ -215,11 +251,13 @@ func (p *process) startAdmin(ctx context.Context, c config) error {
 	if err != nil {
 		return fmt.Errorf("-admin: %w", err)
 	}
-	var apps []*app.App
+	var servers []*web.Server
 	for _, r := range p.replicas {
-		apps = append(apps, r.app)
+		servers = append(servers, r.web)
 	}
-	p.admin = serveOn(l, web.NewAdmin(apps, version()), p.log)
+	admin := web.NewAdmin(servers, &web.AdminOptions{Version: version(), Refused: p.shelf.gate.refused})
+	// Profiles take as long as one asks for.
+	p.admin = serveOn(l, admin, serverOptions{header: c.HeaderTimeout, body: c.BodyTimeout, idle: c.IdleTimeout}, p.log)
 	p.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")
 	return nil
 }
@@ -230,10 +268,10 @@ func (p *process) announce(w io.Writer) {
 	if p.front != nil {
 		public = p.front.listener
 	}
-	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", pageURL(public)) // a closed pipe has no reader to tell
+	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", pageURL(public, p.secure)) // a closed pipe has no reader to tell
 	if p.front != nil {
 		for _, r := range p.replicas {
-			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.server.listener))
+			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.server.listener, false))
 		}
 	}
 	if p.admin != nil {
@@ -243,12 +281,16 @@ func (p *process) announce(w io.Writer) {
 }
 
 // pageURL is a listener's address as one would type it.
-func pageURL(l net.Listener) string {
+func pageURL(l net.Listener, secure bool) string {
 	host, port, _ := net.SplitHostPort(l.Addr().String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() || ip.IsLoopback() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // public returns the servers that must not end by themselves.

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"time"
 
 	"lockstep/app"
@@ -26,7 +29,9 @@ type shelf struct {
 	driver driver.Driver
 	store  counter.Store
 	assets *static.Assets
-	secret []byte
+	keys   [][]byte
+	gate   *gate
+	tls    *tls.Config // of the public address; nil: without
 }
 
 // startReplica starts a replica on a listener that it then owns.
@@ -39,8 +44,36 @@ func startReplica(ctx context.Context, l net.Listener, name string, s shelf, c c
 	if err := a.Start(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	handler := web.New(a, s.assets, &web.Options{Logger: log, Secret: s.secret, Version: version()})
-	return &replica{app: a, web: handler, server: serveOn(l, handler, log)}, nil
+	trusted := c.trustedBy(l)
+	handler := web.New(a, s.assets, &web.Options{
+		Logger: log, Keys: s.keys, Version: version(), TrustedProxies: trusted, Hosts: c.Hosts.names,
+		Limits: c.forWeb(s.gate.max, c.Replicas),
+	})
+	o := c.serverOptions()
+	o.door = s.gate.door(1, c.ConnsPerAddr, slices.Concat(trusted, c.Exempt.prefixes), func() int { return a.Runtime().Stats().Sessions })
+	if c.Replicas == 1 {
+		o.tls = s.tls
+	}
+	return &replica{app: a, web: handler, server: serveOn(l, handler, o, log)}, nil
+}
+
+// trustedBy returns whose word about visitors a replica takes: that of the
+// proxies, and of the balancer in this process, which comes from this machine.
+func (c *config) trustedBy(l net.Listener) []netip.Prefix {
+	if c.Replicas == 1 {
+		return c.TrustedProxies.prefixes
+	}
+	trusted := slices.Concat(c.TrustedProxies.prefixes, loopback())
+	if ap, err := netip.ParseAddrPort(l.Addr().String()); err == nil && !ap.Addr().IsUnspecified() {
+		a := ap.Addr().Unmap().WithZone("")
+		trusted = append(trusted, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return trusted
+}
+
+// serverOptions returns the time limits of a public listener.
+func (c *config) serverOptions() serverOptions {
+	return serverOptions{header: c.HeaderTimeout, body: c.BodyTimeout, write: c.WriteTimeout, idle: c.IdleTimeout}
 }
 
 // stop sends the tabs away over at most drain, lets requests finish, and ends

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -10,18 +11,23 @@ import (
 )
 
 const (
-	// headerTimeout and the others bound what a slow or hostile client can
-	// hold; sockets are exempt, because net/http lets go of them.
-	headerTimeout = 5 * time.Second
-	bodyTimeout   = 15 * time.Second
-	idleTimeout   = 60 * time.Second
-	maxHeader     = 16 << 10 // bytes
+	maxHeader = 16 << 10 // bytes
 	// sendBuffer is what the kernel may hold for a tab that does not read; Linux
 	// doubles it. Left alone it grows to 4 MB for each stalled tab. It also
 	// bounds what is under way to a distant client, 64 KB a round trip: so it is
 	// for websockets only, and files go as fast as they can.
 	sendBuffer = 32 << 10
 )
+
+// serverOptions are what tells one listener from another. A time of 0 is no
+// limit.
+type serverOptions struct {
+	// The times bound what a slow or hostile client can hold. Sockets are
+	// exempt, because net/http lets go of them.
+	header, body, write, idle time.Duration
+	tls                       *tls.Config // nil: without
+	door                      *door       // nil: everybody may come
+}
 
 // A server serves one listener, which it owns, until stop.
 type server struct {
@@ -32,16 +38,24 @@ type server struct {
 	err   error         // why; readable when ended is closed
 }
 
-// serveOn starts a server with the limits that every listener has.
-func serveOn(l net.Listener, h http.Handler, log *slog.Logger) *server {
+// serveOn starts a server.
+func serveOn(l net.Listener, h http.Handler, o serverOptions, log *slog.Logger) *server {
 	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
-		Handler: boundSockets(h), ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout,
+		Handler: boundSockets(h), TLSConfig: o.tls,
+		ReadHeaderTimeout: o.header, ReadTimeout: o.body, WriteTimeout: o.write, IdleTimeout: o.idle,
 		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}}
+	if o.door != nil {
+		s.http.ConnState = o.door.watch
+	}
+	serve := s.http.Serve
+	if o.tls != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
 	go func() { // ends with stop, which waits for it
 		defer close(s.ended)
-		s.err = s.http.Serve(l)
+		s.err = serve(l)
 	}()
 	return s
 }
@@ -53,7 +67,11 @@ type connKey struct{}
 // become a websocket.
 func boundSockets(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if tcp, ok := r.Context().Value(connKey{}).(*net.TCPConn); ok && r.Header.Get("Upgrade") != "" {
+		c, _ := r.Context().Value(connKey{}).(net.Conn)
+		if encrypted, ok := c.(*tls.Conn); ok {
+			c = encrypted.NetConn()
+		}
+		if tcp, ok := c.(*net.TCPConn); ok && r.Header.Get("Upgrade") != "" {
 			_ = tcp.SetWriteBuffer(sendBuffer) // the connection works all the same
 		}
 		h.ServeHTTP(w, r)

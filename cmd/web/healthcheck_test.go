@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep/internal/testserver"
+)
+
+// health answers as a server that knows one host name.
+func health(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != "/healthz":
+		http.NotFound(w, r)
+	case r.Host != "counter.example":
+		http.Error(w, "not here", http.StatusMisdirectedRequest)
+	default:
+		_, _ = io.WriteString(w, "ok")
+	}
+}
+
+func TestTheHealthCheckAsksTheServerOfTheSameSettings(t *testing.T) {
+	cert, key := testserver.NewAuthority(t).Issue(time.Now().Add(time.Hour), "counter.example")
+	files := tlsFiles{cert, key}
+	secure, err := files.open(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := serving(t, newGate(0).door(1, 0, nil, noTabs), http.HandlerFunc(health), nil)
+	encrypted := serving(t, newGate(0).door(1, 0, nil, noTabs), http.HandlerFunc(health), secure)
+	_, port, _ := net.SplitHostPort(plain)
+	known := limits{Hosts: hostNames{[]string{"counter.example"}}}
+	for _, c := range []struct {
+		name string
+		c    config
+		says string // "": it is well
+	}{
+		{"by name", config{Addr: "localhost:" + port, limits: known}, ""},
+		{"all addresses", config{Addr: ":" + port, limits: known}, ""},
+		{"all of IPv4", config{Addr: "0.0.0.0:" + port, limits: known}, ""},
+		{"with TLS, by the wrong name", config{Addr: encrypted, TLS: files, limits: known}, ""},
+		{"an answer that is none", config{Addr: plain}, "421"},
+		{"TLS where there is none", config{Addr: plain, TLS: files}, "-healthcheck"},
+		{"no TLS where there is", config{Addr: encrypted, limits: known}, "400"},
+		{"nobody", config{Addr: "127.0.0.1:1"}, "refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := healthcheck(c.c, &out)
+			if c.says == "" && (err != nil || strings.Count(out.String(), "\n") != 1) {
+				t.Errorf("got %q, %v; want one line", out.String(), err)
+			}
+			if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says) || out.Len() > 0) {
+				t.Errorf("got %q, %v; want an error with %q", out.String(), err, c.says)
+			}
+		})
+	}
+}
+
+func TestWhereAServerIsToBeReached(t *testing.T) {
+	for in, want := range map[string]struct {
+		addr  string
+		local bool
+	}{
+		":80": {"127.0.0.1:80", true}, "0.0.0.0:80": {"127.0.0.1:80", true}, "[::]:80": {"[::1]:80", true}, "127.0.0.5:80": {"127.0.0.5:80", true},
+		"localhost:80": {"localhost:80", true}, "192.0.2.1:80": {"192.0.2.1:80", false}, "counter.example:80": {"counter.example:80", false},
+	} {
+		if addr, local := reachable(in); addr != want.addr || local != want.local {
+			t.Errorf("%s: got %s, %v; want %s, %v", in, addr, local, want.addr, want.local)
+		}
+	}
+}
