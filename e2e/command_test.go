@@ -1,10 +1,18 @@
 package e2e_test
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/testserver"
 )
@@ -32,7 +40,7 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		{"a broker that is no URL", nil, []string{"-pubsub", "redis"}, 2, "-pubsub"},
 		{"an unknown flag", nil, []string{"-bogus"}, 2, "-bogus"},
 		{"an export to nowhere", nil, []string{"-export", ""}, 2, "-export"},
-		{"an argument", nil, []string{"bogus"}, 2, "bogus"},
+		{"an argument", nil, []string{"-replica", "x", "hunter2"}, 2, "the 3. of all"},
 		{"a bad address", nil, []string{"-addr", "localhost"}, 2, "-addr"},
 		{"a bad port", nil, []string{"-addr", "localhost:99999"}, 2, "99999"},
 		{"a bad number of replicas", nil, []string{"-replicas", "0"}, 2, "-replicas"},
@@ -44,6 +52,15 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		{"an unreachable Redis", nil, append(secret, "-pubsub", "redis://u:hunter2@127.0.0.1:1"), 1, "127.0.0.1:1"},
 		{"an unreachable Postgres", nil, append(secret, "-pubsub", "postgres://u:hunter2@127.0.0.1:1/db"), 1, "127.0.0.1:1"},
 		{"a broken URL with a password", nil, append(secret, "-pubsub", "redis://u:hunter2@[::1"), 2, "-pubsub"},
+		{"a password with a bad escape", nil, append(secret, "-pubsub", "postgres://u:hunter2%zz@x/y"), 2, "-pubsub"},
+		{"a password with a slash", nil, append(secret, "-pubsub", "redis://u:12/hunter2@x"), 2, "%2F"},
+		{"a secret twice", []string{"SECRET=hunter2", "SECRET_FILE=/dev/null"}, nil, 2, "both set"},
+		{"an empty secret", []string{"SECRET_FILE=/dev/null"}, nil, 2, "SECRET_FILE: /dev/null is empty"},
+		{"a secret that is not there", []string{"PUBSUB_URL_FILE=/nowhere"}, nil, 2, "/nowhere"},
+		{"half of TLS", []string{"TLS_CERT=/nowhere"}, nil, 2, "-tls-key"},
+		{"a certificate that is not there", []string{"TLS_CERT=/nowhere", "TLS_KEY=/nowhere"}, nil, 2, "/nowhere"},
+		{"a limit that is none", []string{"TAB_RATE=many"}, nil, 2, "TAB_RATE"},
+		{"nobody who is well", nil, []string{"-healthcheck", "-addr", addr}, 1, "-healthcheck"},
 		{"an unreachable Redis from REDIS_URL", []string{"REDIS_URL=redis://127.0.0.1:1", "SECRET=" + testSecret, "ADDR=" + addr}, nil, 1, "127.0.0.1:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -68,9 +85,136 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 		t.Errorf("got exit code %d and %q on standard error, want 0 and nothing", code, stderr)
 	}
 	for _, want := range []string{"-addr", "ADDR", "PORT", "-pubsub", "PUBSUB_URL", "REDIS_URL", "-store", "STORE_URL", "-channel-prefix",
-		"CHANNEL_PREFIX", "-replica ", "REPLICA", "-replicas", "-admin", "ADMIN_ADDR", "-secret", "SECRET", "-insecure-dev"} {
+		"CHANNEL_PREFIX", "-replica ", "REPLICA", "-replicas", "-admin", "ADMIN_ADDR", "-secret", "SECRET", "SECRET_FILE", "-insecure-dev",
+		"-tls-cert", "TLS_CERT", "-tls-key", "-trusted-proxies", "TRUSTED_PROXIES", "-hosts", "-max-conns ", "-max-conns-per-addr", "-exempt",
+		"-tab-rate", "-tab-burst", "-addr-rate", "-request-rate", "-header-timeout", "-body-timeout", "-write-timeout", "-idle-timeout",
+		"-ping-interval", "-pong-timeout", "-rebalance", "-drain", "-healthcheck", "-version"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("-h does not say %s", want)
 		}
+	}
+}
+
+func TestTheHealthCheckKnowsWhetherTheServerIsWell(t *testing.T) {
+	t.Parallel()
+	port := testserver.FreePort(t)
+	p := start(t, t.TempDir(), "-addr", address(port), "-hosts", "counter.example,127.0.0.1")
+	for name, env := range map[string][]string{
+		"ADDR": {"ADDR=" + address(port), "HOSTS=counter.example"}, "PORT": {"PORT=" + strconv.Itoa(port), "HOSTS=counter.example,x"},
+	} {
+		if stdout, stderr, code := runToEnd(t, env, "-healthcheck"); code != 0 || strings.Count(stdout, "\n") != 1 || stderr != "" {
+			t.Errorf("by %s: got %d, %q and %q", name, code, stdout, stderr)
+		}
+	}
+	p.term()
+	if stdout, stderr, code := runToEnd(t, []string{"ADDR=" + address(port)}, "-healthcheck"); code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("of a server that has ended: got %d, %q and %q", code, stdout, stderr)
+	}
+}
+
+// limitedFiles runs the program with few files, and returns it.
+func limitedFiles(t *testing.T, files int, args ...string) *process {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, dir: t.TempDir(), path: "/bin/sh"}
+	p.args = append([]string{"-c", "ulimit -n " + strconv.Itoa(files) + `; exec "$0" "$@"`, path, "-addr", address(testserver.FreePort(t))}, args...)
+	p.run()
+	return p
+}
+
+// knock opens a connection and says nothing.
+func knock(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestMoreConnectionsThanFilesAreRefusedByName, and counted, and those that
+// there are work on.
+func TestMoreConnectionsThanFilesAreRefusedByName(t *testing.T) {
+	t.Parallel()
+	p := limitedFiles(t, 200)
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	healthy := func() error {
+		resp, err := client.Get(p.url + "/healthz")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		_, err = io.Copy(io.Discard, resp.Body) // the connection is kept
+		return err
+	}
+	eventually(t, "a connection", healthy)
+	var last net.Conn
+	for range 200 {
+		last = knock(t, p.addr())
+	}
+	if err := last.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(last)
+	if err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 503 Service Unavailable\r\n") {
+		t.Errorf("got %q, %v; want a 503", text, err)
+	}
+	if err := healthy(); err != nil {
+		t.Errorf("a connection that was there before: %v", err)
+	}
+	_, metrics := get(t, p.admin()+"/metrics")
+	if !strings.Contains(metrics, `lockstep_connections_refused_total{limit="all"} 6`) { // 64 of 200, or a few more
+		t.Errorf("the refusals are not in the metrics: %s", metrics)
+	}
+}
+
+// TestNoFileLeftIsNotTheEnd: a server that is allowed more connections than it
+// can have waits until there is room.
+func TestNoFileLeftIsNotTheEnd(t *testing.T) {
+	t.Parallel()
+	p := limitedFiles(t, 40, "-max-conns", "1000")
+	var all []net.Conn
+	for range 80 {
+		all = append(all, knock(t, p.addr()))
+	}
+	eventually(t, "the server to notice", func() error {
+		if !strings.Contains(p.out.String(), "leaves little of the limit") {
+			return errors.New("there was no warning")
+		}
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+		if err == nil && len(fds) < 40 {
+			err = fmt.Errorf("it has %d open files", len(fds))
+		}
+		return err
+	})
+	for _, c := range all {
+		c.Close()
+	}
+	p.ready()
+}
+
+func TestOneAddressCantTakeAllConnections(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-exempt", "none", "-max-conns-per-addr", "5")
+	var codes []int
+	for range 10 {
+		c := knock(t, p.addr())
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codes = append(codes, resp.StatusCode)
+	}
+	if !slices.Contains(codes[:5], http.StatusOK) || codes[9] != http.StatusTooManyRequests {
+		t.Errorf("got %v, want 200 and then 429", codes)
 	}
 }
