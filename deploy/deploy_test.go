@@ -1,0 +1,160 @@
+package deploy_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// root is the top of the repository, seen from this folder.
+const root = ".."
+
+func read(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// tool finds a program of Debian, also where only root's PATH leads. Without
+// it the test is skipped, or fails where everything is to be there.
+func tool(t testing.TB, name, debian string) string {
+	t.Helper()
+	for _, candidate := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(candidate); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("LOCKSTEP_TEST_REQUIRE") != "" {
+		t.Fatalf("%s not found (Debian: %s)", name, debian)
+	}
+	t.Skipf("%s not found (Debian: %s)", name, debian)
+	return ""
+}
+
+// A breach is a change that a rule must object to.
+type breach struct {
+	name     string
+	old, new string // in the text that is checked; the first old becomes new
+	want     string // in what the rules say
+}
+
+// provoke makes each change and wants the rules to name it: a rule that never
+// fails checks nothing.
+func provoke(t *testing.T, text string, check func(*testing.T, string) []string, breaches []breach) {
+	t.Helper()
+	for _, b := range breaches {
+		t.Run(b.name, func(t *testing.T) {
+			if !strings.Contains(text, b.old) {
+				t.Fatalf("the text has no %q any more", b.old)
+			}
+			got := strings.Join(check(t, strings.Replace(text, b.old, b.new, 1)), "\n")
+			if !strings.Contains(got, b.want) {
+				t.Errorf("got %q, want %q in it", got, b.want)
+			}
+		})
+	}
+}
+
+// complaints collects what rules say.
+type complaints []string
+
+func (c *complaints) add(format string, args ...any) { *c = append(*c, fmt.Sprintf(format, args...)) }
+
+// pinned reports whether an image's name says which version it is of.
+func pinned(image string) bool {
+	_, tag, ok := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	return ok && regexp.MustCompile(`^v?[0-9]+\.[0-9]+`).MatchString(tag)
+}
+
+// settings are the names of the environment variables that cmd/web reads.
+func settings(t testing.TB) map[string]bool {
+	t.Helper()
+	names := map[string]bool{"GOMEMLIMIT": true} // of Go's runtime
+	files, err := filepath.Glob(filepath.Join(root, "cmd", "web", "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources of cmd/web: %v", err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"([A-Z][A-Z_]+)"`).FindAllStringSubmatch(string(b), -1) {
+			names[m[1]] = true
+			names[m[1]+"_FILE"] = true // that only secrets have one, the program says itself
+		}
+	}
+	return names
+}
+
+// exported are the metrics of a replica, by the source that exports them.
+func exported(t testing.TB) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?:gauge|count)\("([a-z_]+)"|"(lockstep_[a-z_]+)"`).FindAllStringSubmatch(read(t, "app/web/admin.go"), -1) {
+		if m[1] != "" {
+			m[2] = "lockstep_" + m[1]
+		}
+		names[m[2]] = true
+	}
+	if len(names) < 15 {
+		t.Fatalf("got %d metrics from app/web/admin.go: has it changed its form?", len(names))
+	}
+	return names
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// eventually waits until f returns nil.
+func eventually(t testing.TB, what string, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited for %s: %v", what, err)
+		}
+	}
+}
+
+// answers asks once, and wants 200.
+func answers(url string) error {
+	resp, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
+}
