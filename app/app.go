@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"lockstep/components"
@@ -33,6 +34,10 @@ type Options struct {
 	// Refresh and Digest are how often the counters are compared with the
 	// store and with other replicas; see live.RoomsOptions.
 	Refresh, Digest time.Duration
+	// Rebalance is how many movable tabs this replica sends to others in a
+	// second, at most, while it has more than they have; see live.Movable. 0 or
+	// less: never, and the others leave it alone too.
+	Rebalance float64
 	// Live and Hub are passed on; what App sets in them itself is ignored.
 	Live live.Options
 	Hub  pubsub.Options
@@ -51,8 +56,10 @@ type App struct {
 	writes   *writes
 
 	// set by Start
-	counters *live.Rooms[counter.Value]
-	tabs     *live.Rooms[int]
+	counters   *live.Rooms[counter.Value]
+	tabs       *live.Rooms[int]
+	endBalance context.CancelFunc // nil: this replica takes no part
+	balancing  sync.WaitGroup     // balance
 }
 
 // New returns an application over a broker and a store. It does not take
@@ -128,12 +135,14 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.presence.Start(ctx); err != nil {
 		return errors.Join(err, a.Stop(ctx, 0))
 	}
+	a.startBalancing()
 	return nil
 }
 
 // Stop sends every tab away, spread over at most drain, finishes what they
 // had sent, and ends all goroutines. ctx bounds the whole.
 func (a *App) Stop(ctx context.Context, drain time.Duration) error {
+	a.stopBalancing()
 	err := a.rt.Drain(ctx, drain)
 	a.presence.Stop()
 	err = errors.Join(err, a.batcher.Close(ctx))

@@ -97,8 +97,7 @@ func (v counterView) Mount(ctx context.Context, s *live.Session) error {
 	if err := v.app.tabs.Join(ctx, s, topic); err != nil {
 		return err
 	}
-	v.app.presence.Enter(topic)
-	s.OnLeave(func() { v.app.presence.Leave(topic) })
+	v.app.arrive(s, topic)
 	return nil
 }
 
