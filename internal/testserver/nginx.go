@@ -7,30 +7,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// Nginx starts nginx as a balancer in front of upstreams, given as host:port,
-// with the configuration that deploying needs: a peer is never taken out
-// (max_fails=0), because one that was restarted would otherwise get one
-// websocket in ten seconds, and a request goes to the next peer when one
-// fails, unless it was sent and may have changed something (a POST).
+// Nginx starts nginx with the configuration of deploy/ in front of upstreams,
+// given as host:port. What differs from a real site is where it listens, the
+// upstreams, and where its files are.
 func Nginx(t testing.TB, upstreams ...string) *Server {
 	t.Helper()
 	path := nginxBinary(t)
 	dir := publicDir(t)
 	port := FreePort(t)
 	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, []byte(nginxConfig(dir, port, upstreams)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	deploy := deployDir(t)
+	writeFile(t, config, localised(t, string(read(t, filepath.Join(deploy, "nginx.conf"))), dir, port))
+	replicas := string(read(t, filepath.Join(deploy, "nginx-replicas.conf")))
+	writeFile(t, filepath.Join(dir, "nginx-replicas.conf"), withUpstreams(t, replicas, upstreams))
 	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGTERM}
 	s.URL = "http://" + s.Addr
 	s.command = func() *exec.Cmd {
-		return exec.Command(path, "-p", dir, "-c", config, "-e", "stderr") // so that a failed test shows it
+		return exec.Command(path, "-p", dir, "-c", config, "-e", "stderr", "-g", "daemon off;") // so that a failed test shows it
 	}
 	s.ping = func(ctx context.Context) error {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", s.Addr)
@@ -54,46 +54,61 @@ func nginxBinary(t testing.TB) string {
 	return ""
 }
 
-func nginxConfig(dir string, port int, upstreams []string) string {
-	var peers strings.Builder
-	for _, u := range upstreams {
-		fmt.Fprintf(&peers, "    server %s max_fails=0;\n", u)
+// deployDir returns the folder of what is deployed, of the module that the test
+// is in.
+func deployDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
 	}
-	user := ""
-	if os.Getuid() == 0 {
-		user = "user root;\n" // the folder is of this user
+	for at := dir; ; at = filepath.Dir(at) {
+		deploy := filepath.Join(at, "deploy")
+		if _, err := os.Stat(filepath.Join(deploy, "nginx.conf")); err == nil {
+			return deploy
+		}
+		if at == filepath.Dir(at) {
+			t.Fatalf("testserver: no deploy/nginx.conf above %s", dir)
+		}
 	}
-	return user + fmt.Sprintf(`daemon off;
-worker_processes 1;
-worker_shutdown_timeout 10s;
-pid %[1]s/nginx.pid;
-events { worker_connections 4096; }
-http {
-  access_log off;
-  client_body_temp_path %[1]s/body;
-  proxy_temp_path %[1]s/proxy;
-  fastcgi_temp_path %[1]s/fastcgi;
-  uwsgi_temp_path %[1]s/uwsgi;
-  scgi_temp_path %[1]s/scgi;
-  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-  upstream app {
-    least_conn;
-%[2]s  }
-  server {
-    listen 127.0.0.1:%[3]d;
-    location / {
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-      proxy_set_header X-Forwarded-For $remote_addr;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_connect_timeout 1s;
-      proxy_read_timeout 75s;
-      proxy_next_upstream error timeout;
-    }
-  }
 }
-`, dir, peers.String(), port)
+
+// localised is the configuration with the address and the paths of a test.
+func localised(t testing.TB, config, dir string, port int) string {
+	t.Helper()
+	config = replaceAll(t, config, `(?m)^(\s*listen) 8000\b`, fmt.Sprintf("${1} 127.0.0.1:%d", port))
+	return replaceAll(t, config, ` /run/`, " "+dir+"/")
+}
+
+// withUpstreams is the list of upstreams with those of a test. What the list
+// says of each beside its address is kept.
+func withUpstreams(t testing.TB, list string, upstreams []string) string {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^server \S+(.*)$`).FindStringSubmatch(list)
+	if m == nil {
+		t.Fatalf("testserver: no server in %q", list)
+	}
+	var b strings.Builder
+	for _, u := range upstreams {
+		fmt.Fprintf(&b, "server %s%s\n", u, m[1])
+	}
+	return b.String()
+}
+
+// replaceAll fails the test when there is nothing to replace: the file has
+// changed, and the test would run something else than it says.
+func replaceAll(t testing.TB, text, pattern, by string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	if !re.MatchString(text) {
+		t.Fatalf("testserver: nothing in deploy/nginx.conf looks like %s", pattern)
+	}
+	return re.ReplaceAllString(text, by)
+}
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
