@@ -65,7 +65,7 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"limits from the environment", nil, []string{"MAX_CONNS", "10", "TAB_RATE", "1.5", "EXEMPT", "192.0.2.1", "WRITE_TIMEOUT", "9s"}, func(c config) bool {
 			return c.MaxConns == 10 && c.TabRate == 1.5 && c.Exempt.words == "192.0.2.1" && c.WriteTimeout == 9*time.Second
 		}},
-		{"replicas share the tabs", nil, nil, func(c config) bool { return c.forWeb(1000, 3).Sockets == 300 }},
+		{"replicas share the tabs", nil, nil, func(c config) bool { return c.forWeb(1000, 3).Sockets == 300 && c.forWeb(2, 3).Sockets == 1 }},
 		{"proxies", []string{"-trusted-proxies", "loopback, private,192.0.2.7,2001:db8::/32,::ffff:198.51.100.0/120"}, nil, func(c config) bool {
 			for _, a := range []string{"127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.7.7", "fd00::1", "192.0.2.7", "2001:db8::5", "198.51.100.9"} {
 				if !limit.Contains(c.TrustedProxies.prefixes, netip.MustParseAddr(a)) {

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"crypto/tls"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"lockstep/internal/limit"
 )
 
 // A front is what stands between the listener of a balancer and the balancer:
@@ -12,6 +18,7 @@ type front struct {
 	// set once
 	next         http.Handler
 	gate         *gate
+	trusted      []netip.Prefix // proxies in front of it
 	writeTimeout time.Duration
 
 	tabs atomic.Int64
@@ -23,6 +30,7 @@ func (f *front) count() int { return int(f.tabs.Load()) }
 
 // ServeHTTP implements http.Handler. For a websocket it returns at its end.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = f.introduce(r)
 	if r.Header.Get("Upgrade") == "" {
 		f.next.ServeHTTP(&hurriedWriter{w, http.NewResponseController(w), f.writeTimeout}, r)
 		return
@@ -37,6 +45,40 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.tabs.Add(1)
 	defer f.tabs.Add(-1)
 	f.next.ServeHTTP(w, r)
+}
+
+// introduce returns the request of a trusted proxy as if the visitor had sent
+// it: the balancer tells the replicas who has connected to it, and nothing that
+// somebody else says of others.
+func (f *front) introduce(r *http.Request) *http.Request {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !limit.Contains(f.trusted, peer.Addr()) {
+		return r
+	}
+	r = r.WithContext(r.Context()) // a copy
+	if visitor, ok := f.visitor(r.Header.Values("X-Forwarded-For")); ok {
+		r.RemoteAddr = netip.AddrPortFrom(visitor, 0).String()
+	}
+	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") == "https" {
+		r.TLS = new(tls.ConnectionState) // that there was TLS is all that is asked
+	}
+	return r
+}
+
+// visitor returns the last address that is not of a trusted proxy: each
+// appends whom it has the request from.
+func (f *front) visitor(headers []string) (a netip.Addr, ok bool) {
+	for _, text := range slices.Backward(strings.Split(strings.Join(headers, ","), ",")) {
+		next, err := netip.ParseAddr(strings.TrimSpace(text))
+		if err != nil {
+			break
+		}
+		a, ok = next, true
+		if !limit.Contains(f.trusted, a) {
+			break
+		}
+	}
+	return a, ok
 }
 
 // A hurriedWriter gives a client time for each piece that a balancer passes

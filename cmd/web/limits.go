@@ -111,7 +111,7 @@ func (l *limits) forWeb(conns, replicas int) web.Limits {
 		exempt = []netip.Prefix{} // nil would be the default
 	}
 	return web.Limits{
-		Sockets: orNone(tabsOf(conns) / replicas), SocketsPerAddr: orNone(l.ConnsPerAddr), Exempt: exempt,
+		Sockets: share(conns, replicas), SocketsPerAddr: orNone(l.ConnsPerAddr), Exempt: exempt,
 		TabRate: orNone(l.TabRate), TabBurst: l.TabBurst, AddrRate: orNone(l.AddrRate), AddrBurst: l.AddrBurst,
 		RequestRate: orNone(l.RequestRate), RequestBurst: l.RequestBurst,
 		WriteTimeout: l.WriteTimeout, PingInterval: orNone(l.PingInterval), PongTimeout: l.PongTimeout,
@@ -121,6 +121,15 @@ func (l *limits) forWeb(conns, replicas int) web.Limits {
 // tabsOf is how many of a number of connections tabs may take. The rest is
 // for requests, those of probes among them.
 func tabsOf(conns int) int { return conns - conns/10 }
+
+// share is how many tabs one of several replicas may have, as package web
+// wants to hear it; 0 connections is no limit.
+func share(conns, replicas int) int {
+	if conns == 0 {
+		return -1
+	}
+	return max(1, tabsOf(conns)/replicas)
+}
 
 // orNone says no limit as package web wants to hear it: there 0 is the default.
 func orNone[T int | float64 | time.Duration](n T) T {

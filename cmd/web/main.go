@@ -185,7 +185,9 @@ func (p *process) maxConns(c config) int {
 // startFront starts the balancer. A connection to it is another one to a
 // replica.
 func (p *process) startFront(l net.Listener, backs []net.Listener, c config) {
-	f := &front{next: newBalancer(addresses(backs), p.log), gate: p.shelf.gate, writeTimeout: c.WriteTimeout}
+	f := &front{
+		next: newBalancer(addresses(backs), p.log), gate: p.shelf.gate, trusted: c.TrustedProxies.prefixes, writeTimeout: c.WriteTimeout,
+	}
 	o := c.serverOptions()
 	o.tls = p.shelf.tls
 	o.door = p.shelf.gate.door(2, c.ConnsPerAddr, slices.Concat(c.TrustedProxies.prefixes, c.Exempt.prefixes), f.count)

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestTheFrontKeepsRoomForRequests: its websockets are nobody's session on
+// this listener, and there may be fewer of them than connections.
+func TestTheFrontKeepsRoomForRequests(t *testing.T) {
+	g := newGate(20)
+	leave := make(chan struct{})
+	f := &front{gate: g, writeTimeout: patience, next: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			hello(w, r)
+			return
+		}
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		<-leave
+	})}
+	addr := serving(t, g.door(2, 0, nil, f.count), f, nil)
+	const upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+	for i := range 9 {
+		_, _ = io.WriteString(call(t, "127.0.0.1", addr), upgrade)
+		until(t, "a socket", func() bool { return f.count() == i+1 && g.used() == 2*(i+1) })
+	}
+	late := call(t, "127.0.0.1", addr)
+	_, _ = io.WriteString(late, upgrade)
+	if got := late.answer(); got != http.StatusServiceUnavailable {
+		t.Errorf("got %d for a tab too many, want 503", got)
+	}
+	late.Close()
+	until(t, "it to be gone", func() bool { return g.used() == 18 })
+	if got := call(t, "127.0.0.1", addr).get(); got != http.StatusOK {
+		t.Errorf("got %d for a request, want 200", got)
+	}
+	close(leave)
+	until(t, "all sockets to be gone", func() bool { return f.count() == 0 })
+}
+
+func TestAClientOfTheFrontThatTakesNothingIsGivenUp(t *testing.T) {
+	ended := make(chan error, 1)
+	f := &front{gate: newGate(0), writeTimeout: 50 * time.Millisecond, next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		piece, err := make([]byte, 32<<10), error(nil)
+		for err == nil {
+			_, err = w.Write(piece)
+		}
+		ended <- err
+	})}
+	addr := serving(t, newGate(0).door(1, 0, nil, noTabs), f, nil)
+	_, _ = io.WriteString(call(t, "127.0.0.1", addr), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	select {
+	case err := <-ended:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("got %v, want a deadline that has passed", err)
+		}
+	case <-time.After(patience):
+		t.Error("it holds the answer for ever")
+	}
+}
+
+// A deadlines notes what it is set to.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error { d.set = append(d.set, t); return nil }
+
+// TestASlowClientOfTheFrontHasTimeForEachPiece, and not for the whole answer.
+func TestASlowClientOfTheFrontHasTimeForEachPiece(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		f := &front{writeTimeout: time.Second, next: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for range 3 {
+				time.Sleep(time.Hour) // in the bubble
+				_, _ = io.WriteString(w, "x")
+			}
+		})}
+		began := time.Now()
+		f.ServeHTTP(d, httptest.NewRequest(http.MethodGet, "/", nil))
+		for i, got := range d.set {
+			if want := began.Add(time.Duration(i+1)*time.Hour + time.Second); !got.Equal(want) {
+				t.Errorf("got %s for piece %d, want %s", got, i, want)
+			}
+		}
+		if len(d.set) != 3 || d.Body.String() != "xxx" {
+			t.Errorf("got %d deadlines and %q", len(d.set), d.Body)
+		}
+	})
+}
+
+// TestTheFrontTellsTheReplicasWhoTheVisitorIs: by the word of trusted proxies
+// only.
+func TestTheFrontTellsTheReplicasWhoTheVisitorIs(t *testing.T) {
+	var got *http.Request
+	replica := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r }))
+	defer replica.Close()
+	var proxies networks
+	if err := proxies.Set("192.0.2.0/24, 198.51.100.7"); err != nil {
+		t.Fatal(err)
+	}
+	f := &front{
+		next: newBalancer([]string{replica.Listener.Addr().String()}, slog.New(slog.DiscardHandler)),
+		gate: newGate(0), trusted: proxies.prefixes, writeTimeout: patience,
+	}
+	for _, c := range []struct {
+		name, peer  string
+		says        []string // X-Forwarded-For
+		proto       string
+		addr, heard string // what the replica hears
+	}{
+		{"a visitor", "203.0.113.5:1", nil, "", "203.0.113.5", "http"},
+		{"a visitor who lies", "203.0.113.5:1", []string{"10.0.0.1"}, "https", "203.0.113.5", "http"},
+		{"a proxy", "192.0.2.1:1", []string{"203.0.113.5"}, "https", "203.0.113.5", "https"},
+		{"a visitor who lies to a proxy", "192.0.2.1:1", []string{"10.0.0.1, 203.0.113.5"}, "http", "203.0.113.5", "http"},
+		{"a proxy behind another", "192.0.2.1:1", []string{"10.0.0.1", "203.0.113.5,198.51.100.7"}, "https", "203.0.113.5", "https"},
+		{"a proxy that says nothing", "192.0.2.1:1", nil, "", "192.0.2.1", "http"},
+		{"a proxy that says nonsense", "192.0.2.1:1", []string{"203.0.113.5, x"}, "", "192.0.2.1", "http"},
+		{"a proxy for itself", "192.0.2.1:1", []string{"192.0.2.9"}, "", "192.0.2.9", "http"},
+		{"IPv6", "192.0.2.1:1", []string{"2001:db8::5"}, "", "2001:db8::5", "http"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "http://counter.example/", nil)
+			r.RemoteAddr, r.Header["X-Forwarded-For"] = c.peer, c.says
+			r.Header.Set("X-Forwarded-Proto", c.proto)
+			f.ServeHTTP(&deadlines{ResponseRecorder: httptest.NewRecorder()}, r)
+			if a, p := got.Header.Get("X-Forwarded-For"), got.Header.Get("X-Forwarded-Proto"); a != c.addr || p != c.heard {
+				t.Errorf("got %q by %q, want %q by %q", a, p, c.addr, c.heard)
+			}
+		})
+	}
+}
