@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -43,7 +45,7 @@ func serveOn(l net.Listener, h http.Handler, o serverOptions, log *slog.Logger) 
 	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
 		Handler: boundSockets(h), TLSConfig: o.tls,
 		ReadHeaderTimeout: o.header, ReadTimeout: o.body, WriteTimeout: o.write, IdleTimeout: o.idle,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		MaxHeaderBytes: maxHeader, ErrorLog: stdlog.New(httpLog{log}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}}
 	if o.door != nil {
@@ -58,6 +60,22 @@ func serveOn(l net.Listener, h http.Handler, o serverOptions, log *slog.Logger) 
 		s.err = serve(l)
 	}()
 	return s
+}
+
+// httpLog takes what http.Server has to say: almost all of it is of what
+// clients do, and for those who look for that. But somebody must hear that no
+// connection can be accepted, for want of files.
+type httpLog struct{ log *slog.Logger }
+
+// Write implements io.Writer. It is called with one line.
+func (h httpLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if strings.HasPrefix(text, "http: Accept error") {
+		h.log.Warn("no connection can be accepted", "err", text)
+	} else {
+		h.log.Debug("http", "err", text)
+	}
+	return len(line), nil
 }
 
 // connKey finds a request's connection in its context.
