@@ -57,8 +57,9 @@ COPY --from=build-web /out/web /web
 # written at all.
 WORKDIR /
 VOLUME /data
-# PORT and not ADDR, because platforms set it; ADDR wins over both.
-ENV PORT=8000
+# PORT and not ADDR, because platforms set it; ADDR wins over both. Not every
+# engine has an /etc/hosts that knows localhost.
+ENV PORT=8000 ADMIN_ADDR=127.0.0.1:0
 EXPOSE 8000
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["/web", "-healthcheck"]
