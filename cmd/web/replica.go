@@ -40,7 +40,7 @@ func startReplica(ctx context.Context, l net.Listener, name string, s shelf, c c
 		name = hostPort(l.Addr())
 	}
 	log = log.With("replica", name)
-	a := app.New(s.driver, s.store, &app.Options{Logger: log, Prefix: c.Prefix, Replica: name})
+	a := app.New(s.driver, s.store, &app.Options{Logger: log, Prefix: c.Prefix, Replica: name, Rebalance: c.Rebalance})
 	if err := a.Start(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
