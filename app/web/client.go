@@ -16,7 +16,7 @@ type client struct {
 	// addr is the browser's address, or that of the first proxy that is not
 	// trusted. Not valid: the connection has none.
 	addr netip.Addr
-	// proxied: the request came through a trusted proxy.
+	// proxied: the request came through a trusted proxy, not from one.
 	proxied bool
 	// secure: the browser speaks TLS, to this server or to a trusted proxy.
 	secure bool
@@ -39,8 +39,9 @@ func (s *Server) meet(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		peer := remoteAddr(r)
-		who := client{addr: peer, secure: r.TLS != nil, proxied: limit.Contains(s.opts.TrustedProxies, peer)}
-		if who.proxied {
+		who := client{addr: peer, secure: r.TLS != nil}
+		if limit.Contains(s.opts.TrustedProxies, peer) {
+			who.proxied = r.Header.Get(echo.HeaderXForwardedFor) != ""
 			if a, err := netip.ParseAddr(extract(r)); err == nil {
 				who.addr = a
 			}
