@@ -78,7 +78,8 @@ func (i *inflater) inflate(p []byte) ([]byte, error) {
 	}
 	defer i.sources.Put(s)
 	s.Reader.Reset(p)
-	if err := s.inflated.(flate.Resetter).Reset(&s.Reader, nil); err != nil {
+	resetter, _ := s.inflated.(flate.Resetter) // each is one
+	if err := resetter.Reset(&s.Reader, nil); err != nil {
 		return nil, err
 	}
 	message, err := io.ReadAll(io.LimitReader(s.inflated, htmx.MaxEvent+1))

@@ -1,0 +1,194 @@
+package wslive_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"encoding/binary"
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"lockstep/htmx"
+	"lockstep/live"
+	"lockstep/live/wslive"
+)
+
+// scribe is a view that writes down the actions it is given.
+type scribe struct {
+	echo
+	mu      sync.Mutex
+	actions []string
+}
+
+func (v *scribe) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.actions = append(v.actions, e.Action)
+	s.Ack(e.Op)
+	return nil
+}
+
+// understand is a reference for the whole of what a connection does with bytes:
+// it returns the actions that the view is to be given.
+func understand(p []byte, compressed bool) (actions []string) {
+	malformed := 0
+	for _, m := range messagesIn(p, compressed) {
+		e, err := htmx.ParseEvent(m)
+		if err != nil {
+			malformed++
+		}
+		if malformed > 16 {
+			break
+		}
+		if err == nil && !e.Hello {
+			actions = append(actions, e.Action)
+		}
+	}
+	return actions
+}
+
+// messagesIn returns the messages before the first fault.
+func messagesIn(p []byte, compressed bool) (all [][]byte) {
+	var message []byte
+	open, marked := false, false
+	frames, controls := 0, 0
+	for len(p) > 0 {
+		f, size, ok := frameIn(p)
+		if !ok {
+			break
+		}
+		p = p[size:]
+		op, ends := f.first&0x0f, f.first&fin != 0
+		first := op == text || op == bin
+		switch {
+		case f.first&0x30 != 0, f.first&rsv1 != 0 && !(compressed && first && !open):
+			return all
+		case op == ping || op == pong:
+			controls++
+			if controls > 128 || !ends || len(f.payload) > 125 {
+				return all
+			}
+			continue
+		case op > bin, first == open:
+			return all
+		}
+		if first {
+			open, marked, message, frames = true, f.first&rsv1 != 0, nil, 0
+			if op == bin && ends {
+				return all
+			}
+		}
+		frames++
+		message = append(message, f.payload...)
+		if frames > 256 || len(message) > htmx.MaxEvent {
+			return all
+		}
+		if !ends {
+			continue
+		}
+		open = false
+		if marked {
+			var err error
+			message, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(append(message, "\x00\x00\xff\xff\x01\x00\x00\xff\xff"...))), htmx.MaxEvent+1))
+			if err != nil || len(message) > htmx.MaxEvent {
+				return all
+			}
+		}
+		if !utf8.Valid(message) {
+			return all
+		}
+		all = append(all, message)
+	}
+	return all
+}
+
+// frameIn returns the masked frame that p begins with, and its size.
+func frameIn(p []byte) (f frame, size int, ok bool) {
+	if len(p) < 2 || p[1]&0x80 == 0 {
+		return f, 0, false
+	}
+	n, size := uint64(p[1]&0x7f), 2
+	if extended := map[uint64]int{126: 2, 127: 8}[n]; extended > 0 {
+		if len(p) < 2+extended {
+			return f, 0, false
+		}
+		n = binary.BigEndian.Uint64(append(make([]byte, 8-extended), p[2:2+extended]...))
+		size += extended
+	}
+	if n > htmx.MaxEvent || len(p) < size+4+int(n) {
+		return f, 0, false
+	}
+	key := p[size : size+4]
+	size += 4
+	f = frame{p[0], bytes.Clone(p[size : size+int(n)])}
+	for i := range f.payload {
+		f.payload[i] ^= key[i%4]
+	}
+	return f, size + int(n), true
+}
+
+// FuzzStream has a connection take any bytes, in pieces, and then nothing more:
+// the view is given what the reference understands, and all ends.
+func FuzzStream(f *testing.F) {
+	for _, s := range []stretch{
+		{frames: []frame{click("one"), click("two")}},
+		{frames: []frame{{more | text, click("x").payload[:5]}, {fin | ping, nil}, {fin | cont, click("x").payload[5:]}}},
+		{frames: []frame{{fin | rsv1 | text, deflated(f, `{"action":"a"}`, false)}, click("two")}, compressed: true},
+		{frames: []frame{{fin | rsv1 | text, append(deflated(f, `{"action":"a"}`, true), deflated(f, `{"action":"b"}`, true)...)}, {fin | rsv1 | text, deflated(f, `{"action":"c"}`, false)}}, compressed: true},
+		{frames: []frame{closeWith(1000, "bye"), click("late")}},
+		{frames: []frame{{fin | bin, nil}, click("late")}},
+		{frames: slices.Repeat([]frame{{fin | text, []byte("{")}}, 18)},
+	} {
+		f.Add(s.bytes(), s.compressed, uint8(0))
+		f.Add(s.bytes(), s.compressed, uint8(255))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, compressed bool, piece uint8) {
+		want := understand(p, compressed)
+		synctest.Test(t, func(t *testing.T) {
+			view := new(scribe)
+			s := newSite(t, view, wslive.Options{})
+			defer s.stop()
+			header := make(http.Header)
+			if compressed {
+				header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+			}
+			v := s.enter(header, false)
+			for part := range slices.Chunk(p, 1+int(piece)) {
+				if !v.try(part) {
+					break
+				}
+			}
+			time.Sleep(2 * time.Minute)
+			code, ended := v.state()
+			if ended.IsZero() || s.rt.Stats().Sessions != 0 {
+				t.Errorf("two minutes later it is still open")
+			}
+			if code != 0 && (code < 1000 || code > 4999) {
+				t.Errorf("got close code %d", code)
+			}
+			if !slices.Equal(view.actions, want) {
+				t.Errorf("got actions %q, want %q", view.actions, want)
+			}
+			v.leave()
+		})
+	})
+}
+
+// A stretch is frames that are sent on one connection.
+type stretch struct {
+	frames     []frame
+	compressed bool
+}
+
+func (s stretch) bytes() (b []byte) {
+	for _, f := range s.frames {
+		b = append(b, f.bytes()...)
+	}
+	return b
+}
