@@ -267,7 +267,7 @@ func TestPingsNeverComeInABurst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, echo{}, wslive.Options{})
 		defer s.stop()
-		const tabs = 3000
+		const tabs = 640
 		var all []*visitor
 		for range tabs {
 			all = append(all, s.enter(nil, true)) // all at once
