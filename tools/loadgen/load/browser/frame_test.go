@@ -55,6 +55,29 @@ func TestALibraryReadsOurFrames(t *testing.T) {
 	}
 }
 
+// kept is a socket that keeps what is written.
+type kept struct {
+	socket
+	out []byte
+}
+
+func (k *kept) write(b []byte) error {
+	k.out = append(k.out, b...)
+	return nil
+}
+
+// TestAPingIsAnswered has a server ask whether the tab is there: one that is
+// silent is cut off.
+func TestAPingIsAnswered(t *testing.T) {
+	k := new(kept)
+	tab := &tab{conn: k}
+	tab.frame(&loop{chance: rand.New(rand.NewPCG(1, 2))}, frame{opPing, true, []byte("ping")})
+	want := appendFrame(nil, opPong, []byte("ping"), rand.New(rand.NewPCG(1, 2)))
+	if !bytes.Equal(k.out, want) {
+		t.Errorf("got %q, want %q", k.out, want)
+	}
+}
+
 func TestAGoodbyeHasACode(t *testing.T) {
 	for in, want := range map[string]int{"": 1005, "\x03": 1005, "\x03\xf4": 1012, "\x03\xf5bye": 1013} {
 		if got := closeCode([]byte(in)); got != want {
