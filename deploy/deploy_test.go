@@ -76,28 +76,27 @@ func pinned(image string) bool {
 	return ok && regexp.MustCompile(`^v?[0-9]+\.[0-9]+`).MatchString(tag)
 }
 
-// settings are the names of the environment variables that cmd/web reads.
+// settings are the environment variables that the program knows, by its own
+// word.
 func settings(t testing.TB) map[string]bool {
 	t.Helper()
 	names := map[string]bool{"GOMEMLIMIT": true} // of Go's runtime
-	files, err := filepath.Glob(filepath.Join(root, "cmd", "web", "*.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no sources of cmd/web: %v", err)
-	}
-	for _, f := range files {
-		if strings.HasSuffix(f, "_test.go") {
-			continue
-		}
-		b, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range regexp.MustCompile(`"([A-Z][A-Z_]+)"`).FindAllStringSubmatch(string(b), -1) {
-			names[m[1]] = true
-			names[m[1]+"_FILE"] = true // that only secrets have one, the program says itself
-		}
+	for _, name := range regexp.MustCompile(`\b[A-Z][A-Z_]{3,}\b`).FindAllString(help(t), -1) {
+		names[name] = true
 	}
 	return names
+}
+
+// help is what "web -h" says.
+func help(t testing.TB) string {
+	t.Helper()
+	cmd := exec.Command("go", "run", "./cmd/web", "-h")
+	cmd.Dir, cmd.Stderr = root, t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
 
 // exported are the metrics of a replica, by the source that exports them.
