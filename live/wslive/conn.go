@@ -223,13 +223,12 @@ func (c *conn) allowControls(n int) bool {
 // that one, and would decompress.
 func (c *conn) changeReader() error {
 	r, err := c.h.readers.take(c)
-	if err != nil {
-		return err
+	if err == nil {
+		r.unread = append(r.buffer[:0], c.reader.unread...)
 	}
-	r.unread = append(r.buffer[:0], c.reader.unread...)
 	c.reader.close()
 	c.reader = r
-	return nil
+	return err
 }
 
 // heard notes that something has come, or that nothing more is there: only then
