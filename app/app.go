@@ -139,11 +139,17 @@ func (a *App) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop sends every tab away, spread over at most drain, finishes what they
-// had sent, and ends all goroutines. ctx bounds the whole.
-func (a *App) Stop(ctx context.Context, drain time.Duration) error {
+// Drain sends every tab away, spread over at most the given time, and finishes
+// what they had sent. Pages and forms are still served, and should be until
+// nobody asks any more; then comes Stop.
+func (a *App) Drain(ctx context.Context, over time.Duration) error {
 	a.stopBalancing()
-	err := a.rt.Drain(ctx, drain)
+	return a.rt.Drain(ctx, over)
+}
+
+// Stop is Drain, and then ends all goroutines. ctx bounds the whole.
+func (a *App) Stop(ctx context.Context, drain time.Duration) error {
+	err := a.Drain(ctx, drain)
 	a.presence.Stop()
 	err = errors.Join(err, a.batcher.Close(ctx))
 	a.writes.stop()

@@ -76,11 +76,18 @@ func (c *config) serverOptions() serverOptions {
 	return serverOptions{header: c.HeaderTimeout, body: c.BodyTimeout, write: c.WriteTimeout, idle: c.IdleTimeout}
 }
 
+// requestsTimeout is how long requests may take to end at shutdown, so that
+// something is left of stopTimeout for what clicks wait for.
+const requestsTimeout = stopTimeout / 2
+
 // stop sends the tabs away over at most drain, lets requests finish, and ends
-// the replica. The listener stays open meanwhile, so that /readyz can say why
-// and a balancer hears it.
+// the replica. The listener stays open during the drain, so that /readyz can say
+// why and a balancer hears it; pages and forms are answered until it is closed.
 func (r *replica) stop(ctx context.Context, drain time.Duration) error {
-	err := r.app.Stop(ctx, drain)
+	err := r.app.Drain(ctx, drain)
+	hurry, cancel := context.WithTimeout(ctx, requestsTimeout)
+	defer cancel()
+	err = errors.Join(err, r.server.stop(hurry), r.app.Stop(ctx, 0))
 	r.web.Close()
-	return errors.Join(err, r.server.stop(ctx))
+	return err
 }

@@ -1,0 +1,193 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"lockstep/counter"
+	"lockstep/internal/history"
+)
+
+// TestARollingRestartBehindNginxIsNotNoticed: all replicas are replaced one
+// after the other behind the nginx.conf that is deployed, over a real Redis,
+// while tabs click and visitors load pages, send forms and open sockets. No
+// click is lost or counted twice, no tab goes back, and nobody gets an error.
+//
+// It fails when nginx keeps its own idea of who is alive (without max_fails=0
+// nobody is left when the third replica is away), and when it hands on the 503
+// that a draining replica answers to a new socket.
+func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
+	w := newWorld(t, redis, history.Options{})
+	w.startReplicas(3, "-trusted-proxies", "loopback")
+	base := w.nginx()
+	w.crowd.open("/", base)
+	for range 149 { // a drain sends 500 away in a second: it is to last for a while
+		w.crowd.connect(base)
+	}
+	w.crowd.connected()
+	w.load()
+	visitors := newVisitors(w, base)
+	for _, p := range w.ps {
+		if code := p.term(); code != 0 {
+			t.Errorf("got exit code %d, want 0", code)
+		}
+		w.hold(500 * time.Millisecond)
+		p.restart()
+		w.recovered()
+	}
+	visitors.leave()
+	w.settle()
+	if n := w.crowd.h.Acknowledged(); n < 100 {
+		t.Errorf("only %d clicks were acknowledged: too few to say anything", n)
+	}
+}
+
+// visitors do again and again what people without an open tab do, as it can
+// go wrong on its own: they load a page, send its form and open its socket.
+type visitors struct {
+	w    *world
+	base string
+	http *http.Client
+	csrf string
+
+	done   chan struct{}
+	coming sync.WaitGroup
+	times  [3]atomic.Int64 // that each was done
+}
+
+var formToken = regexp.MustCompile(`name="_csrf" value="([^"]+)"`)
+
+func newVisitors(w *world, base string) *visitors {
+	w.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.Fatal(err)
+	}
+	v := &visitors{w: w, base: base, done: make(chan struct{}), http: &http.Client{
+		Jar: jar, Timeout: patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	code, body, err := v.request(http.MethodGet, "/", "")
+	m := formToken.FindStringSubmatch(body)
+	if err != nil || code != http.StatusOK || m == nil {
+		w.Fatalf("got %d, %v; want a page with a form: %s", code, err, body)
+	}
+	v.csrf = m[1]
+	for i, do := range []func() error{v.page, v.form, v.socket} {
+		v.coming.Go(func() { v.repeat(do, &v.times[i]) })
+	}
+	w.Cleanup(v.leave)
+	return v
+}
+
+// leave ends the visits; it is an error when there were hardly any.
+func (v *visitors) leave() {
+	select {
+	case <-v.done:
+		return
+	default:
+	}
+	close(v.done)
+	v.coming.Wait()
+	for i, what := range []string{"pages", "forms", "sockets"} {
+		if n := v.times[i].Load(); n < 10 {
+			v.w.Errorf("only %d %s: too few to say anything", n, what)
+		}
+	}
+}
+
+func (v *visitors) repeat(do func() error, times *atomic.Int64) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-v.done:
+			return
+		case <-tick.C:
+		}
+		times.Add(1)
+		if err := do(); err != nil {
+			v.w.Error(err)
+		}
+	}
+}
+
+func (v *visitors) page() error {
+	code, body, err := v.request(http.MethodGet, "/", "")
+	if err == nil && (code != http.StatusOK || !strings.Contains(body, `id="counter"`)) {
+		err = fmt.Errorf("got %d for a page, want 200: %s", code, body)
+	}
+	return err
+}
+
+// form clicks without JavaScript. What is not answered with a redirect may or
+// may not have been counted.
+func (v *visitors) form() error {
+	op := counter.Op{ID: newOp(), Kind: counter.Increment}
+	v.w.crowd.h.Sent("visitors", op)
+	code, body, err := v.request(http.MethodPost, "/c/lobby/increment", url.Values{"_csrf": {v.csrf}, "_op": {op.ID}}.Encode())
+	if err != nil {
+		return err
+	}
+	if code != http.StatusSeeOther {
+		return fmt.Errorf("got %d for a form, want 303: %s", code, body)
+	}
+	code, body, err = v.request(http.MethodGet, "/", "") // where it leads
+	if err != nil {
+		return err
+	}
+	shown, ok := parseRoot(body)
+	if code != http.StatusOK || !ok {
+		return fmt.Errorf("got %d after a form, want 200: %s", code, body)
+	}
+	v.w.crowd.h.Shown("visitors", shown)
+	v.w.crowd.h.Acked("visitors", op.ID)
+	return nil
+}
+
+func (v *visitors) socket() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ws, resp, err := websocket.Dial(ctx, v.base+"/ws/c/lobby", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {v.base}}})
+	if err != nil {
+		code := 0
+		if resp != nil {
+			code = resp.StatusCode
+		}
+		return fmt.Errorf("got %d for a socket, want 101: %w", code, err)
+	}
+	return ws.CloseNow()
+}
+
+// request returns the status and the body of what the visitor is answered.
+func (v *visitors) request(method, path, form string) (int, string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, v.base+path, strings.NewReader(form))
+	if err != nil {
+		return 0, "", err
+	}
+	if form != "" {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Origin", v.base)
+	}
+	resp, err := v.http.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
