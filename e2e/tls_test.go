@@ -210,7 +210,7 @@ func TestACertificateIsReplacedWithoutARestart(t *testing.T) {
 func TestOnATLSPortNothingIsSaidInTheClear(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 3)
-	s := startTLS(t, port, "-replicas", "2")
+	s := startTLS(t, port, "-replicas", "2", "-addr", ":"+strconv.Itoa(port)) // on all addresses
 	if code, body := get(t, "http://"+address(port)); code != http.StatusBadRequest || !strings.Contains(body, "HTTPS") {
 		t.Errorf("got %d %q, want a clear 400", code, body)
 	}
