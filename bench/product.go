@@ -51,7 +51,7 @@ func (h html) Render(_ context.Context, w io.Writer) error { _, err := w.Write(h
 
 func (p *product) serve(l net.Listener, ready func()) error {
 	p.ready = ready
-	h := wslive.NewHandler(p.rt, func(*http.Request) live.View { return p }, nil)
+	h := wslive.NewHandler(p.rt, func(*http.Request) live.View { return p }, &wslive.Options{PingInterval: -1}) // the tabs of a bench answer no pings
 	defer h.Close()
 	e := echo.New()
 	e.GET("/ws/c/:name", func(c echo.Context) error { h.ServeHTTP(c.Response(), c.Request()); return nil })

@@ -155,7 +155,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("message_bytes_total", "Payload sent to tabs.", s.Bytes)
 	count("repairs_total", "States read from the store because no broadcast brought them.", s.Repairs)
 	count("stalled_total", "Tabs closed because they did not read.", s.Stalled)
+	count("limited_total", "Messages refused because a tab sent too many.", s.Limited)
 	count("failures_total", "Views and components that failed.", s.Failures)
+
+	w := c.server.sockets.Stats()
+	count("silent_total", "Tabs cut off because they did not answer a ping.", w.Silent)
+	count("abusive_total", "Tabs closed because of frames that no browser sends.", w.Abusive)
 
 	h := c.server.app.Hub().Stats()
 	gauge("topics", "Topics subscribed at the broker.", float64(h.Topics))
