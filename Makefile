@@ -75,11 +75,12 @@ load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 	  -expect 'lost=0,twice=0,stale=0,converge<1s' -json $(BIN)/load.json -html $(BIN)/load.html \
 	  http://localhost:8601 http://localhost:8602 http://localhost:8603
 
-fuzz: ## fuzz every parser for FUZZTIME each (default 30s)
-	@for p in $$(go list ./...); do \
-	  for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
-	    echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} $$p; \
-	  done; done
+fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it
+	@failed=; for p in $$(go list ./...); do \
+	  for f in $$(go test -list '^Fuzz' $$p | grep -E "^Fuzz.*($${FUZZ:-})" || true); do \
+	    echo "$$p $$f"; \
+	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} -fuzzminimizetime 1s $$p || failed="$$failed $$f"; \
+	  done; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
