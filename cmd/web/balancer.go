@@ -15,11 +15,15 @@ import (
 
 // A balancer is a reverse proxy in front of the replicas of one process, for
 // the demo of several replicas with one command. A request, or a websocket
-// for as long as it lives, goes to the replica with the fewest; one that
-// can't be reached is passed over.
+// for as long as it lives, goes to the replica with the fewest. One that can't
+// be reached is passed over, and for requests that change nothing, as pages and
+// sockets are, also one that fails or says that it is going away.
 type balancer struct {
-	targets   []*target
-	transport *http.Transport
+	targets []*target
+	kept    *http.Transport // for what may be repeated
+	// fresh makes a connection for each request: a form that meets the end of an
+	// idle one may have been counted, and can't be sent again.
+	fresh *http.Transport
 
 	mu   sync.Mutex
 	next int // where the search for the least busy begins: ties go round
@@ -32,12 +36,14 @@ type target struct {
 }
 
 func newBalancer(addrs []string, log *slog.Logger) http.Handler {
-	b := &balancer{transport: &http.Transport{
+	b := &balancer{kept: &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     30 * time.Second,
 		DisableCompression:  true, // pass on what the browser and the replica agreed on
 	}}
+	b.fresh = b.kept.Clone()
+	b.fresh.DisableKeepAlives = true
 	for _, a := range addrs {
 		b.targets = append(b.targets, &target{addr: a})
 	}
@@ -57,27 +63,52 @@ func newBalancer(addrs []string, log *slog.Logger) http.Handler {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
-	var last error
+func (b *balancer) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	for _, t := range b.order() {
-		try := r.Clone(r.Context())
-		try.URL.Host = t.addr
-		if r.Body != nil {
-			try.Body = io.NopCloser(r.Body) // the transport closes it even when it could not connect
+		if resp != nil {
+			_ = resp.Body.Close() // of one that is going away
 		}
-		t.active.Add(1)
-		resp, err := b.transport.RoundTrip(try)
-		if err == nil {
-			resp.Body = t.release(resp.Body)
-			return resp, nil
-		}
-		t.active.Add(-1)
-		last = err
-		if !refused(err) {
-			return nil, err // it may have been acted on: not ours to repeat
+		resp, err = b.try(r, t)
+		if !passOver(r, resp, err) {
+			break
 		}
 	}
-	return nil, last
+	return resp, err
+}
+
+// try sends a request to one replica.
+func (b *balancer) try(r *http.Request, t *target) (*http.Response, error) {
+	try := r.Clone(r.Context())
+	try.URL.Host = t.addr
+	if r.Body != nil {
+		try.Body = io.NopCloser(r.Body) // the transport closes it even when it could not connect
+	}
+	transport := b.fresh
+	if repeatable(r) {
+		transport = b.kept
+	}
+	t.active.Add(1)
+	resp, err := transport.RoundTrip(try)
+	if err != nil {
+		t.active.Add(-1)
+		return nil, err
+	}
+	resp.Body = t.release(resp.Body)
+	return resp, nil
+}
+
+// passOver reports whether the next replica may be asked: nothing was done by
+// the last, or nothing that matters. A browser that has gone gets no other.
+func passOver(r *http.Request, resp *http.Response, err error) bool {
+	if err != nil {
+		return refused(err) || repeatable(r) && r.Context().Err() == nil
+	}
+	return repeatable(r) && resp.StatusCode == http.StatusServiceUnavailable
+}
+
+// repeatable reports whether a request changes nothing, and can be sent again.
+func repeatable(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody)
 }
 
 // order returns the targets, least busy first.

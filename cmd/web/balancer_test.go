@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,5 +115,114 @@ func TestSocketsSpreadOverTheReplicas(t *testing.T) {
 	}
 	if got["a"] != 3 || got["b"] != 3 || got["c"] != 3 {
 		t.Errorf("got %v sockets, want 3 on each", got)
+	}
+}
+
+// odd is a server that answers nobody as it should, and counts who asks.
+func odd(t *testing.T, answer http.HandlerFunc) (addr string, asked *atomic.Int64) {
+	t.Helper()
+	asked = new(atomic.Int64)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		answer(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.Listener.Addr().String(), asked
+}
+
+// drains answers as a replica does that is going away.
+func drains(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "going away", http.StatusServiceUnavailable)
+}
+
+// breaks ends the connection without an answer.
+func breaks(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+func TestWhatChangesNothingIsHandedOnByAReplicaThatGoesAway(t *testing.T) {
+	well := backend(t, "well").Listener.Addr().String()
+	for name, answer := range map[string]http.HandlerFunc{"it says so": drains, "it breaks the connection": breaks} {
+		t.Run(name, func(t *testing.T) {
+			addr, asked := odd(t, answer)
+			url := balance(t, addr, well)
+			for range 6 {
+				resp, err := http.Get(url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close() // it was read
+				if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(string(body), "well ") {
+					t.Errorf("got %s %q, %v; want the page of the other", resp.Status, body, err)
+				}
+				ws, _, err := websocket.Dial(t.Context(), url, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, m, err := ws.Read(t.Context()); err != nil || string(m) != "well" {
+					t.Errorf("got %q, %v; want the socket of the other", m, err)
+				}
+				_ = ws.CloseNow() // nothing more is said
+			}
+			if got := asked.Load(); got < 6 {
+				t.Errorf("the replica that goes away was asked %d times of 12, want it to be the first half of the time: it has nothing to do", got)
+			}
+		})
+	}
+}
+
+func TestAFormIsSentOnceWhateverComesOfIt(t *testing.T) {
+	well := backend(t, "well").Listener.Addr().String()
+	for name, c := range map[string]struct {
+		answer http.HandlerFunc
+		want   int
+	}{"it says that it goes away": {drains, http.StatusServiceUnavailable}, "it breaks the connection": {breaks, http.StatusBadGateway}} {
+		t.Run(name, func(t *testing.T) {
+			addr, asked := odd(t, c.answer)
+			url := balance(t, addr, well)
+			got := map[int]int{}
+			for range 6 {
+				code, _ := post(t, url, "") // one with a body could not be sent again in any case
+				got[code]++
+			}
+			if asked.Load() != 3 || got[c.want] != 3 || got[http.StatusOK] != 3 {
+				t.Errorf("got %v, and %d asked the one that fails; want half of 6 each", got, asked.Load())
+			}
+		})
+	}
+}
+
+func TestAFormMeetsNoConnectionThatIsAboutToEnd(t *testing.T) {
+	var mu sync.Mutex
+	from := map[string]bool{}
+	addr, _ := odd(t, func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		from[r.RemoteAddr] = true
+	})
+	url := balance(t, addr)
+	for range 5 {
+		if code, _ := post(t, url, "x"); code != http.StatusOK {
+			t.Errorf("got %d, want 200", code)
+		}
+	}
+	if len(from) != 5 {
+		t.Errorf("got %d connections for 5 forms, want 5", len(from))
+	}
+}
+
+func TestWhenAllReplicasGoAwayTheirAnswerIsTheBalancers(t *testing.T) {
+	a, asked := odd(t, drains)
+	b, askedToo := odd(t, drains)
+	resp, err := http.Get(balance(t, a, b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" {
+		t.Errorf("got %s, want 503 and when to try again", resp.Status)
+	}
+	if asked.Load() != 1 || askedToo.Load() != 1 {
+		t.Errorf("got %d and %d requests, want one to each", asked.Load(), askedToo.Load())
 	}
 }
