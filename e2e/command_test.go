@@ -2,15 +2,23 @@ package e2e_test
 
 import (
 	"bufio"
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"lockstep/internal/testserver"
 )
@@ -212,5 +220,203 @@ func TestOneAddressCantTakeAllConnections(t *testing.T) {
 	}
 	if !slices.Contains(codes[:5], http.StatusOK) || codes[9] != http.StatusTooManyRequests {
 		t.Errorf("got %v, want 200 and then 429", codes)
+	}
+}
+
+// ask sends a GET with some headers, and returns the status. Host is one.
+func ask(t *testing.T, url string, headers ...string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	code, _, err := fetch(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// TestLimitsAreThoseOfTheCommandLine: each flag reaches what it is for.
+func TestLimitsAreThoseOfTheCommandLine(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T, args ...string) *process {
+		t.Parallel()
+		return start(t, t.TempDir(), append([]string{"-addr", address(testserver.FreePort(t))}, args...)...)
+	}
+	t.Run("hosts", func(t *testing.T) {
+		p := run(t, "-hosts", "counter.example,127.0.0.1")
+		for host, want := range map[string]int{"counter.example:1": 200, "COUNTER.example": 200, "evil.example": 421} {
+			if got := ask(t, p.url, "Host", host); got != want {
+				t.Errorf("got %d for %s, want %d", got, host, want)
+			}
+		}
+	})
+	for name, c := range map[string]struct {
+		args []string
+		want int // of the last request of many, each said to be from another address
+	}{
+		"an address is limited":             {[]string{"-exempt", "none"}, 429},
+		"nobody is believed":                {[]string{"-exempt", "private"}, 429},
+		"the loopback is exempt":            {nil, 200},
+		"a proxy speaks for many":           {[]string{"-exempt", "none", "-trusted-proxies", "loopback"}, 200},
+		"the balancer speaks for everybody": {[]string{"-exempt", "none", "-replicas", "2", "-trusted-proxies", "loopback"}, 200},
+		"the balancer believes nobody":      {[]string{"-exempt", "none", "-replicas", "2"}, 429},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, t.TempDir(), append([]string{"-addr", address(freePorts(t, 3)), "-request-rate", "0.001", "-request-burst", "10"}, c.args...)...)
+			got := 0
+			for i := range 30 {
+				got = ask(t, p.url+"/c/x", "X-Forwarded-For", "203.0.113."+strconv.Itoa(i))
+			}
+			if got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
+			}
+		})
+	}
+	t.Run("messages of a tab", func(t *testing.T) {
+		p := run(t, "-exempt", "none", "-tab-rate", "0.001", "-tab-burst", "3")
+		_, refused := clickOften(t, p, 10)
+		if refused < 6 {
+			t.Errorf("got %d refusals of 10 clicks, want 7", refused)
+		}
+	})
+	t.Run("messages of an address", func(t *testing.T) {
+		p := run(t, "-exempt", "none", "-addr-rate", "0.001", "-addr-burst", "3")
+		if _, refused := clickOften(t, p, 10); refused < 6 {
+			t.Errorf("got %d refusals of 10 clicks, want 7", refused)
+		}
+	})
+	t.Run("tabs of an address", func(t *testing.T) {
+		p := run(t, "-exempt", "none", "-max-conns-per-addr", "3") // more than the test has for requests
+		dial := func() int {
+			ws, resp, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", nil)
+			if err == nil {
+				t.Cleanup(func() { _ = ws.CloseNow() })
+			}
+			if resp == nil {
+				t.Fatal(err)
+			}
+			return resp.StatusCode
+		}
+		var codes []int
+		for range 4 {
+			codes = append(codes, dial())
+		}
+		if !slices.Equal(codes, []int{101, 101, 101, 429}) {
+			t.Errorf("got %v, want 429 after three", codes)
+		}
+	})
+	t.Run("pings", func(t *testing.T) {
+		p := run(t, "-ping-interval", "50ms")
+		pinged := make(chan struct{}, 100)
+		ws, _, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", &websocket.DialOptions{
+			OnPingReceived: func(context.Context, []byte) bool { pinged <- struct{}{}; return true },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.CloseNow()
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		ended := make(chan struct{})
+		go func() { // ends with ctx
+			defer close(ended)
+			for ctx.Err() == nil {
+				_, _, _ = ws.Read(ctx)
+			}
+		}()
+		select {
+		case <-pinged:
+		case <-ctx.Done():
+			t.Error("there was no ping")
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// clickOften sends clicks of one tab and waits for all answers.
+func clickOften(t *testing.T, p *process, n int) (acked, refused int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, p.url+"/ws/c/lobby", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	for range n {
+		if err := ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"action":"increment","op":%q}`, newOp())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for acked+refused < n {
+		_, text, err := ws.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m struct {
+			Ack   []string
+			Error string
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			t.Fatal(err)
+		}
+		acked += len(m.Ack)
+		if m.Error != "" {
+			refused++
+		}
+	}
+	return acked, refused
+}
+
+// TestAKeyIsReplacedWithoutAVisitorNoticing: what the old one has signed is
+// believed as long as it is in the list.
+func TestAKeyIsReplacedWithoutAVisitorNoticing(t *testing.T) {
+	t.Parallel()
+	p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, env: []string{"SECRET=" + oldKey}}
+	p.run()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(`name="_csrf" value="([^"]+)"`).FindSubmatch(page)
+	if token == nil {
+		t.Fatalf("no form in %s", page)
+	}
+	for _, step := range []struct {
+		keys string
+		want int
+	}{{oldKey + "\n" + newKey, 303}, {newKey + "\n" + oldKey, 303}, {newKey, 403}} {
+		p.term()
+		p.env = []string{"SECRET_FILE=" + secretFile(t, step.keys)}
+		p.restart()
+		resp, err := client.PostForm(p.url+"/c/lobby/increment", url.Values{"_csrf": {string(token[1])}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != step.want {
+			t.Errorf("got %d with %d keys, want %d", resp.StatusCode, strings.Count(step.keys, "\n")+1, step.want)
+		}
 	}
 }
