@@ -93,15 +93,20 @@ func (s *Server) warnOfProxy(peer netip.Addr) {
 
 // known refuses requests for a host that is not this server's: a page whose
 // name its owner lets point here (DNS rebinding) is of the same origin, as
-// browsers see it.
+// browsers see it. Probes may come by any: an orchestrator asks by address.
 func (s *Server) known(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if len(s.opts.Hosts) > 0 && !isHost(s.opts.Hosts, c.Request().Host) {
+		if len(s.opts.Hosts) > 0 && !isProbe(c.Request()) && !isHost(s.opts.Hosts, c.Request().Host) {
 			s.refused.host.Add(1)
 			return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
 		}
 		return next(c)
 	}
+}
+
+// isProbe reports whether a request asks how the server is, and nothing else.
+func isProbe(r *http.Request) bool {
+	return r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
 }
 
 // isHost reports whether a Host header, with or without a port, is one of

@@ -113,11 +113,7 @@ func newGates(l Limits) gates {
 // never refused: an orchestrator would end a process that is well.
 func (s *Server) slowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		switch c.Request().URL.Path {
-		case "/healthz", "/readyz":
-			return next(c)
-		}
-		if !s.gates.requests.Allow(clientOf(c).addr) {
+		if !isProbe(c.Request()) && !s.gates.requests.Allow(clientOf(c).addr) {
 			s.refused.requests.Add(1)
 			c.Response().Header().Set(echo.HeaderRetryAfter, "1")
 			return problem(http.StatusTooManyRequests, "Too many requests",

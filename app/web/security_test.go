@@ -276,6 +276,10 @@ func TestAForeignHostNameIsRefused(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", host, resp.StatusCode, want)
 		}
 	}
+	// Kubernetes asks by the address of the pod.
+	if got := status(t, srv.URL+"/readyz", 1, nil); got != 200 {
+		t.Errorf("got %d for a probe by address, want 200", got)
+	}
 }
 
 func TestTheAdminAddressIsNotForOtherPeoplesPages(t *testing.T) {

@@ -17,17 +17,22 @@ func (s *Server) hurried(next echo.HandlerFunc) echo.HandlerFunc {
 	limit := s.gates.limits.WriteTimeout
 	return func(c echo.Context) error {
 		if limit > 0 {
-			w := c.Response().Writer
-			h := &hurriedWriter{w, http.NewResponseController(w), limit}
-			h.extend() // also for the head, and what is smaller than the server's buffer
-			c.Response().Writer = h
+			c.Response().Writer = Hurry(c.Response().Writer, limit)
 		}
 		return next(c)
 	}
 }
 
-// A hurriedWriter sets a new deadline for each piece. It is used by one
-// goroutine.
+// Hurry returns w with a time limit for each 64 KB that are written to it, and
+// for what is left at the end: a client that takes nothing for so long is cut
+// off. It is for one answer, and one goroutine.
+func Hurry(w http.ResponseWriter, limit time.Duration) http.ResponseWriter {
+	h := &hurriedWriter{w, http.NewResponseController(w), limit}
+	h.extend() // also for the head, and what is smaller than the server's buffer
+	return h
+}
+
+// A hurriedWriter sets a new deadline for each piece.
 type hurriedWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController

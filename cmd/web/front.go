@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep/app/web"
 	"lockstep/internal/limit"
 )
 
@@ -32,7 +33,7 @@ func (f *front) count() int { return int(f.tabs.Load()) }
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = f.introduce(r)
 	if r.Header.Get("Upgrade") == "" {
-		f.next.ServeHTTP(&hurriedWriter{w, http.NewResponseController(w), f.writeTimeout}, r)
+		f.next.ServeHTTP(web.Hurry(w, f.writeTimeout), r)
 		return
 	}
 	if f.gate.max > 0 && f.gate.used() > tabsOf(f.gate.max) {
@@ -80,23 +81,3 @@ func (f *front) visitor(headers []string) (a netip.Addr, ok bool) {
 	}
 	return a, ok
 }
-
-// A hurriedWriter gives a client time for each piece that a balancer passes
-// on, 32 KB at most, and not for all of an answer: one that reads slowly may
-// go on. It is used by one goroutine.
-type hurriedWriter struct {
-	http.ResponseWriter
-	control *http.ResponseController
-	limit   time.Duration
-}
-
-// Write implements http.ResponseWriter.
-func (w *hurriedWriter) Write(b []byte) (int, error) {
-	if err := w.control.SetWriteDeadline(time.Now().Add(w.limit)); err != nil {
-		return 0, err
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController find what is below.
-func (w *hurriedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

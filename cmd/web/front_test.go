@@ -79,7 +79,8 @@ type deadlines struct {
 
 func (d *deadlines) SetWriteDeadline(t time.Time) error { d.set = append(d.set, t); return nil }
 
-// TestASlowClientOfTheFrontHasTimeForEachPiece, and not for the whole answer.
+// TestASlowClientOfTheFrontHasTimeForEachPiece, and for the head, and not for
+// the whole answer.
 func TestASlowClientOfTheFrontHasTimeForEachPiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
@@ -92,11 +93,11 @@ func TestASlowClientOfTheFrontHasTimeForEachPiece(t *testing.T) {
 		began := time.Now()
 		f.ServeHTTP(d, httptest.NewRequest(http.MethodGet, "/", nil))
 		for i, got := range d.set {
-			if want := began.Add(time.Duration(i+1)*time.Hour + time.Second); !got.Equal(want) {
+			if want := began.Add(time.Duration(i)*time.Hour + time.Second); !got.Equal(want) {
 				t.Errorf("got %s for piece %d, want %s", got, i, want)
 			}
 		}
-		if len(d.set) != 3 || d.Body.String() != "xxx" {
+		if len(d.set) != 4 || d.Body.String() != "xxx" {
 			t.Errorf("got %d deadlines and %q", len(d.set), d.Body)
 		}
 	})
