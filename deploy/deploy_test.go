@@ -25,6 +25,16 @@ func read(t testing.TB, path string) string {
 	return string(b)
 }
 
+// write makes a file in a folder of this test, and returns its path.
+func write(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // tool finds a program of Debian, also where only root's PATH leads. Without
 // it the test is skipped, or fails where everything is to be there.
 func tool(t testing.TB, name, debian string) string {

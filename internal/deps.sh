@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx and
-# Chromium.
+# Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx,
+# Chromium, slowhttptest and promtool.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
 set -euo pipefail
@@ -14,7 +14,9 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+command -v promtool >/dev/null || missing+=(prometheus)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+command -v slowhttptest >/dev/null || missing+=(slowhttptest)
 
 # Firefox ESR is wanted, not needed: its tests are skipped where apt does not
 # have it.
