@@ -10,7 +10,7 @@ GOLANGCI := $(BIN)/golangci-lint
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load fuzz bench bench-peers wasm deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load drain fuzz bench bench-peers wasm deps clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 	$(BIN)/loadgen -wait 10s -browsers 3000 -ramp 6s -rate 50 -duration 20s -churn 5 -slow 0.01 -hidden 0.1 \
 	  -expect 'lost=0,twice=0,stale=0,converge<1s' -json $(BIN)/load.json -html $(BIN)/load.html \
 	  http://localhost:8601 http://localhost:8602 http://localhost:8603
+
+drain: deps ## move 10,000 tabs between replicas behind nginx, and say how fast they come (about six minutes)
+	LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x ./e2e
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it
 	@failed=; for p in $$(go list ./...); do \

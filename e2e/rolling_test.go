@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,8 +66,6 @@ type visitors struct {
 	times  [3]atomic.Int64 // that each was done
 }
 
-var formToken = regexp.MustCompile(`name="_csrf" value="([^"]+)"`)
-
 func newVisitors(w *world, base string) *visitors {
 	w.Helper()
 	jar, err := cookiejar.New(nil)
@@ -80,7 +77,7 @@ func newVisitors(w *world, base string) *visitors {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	code, body, err := v.request(http.MethodGet, "/", "")
-	m := formToken.FindStringSubmatch(body)
+	m := csrfPattern.FindStringSubmatch(body)
 	if err != nil || code != http.StatusOK || m == nil {
 		w.Fatalf("got %d, %v; want a page with a form: %s", code, err, body)
 	}

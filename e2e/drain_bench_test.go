@@ -1,0 +1,340 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/testserver"
+	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/workload"
+)
+
+// BenchmarkDrain measures what happens to thousands of tabs behind nginx when
+// replicas go and come: how many connect again in a second at most, how long it
+// takes until all have as many, and whether a click is lost. It is "make drain":
+// DRAIN_TABS is how many tabs, and DRAIN_OVER and DRAIN_REBALANCE are the flags of
+// the replicas, their defaults if unset.
+func BenchmarkDrain(b *testing.B) {
+	for _, move := range []struct {
+		name   string
+		absent int // replicas that are not there at first
+		do     func(y *yard)
+	}{
+		{"one of three is replaced", 0, func(y *yard) {
+			y.phase("drain", func() { y.leave(y.ps[0]) })
+			y.phase("rebalance", func() { y.ps[0].restart(); y.even() })
+		}},
+		{"a third one joins two", 1, func(y *yard) {
+			y.phase("rebalance", func() { y.join(y.ps[2]); y.even() })
+		}},
+	} {
+		b.Run(move.name, func(b *testing.B) {
+			for b.Loop() {
+				y := newYard(b, 3, move.absent)
+				y.fill(tabsToDrain(b))
+				move.do(y)
+				y.verdict()
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func tabsToDrain(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("DRAIN_TABS")
+	if text == "" {
+		b.Skip("DRAIN_TABS is not set: make drain does, and takes about six minutes")
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// A yard is replicas behind nginx, with a load on them and an eye on where the
+// tabs are.
+type yard struct {
+	*testing.B
+	ps     []*process
+	admins []string // URLs of their metrics
+	base   string   // of nginx
+	tabs   int
+
+	endLoad context.CancelFunc
+	report  chan *load.Report
+	loading sync.WaitGroup
+
+	look *lookout
+}
+
+func newYard(b *testing.B, n, absent int) *yard {
+	b.Helper()
+	y := &yard{B: b, report: make(chan *load.Report, 1)}
+	server := testserver.Redis(b)
+	server.Own()
+	var addrs []string
+	for i := range n {
+		admin := address(testserver.FreePort(b))
+		args := []string{
+			"-addr", address(testserver.FreePort(b)), "-admin", admin, "-replica", "replica-" + strconv.Itoa(i+1),
+			"-pubsub", server.URL, "-secret", testSecret, "-trusted-proxies", "loopback",
+		}
+		for _, f := range []struct{ flag, env string }{{"-drain", "DRAIN_OVER"}, {"-rebalance", "DRAIN_REBALANCE"}} {
+			if v := os.Getenv(f.env); v != "" {
+				args = append(args, f.flag, v)
+			}
+		}
+		p := &process{t: b, dir: b.TempDir(), args: args, url: "http://" + args[1]}
+		y.ps, y.admins, addrs = append(y.ps, p), append(y.admins, "http://"+admin+"/metrics"), append(addrs, args[1])
+		if i < n-absent {
+			p.run()
+		}
+	}
+	y.base = testserver.Nginx(b, addrs...).URL
+	y.look = newLookout(y.admins)
+	b.Cleanup(y.look.end)
+	return y
+}
+
+// fill opens tabs, which click a little from now on, and waits until all are
+// connected.
+func (y *yard) fill(tabs int) {
+	y.Helper()
+	y.tabs = tabs
+	ctx, cancel := context.WithCancel(context.Background())
+	y.endLoad = cancel
+	y.loading.Go(func() {
+		defer close(y.report)
+		r, err := load.Run(ctx, load.Options{
+			Targets: []string{y.base}, Repeat: .01, Settle: patience, Patience: 2 * patience,
+			Plan: workload.Plan{Seed: 5, Stages: []workload.Stage{{
+				Browsers: tabs, Ramp: time.Duration(tabs) * time.Second / 500, Duration: 20 * time.Minute, Rate: workload.Rate{{From: 4, To: 4}},
+			}}},
+		})
+		if err != nil {
+			y.Error(err)
+			return
+		}
+		y.report <- r
+	})
+	y.Cleanup(func() { cancel(); y.loading.Wait() })
+	y.until("all tabs to be connected", func(tabs []int) bool { return sum(tabs) == y.tabs })
+	y.Logf("at first %v tabs", y.look.last().tabs)
+}
+
+// until waits for something to be true of the tabs of each replica.
+func (y *yard) until(what string, cond func(tabs []int) bool) {
+	y.Helper()
+	limit := time.NewTimer(10 * time.Minute)
+	defer limit.Stop()
+	for !cond(y.look.last().tabs) {
+		select {
+		case <-y.look.next():
+		case <-limit.C:
+			y.Fatalf("still waiting for %s: %v", what, y.look.last().tabs)
+		}
+	}
+}
+
+// phase reports what came of something that moves tabs.
+func (y *yard) phase(name string, do func()) {
+	y.Helper()
+	from, began := y.look.count(), time.Now()
+	do()
+	took := time.Since(began)
+	<-y.look.next() // the last of them
+	moved, peak, peak100 := y.look.arrivals(from)
+	y.Logf("%-10s %5.1f s, %6d connected again, at most %5d in a second, %4d in 100 ms; then %v tabs",
+		name+":", took.Seconds(), moved, peak, peak100, y.look.last().tabs)
+	y.ReportMetric(float64(peak), name+"-peak/s")
+	y.ReportMetric(took.Seconds(), name+"-s")
+}
+
+// leave has a replica go, and waits until its tabs are with the others.
+func (y *yard) leave(p *process) {
+	if code := p.term(); code != 0 {
+		y.Errorf("got exit code %d, want 0", code)
+	}
+	y.until("its tabs to be with the others", func(tabs []int) bool { return sum(tabs) == y.tabs })
+}
+
+func (y *yard) join(p *process) { p.run() }
+
+// even waits until no replica has so much more than the mean that it sends tabs
+// away, and all are connected.
+func (y *yard) even() {
+	y.until("all to have as many", func(tabs []int) bool {
+		mean := y.tabs / len(tabs)
+		return sum(tabs) == y.tabs && slices.Max(tabs) <= mean+max(20, mean/10)
+	})
+}
+
+// verdict ends the load and says what became of the clicks.
+func (y *yard) verdict() {
+	y.Helper()
+	y.endLoad()
+	r, ok := <-y.report
+	if !ok {
+		return
+	}
+	for _, v := range r.Verdicts {
+		if !v.OK {
+			y.Errorf("%s: %s: %q", v.Name, v.Detail, v.Named)
+		}
+	}
+	again, ack := r.Latencies[load.LatencyReconnect], r.Latencies[load.LatencyAck]
+	y.Logf("%d clicks, %d acknowledged, %d reconnections, %d turned away; back after %.0f ms (p50), %.0f ms (p99), %.0f ms at most; clicks acknowledged after %.0f ms (p99)",
+		r.Totals.Sent, r.Totals.Acked, r.Totals.Reconnects, r.Totals.Refusals, again.P50, again.P99, again.Max, ack.P99)
+	for what, n := range r.Errors {
+		y.Logf("%d times: %s", n, what)
+	}
+}
+
+func sum(ns []int) (s int) {
+	for _, n := range ns {
+		s += n
+	}
+	return s
+}
+
+// A glance is where the tabs are at one time.
+type glance struct {
+	at       time.Time
+	tabs     []int // of each replica; 0 when it does not answer
+	accepted []int // that it has had since it was started
+	arrived  int   // on all of them, since the first glance
+}
+
+// A lookout reads the metrics of replicas ten times a second.
+type lookout struct {
+	urls  []string
+	ended chan struct{}
+	done  sync.WaitGroup
+
+	mu     sync.Mutex // guards the rest
+	seen   []glance
+	waiter chan struct{} // closed with the next glance
+}
+
+func newLookout(urls []string) *lookout {
+	l := &lookout{urls: urls, ended: make(chan struct{}), waiter: make(chan struct{})}
+	l.seen = []glance{l.glance(glance{accepted: make([]int, len(urls))})}
+	l.done.Go(l.run)
+	return l
+}
+
+func (l *lookout) end() { close(l.ended); l.done.Wait() }
+
+func (l *lookout) run() {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.ended:
+			return
+		case <-tick.C:
+		}
+		g := l.glance(l.last())
+		l.mu.Lock()
+		l.seen = append(l.seen, g)
+		close(l.waiter)
+		l.waiter = make(chan struct{})
+		l.mu.Unlock()
+	}
+}
+
+var sessionMetric = regexp.MustCompile(`(?m)^lockstep_sessions(_accepted_total)?\{[^}]*\} (\S+)$`)
+
+func (l *lookout) glance(before glance) glance {
+	g := glance{at: time.Now(), tabs: make([]int, len(l.urls)), accepted: make([]int, len(l.urls)), arrived: before.arrived}
+	var asking sync.WaitGroup
+	for i, url := range l.urls {
+		asking.Go(func() { g.tabs[i], g.accepted[i] = sessionsAt(url) })
+	}
+	asking.Wait()
+	for i, n := range g.accepted {
+		switch old := before.accepted[i]; {
+		case n < 0: // it is away
+			n = old
+		case n >= old:
+			g.arrived += n - old
+		default: // it was started anew
+			g.arrived += n
+		}
+		g.accepted[i] = n
+	}
+	return g
+}
+
+// sessionsAt returns how many tabs a replica has, and has had; the latter is
+// negative when it does not answer.
+func sessionsAt(url string) (tabs, accepted int) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, -1
+	}
+	_, body, err := fetch(req)
+	if err != nil {
+		return 0, -1
+	}
+	for _, m := range sessionMetric.FindAllStringSubmatch(body, -1) {
+		n, err := strconv.ParseFloat(m[2], 64)
+		if err != nil {
+			continue
+		}
+		if m[1] == "" {
+			tabs = int(n)
+		} else {
+			accepted = int(n)
+		}
+	}
+	return tabs, accepted
+}
+
+func (l *lookout) last() glance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[len(l.seen)-1]
+}
+
+func (l *lookout) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.seen)
+}
+
+func (l *lookout) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiter
+}
+
+// arrivals returns how many tabs came since a glance: in all, in the second
+// and in the tenth of a second with most of them.
+func (l *lookout) arrivals(from int) (all, second, tenth int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seen := l.seen[from-1:]
+	first := 0
+	for i, g := range seen {
+		for g.at.Sub(seen[first].at) > 1050*time.Millisecond { // a second, and what a tick is late
+			first++
+		}
+		second = max(second, g.arrived-seen[first].arrived)
+		if i > 0 {
+			tenth = max(tenth, g.arrived-seen[i-1].arrived)
+		}
+	}
+	return seen[len(seen)-1].arrived - seen[0].arrived, second, tenth
+}
