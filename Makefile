@@ -6,11 +6,13 @@ SHELL := bash
 GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
+VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load drain fuzz bench bench-peers wasm deps clean
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load drain fuzz bench bench-peers wasm deps clean \
+  deploy-test image dist dist-check vuln
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +41,7 @@ lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
 	cd bench && go vet ./... && go mod tidy -diff
+	cd deploy && go vet ./... && go mod tidy -diff
 	GOOS=js GOARCH=wasm go vet $(BROWSER)
 	$(GOLANGCI) run
 	GOOS=js GOARCH=wasm $(GOLANGCI) run $(BROWSER)
@@ -55,6 +58,7 @@ test: deps ## install what tests need, and run every test against real servers
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m $$(go list ./... | grep -v /e2e$$)
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./e2e
 	go test -count=1 ./internal/arch
+	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) ./...
 
 test-quick: ## run the tests that need nothing installed
 	go test -short ./...
@@ -91,11 +95,40 @@ bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchm
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts
+	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v ./...
+
+image: ## build the images for docker, the server and the load generator
+	docker build --build-arg VERSION=$(VERSION) -t lockstep:$(VERSION) .
+	docker build --build-arg VERSION=$(VERSION) -t lockstep-loadgen:$(VERSION) --target loadgen .
+
+dist: $(BIN)/cyclonedx-gomod ## build the programs for all platforms into bin/dist, with checksums and bills of materials
+	cd deploy && go run ./release -version $(VERSION) -time $$(git log -1 --format=%ct) -sbom $< -out $(BIN)/dist
+
+# A clone in another folder and an empty cache must give the same bytes.
+dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare
+	@set -x; there=$$(mktemp -d); trap 'chmod -R u+w $$there; rm -rf $$there' EXIT; \
+	git clone -q . $$there/clone; \
+	args="-version check -time 0 -platforms linux/amd64 -sbom $<"; \
+	(cd deploy && go run ./release $$args -root $$there/clone -out $$there/a); \
+	mv $$there/clone $$there/other; \
+	(cd deploy && GOCACHE=$$there/cache go run ./release $$args -root $$there/other -out $$there/b); \
+	diff $$there/a/SHA256SUMS $$there/b/SHA256SUMS
+
+vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vulnerabilities (VULNDB=URL: a mirror of vuln.go.dev)
+	./internal/vuln.sh
+
 deps: ## install the Debian packages that tests use
 	./internal/deps.sh
 
 $(GOLANGCI): tools.mod tools.sum
 	go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/cyclonedx-gomod: tools.mod tools.sum
+	go build -trimpath -buildvcs=false -modfile=tools.mod -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+$(BIN)/govulncheck: tools.mod tools.sum
+	go build -modfile=tools.mod -o $@ golang.org/x/vuln/cmd/govulncheck
 
 clean: ## remove what was built
 	rm -rf bin

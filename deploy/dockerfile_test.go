@@ -293,3 +293,20 @@ func dockerignore(t testing.TB) *patternmatcher.PatternMatcher {
 	}
 	return m
 }
+
+// TestAReleaseIsBuiltAsTheImageIs: with the same flags, so that both have the
+// same program.
+func TestAReleaseIsBuiltAsTheImageIs(t *testing.T) {
+	release := read(t, "deploy/release/main.go")
+	for c := range commands[*instructions.RunCommand](parseDockerfile(t, read(t, "Dockerfile")).stage(t, "build-web")) {
+		flags := regexp.MustCompile(`-ldflags "(.*)\$VERSION"`).FindStringSubmatch(strings.Join(c.CmdLine, " "))
+		if flags == nil || !strings.Contains(release, `"`+flags[1]+`"+r.version`) {
+			t.Errorf("got %q in the Dockerfile, and others in release/main.go", flags)
+		}
+	}
+	for _, flag := range []string{`"-trimpath"`, `"-buildvcs=false"`, `"CGO_ENABLED=0"`} {
+		if !strings.Contains(release, flag) {
+			t.Errorf("release/main.go has no %s", flag)
+		}
+	}
+}
