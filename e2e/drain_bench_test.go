@@ -34,6 +34,10 @@ func BenchmarkDrain(b *testing.B) {
 		{"a third one joins two", 1, func(y *yard) {
 			y.phase("rebalance", func() { y.join(y.ps[2]); y.even() })
 		}},
+		{"one hands over to another", 2, func(y *yard) {
+			y.join(y.ps[1])
+			y.phase("drain", func() { y.leave(y.ps[0]) })
+		}},
 	} {
 		b.Run(move.name, func(b *testing.B) {
 			for b.Loop() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -118,4 +120,43 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGTERM {
 		t.Errorf("got %v, want that the second signal ended it", p.cmd.ProcessState)
 	}
+}
+
+// TestAReplicaThatComesGetsItsShareOfTheTabs: behind nginx, over a real Redis,
+// and without a click that is lost.
+func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
+	w := newWorld(t, redis, history.Options{})
+	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
+	base := w.nginx()
+	late := w.ps[2]
+	if code := late.term(); code != 0 {
+		t.Errorf("got exit code %d, want 0", code)
+	}
+	w.crowd.open("/", base)
+	for range 179 {
+		w.crowd.connect(base)
+	}
+	w.crowd.connected()
+	w.load()
+	late.restart()
+	eventually(t, "the tabs to be spread", func() error {
+		for _, p := range w.ps {
+			if tabs, _ := sessionsAt(p.metrics()); tabs < 35 || tabs > 85 { // up to 20 more than the mean are left alone
+				return fmt.Errorf("%s has %d tabs of 180", p.url, tabs)
+			}
+		}
+		return nil
+	})
+	w.recovered()
+	w.settle()
+}
+
+// metrics is the address of the process's metrics, as it says itself.
+func (p *process) metrics() string {
+	p.t.Helper()
+	all := regexp.MustCompile(`admin +(http://\S+)/debug/`).FindAllStringSubmatch(p.out.String(), -1)
+	if all == nil {
+		p.t.Fatalf("%s does not say where its metrics are", p.url)
+	}
+	return all[len(all)-1][1] + "/metrics"
 }
