@@ -259,7 +259,10 @@ func (s *Server) ticket(c echo.Context, who client) error {
 // guestKey is where socket keeps the view for wslive.
 type guestKey struct{}
 
-func guestOf(r *http.Request) live.View { return r.Context().Value(guestKey{}).(*guest) }
+func guestOf(r *http.Request) live.View {
+	g, _ := r.Context().Value(guestKey{}).(*guest) // it is there
+	return g
+}
 
 // ready tells a balancer whether to send tabs here, and people why not.
 func (s *Server) ready(c echo.Context) error {
