@@ -8,6 +8,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
@@ -48,13 +50,15 @@ func main() {
 	flag.StringVar(&r.platforms, "platforms", defaultPlatforms, "`list` of GOOS/GOARCH, by comma")
 	flag.Int64Var(&r.made, "time", 0, "`seconds` since 1970 that all files are dated with")
 	flag.Parse()
-	if err := r.run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := r.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
-		os.Exit(1)
+		os.Exit(1) // nothing is left to stop
 	}
 }
 
-func (r release) run() (err error) {
+func (r release) run(ctx context.Context) (err error) {
 	if r.version == "" || r.sbom == "" {
 		return errors.New("-version and -sbom are needed")
 	}
@@ -72,7 +76,7 @@ func (r release) run() (err error) {
 		if !ok {
 			return fmt.Errorf("%q is not GOOS/GOARCH", platform)
 		}
-		name, archive, err := r.platform(goos, goarch)
+		name, archive, err := r.platform(ctx, goos, goarch)
 		if err != nil {
 			return fmt.Errorf("%s: %w", platform, err)
 		}
@@ -86,18 +90,18 @@ func (r release) run() (err error) {
 }
 
 // platform returns the archive for one platform.
-func (r release) platform(goos, goarch string) (name string, archive []byte, err error) {
+func (r release) platform(ctx context.Context, goos, goarch string) (name string, archive []byte, err error) {
 	env := append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=")
 	files, err := r.documents()
 	if err != nil {
 		return "", nil, err
 	}
 	for _, program := range []string{"cmd/web", "tools/loadgen"} {
-		built, err := r.build(program, goos, env)
+		built, err := r.build(ctx, program, goos, env)
 		if err != nil {
 			return "", nil, err
 		}
-		bill, err := r.bill(program, env)
+		bill, err := r.bill(ctx, program, env)
 		if err != nil {
 			return "", nil, err
 		}
@@ -124,7 +128,7 @@ func (r release) documents() (files []file, err error) {
 }
 
 // build compiles a program with the flags of the Dockerfile.
-func (r release) build(program, goos string, env []string) (file, error) {
+func (r release) build(ctx context.Context, program, goos string, env []string) (file, error) {
 	name := filepath.Base(program)
 	if goos == "windows" {
 		name += ".exe"
@@ -133,9 +137,9 @@ func (r release) build(program, goos string, env []string) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	defer os.RemoveAll(dir) // a folder that stays behind harms nobody
+	defer func() { _ = os.RemoveAll(dir) }() // a folder that stays behind harms nobody
 	path := filepath.Join(dir, name)
-	if _, err := r.command(env, "go", "build", "-trimpath", "-buildvcs=false",
+	if _, err := r.command(ctx, env, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -buildid= -X main.release="+r.version, "-o", path, "./"+program); err != nil {
 		return file{}, err
 	}
@@ -145,15 +149,15 @@ func (r release) build(program, goos string, env []string) (file, error) {
 
 // bill lists the modules in a program. Licences are what a program has read
 // out of their texts, so they are called evidence.
-func (r release) bill(program string, env []string) (file, error) {
-	body, err := r.command(env, r.sbom, "app", "-json", "-licenses", "-std", "-noserial", "-notimestamp", "-main", program, ".")
+func (r release) bill(ctx context.Context, program string, env []string) (file, error) {
+	body, err := r.command(ctx, env, r.sbom, "app", "-json", "-licenses", "-std", "-noserial", "-notimestamp", "-main", program, ".")
 	return file{filepath.Base(program) + ".cdx.json", 0o644, body}, err
 }
 
 // command runs in the repository, and returns what it prints.
-func (r release) command(env []string, name string, args ...string) ([]byte, error) {
+func (r release) command(ctx context.Context, env []string, name string, args ...string) ([]byte, error) {
 	var complaint bytes.Buffer
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env, cmd.Stderr = r.root, env, &complaint
 	out, err := cmd.Output()
 	if err != nil {
