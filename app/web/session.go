@@ -112,11 +112,25 @@ func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id s
 }
 
 // token is what a form or the address of a socket carries to show that this
-// application gave it to this session.
-func (s signer) token(purpose, id string) string { return s.sign(purpose, id) }
+// application gave it to this session. It is another one each time: from the
+// lengths of compressed pages that have one and the same, somebody who sees
+// them pass could guess it (BREACH).
+func (s signer) token(purpose, id string) string {
+	signature, _ := base64.RawURLEncoding.DecodeString(s.sign(purpose, id)) // it is one
+	masked := make([]byte, 2*len(signature))
+	_, _ = rand.Read(masked[:len(signature)]) // never fails (crypto/rand)
+	subtle.XORBytes(masked[len(signature):], masked, signature)
+	return base64.RawURLEncoding.EncodeToString(masked)
+}
 
 func (s signer) validToken(purpose, id, token string) bool {
-	return s.signedBy(purpose, id, token) >= 0
+	masked, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(masked) != 2*sha256.Size {
+		return false
+	}
+	signature := make([]byte, sha256.Size)
+	subtle.XORBytes(signature, masked[:sha256.Size], masked[sha256.Size:])
+	return s.signedBy(purpose, id, base64.RawURLEncoding.EncodeToString(signature)) >= 0
 }
 
 // randomID returns 128 random bits as 22 characters of [A-Za-z0-9_-].

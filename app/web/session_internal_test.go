@@ -82,3 +82,21 @@ func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
 		}
 	}
 }
+
+func TestATokenLooksDifferentEachTime(t *testing.T) {
+	s := signer{keys: [][]byte{[]byte("a key")}, now: time.Now}
+	one, other := s.token(forForm, "x"), s.token(forForm, "x")
+	if one == other {
+		t.Error("it does not")
+	}
+	for _, token := range []string{one, other} {
+		if !s.validToken(forForm, "x", token) || s.validToken(forSocket, "x", token) || s.validToken(forForm, "y", token) {
+			t.Errorf("%s is not valid for what it was made for, or for something else", token)
+		}
+	}
+	for _, token := range []string{"", s.sign(forForm, "x"), one[:len(one)-1], one + "AA", "*" + one[1:]} {
+		if s.validToken(forForm, "x", token) {
+			t.Errorf("%q is believed", token)
+		}
+	}
+}
