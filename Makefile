@@ -11,7 +11,7 @@ VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos load drain fuzz bench bench-peers wasm deps clean \
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
   deploy-test image dist dist-check vuln
 
 help: ## list the tasks
@@ -71,6 +71,11 @@ chaos: deps ## let every fault loose on running replicas, and print the matrix (
 	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' ./e2e
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
 	@cat docs/chaos-table.md
+
+attack: deps ## let every attack loose on the program, with and without the guards against it (about fifteen minutes)
+	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_ATTACK=full LOCKSTEP_ATTACK_TABLE=$(CURDIR)/docs/attack-table.md \
+	  go test -count=1 -timeout 40m -run '^TestAttacks$$' ./e2e
+	@cat docs/attack-table.md
 
 load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 	go build -o $(BIN)/ ./cmd/web ./tools/loadgen

@@ -1,0 +1,134 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+func headGuard() guard {
+	return guard{"length of a head", "cmd/web/server.go", "MaxHeaderBytes: maxHeader,", "MaxHeaderBytes: pick(WITHOUT, 1<<24, maxHeader),"}
+}
+
+func formGuard() guard {
+	return guard{"length of a form", "app/web/web.go", "middleware.BodyLimit(maxForm)", `middleware.BodyLimit(pick(WITHOUT, "64M", maxForm))`}
+}
+
+func hostGuard() guard {
+	return guard{
+		"host names that are served", "app/web/client.go",
+		"!isHost(s.opts.Hosts, c.Request().Host)", "!WITHOUT && !isHost(s.opts.Hosts, c.Request().Host)",
+	}
+}
+
+// httpAttacks bend the protocol.
+func httpAttacks() []attack {
+	// tooLarge has such headers refused, and nothing else.
+	tooLarge := func(v *victim, headers ...string) error {
+		a := v.from(hostile).get("/", headers...)
+		if a.status == http.StatusOK {
+			return fmt.Errorf("a head of that size is read and answered")
+		}
+		if a.status != 0 && a.status != http.StatusRequestHeaderFieldsTooLarge {
+			v.Errorf("got %d, want 431", a.status)
+		}
+		return nil
+	}
+	return []attack{
+		{
+			name: "a head of 200 KB", guards: []guard{headGuard()},
+			run: func(v *victim) error { return tooLarge(v, "X-Large: "+strings.Repeat("x", 200<<10)) },
+		},
+		{
+			name: "a head of 3,000 lines", guards: []guard{headGuard()},
+			run: func(v *victim) error {
+				var headers []string
+				for i := range 3000 {
+					headers = append(headers, fmt.Sprintf("X-Line-%d: something", i))
+				}
+				return tooLarge(v, headers...)
+			},
+		},
+		{
+			name: "a form of 1 MB", guards: []guard{formGuard()},
+			run: func(v *victim) error {
+				p := v.from(hostile).mustVisit("/c/lobby")
+				v.from(hostile).post("/c/lobby/increment", url.Values{"x": {strings.Repeat("x", 1<<20)}, "_csrf": {p.csrf}}, "Cookie: "+p.cookie)
+				return v.counted("lobby")
+			},
+		},
+		{
+			name: "DNS rebinding: a foreign Host", flags: []string{"-hosts", "127.0.0.1,localhost"}, guards: []guard{hostGuard()},
+			refused: `lockstep_refused_total{reason="host"`,
+			run: func(v *victim) error {
+				_, port, _ := strings.Cut(v.host(), ":")
+				for _, host := range []string{"evil.example", "evil.example:" + port, "127.0.0.1.evil.example", "[::1]", "127.0.0.1@evil.example"} {
+					if a := v.from(hostile).get("/", "Host: "+host); a.status == http.StatusOK {
+						return fmt.Errorf("the page is served as one of %s", host)
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "a foreign Host that gets into links", why: "all links are paths",
+			run: func(v *victim) error {
+				for _, path := range []string{"/", "/wasm", "/c?name=lobby", "/favicon.ico", "/wasm/", "/nothing"} {
+					a := v.from(hostile).get(path, "Host: evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example")
+					if strings.Contains(a.body+fmt.Sprint(a.header), "evil.example") {
+						return fmt.Errorf("the answer to %s has it", path)
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "request smuggling through the balancer", flags: []string{"-replicas", "2"},
+			why: "net/http refuses what has two meanings, and the balancer writes each request anew", run: smuggle,
+		},
+	}
+}
+
+// smuggle hides a request in another one, and looks whether somebody else is
+// given its answer.
+func smuggle(v *victim) error {
+	const hidden = "GET /c/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	chunks := "0\r\n\r\n" + hidden
+	for name, head := range map[string]string{
+		"both lengths":               fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n%s", len(chunks), chunks),
+		"both lengths, other order":  fmt.Sprintf("Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
+		"a space before the colon":   fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding : chunked\r\n\r\n%s", len(chunks), chunks),
+		"a tab before the value":     fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding:\tchunked\r\n\r\n%s", len(chunks), chunks),
+		"a vertical tab":             fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: \x0bchunked\r\n\r\n%s", len(chunks), chunks),
+		"another coding":             fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: xchunked\r\n\r\n%s", len(chunks), chunks),
+		"two codings":                fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked, identity\r\n\r\n%s", len(chunks), chunks),
+		"two lines of codings":       fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: cow\r\n\r\n%s", len(chunks), chunks),
+		"a folded line":              fmt.Sprintf("Content-Length: %d\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n%s", len(chunks), chunks),
+		"a bare LF":                  fmt.Sprintf("X: y\nTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
+		"a bare CR":                  fmt.Sprintf("X: y\rTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
+		"two lengths":                fmt.Sprintf("Content-Length: 0\r\nContent-Length: %d\r\n\r\n%s", len(hidden), hidden),
+		"a list of lengths":          fmt.Sprintf("Content-Length: 0, %d\r\n\r\n%s", len(hidden), hidden),
+		"a length with a sign":       "Content-Length: +0\r\n\r\n" + hidden,
+		"a length in hexadecimal":    "Content-Length: 0x0\r\n\r\n" + hidden,
+		"a chunk's length too large": "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + hidden,
+		"a chunk that ends in LF":    "Transfer-Encoding: chunked\r\n\r\n1;x\nA\r\n0\r\n\r\n" + hidden,
+		"an upgrade that is none":    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 777\r\n\r\n" + hidden,
+	} {
+		for _, begin := range []string{"POST /c/lobby/increment", "GET /"} {
+			c, err := v.from(hostile).dial()
+			if err != nil {
+				v.Fatal(err)
+			}
+			defer c.Close()                                                                  // they wait for answers
+			_, _ = c.Write([]byte(begin + " HTTP/1.1\r\nHost: " + v.host() + "\r\n" + head)) // it may be cut off
+			for range 5 {
+				a := v.from(newcomer).raw("GET /c/lobby HTTP/1.1\r\nHost: " + v.host() + "\r\nConnection: close\r\n\r\n")
+				if !strings.HasPrefix(a, "HTTP/1.1 200 ") || strings.Contains(a, "smuggled") {
+					return fmt.Errorf("with %s, somebody else gets another answer than their own: %.40q", name, a)
+				}
+			}
+		}
+	}
+	return nil
+}

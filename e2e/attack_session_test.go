@@ -1,0 +1,345 @@
+package e2e_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Guards of the session.
+
+func originGuard() guard {
+	return guard{
+		"Origin must be the own host", "live/wslive/wslive.go",
+		"if !h.allows(r) {", "if !WITHOUT && !h.allows(r) {",
+	}
+}
+
+func ticketGuard() guard {
+	return guard{
+		"a socket with a cookie needs the page's token", "app/web/web.go",
+		"if err := s.ticket(c, who); err != nil {", "if err := s.ticket(c, who); err != nil && !WITHOUT {",
+	}
+}
+
+func boundTokenGuard() guard {
+	return guard{
+		"the token is of this session", "app/web/web.go",
+		`ok && s.sign.validToken(forSocket, cookie.id, c.QueryParam("t"))`, `ok && (WITHOUT || s.sign.validToken(forSocket, cookie.id, c.QueryParam("t")))`,
+	}
+}
+
+func signatureGuard() guard {
+	return guard{
+		"signatures are checked", "app/web/session.go",
+		"return subtle.ConstantTimeCompare(", "return WITHOUT || subtle.ConstantTimeCompare(",
+	}
+}
+
+func purposeGuard() guard {
+	return guard{
+		"a signature has a purpose", "app/web/session.go",
+		"m.Write([]byte(purpose))", `m.Write([]byte(pick(WITHOUT, "", purpose)))`,
+	}
+}
+
+func lifetimeGuard() guard {
+	return guard{
+		"a cookie has an end", "app/web/session.go",
+		"s.now().Sub(time.Unix(seconds, 0)) > sessionLifetime", "!WITHOUT && s.now().Sub(time.Unix(seconds, 0)) > sessionLifetime",
+	}
+}
+
+func formTokenGuard() guard {
+	return guard{
+		"a form needs the session's token", "app/web/web.go",
+		`if !ok || !s.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {`,
+		`if !WITHOUT && (!ok || !s.sign.validToken(forForm, cookie.id, c.FormValue("_csrf"))) {`,
+	}
+}
+
+func sameOriginGuard() guard {
+	return guard{
+		"Sec-Fetch-Site and Origin of a form", "app/web/security.go",
+		"if err := check.Check(c.Request()); err != nil {", "if err := check.Check(c.Request()); err != nil && !WITHOUT {",
+	}
+}
+
+func maskGuard() guard {
+	return guard{
+		"a token is masked, anew on each page", "app/web/session.go",
+		"_, _ = rand.Read(masked[:len(signature)])", `_, _ = rand.Read(masked[:pick(WITHOUT, 0, len(signature))])`,
+	}
+}
+
+// otherSecret is the key of another deployment.
+const otherSecret = "the-secret-of-another-deployment-of-this"
+
+// sessionAttacks try to open the socket in somebody else's name.
+func sessionAttacks() []attack {
+	return []attack{
+		{
+			name: "forged Origin", guards: []guard{originGuard()}, refused: `lockstep_refused_total{reason="origin"`,
+			run: func(v *victim) error {
+				host := v.host()
+				return opens(v, [][]string{
+					{"Origin: http://evil.example"}, {"Origin: http://" + host + ".evil.example"}, {"Origin: http://evil.example/" + host},
+					{"Origin: http://evil.example#" + host}, {"Origin: http://" + host + "@evil.example"}, {"Origin: http://evil.example@" + host},
+					{"Origin: ftp://" + host}, {"Origin: file://"}, {"Origin: http://127.0.0.1"}, {"Origin: http://" + host + "/"},
+					{"Origin: "}, {"Origin: http://" + host, "Origin: http://evil.example"}, {"Origin: http://" + host + ", http://evil.example"},
+				})
+			},
+		},
+		{
+			name: "Origin null", guards: []guard{originGuard()}, refused: `lockstep_refused_total{reason="origin"`,
+			run: func(v *victim) error { return opens(v, [][]string{{"Origin: null"}, {"Origin: NULL"}}) },
+		},
+		{
+			name: "stolen cookie, no Origin, no token", guards: []guard{ticketGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				stolen := v.from(honest).mustVisit("/c/lobby").cookie
+				return clicksWith(v, "/ws/c/lobby", "Cookie: "+stolen)
+			},
+		},
+		{
+			name: "stolen cookie with the token of another session", guards: []guard{boundTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				stolen, own := v.from(honest).mustVisit("/c/lobby").cookie, v.from(hostile).mustVisit("/c/lobby").socket
+				return clicksWith(v, own, "Cookie: "+stolen)
+			},
+		},
+		{
+			name: "stolen cookie with the token of the form for a socket", guards: []guard{purposeGuard()},
+			run: func(v *victim) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				return clicksWith(v, "/ws/c/lobby?t="+p.csrf, "Cookie: "+p.cookie)
+			},
+		},
+		{
+			name: "forged cookie", guards: []guard{signatureGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				now := time.Now().Unix()
+				cookie, token := forge("a guess", "AAAAAAAAAAAAAAAAAAAAAA", now)
+				for _, c := range []string{cookie, fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d.", now), fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d", now)} {
+					if err := clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+c); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "cookie of another deployment", guards: []guard{signatureGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				cookie, token := forge(otherSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Unix())
+				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
+			},
+		},
+		{
+			name: "replayed cookie that is 31 days old", guards: []guard{lifetimeGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				cookie, token := forge(testSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Add(-31*24*time.Hour).Unix())
+				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
+			},
+		},
+		{
+			name: "token guessed from the lengths of compressed pages (BREACH)", guards: []guard{maskGuard()},
+			run: func(v *victim) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				again := v.from(honest).get("/c/lobby", "Cookie: "+p.cookie).body
+				if _, token, _ := strings.Cut(p.socket, "?t="); strings.Contains(again, token) || strings.Contains(again, p.csrf) {
+					return errors.New("it is the same on each page, as the guess needs it")
+				}
+				return nil
+			},
+		},
+	}
+}
+
+// forge makes a cookie and the token of a socket as one who has the key.
+func forge(key, id string, begun int64) (cookie, token string) {
+	sign := func(purpose, value string) []byte {
+		m := hmac.New(sha256.New, []byte(key))
+		m.Write([]byte(purpose + "\x00" + value))
+		return m.Sum(nil)
+	}
+	text := base64.RawURLEncoding.EncodeToString
+	signed := fmt.Sprintf("%s.%d", id, begun)
+	mask := make([]byte, sha256.Size) // a mask may be anything
+	return "sid=" + signed + "." + text(sign("session", signed)), text(append(mask, sign("socket", id)...))
+}
+
+// opens tries to open a socket with each set of headers, and to click on it.
+func opens(v *victim, tries [][]string) error {
+	var in []string
+	for _, headers := range tries {
+		if err := clicksWith(v, "/ws/c/lobby", headers...); err != nil {
+			in = append(in, strings.Join(headers, " and "))
+		}
+	}
+	if len(in) > 0 {
+		return fmt.Errorf("clicks count that come with %s", strings.Join(in[:min(3, len(in))], "; "))
+	}
+	return v.counted("lobby")
+}
+
+// clicksWith returns an error if a click on such a socket counts.
+func clicksWith(v *victim, path string, headers ...string) error {
+	ws, _ := v.from(hostile).upgrade(path, headers...)
+	if ws == nil {
+		return nil
+	}
+	defer ws.Close()
+	ws.text(clickText(newOp()))
+	if m := ws.verdict(); len(m.Ack) > 0 {
+		return errors.New("a click on that socket counts")
+	}
+	return nil
+}
+
+// formAttacks try to count by a form that the visitor never sent.
+func formAttacks() []attack {
+	// A page of another site has the visitor's browser send the cookie, at worst.
+	post := func(v *victim, p opened, csrf string, headers ...string) error {
+		form := url.Values{"_csrf": {csrf}, "_op": {newOp()}}
+		if csrf == "" {
+			form.Del("_csrf")
+		}
+		a := v.from(honest).post("/c/lobby/increment", form, append(headers, "Cookie: "+p.cookie)...)
+		if a.status != http.StatusForbidden && a.status != http.StatusSeeOther {
+			v.Errorf("got status %d, want 403: %s", a.status, a.body)
+		}
+		if err := v.counted("lobby"); err != nil {
+			return fmt.Errorf("the form was accepted: %w", err)
+		}
+		return nil
+	}
+	return []attack{
+		{
+			name: "form of another site, by Origin", guards: []guard{sameOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
+			run: func(v *victim) error { // and the token has become known
+				p := v.from(honest).mustVisit("/c/lobby")
+				for _, origin := range []string{"http://evil.example", "null", "http://" + v.host() + ".evil.example"} {
+					if err := post(v, p, p.csrf, "Origin: "+origin); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "form of another site, by Sec-Fetch-Site", guards: []guard{sameOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
+			run: func(v *victim) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				for _, site := range []string{"cross-site", "same-site"} {
+					if err := post(v, p, p.csrf, "Sec-Fetch-Site: "+site); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "form without a token", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error { // from a browser that says neither
+				p := v.from(honest).mustVisit("/c/lobby")
+				return post(v, p, "")
+			},
+		},
+		{
+			name: "form with the token of another session", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *victim) error {
+				p, own := v.from(honest).mustVisit("/c/lobby"), v.from(hostile).mustVisit("/c/lobby")
+				return post(v, p, own.csrf)
+			},
+		},
+		{
+			name: "a link or an image that counts", why: "there is no such address for GET",
+			run: func(v *victim) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
+					a := v.from(honest).request(method, "/c/lobby/increment?_csrf="+p.csrf, "", "Cookie: "+p.cookie, "X-HTTP-Method-Override: POST")
+					if a.status < http.StatusBadRequest {
+						return fmt.Errorf("%s is answered with %d", method, a.status)
+					}
+				}
+				return v.counted("lobby")
+			},
+		},
+	}
+}
+
+// forwardingGuard has only trusted proxies say who a visitor is.
+func forwardingGuard() guard {
+	return guard{
+		"X-Forwarded-* of trusted proxies only", "app/web/client.go",
+		"if limit.Contains(s.opts.TrustedProxies, peer) {", "if WITHOUT || limit.Contains(s.opts.TrustedProxies, peer) {",
+	}
+}
+
+// nearestGuard takes the address that the last trusted proxy has seen.
+func nearestGuard() guard {
+	return guard{
+		"of several addresses, the one that a trusted proxy has seen", "app/web/client.go",
+		"return echo.ExtractIPFromXFFHeader(trust...)",
+		`if WITHOUT {
+			return func(r *http.Request) string { first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); return first }
+		}
+		return echo.ExtractIPFromXFFHeader(trust...)`,
+	}
+}
+
+// forwardingAttacks lie about who sends a request, and how.
+func forwardingAttacks() []attack {
+	slow := []string{"-request-rate", "1", "-request-burst", "20"}
+	return []attack{
+		{
+			name: "X-Forwarded-For forged, to escape the limits", flags: slow, guards: []guard{forwardingGuard(), nearestGuard()},
+			refused: `lockstep_refused_total{reason="requests_of_address"`,
+			run: func(v *victim) error {
+				return escapes(v, func(i int) []string {
+					a := fmt.Sprintf("203.0.113.%d", i)
+					return []string{"X-Forwarded-For: " + a, "X-Real-IP: " + a, "Forwarded: for=" + a}
+				})
+			},
+		},
+		{
+			name: "X-Forwarded-For forged through a trusted proxy", flags: append(slow, "-trusted-proxies", hostile), guards: []guard{nearestGuard()},
+			refused: `lockstep_refused_total{reason="requests_of_address"`,
+			run: func(v *victim) error { // which appends the true address
+				return escapes(v, func(i int) []string { return []string{fmt.Sprintf("X-Forwarded-For: 203.0.113.%d, 198.51.100.7", i)} })
+			},
+		},
+		{
+			name: "X-Forwarded-Proto forged", guards: []guard{forwardingGuard()},
+			run: func(v *victim) error {
+				a := v.from(hostile).get("/", "X-Forwarded-Proto: https", "Host: counter.example")
+				if h := a.header.Get("Strict-Transport-Security"); h != "" || strings.Contains(a.header.Get("Set-Cookie"), "Secure") {
+					return fmt.Errorf("the server believes that it is reached by TLS: it sends Strict-Transport-Security %q", h)
+				}
+				return nil
+			},
+		},
+	}
+}
+
+// escapes sends more requests than are allowed, each in the name of another.
+func escapes(v *victim, headers func(i int) []string) error {
+	who := v.from(hostile)
+	began, served := time.Now(), 0
+	for i := range 200 {
+		if who.get("/", headers(i)...).status == http.StatusOK {
+			served++
+		}
+	}
+	if allowed := 20 + int(time.Since(began).Seconds()) + 5; served > allowed {
+		return fmt.Errorf("%d of 200 requests of one address were served, where %d are allowed", served, allowed)
+	}
+	return nil
+}

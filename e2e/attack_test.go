@@ -1,0 +1,345 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep/internal/testserver"
+)
+
+// An attack is one thing that somebody hostile tries. It runs twice: against
+// the program, which must repel it, and against the program without the guards
+// that stand in its way, where it must succeed. Otherwise it would show nothing.
+type attack struct {
+	name string
+	// flags of the program, beside the usual.
+	flags []string
+	// guards are what is taken away for the second run: more than one where
+	// several layers stand. None: there is nothing that could be taken away, and
+	// why says so.
+	guards []guard
+	why    string
+	// given are guards that are away in both runs, because they stand in front of
+	// the one that is tried.
+	given []guard
+	// flood: an honest tab clicks while it lasts, is never hurt, and is measured.
+	flood bool
+	// long: it takes so long that only "make attack" tries it.
+	long bool
+	// others says what an honest stranger can have meanwhile.
+	others others
+	// redis puts the program on a Redis of its own, which the attacker may use.
+	redis bool
+	// refused is the metric that must have counted what was refused; "": none does.
+	refused string
+	// run returns nil when the attack is repelled. An error says what the attacker
+	// has achieved. What keeps it from being tried fails the test.
+	run func(v *victim) error
+}
+
+// others is what an honest stranger can have while a flood lasts.
+type others int
+
+const (
+	haveAll   others = iota // a page and a socket
+	havePages               // there may be no room for more tabs
+	haveNone                // there may be no room at all
+)
+
+// attacks are all of them but those that need a browser, in the order of the
+// table.
+func attacks() []attack {
+	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), slowAttacks(),
+		frameAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
+}
+
+// TestAttacks lets every attack loose on the program, with and without the
+// guards against it. "make attack" does so for longer, and writes the table.
+func TestAttacks(t *testing.T) {
+	if l, err := net.Listen("tcp", net.JoinHostPort(hostile, "0")); err != nil {
+		t.Skip("a loopback network with several addresses is needed:", err)
+	} else {
+		_ = l.Close()
+	}
+	s := &suite{plain: attacks(), browser: browserAttacks(), rows: make(map[string]*attackRow)}
+	s.build(t)
+	t.Run("are repelled", func(t *testing.T) { s.each(t, true, s.repelled) })
+	t.Run("succeed without their guards", func(t *testing.T) { s.each(t, false, s.succeeds) })
+	s.write(t)
+}
+
+// A suite runs attacks and notes what came of them.
+type suite struct {
+	// set once
+	plain, browser []attack
+	switched       string           // the program whose guards can be taken away
+	ids            map[guard]string // by which it knows them
+
+	mu   sync.Mutex
+	rows map[string]*attackRow // by the attack's name
+}
+
+// all returns the attacks in the order of the table.
+func (s *suite) all() []attack { return slices.Concat(s.plain, s.browser) }
+
+// each runs f for every attack: several at a time, but for floods that are
+// measured.
+func (s *suite) each(t *testing.T, measured bool, f func(t *testing.T, chromium context.Context, a attack)) {
+	for _, a := range s.plain {
+		if a.flood && measured {
+			t.Run(a.name, func(t *testing.T) { f(t, nil, a) })
+		}
+	}
+	t.Run("in Chromium", func(t *testing.T) {
+		chromium := newBrowser(t)
+		for _, a := range s.browser {
+			t.Run(a.name, func(t *testing.T) { f(t, chromium, a) })
+		}
+	})
+	for _, a := range s.plain {
+		if !a.flood || !measured {
+			t.Run(a.name, func(t *testing.T) { t.Parallel(); f(t, nil, a) })
+		}
+	}
+}
+
+// repelled runs an attack against the program as it is.
+func (s *suite) repelled(t *testing.T, chromium context.Context, a attack) {
+	v := s.victim(t, a, a.given)
+	v.chromium, v.armed = chromium, true
+	row := s.row(a)
+	var w *witness
+	if a.flood {
+		w = v.witness(a.others)
+		v.ends = time.Now().Add(v.lasts(30*time.Second, 1500*time.Millisecond))
+	}
+	if err := a.run(v); err != nil {
+		t.Errorf("the attacker has achieved this: %v", err)
+	}
+	if w != nil {
+		row.before, row.during = w.end()
+	}
+	if a.refused != "" && v.metric(a.refused) == 0 {
+		t.Errorf("%s has not counted what was refused", a.refused)
+	}
+	row.held = !t.Failed()
+}
+
+// succeeds runs an attack against the program without its guards.
+func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
+	if len(a.guards) == 0 {
+		if a.why == "" {
+			t.Error("there is neither a guard nor a reason why there is none")
+		}
+		return
+	}
+	v := s.victim(t, a, slices.Concat(a.given, a.guards))
+	v.chromium = chromium
+	err := a.run(v)
+	if err == nil {
+		t.Fatal("it is repelled without the guard: something else stands in its way, or it shows nothing")
+	}
+	s.row(a).achieved = err.Error()
+}
+
+func (s *suite) row(a attack) *attackRow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rows[a.name] == nil {
+		s.rows[a.name] = &attackRow{}
+	}
+	return s.rows[a.name]
+}
+
+// A victim is a running program under attack.
+type victim struct {
+	*testing.T
+	full     bool // long floods, as "make attack" has them
+	armed    bool // the guards are in their places
+	p        *process
+	admin    string // http://host:port
+	ends     time.Time
+	broker   string // URL of its Redis
+	chromium context.Context
+
+	mu       sync.Mutex
+	visitors map[string]*visitor // by address
+}
+
+// victim starts the program without some of its guards.
+func (s *suite) victim(t *testing.T, a attack, removed []guard) *victim {
+	t.Helper()
+	if a.long && !attackFull() {
+		t.Skip("it takes long, and is for make attack")
+	}
+	admin := address(testserver.FreePort(t))
+	v := &victim{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor)}
+	args := []string{"-addr", address(freePorts(t, 3)), "-admin", admin, "-secret", testSecret, "-drain", "0s", "-exempt", auditor}
+	if a.redis {
+		v.broker = testserver.Redis(t, "--appendonly", "no").URL
+		args = append(args, "-pubsub", v.broker, "-channel-prefix", attackPrefix)
+	} else {
+		args = append(args, "-store", "mem:")
+	}
+	v.p = &process{t: t, dir: t.TempDir(), args: append(args, a.flags...)}
+	if len(removed) > 0 {
+		v.p.path, v.p.env = s.switched, []string{s.without(removed)}
+	}
+	v.p.run()
+	return v
+}
+
+// attackPrefix is the channel prefix of a victim on Redis.
+const attackPrefix = "attacked:"
+
+func attackFull() bool { return os.Getenv("LOCKSTEP_ATTACK") == "full" }
+
+func (v *victim) lasts(full, quick time.Duration) time.Duration {
+	if v.full {
+		return full
+	}
+	return quick
+}
+
+// rounds are what a flood consists of: at least one, and as many as there is
+// time for.
+func (v *victim) rounds(yield func(int) bool) {
+	for i := 0; i == 0 || time.Now().Before(v.ends); i++ {
+		if !yield(i) {
+			return
+		}
+	}
+}
+
+// host is what a browser writes into Host.
+func (v *victim) host() string { return v.p.addr() }
+
+// count returns what the page of a counter says.
+func (v *victim) count(name string) int64 {
+	v.Helper()
+	a := v.from(auditor).get("/c/" + name)
+	n, ok := parseRoot(a.body)
+	if !ok {
+		v.Fatalf("no counter in the page: %d %s", a.status, a.body)
+	}
+	return n.N
+}
+
+// counted returns an error if a counter is not 0: an attacker has changed it.
+func (v *victim) counted(name string) error {
+	v.Helper()
+	if n := v.count(name); n != 0 {
+		return fmt.Errorf("the count was changed to %d", n)
+	}
+	return nil
+}
+
+// metric returns the sum of a metric's values of which the line begins like
+// that.
+func (v *victim) metric(begins string) (sum float64) {
+	v.Helper()
+	code, body := get(v, v.admin+"/metrics")
+	if code != http.StatusOK {
+		v.Fatalf("metrics: %d %s", code, body)
+	}
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, begins) {
+			fields := strings.Fields(line)
+			n, err := strconv.ParseFloat(fields[len(fields)-1], 64)
+			if err != nil {
+				v.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
+}
+
+// An attackRow is what came of one attack.
+type attackRow struct {
+	held           bool
+	achieved       string // without the guard
+	before, during latencies
+}
+
+// ratio is how much longer the slowest clicks of the witness took.
+func (r *attackRow) ratio() string {
+	if r.before.p99 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f ×", float64(r.during.p99)/float64(r.before.p99))
+}
+
+const attackTableHead = `# What make attack tried
+
+Written by the last run; docs/security.md explains it. Each attack ran against the program, and against the program without the
+guard. A flood lasted 30 s; a witness, who is an honest tab, clicked 20 times a second before and while it lasted: each of its
+clicks was counted once, and it was never cut off. Program, attackers and witness share one machine of %d cores.
+
+| attack | guard | repelled | without the guard | witness before | while it lasted | p99 |
+|---|---|---|---|---|---|---|
+`
+
+// write writes the table into the file that LOCKSTEP_ATTACK_TABLE names.
+func (s *suite) write(t *testing.T) {
+	path := os.Getenv("LOCKSTEP_ATTACK_TABLE")
+	if path == "" {
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, attackTableHead, cores())
+	for _, a := range s.all() {
+		row := s.row(a)
+		verdict := "**NO**"
+		if row.held {
+			verdict = "yes"
+		}
+		achieved := row.achieved
+		if len(a.guards) == 0 {
+			achieved = "—"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+			cell(a.name), cell(a.guardText()), verdict, cell(achieved), row.before, row.during, row.ratio())
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// guardText names what stands in the way of an attack.
+func (a attack) guardText() string {
+	if len(a.guards) == 0 {
+		return "nothing to take away: " + a.why
+	}
+	var names []string
+	for _, g := range a.guards {
+		name := g.what
+		if len(a.guards) <= 3 {
+			name += " (`" + g.file + "`)"
+		}
+		names = append(names, name)
+	}
+	text := strings.Join(names, "; and ")
+	if len(a.given) > 0 {
+		var gone []string
+		for _, g := range a.given {
+			gone = append(gone, g.what)
+		}
+		text += "; alone, without " + strings.Join(gone, " and ")
+	}
+	return text
+}
+
+// cell makes text fit into a cell of a table.
+func cell(text string) string {
+	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(text)
+}
