@@ -156,10 +156,11 @@ func (y *yard) phase(name string, do func()) {
 	do()
 	took := time.Since(began)
 	<-y.look.next() // the last of them
-	moved, peak, peak100 := y.look.arrivals(from)
-	y.Logf("%-10s %5.1f s, %6d connected again, at most %5d in a second, %4d in 100 ms; then %v tabs",
-		name+":", took.Seconds(), moved, peak, peak100, y.look.last().tabs)
-	y.ReportMetric(float64(peak), name+"-peak/s")
+	left := y.look.since(from, func(g glance) int { return g.left })
+	came := y.look.since(from, func(g glance) int { return g.arrived })
+	y.Logf("%-10s %5.1f s; %d left, at most %d in a second; %d connected again, at most %d in a second, %d in 100 ms; then %v tabs",
+		name+":", took.Seconds(), left.all, left.second, came.all, came.second, came.tenth, y.look.last().tabs)
+	y.ReportMetric(float64(came.second), name+"-peak/s")
 	y.ReportMetric(took.Seconds(), name+"-s")
 }
 
@@ -215,7 +216,10 @@ type glance struct {
 	at       time.Time
 	tabs     []int // of each replica; 0 when it does not answer
 	accepted []int // that it has had since it was started
-	arrived  int   // on all of them, since the first glance
+	gone     []int // of these, no more there
+	// arrived and left are how many came to all of them and went, since the first
+	// glance.
+	arrived, left int
 }
 
 // A lookout reads the metrics of replicas ten times a second.
@@ -231,7 +235,7 @@ type lookout struct {
 
 func newLookout(urls []string) *lookout {
 	l := &lookout{urls: urls, ended: make(chan struct{}), waiter: make(chan struct{})}
-	l.seen = []glance{l.glance(glance{accepted: make([]int, len(urls))})}
+	l.seen = []glance{l.glance(glance{accepted: make([]int, len(urls)), gone: make([]int, len(urls))})}
 	l.done.Go(l.run)
 	return l
 }
@@ -259,22 +263,25 @@ func (l *lookout) run() {
 var sessionMetric = regexp.MustCompile(`(?m)^lockstep_sessions(_accepted_total)?\{[^}]*\} (\S+)$`)
 
 func (l *lookout) glance(before glance) glance {
-	g := glance{at: time.Now(), tabs: make([]int, len(l.urls)), accepted: make([]int, len(l.urls)), arrived: before.arrived}
+	n := len(l.urls)
+	g := glance{at: time.Now(), tabs: make([]int, n), accepted: make([]int, n), gone: make([]int, n), arrived: before.arrived, left: before.left}
 	var asking sync.WaitGroup
 	for i, url := range l.urls {
 		asking.Go(func() { g.tabs[i], g.accepted[i] = sessionsAt(url) })
 	}
 	asking.Wait()
-	for i, n := range g.accepted {
-		switch old := before.accepted[i]; {
-		case n < 0: // it is away
-			n = old
-		case n >= old:
-			g.arrived += n - old
-		default: // it was started anew
-			g.arrived += n
+	for i := range l.urls {
+		accepted, gone := before.accepted[i], before.gone[i]
+		if g.accepted[i] < 0 { // it is away
+			g.accepted[i], g.gone[i] = accepted, gone
+			continue
 		}
-		g.accepted[i] = n
+		if g.accepted[i] < accepted {
+			accepted, gone = 0, 0 // it was started anew
+		}
+		g.gone[i] = g.accepted[i] - g.tabs[i]
+		g.arrived += g.accepted[i] - accepted
+		g.left += g.gone[i] - gone
 	}
 	return g
 }
@@ -324,9 +331,12 @@ func (l *lookout) next() <-chan struct{} {
 	return l.waiter
 }
 
-// arrivals returns how many tabs came since a glance: in all, in the second
-// and in the tenth of a second with most of them.
-func (l *lookout) arrivals(from int) (all, second, tenth int) {
+// A flow is how many tabs came or went: in all, and in the second and the
+// tenth of a second with most of them.
+type flow struct{ all, second, tenth int }
+
+// since measures what n counts since a glance.
+func (l *lookout) since(from int, n func(glance) int) (f flow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seen := l.seen[from-1:]
@@ -335,10 +345,11 @@ func (l *lookout) arrivals(from int) (all, second, tenth int) {
 		for g.at.Sub(seen[first].at) > 1050*time.Millisecond { // a second, and what a tick is late
 			first++
 		}
-		second = max(second, g.arrived-seen[first].arrived)
+		f.second = max(f.second, n(g)-n(seen[first]))
 		if i > 0 {
-			tenth = max(tenth, g.arrived-seen[i-1].arrived)
+			f.tenth = max(f.tenth, n(g)-n(seen[i-1]))
 		}
 	}
-	return seen[len(seen)-1].arrived - seen[0].arrived, second, tenth
+	f.all = n(seen[len(seen)-1]) - n(seen[0])
+	return f
 }
