@@ -113,7 +113,8 @@ func floodAttacks() []attack {
 			guards: []guard{tabGuard()}, refused: `lockstep_refused_total{reason="messages_of_tab"`, run: floodTab,
 		},
 		{
-			name: "flood of messages of many tabs of one address", flood: true, flags: []string{"-addr-rate", "80", "-addr-burst", "200"},
+			name: "flood of messages of many tabs of one address", flood: true,
+			flags:  []string{"-addr-rate", "80", "-addr-burst", "200", "-request-rate", "0", "-max-conns-per-addr", "0"},
 			guards: []guard{addrGuard()}, refused: `lockstep_refused_total{reason="messages_of_address"`, run: floodTabs,
 		},
 		{
