@@ -287,11 +287,12 @@ func forwardingGuard() guard {
 func nearestGuard() guard {
 	return guard{
 		"of several addresses, the one that a trusted proxy has seen", "app/web/client.go",
-		"return echo.ExtractIPFromXFFHeader(trust...)",
-		`if WITHOUT {
-			return func(r *http.Request) string { first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); return first }
+		"extract := echo.ExtractIPFromXFFHeader(trust...)\n",
+		`extract := echo.ExtractIPFromXFFHeader(trust...)
+		if WITHOUT {
+			extract = func(r *http.Request) string { first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); return first }
 		}
-		return echo.ExtractIPFromXFFHeader(trust...)`,
+`,
 	}
 }
 

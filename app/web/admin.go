@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"html"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
@@ -58,11 +57,8 @@ func NewAdmin(servers []*Server, opts *AdminOptions) http.Handler {
 // network's own such as localhost, is let in.
 func private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+		host := hostOf(r.Host)
+		_, err := netip.ParseAddr(host)
 		if site := r.Header.Get("Sec-Fetch-Site"); err != nil && strings.Contains(host, ".") || site == "cross-site" || site == "same-site" {
 			http.Error(w, "this address is not for other people's pages", http.StatusForbidden)
 			return
@@ -119,11 +115,11 @@ func (c connCollector) Collect(ch chan<- prometheus.Metric) {
 // collectRefusals sends what the server refused, by reason.
 func (c collector) collectRefusals(ch chan<- prometheus.Metric) {
 	desc := prometheus.NewDesc("lockstep_refused_total", "What visitors were refused, by reason: a limit, or a check.", []string{"reason"}, nil)
-	r := &c.server.refused
+	r, foreign := &c.server.refused, c.server.sockets.Stats().Foreign
 	for reason, n := range map[string]uint64{
 		"requests_of_address": r.requests.Load(), "sockets": r.sockets.Load(), "sockets_of_address": r.socketsOfAddr.Load(),
 		"messages_of_tab": r.messagesOfTab.Load(), "messages_of_address": r.messagesOfAddr.Load(),
-		"host": r.host.Load(), "origin": r.origin.Load(), "token": r.token.Load(),
+		"host": r.host.Load(), "origin": r.origin.Load() + foreign, "token": r.token.Load(),
 	} {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), reason)
 	}

@@ -35,16 +35,14 @@ func clientOf(c echo.Context) client {
 // those that are trusted, because everybody can say it: of others the headers
 // are taken away, so that nothing behind believes them by mistake.
 func (s *Server) meet(next echo.HandlerFunc) echo.HandlerFunc {
-	extract := trustedAddress(s.opts.TrustedProxies)
+	visitor := ForwardedFor(s.opts.TrustedProxies)
 	return func(c echo.Context) error {
 		r := c.Request()
 		peer := remoteAddr(r)
 		who := client{addr: peer, secure: r.TLS != nil}
 		if limit.Contains(s.opts.TrustedProxies, peer) {
 			who.proxied = r.Header.Get(echo.HeaderXForwardedFor) != ""
-			if a, err := netip.ParseAddr(extract(r)); err == nil {
-				who.addr = a
-			}
+			who.addr = visitor(r)
 			who.secure = who.secure || r.Header.Get(echo.HeaderXForwardedProto) == "https"
 		} else if stripForwarded(r.Header) {
 			s.warnOfProxy(peer)
@@ -54,15 +52,24 @@ func (s *Server) meet(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// trustedAddress returns the last address in X-Forwarded-For that is not of a
-// trusted proxy: each proxy appends whom it has the request from.
-func trustedAddress(proxies []netip.Prefix) echo.IPExtractor {
+// ForwardedFor returns what tells from whom a trusted proxy has a request: the
+// last address in X-Forwarded-For that is not of another trusted one, because
+// each appends whom it has the request from; the proxy's own where that can't be
+// told. What it returns may be called concurrently.
+func ForwardedFor(proxies []netip.Prefix) func(*http.Request) netip.Addr {
 	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
 	for _, p := range proxies {
 		bits := p.Addr().BitLen()
 		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), bits)}))
 	}
-	return echo.ExtractIPFromXFFHeader(trust...)
+	extract := echo.ExtractIPFromXFFHeader(trust...)
+	return func(r *http.Request) netip.Addr {
+		a, err := netip.ParseAddr(extract(r))
+		if err != nil {
+			return remoteAddr(r)
+		}
+		return a
+	}
 }
 
 func remoteAddr(r *http.Request) netip.Addr {
@@ -112,15 +119,21 @@ func isProbe(r *http.Request) bool {
 // isHost reports whether a Host header, with or without a port, is one of
 // names.
 func isHost(names []string, header string) bool {
-	host := header
-	if h, _, err := net.SplitHostPort(header); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
+	host := hostOf(header)
 	for _, name := range names {
 		if strings.EqualFold(strings.Trim(name, "[]"), host) {
 			return true
 		}
 	}
 	return false
+}
+
+// hostOf returns a Host header without its port, and without the brackets of an
+// IPv6 address.
+func hostOf(header string) string {
+	host, _, err := net.SplitHostPort(header)
+	if err != nil {
+		host = header
+	}
+	return strings.Trim(host, "[]")
 }

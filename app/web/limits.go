@@ -56,7 +56,7 @@ func DefaultLimits() Limits {
 		Sockets: -1, SocketsPerAddr: 1000,
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
 		RequestRate: 200, RequestBurst: 2000,
-		Exempt:       []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Exempt:       limit.Loopback(),
 		WriteTimeout: 30 * time.Second, PingInterval: 30 * time.Second, PongTimeout: 30 * time.Second,
 	}
 }
@@ -87,14 +87,14 @@ func fill[T int | float64 | time.Duration](field *T, def T) {
 	}
 }
 
-// refusals counts what was not let in, by reason.
+// refusals counts what was not let in, by reason; wslive.Stats has the sockets of
+// other origins.
 type refusals struct {
 	requests, sockets, socketsOfAddr, messagesOfTab, messagesOfAddr, host, origin, token atomic.Uint64
 }
 
 // gates hold the limits of one server.
 type gates struct {
-	limits   Limits
 	requests *limit.Rates
 	messages *limit.Rates
 	sockets  *limit.Counts
@@ -102,7 +102,6 @@ type gates struct {
 
 func newGates(l Limits) gates {
 	return gates{
-		limits:   l,
 		requests: limit.NewRates(l.RequestRate, l.RequestBurst, l.Exempt),
 		messages: limit.NewRates(l.AddrRate, l.AddrBurst, l.Exempt),
 		sockets:  limit.NewCounts(l.Sockets, l.SocketsPerAddr, l.Exempt),
@@ -160,7 +159,7 @@ func (g *guest) leave() { g.server.gates.sockets.Done(g.who.addr) }
 
 // Allow implements live.Limited.
 func (g *guest) Allow() bool {
-	l := &g.server.gates.limits
+	l := &g.server.opts.Limits
 	if l.TabRate > 0 {
 		if g.bucket == nil {
 			g.bucket = rate.NewLimiter(rate.Limit(l.TabRate), l.TabBurst)

@@ -14,11 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/app"
 	"lockstep/app/web"
 	"lockstep/counter/memcounter"
-	"lockstep/pubsub/mempubsub"
-	"lockstep/static"
 )
 
 var socketURL = regexp.MustCompile(`hx-ws:connect="([^"]+)"`)
@@ -283,18 +280,7 @@ func TestAForeignHostNameIsRefused(t *testing.T) {
 }
 
 func TestTheAdminAddressIsNotForOtherPeoplesPages(t *testing.T) {
-	a := app.New(mempubsub.NewBus(), memcounter.New(nil), nil)
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.Background(), 0)
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := web.New(a, assets, nil)
-	defer server.Close()
-	h := web.NewAdmin([]*web.Server{server}, nil)
+	h := web.NewAdmin([]*web.Server{newServer(t, memcounter.New(nil), nil)}, nil)
 	for _, tc := range []struct {
 		path, host, site string
 		want             int

@@ -14,7 +14,7 @@ const piece = 64 << 10 // bytes
 // hurried ends answers that the client does not take: it must take a piece in
 // each period, but may be as slow as that for a large file.
 func (s *Server) hurried(next echo.HandlerFunc) echo.HandlerFunc {
-	limit := s.gates.limits.WriteTimeout
+	limit := s.opts.Limits.WriteTimeout
 	return func(c echo.Context) error {
 		if limit > 0 {
 			c.Response().Writer = Hurry(c.Response().Writer, limit)

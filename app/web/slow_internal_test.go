@@ -16,7 +16,7 @@ import (
 // TestAClientThatTakesNothingIsCutOff asks for more than the kernel buffers,
 // and reads nothing.
 func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
-	s := &Server{gates: gates{limits: Limits{WriteTimeout: 50 * time.Millisecond}}}
+	s := &Server{opts: Options{Limits: Limits{WriteTimeout: 50 * time.Millisecond}}}
 	ended := make(chan error, 1)
 	e := echo.New()
 	e.Use(s.hurried)
@@ -49,7 +49,7 @@ func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
 // TestAnAnswerIsWrittenInPieces: each has its own time, however long the whole
 // takes, and nothing is lost on the way.
 func TestAnAnswerIsWrittenInPieces(t *testing.T) {
-	s := &Server{gates: gates{limits: Limits{WriteTimeout: time.Minute}}}
+	s := &Server{opts: Options{Limits: Limits{WriteTimeout: time.Minute}}}
 	body := bytes.Repeat([]byte("0123456789abcdef"), 3*piece/16)
 	body = append(body, "the rest"...)
 	e := echo.New()

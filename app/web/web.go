@@ -237,9 +237,6 @@ func (s *Server) socket(c echo.Context) error {
 	if !g.seated {
 		g.leave() // it did not come to that
 	}
-	if c.Response().Status == http.StatusForbidden {
-		s.refused.origin.Add(1)
-	}
 	return nil
 }
 

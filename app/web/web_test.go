@@ -55,8 +55,17 @@ func serve(t *testing.T) (url string, store *failing) {
 func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *failing) {
 	t.Helper()
 	store = &failing{Store: memcounter.New(nil)}
+	srv = httptest.NewUnstartedServer(newServer(t, store, opts))
+	t.Cleanup(srv.Close)
+	return srv, store
+}
+
+// newServer makes what answers for a replica, called "<one>", until the test
+// ends.
+func newServer(t testing.TB, store counter.Store, opts *web.Options) *web.Server {
+	t.Helper()
 	a := app.New(mempubsub.NewBus(), store, &app.Options{Replica: "<one>"})
-	if err := a.Start(t.Context()); err != nil {
+	if err := a.Start(context.Background()); err != nil { // a fuzz test has no context of its own
 		t.Fatal(err)
 	}
 	assets, err := static.New()
@@ -64,15 +73,13 @@ func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *fa
 		t.Fatal(err)
 	}
 	h := web.New(a, assets, opts)
-	srv = httptest.NewUnstartedServer(h)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)
 		}
 		h.Close()
-		srv.Close()
 	})
-	return srv, store
+	return h
 }
 
 // browser is a client that keeps cookies and follows no redirect.
@@ -328,17 +335,7 @@ func TestAssetsAreImmutableAndCompressed(t *testing.T) {
 }
 
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
-	a := app.New(mempubsub.NewBus(), memcounter.New(nil), &app.Options{Replica: "<one>"})
-	if err := a.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	defer a.Stop(context.Background(), 0)
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := web.New(a, assets, nil)
-	defer server.Close()
+	server := newServer(t, memcounter.New(nil), nil)
 	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
 		Version: "v<1>", Refused: func() (uint64, uint64) { return 7, 8 },
 	}))
@@ -360,17 +357,7 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 func FuzzCookieAndForm(f *testing.F) {
 	f.Add("sid=x.y", "_csrf=a&_op=b")
 	f.Add("sid=.", "%zz")
-	a := app.New(mempubsub.NewBus(), memcounter.New(nil), nil)
-	if err := a.Start(context.Background()); err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { _ = a.Stop(context.Background(), 0) })
-	assets, err := static.New()
-	if err != nil {
-		f.Fatal(err)
-	}
-	h := web.New(a, assets, nil)
-	defer h.Close()
+	h := newServer(f, memcounter.New(nil), nil)
 	f.Fuzz(func(t *testing.T, cookie, body string) {
 		r := httptest.NewRequest("POST", "/c/lobby/increment", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +17,8 @@ type front struct {
 	// set once
 	next         http.Handler
 	gate         *gate
-	trusted      []netip.Prefix // proxies in front of it
+	trusted      []netip.Prefix                 // proxies in front of it
+	visitor      func(*http.Request) netip.Addr // for whom one of them speaks; nil: there is none
 	writeTimeout time.Duration
 
 	tabs atomic.Int64
@@ -56,28 +55,11 @@ func (f *front) introduce(r *http.Request) *http.Request {
 	if err != nil || !limit.Contains(f.trusted, peer.Addr()) {
 		return r
 	}
+	visitor := f.visitor(r)
 	r = r.WithContext(r.Context()) // a copy
-	if visitor, ok := f.visitor(r.Header.Values("X-Forwarded-For")); ok {
-		r.RemoteAddr = netip.AddrPortFrom(visitor, 0).String()
-	}
+	r.RemoteAddr = netip.AddrPortFrom(visitor, 0).String()
 	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") == "https" {
 		r.TLS = new(tls.ConnectionState) // that there was TLS is all that is asked
 	}
 	return r
-}
-
-// visitor returns the last address that is not of a trusted proxy: each
-// appends whom it has the request from.
-func (f *front) visitor(headers []string) (a netip.Addr, ok bool) {
-	for _, text := range slices.Backward(strings.Split(strings.Join(headers, ","), ",")) {
-		next, err := netip.ParseAddr(strings.TrimSpace(text))
-		if err != nil {
-			break
-		}
-		a, ok = next, true
-		if !limit.Contains(f.trusted, a) {
-			break
-		}
-	}
-	return a, ok
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lockstep/app/web"
 )
 
 // TestTheFrontKeepsRoomForRequests: its websockets are nobody's session on
@@ -115,7 +117,7 @@ func TestTheFrontTellsTheReplicasWhoTheVisitorIs(t *testing.T) {
 	}
 	f := &front{
 		next: newBalancer([]string{replica.Listener.Addr().String()}, slog.New(slog.DiscardHandler)),
-		gate: newGate(0), trusted: proxies.prefixes, writeTimeout: patience,
+		gate: newGate(0), trusted: proxies.prefixes, visitor: web.ForwardedFor(proxies.prefixes), writeTimeout: patience,
 	}
 	for _, c := range []struct {
 		name, peer  string

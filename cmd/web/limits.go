@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/app/web"
+	"lockstep/internal/limit"
 )
 
 // limits are what visitors may take, and whom a server believes. A limit of 0
@@ -37,7 +38,7 @@ type limits struct {
 func (l *limits) define(fs *flagSet) {
 	d := web.DefaultLimits()
 	l.TrustedProxies = networks{words: "none"}
-	l.Exempt = networks{words: "loopback", prefixes: loopback()}
+	l.Exempt = networks{words: "loopback", prefixes: d.Exempt}
 
 	fs.group("Proxies and names")
 	fs.list(&l.TrustedProxies, "trusted-proxies", "`addresses` of the proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses, networks such as 10.0.0.0/8, or the words loopback and private, by comma. The replicas of -replicas believe their balancer without it")
@@ -166,7 +167,7 @@ func parseNetwork(word string) ([]netip.Prefix, error) {
 	case "none", "":
 		return nil, nil
 	case "loopback":
-		return loopback(), nil
+		return limit.Loopback(), nil
 	case "private": // RFC 1918, RFC 4193
 		return prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"), nil
 	}
@@ -189,8 +190,6 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	}
 	return p
 }
-
-func loopback() []netip.Prefix { return prefixes("127.0.0.0/8", "::1/128") }
 
 func prefixes(texts ...string) (ps []netip.Prefix) {
 	for _, text := range texts {

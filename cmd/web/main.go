@@ -186,7 +186,8 @@ func (p *process) maxConns(c config) int {
 // replica.
 func (p *process) startFront(l net.Listener, backs []net.Listener, c config) {
 	f := &front{
-		next: newBalancer(addresses(backs), p.log), gate: p.shelf.gate, trusted: c.TrustedProxies.prefixes, writeTimeout: c.WriteTimeout,
+		next: newBalancer(addresses(backs), p.log), gate: p.shelf.gate, writeTimeout: c.WriteTimeout,
+		trusted: c.TrustedProxies.prefixes, visitor: web.ForwardedFor(c.TrustedProxies.prefixes),
 	}
 	o := c.serverOptions()
 	o.tls = p.shelf.tls

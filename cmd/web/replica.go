@@ -13,6 +13,7 @@ import (
 	"lockstep/app"
 	"lockstep/app/web"
 	"lockstep/counter"
+	"lockstep/internal/limit"
 	"lockstep/pubsub/driver"
 	"lockstep/static"
 )
@@ -63,7 +64,7 @@ func (c *config) trustedBy(l net.Listener) []netip.Prefix {
 	if c.Replicas == 1 {
 		return c.TrustedProxies.prefixes
 	}
-	trusted := slices.Concat(c.TrustedProxies.prefixes, loopback())
+	trusted := slices.Concat(c.TrustedProxies.prefixes, limit.Loopback())
 	if ap, err := netip.ParseAddrPort(l.Addr().String()); err == nil && !ap.Addr().IsUnspecified() {
 		a := ap.Addr().Unmap().WithZone("")
 		trusted = append(trusted, netip.PrefixFrom(a, a.BitLen()))

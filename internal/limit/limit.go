@@ -37,6 +37,11 @@ func Key(a netip.Addr) netip.Addr {
 	return p.Addr()
 }
 
+// Loopback returns the networks of this machine alone.
+func Loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
 // Contains reports whether an address is in one of the networks.
 func Contains(networks []netip.Prefix, a netip.Addr) bool {
 	a = a.Unmap().WithZone("")

@@ -96,6 +96,9 @@ func TestWhoMayConnect(t *testing.T) {
 			if w.Code != want {
 				t.Errorf("got %d, want %d", w.Code, want)
 			}
+			if got := h.Stats().Foreign; (got == 1) == c.want {
+				t.Errorf("got %d foreign origins counted", got)
+			}
 		})
 	}
 }

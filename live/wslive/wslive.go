@@ -56,6 +56,7 @@ type Handler struct {
 	readers         pool
 	inflater        inflater
 	silent, abusive atomic.Uint64
+	foreign         atomic.Uint64
 
 	mu      sync.Mutex // guards the rest
 	closed  bool
@@ -64,9 +65,11 @@ type Handler struct {
 	running sync.WaitGroup          // Add only under mu while not closed
 }
 
-// Stats is what a Handler has ended connections for since it was made.
+// Stats is what a Handler has refused, and ended connections for, since it was
+// made.
 type Stats struct {
 	Silent  uint64 // nothing came after a ping
+	Foreign uint64 // upgrades for pages of other origins
 	Abusive uint64 // too many control frames or fragments, or a message that took too long
 }
 
@@ -102,7 +105,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 
 // Stats returns a snapshot of the handler's counters.
 func (h *Handler) Stats() Stats {
-	return Stats{Silent: h.silent.Load(), Abusive: h.abusive.Load()}
+	return Stats{Silent: h.silent.Load(), Abusive: h.abusive.Load(), Foreign: h.foreign.Load()}
 }
 
 // Close ends the connections that are left, and all goroutines. Drain and stop
@@ -135,6 +138,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !h.allows(r) {
+		h.foreign.Add(1)
 		h.opts.Logger.Debug("upgrade refused", "err", "a foreign origin")
 		http.Error(w, "a page of another origin can't connect", http.StatusForbidden)
 		return
