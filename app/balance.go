@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"lockstep/internal/pause"
 	"lockstep/live"
 )
 
@@ -120,7 +121,7 @@ func (a *App) stopBalancing() {
 func (a *App) balance(ctx context.Context) {
 	s := scale{rate: a.opts.Rebalance}
 	wait := balanceSettle
-	for pause(ctx, wait*3/4+rand.N(wait/2)) {
+	for pause.For(ctx, wait*3/4+rand.N(wait/2)) {
 		if a.rt.Err() != nil {
 			// What it knows of the others may be old, and a tab should not meet
 			// trouble twice.
@@ -157,16 +158,4 @@ func (a *App) arrive(s *live.Session, topic string) {
 			a.presence.Leave(movableTopic)
 		}
 	})
-}
-
-// pause waits for d. It reports false when ctx ends before.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -316,15 +316,3 @@ func (r *Runtime) Stats() Stats {
 		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }
-
-// sleep waits for d or returns ctx's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"lockstep/internal/pause"
 )
 
 // Movable is implemented by a View whose tab may be served by another replica
@@ -55,9 +57,9 @@ func (r *Runtime) sendAway(ctx context.Context, some []*Session, over time.Durat
 		if sent += n; sent == len(some) {
 			break
 		}
-		pause := max(time.Until(began.Add(time.Duration(sent)*gap)), time.Duration(n)*gap/2)
-		if err := sleep(ctx, pause); err != nil {
-			return sent, err
+		next := max(time.Until(began.Add(time.Duration(sent)*gap)), time.Duration(n)*gap/2)
+		if !pause.For(ctx, next) {
+			return sent, ctx.Err()
 		}
 	}
 	return len(some), nil

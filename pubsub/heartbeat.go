@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"lockstep/internal/pause"
 )
 
 // errDeaf: the connection looks well, but nothing comes back on it.
@@ -81,7 +83,7 @@ func (h *Hub) heartbeat(l *link) {
 		if sent, waiting := l.pulse.oldest(); waiting && sent.Add(h.patience()).Before(next) {
 			wake = sent.Add(h.patience())
 		}
-		if !pause(l.life, time.Until(wake)) {
+		if !pause.For(l.life, time.Until(wake)) {
 			return
 		}
 		if sent, waiting := l.pulse.oldest(); waiting && time.Since(sent) >= h.patience() {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"lockstep/internal/pause"
 	"lockstep/pubsub/driver"
 )
 
@@ -195,7 +196,7 @@ func (h *Hub) await(l *link) {
 // reconnect tries until there is a connection, or returns nil on Stop. At most
 // one attempt is under way.
 func (h *Hub) reconnect(failures int) (*link, int) {
-	for pause(h.base, h.backoff(failures)) {
+	for pause.For(h.base, h.backoff(failures)) {
 		failures++
 		l, err := h.connect(h.base)
 		if err == nil {
@@ -216,16 +217,4 @@ func (h *Hub) backoff(failures int) time.Duration {
 		bound = h.opts.MinBackoff << n
 	}
 	return rand.N(bound + 1)
-}
-
-// pause waits, and reports false when ctx ends before.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
