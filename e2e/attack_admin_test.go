@@ -80,14 +80,7 @@ func (v *victim) administer(path string, headers ...string) answer {
 	if err != nil {
 		v.Fatal(err)
 	}
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		if name == "Host" {
-			req.Host = value
-			continue
-		}
-		req.Header.Set(name, value)
-	}
+	addHeaders(req, headers)
 	code, body, err := fetch(req)
 	if err != nil {
 		v.Fatal(err)

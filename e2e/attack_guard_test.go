@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -129,6 +128,3 @@ func saveAs(t *testing.T, dir, text string) string {
 	}
 	return f.Name()
 }
-
-// cores is how many processors all share.
-func cores() int { return runtime.NumCPU() }

@@ -95,20 +95,22 @@ func httpAttacks() []attack {
 func smuggle(v *victim) error {
 	const hidden = "GET /c/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	chunks := "0\r\n\r\n" + hidden
-	for name, head := range map[string]string{
-		"both lengths":               fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n%s", len(chunks), chunks),
-		"both lengths, other order":  fmt.Sprintf("Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
-		"a space before the colon":   fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding : chunked\r\n\r\n%s", len(chunks), chunks),
-		"a tab before the value":     fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding:\tchunked\r\n\r\n%s", len(chunks), chunks),
-		"a vertical tab":             fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: \x0bchunked\r\n\r\n%s", len(chunks), chunks),
-		"another coding":             fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: xchunked\r\n\r\n%s", len(chunks), chunks),
-		"two codings":                fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked, identity\r\n\r\n%s", len(chunks), chunks),
-		"two lines of codings":       fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: cow\r\n\r\n%s", len(chunks), chunks),
-		"a folded line":              fmt.Sprintf("Content-Length: %d\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n%s", len(chunks), chunks),
-		"a bare LF":                  fmt.Sprintf("X: y\nTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
-		"a bare CR":                  fmt.Sprintf("X: y\rTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n%s", len(chunks), chunks),
-		"two lengths":                fmt.Sprintf("Content-Length: 0\r\nContent-Length: %d\r\n\r\n%s", len(hidden), hidden),
-		"a list of lengths":          fmt.Sprintf("Content-Length: 0, %d\r\n\r\n%s", len(hidden), hidden),
+	// with returns a head, with the length of the body in place of %d, and the body.
+	with := func(body, head string) string { return fmt.Sprintf(head, len(body)) + "\r\n\r\n" + body }
+	for name, request := range map[string]string{
+		"both lengths":               with(chunks, "Content-Length: %d\r\nTransfer-Encoding: chunked"),
+		"both lengths, other order":  with(chunks, "Transfer-Encoding: chunked\r\nContent-Length: %d"),
+		"a space before the colon":   with(chunks, "Content-Length: %d\r\nTransfer-Encoding : chunked"),
+		"a tab before the value":     with(chunks, "Content-Length: %d\r\nTransfer-Encoding:\tchunked"),
+		"a vertical tab":             with(chunks, "Content-Length: %d\r\nTransfer-Encoding: \x0bchunked"),
+		"another coding":             with(chunks, "Content-Length: %d\r\nTransfer-Encoding: xchunked"),
+		"two codings":                with(chunks, "Content-Length: %d\r\nTransfer-Encoding: chunked, identity"),
+		"two lines of codings":       with(chunks, "Content-Length: %d\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: cow"),
+		"a folded line":              with(chunks, "Content-Length: %d\r\nX: y\r\n Transfer-Encoding: chunked"),
+		"a bare LF":                  with(chunks, "X: y\nTransfer-Encoding: chunked\r\nContent-Length: %d"),
+		"a bare CR":                  with(chunks, "X: y\rTransfer-Encoding: chunked\r\nContent-Length: %d"),
+		"two lengths":                with(hidden, "Content-Length: 0\r\nContent-Length: %d"),
+		"a list of lengths":          with(hidden, "Content-Length: 0, %d"),
 		"a length with a sign":       "Content-Length: +0\r\n\r\n" + hidden,
 		"a length in hexadecimal":    "Content-Length: 0x0\r\n\r\n" + hidden,
 		"a chunk's length too large": "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + hidden,
@@ -120,8 +122,8 @@ func smuggle(v *victim) error {
 			if err != nil {
 				v.Fatal(err)
 			}
-			defer c.Close()                                                                  // they wait for answers
-			_, _ = c.Write([]byte(begin + " HTTP/1.1\r\nHost: " + v.host() + "\r\n" + head)) // it may be cut off
+			defer c.Close()                                                                     // they wait for answers
+			_, _ = c.Write([]byte(begin + " HTTP/1.1\r\nHost: " + v.host() + "\r\n" + request)) // it may be cut off
 			for range 5 {
 				a := v.from(newcomer).raw("GET /c/lobby HTTP/1.1\r\nHost: " + v.host() + "\r\nConnection: close\r\n\r\n")
 				if !strings.HasPrefix(a, "HTTP/1.1 200 ") || strings.Contains(a, "smuggled") {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -296,7 +297,7 @@ func (s *suite) write(t *testing.T) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, attackTableHead, cores())
+	fmt.Fprintf(&b, attackTableHead, runtime.NumCPU())
 	for _, a := range s.all() {
 		row := s.row(a)
 		verdict := "**NO**"

@@ -105,14 +105,7 @@ func (s *visitor) request(method, path, body string, headers ...string) answer {
 		s.v.Fatal(err)
 	}
 	req.URL.Opaque = path // as it is
-	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		if name == "Host" {
-			req.Host = value
-			continue
-		}
-		req.Header.Add(name, value)
-	}
+	addHeaders(req, headers)
 	resp, err := s.http.Do(req)
 	if err != nil {
 		return answer{body: err.Error()}
@@ -123,6 +116,18 @@ func (s *visitor) request(method, path, body string, headers ...string) answer {
 		return answer{body: err.Error()}
 	}
 	return answer{resp.StatusCode, resp.Header, string(b)}
+}
+
+// addHeaders adds headers such as "Origin: null" to a request.
+func addHeaders(req *http.Request, headers []string) {
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			req.Host = value
+			continue
+		}
+		req.Header.Add(name, value)
+	}
 }
 
 // raw sends bytes, and returns what comes until the other side ends it. They

@@ -9,9 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -384,22 +382,17 @@ func TestAKeyIsReplacedWithoutAVisitorNoticing(t *testing.T) {
 	t.Parallel()
 	p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, env: []string{"SECRET=" + oldKey}}
 	p.run()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := &http.Client{Jar: jar, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := newVisitorClient(t)
 	defer client.CloseIdleConnections()
-	resp, err := client.Get(p.url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
+	_, page, err := fetchBy(client, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := regexp.MustCompile(`name="_csrf" value="([^"]+)"`).FindSubmatch(page)
+	token := csrfPattern.FindStringSubmatch(page)
 	if token == nil {
 		t.Fatalf("no form in %s", page)
 	}
@@ -410,7 +403,7 @@ func TestAKeyIsReplacedWithoutAVisitorNoticing(t *testing.T) {
 		p.term()
 		p.env = []string{"SECRET_FILE=" + secretFile(t, step.keys)}
 		p.restart()
-		resp, err := client.PostForm(p.url+"/c/lobby/increment", url.Values{"_csrf": {string(token[1])}})
+		resp, err := client.PostForm(p.url+"/c/lobby/increment", url.Values{"_csrf": {token[1]}})
 		if err != nil {
 			t.Fatal(err)
 		}

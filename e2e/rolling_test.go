@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"sync"
@@ -68,14 +66,7 @@ type visitors struct {
 
 func newVisitors(w *world, base string) *visitors {
 	w.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		w.Fatal(err)
-	}
-	v := &visitors{w: w, base: base, done: make(chan struct{}), http: &http.Client{
-		Jar: jar, Timeout: patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	v := &visitors{w: w, base: base, done: make(chan struct{}), http: newVisitorClient(w)}
 	code, body, err := v.request(http.MethodGet, "/", "")
 	m := csrfPattern.FindStringSubmatch(body)
 	if err != nil || code != http.StatusOK || m == nil {
@@ -180,11 +171,5 @@ func (v *visitors) request(method, path, form string) (int, string, error) {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Origin", v.base)
 	}
-	resp, err := v.http.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(body), err
+	return fetchBy(v.http, req)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,14 +190,30 @@ func get(t testing.TB, url string) (int, string) {
 }
 
 // fetch returns the status and body of a request.
-func fetch(req *http.Request) (int, string, error) {
-	resp, err := http.DefaultClient.Do(req)
+func fetch(req *http.Request) (int, string, error) { return fetchBy(http.DefaultClient, req) }
+
+// fetchBy is fetch by a client that keeps cookies, or follows no redirects.
+func fetchBy(client *http.Client, req *http.Request) (int, string, error) {
+	resp, err := client.Do(req)
 	if err != nil {
 		return 0, "", err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(body), err
+}
+
+// newVisitorClient returns a client that keeps cookies and follows no redirect.
+func newVisitorClient(t testing.TB) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &http.Client{
+		Jar: jar, Timeout: patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // eventually asks again and again until cond returns nil.
