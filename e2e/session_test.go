@@ -2,14 +2,15 @@ package e2e_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"lockstep/internal/testserver"
 )
 
-// TestAPageWhoseSessionHasEndedIsRenewed: the server comes back with another
-// key, so that the page's token is worth nothing. The page notices, loads
-// itself anew, and the clicks that were made meanwhile count.
+// TestAPageWhoseSessionHasEndedIsRenewed: the server comes back, after a while,
+// with another key, so that the page's token is worth nothing. The page notices,
+// loads itself anew, and the clicks that were made meanwhile count.
 func TestAPageWhoseSessionHasEndedIsRenewed(t *testing.T) {
 	dir, addr := t.TempDir(), address(testserver.FreePort(t))
 	p := start(t, dir, "-addr", addr, "-secret", testSecret)
@@ -21,6 +22,13 @@ func TestAPageWhoseSessionHasEndedIsRenewed(t *testing.T) {
 	for range 3 {
 		tab.click("increment")
 	}
+	eventually(t, "the page to have tried in vain several times", func() error {
+		n, err := strconv.Atoi(tab.evaluate(`String(document.querySelector('main')._htmx.ws.connection.attempt)`))
+		if err == nil && n < 5 {
+			err = fmt.Errorf("%d attempts", n)
+		}
+		return err
+	})
 	p.args = []string{"-addr", addr, "-secret", "another-secret-of-tests-that-is-long-enough"}
 	p.restart()
 	tab.isLive()

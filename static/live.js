@@ -255,7 +255,7 @@
       // hx-ws gives up for good on a code it does not know, and forgets its backoff whenever a connection opens: one that is
       // accepted and closed at once would come back at full speed.
       flaps = up !== null && now() - up < SHORT ? flaps + 1 : 0;
-      if (up === null && c.attempt === 2) renew();
+      if (up === null && c.attempt > 1) renew();
       up = null;
       c.config.reconnectCodes = [code];
       c.attempt = Math.max(c.attempt, flaps - 1);
