@@ -15,7 +15,7 @@ func (s *Server) click(t *tab, op string) {
 	if c.seen[op] {
 		if b.TwiceOnResend {
 			s.count(c, 1)
-			s.broadcast(t)
+			s.broadcast(c)
 		}
 		t.send(ack(op))
 		return
@@ -41,7 +41,7 @@ func (s *Server) click(t *tab, op string) {
 		t.send(ack(op))
 		return // the state follows with the next click
 	}
-	s.broadcast(t)
+	s.broadcast(c)
 	if !each(b.NoAck, c.ops) {
 		t.send(ack(op))
 	}
@@ -54,13 +54,13 @@ func (s *Server) count(c *counter, n int64) {
 }
 
 // broadcast sends the newest state to all, as far as the bugs let it. The caller holds mu.
-func (s *Server) broadcast(clicker *tab) {
-	c, b := clicker.counter, s.bugs
+func (s *Server) broadcast(c *counter) {
+	b := s.bugs
 	v := int(c.version)
 	for i, t := range c.tabs {
 		count := c.count
 		switch {
-		case t != clicker && each(b.DropUpdate, t.number+v), t.number == b.Freeze && t != clicker:
+		case each(b.DropUpdate, t.number+v), t.number == b.Freeze:
 			continue
 		case each(b.TwoTruths, v) && t.number%2 == 0:
 			count++
