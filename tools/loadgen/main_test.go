@@ -46,7 +46,7 @@ func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
 
 // short are the flags of a short load.
 func short(more ...string) []string {
-	return append([]string{"-browsers", "30", "-ramp", "100ms", "-rate", "100", "-duration", "1s", "-settle", "2s"}, more...)
+	return append([]string{"-browsers", "30", "-ramp", "100ms", "-rate", "100", "-duration", "1s", "-settle", "30s"}, more...)
 }
 
 func TestALoadThatHoldsExitsWithZero(t *testing.T) {
