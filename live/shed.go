@@ -34,35 +34,38 @@ func (r *Runtime) Shed(ctx context.Context, n int, over time.Duration) (int, err
 	return r.sendAway(ctx, r.movable(n), over, "another replica has more room")
 }
 
-// catchUp is how much of a schedule that is late may be made up for at once. The
-// rest of it goes twice as fast as planned: after a stall not all go together.
-const catchUp = 100 * time.Millisecond
-
 // sendAway closes sessions with CodeRestart one after the other, the last one
-// before a time has passed. It goes by the clock, not by the length of its
-// pauses: on a busy machine each is some milliseconds too long, and there may be
-// thousands.
+// before a time has passed.
 func (r *Runtime) sendAway(ctx context.Context, some []*Session, over time.Duration, reason string) (int, error) {
 	began := time.Now()
 	gap := over / time.Duration(max(1, len(some)))
 	for sent := 0; sent < len(some); {
-		n := len(some) - sent
-		if gap > 0 { // one, and those that are due already because a pause was too long
-			due := int(time.Since(began)/gap) + 1
-			n = max(1, min(n, due-sent, int(catchUp/gap)))
-		}
+		n, wait := departures(sent, len(some), gap, time.Since(began))
 		for _, s := range some[sent : sent+n] {
 			s.finish(CodeRestart, reason)
 		}
-		if sent += n; sent == len(some) {
-			break
-		}
-		next := max(time.Until(began.Add(time.Duration(sent)*gap)), time.Duration(n)*gap/2)
-		if !pause.For(ctx, next) {
+		if sent += n; sent < len(some) && !pause.For(ctx, wait) {
 			return sent, ctx.Err()
 		}
 	}
 	return len(some), nil
+}
+
+// catchUp is how much of a schedule that is late may be made up for at once. The
+// rest of it goes twice as fast as planned: after a stall not all go together.
+const catchUp = 100 * time.Millisecond
+
+// departures returns how many of all sessions leave now, after those that were
+// sent away since the first left, and the time until the next do. One leaves
+// after each gap by the clock: on a busy machine every pause is some
+// milliseconds too long, and there may be thousands.
+func departures(sent, all int, gap, since time.Duration) (n int, wait time.Duration) {
+	if gap <= 0 {
+		return all - sent, 0
+	}
+	due := int(since/gap) + 1 - sent
+	n = max(1, min(due, all-sent, int(catchUp/gap)))
+	return n, max(time.Duration(sent+n)*gap-since, time.Duration(n)*gap/2)
 }
 
 // movable returns up to n movable sessions, not always the same.
