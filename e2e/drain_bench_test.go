@@ -109,17 +109,22 @@ func newYard(b *testing.B, n, absent int) *yard {
 	return y
 }
 
-// fill opens tabs, which click a little from now on, and waits until all are
-// connected.
+// fill opens tabs, and waits until all are connected and click a little.
 func (y *yard) fill(tabs int) {
 	y.Helper()
 	y.tabs = tabs
 	ctx, cancel := context.WithCancel(context.Background())
 	y.endLoad = cancel
+	clicking := make(chan struct{}, 1)
 	y.loading.Go(func() {
 		defer close(y.report)
 		r, err := load.Run(ctx, load.Options{
 			Targets: []string{y.base}, Repeat: .01, Settle: patience, Patience: 2 * patience,
+			Progress: func(p load.Progress) {
+				if p.Totals.Acked > 0 {
+					offer(clicking)
+				}
+			},
 			Plan: workload.Plan{Seed: 5, Stages: []workload.Stage{{
 				Browsers: tabs, Ramp: time.Duration(tabs) * time.Second / 500, Duration: 20 * time.Minute, Rate: workload.Rate{{From: 4, To: 4}},
 			}}},
@@ -132,7 +137,19 @@ func (y *yard) fill(tabs int) {
 	})
 	y.Cleanup(func() { cancel(); y.loading.Wait() })
 	y.until("all tabs to be connected", func(tabs []int) bool { return sum(tabs) == y.tabs })
+	select {
+	case <-clicking:
+	case <-time.After(patience):
+		y.Fatal("the tabs don't click")
+	}
 	y.Logf("at first %v tabs", y.look.last().tabs)
+}
+
+func offer(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it is there already
+	}
 }
 
 // until waits for something to be true of the tabs of each replica.

@@ -80,6 +80,6 @@ type Code int
 const (
 	CodeAbuse    Code = 1008 // the tab does what no honest page does
 	CodeInternal Code = 1011 // the view failed
-	CodeRestart  Code = 1012 // this replica shuts down: connect again, elsewhere
+	CodeRestart  Code = 1012 // this replica shuts down, or has more tabs than others: connect again, elsewhere
 	CodeOverload Code = 1013 // the tab reads too slowly or not at all, or there are too many
 )
