@@ -6,6 +6,10 @@ SHELL := bash
 GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
+TEMPL := $(BIN)/templ
+# Modules that the workspace of the root (go.work) leaves out.
+APART := bench deploy e2e
+MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
@@ -23,58 +27,58 @@ run: ## start the app on http://localhost:8000
 replicas: ## start three replicas behind a balancer on http://localhost:8000
 	go run ./cmd/web -replicas 3
 
-dev: ## start the app and restart it on every change of a template
-	go tool templ generate --watch --cmd="go run ./cmd/web"
+dev: $(TEMPL) ## start the app and restart it on every change of a template
+	$(TEMPL) generate --watch --cmd="go run ./cmd/web"
 
-generate: ## write generated code and the browser bundle anew
-	go tool templ generate -include-version=false -path components
+generate: $(TEMPL) ## write generated code and the browser bundle anew
+	$(TEMPL) generate -include-version=false -path components
 	go generate ./...
 
 wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
 	go generate ./static
 	cd static && go run ./build -sizes
-	LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x .
 
 check: lint test ## all that CI runs
 
-lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
+lint: $(GOLANGCI) $(TEMPL) ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
-	go vet ./...
-	cd bench && go vet ./... && go mod tidy -diff
-	cd deploy && go vet ./... && go mod tidy -diff
+	go vet work
+	@for m in $(APART); do (cd $$m && echo "go vet in $$m" && go vet ./...) || exit 1; done
 	GOOS=js GOARCH=wasm go vet $(BROWSER)
-	$(GOLANGCI) run
+	$(GOLANGCI) run $$(go list -f '{{.Dir}}' -m)
+	cd e2e && $(GOLANGCI) run
 	GOOS=js GOARCH=wasm $(GOLANGCI) run $(BROWSER)
 	go mod verify
-	go mod tidy -diff
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff) || exit 1; done
 	./internal/fresh.sh
 
-fmt: ## format everything
+fmt: $(TEMPL) ## format everything
 	gofmt -w $$(git ls-files '*.go')
-	go tool templ fmt components
+	$(TEMPL) fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps ## install what tests need, and run every test against real servers
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m $$(go list ./... | grep -v /e2e$$)
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./e2e
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
 test-quick: ## run the tests that need nothing installed
-	go test -short ./...
+	go test -short work
 
 e2e: deps ## run only the tests of whole processes, in real browsers
-	LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m ./e2e/...
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
-	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
-	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
+	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' .
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
 	@cat docs/chaos-table.md
 
 attack: deps ## let every attack loose on the program, with and without the guards against it (about fifteen minutes)
-	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_ATTACK=full LOCKSTEP_ATTACK_TABLE=$(CURDIR)/docs/attack-table.md \
-	  go test -count=1 -timeout 40m -run '^TestAttacks$$' ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_ATTACK=full LOCKSTEP_ATTACK_TABLE=$(CURDIR)/docs/attack-table.md \
+	  go test -count=1 -timeout 40m -run '^TestAttacks$$' .
 	@cat docs/attack-table.md
 
 load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
@@ -85,10 +89,10 @@ load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 	  http://localhost:8601 http://localhost:8602 http://localhost:8603
 
 drain: deps ## move 10,000 tabs between replicas behind nginx, and say how fast they come (about six minutes)
-	LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x .
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it
-	@failed=; for p in $$(go list ./...); do \
+	@failed=; for p in $$(go list work); do \
 	  for f in $$(go test -list '^Fuzz' $$p | grep -E "^Fuzz.*($${FUZZ:-})" || true); do \
 	    echo "$$p $$f"; \
 	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} -fuzzminimizetime 1s $$p || failed="$$failed $$f"; \
@@ -98,7 +102,7 @@ bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchm
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
 
 bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem work
 
 deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v ./...
@@ -126,14 +130,20 @@ vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vuln
 deps: ## install the Debian packages that tests use
 	./internal/deps.sh
 
+# -modfile does not go with a workspace.
+TOOL := GOWORK=off go build -modfile=tools.mod
+
 $(GOLANGCI): tools.mod tools.sum
-	go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(TOOL) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TEMPL): tools.mod tools.sum
+	$(TOOL) -o $@ github.com/a-h/templ/cmd/templ
 
 $(BIN)/cyclonedx-gomod: tools.mod tools.sum
-	go build -trimpath -buildvcs=false -modfile=tools.mod -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	$(TOOL) -trimpath -buildvcs=false -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 $(BIN)/govulncheck: tools.mod tools.sum
-	go build -modfile=tools.mod -o $@ golang.org/x/vuln/cmd/govulncheck
+	$(TOOL) -o $@ golang.org/x/vuln/cmd/govulncheck
 
 clean: ## remove what was built
 	rm -rf bin

@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 for program in cmd/web tools/loadgen; do
-  bill=$(bin/cyclonedx-gomod app -json -licenses -std -noserial -notimestamp -main "$program" . 2>/dev/null)
+  bill=$(GOWORK=off bin/cyclonedx-gomod app -json -licenses -std -noserial -notimestamp "$program" 2>/dev/null)
   (cd deploy && go run ./licences) <<<"$bill"
 done
 
@@ -25,5 +25,5 @@ scan() {
   echo "$said"
   [ "$status" = 0 ] || exit "$status"
 }
-scan ./...
+scan work
 GOOS=js GOARCH=wasm scan ./cmd/wasm

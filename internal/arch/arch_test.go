@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -83,7 +82,7 @@ type pkg struct {
 // browsers is what has Go build for them.
 var browsers = []string{"GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0"}
 
-// list returns the packages of this module as they are built here, and for
+// list returns the packages of the workspace as they are built here, and for
 // browsers: some are for one of these only.
 func list(t *testing.T) []pkg {
 	t.Helper()
@@ -92,7 +91,7 @@ func list(t *testing.T) []pkg {
 
 func listFor(t *testing.T, env ...string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "work")
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -139,7 +138,7 @@ func ruleOf(p string) (best rule, ok bool) {
 func TestArrowsPointDown(t *testing.T) {
 	for _, p := range list(t) {
 		from, ok := local(p.ImportPath)
-		if !ok || strings.HasPrefix(from, "internal/arch") || strings.HasPrefix(from, "e2e") {
+		if !ok || strings.HasPrefix(from, "internal/arch") {
 			continue
 		}
 		r, ok := ruleOf(from)
@@ -179,14 +178,14 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/latency"},
 		"github.com/andybalholm/":    {"static/internal/bundle", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},
-		"github.com/chromedp/":       nil,
+		"github.com/chromedp/":       nil, // what e2e needs is in a module of its own
 		"github.com/a-h/templ":       {"components"},
 	}
 	for _, p := range list(t) {
 		from, _ := local(p.ImportPath)
 		for _, i := range p.Imports {
 			for client, may := range clients {
-				if strings.HasPrefix(i, client) && !slices.Contains(may, from) && path.Base(from) != "testserver" && !strings.HasPrefix(from, "e2e") {
+				if strings.HasPrefix(i, client) && !slices.Contains(may, from) {
 					t.Errorf("%s imports %s: only %v may", from, i, may)
 				}
 			}
@@ -224,8 +223,28 @@ func TestPortablePackagesBuildForTheBrowser(t *testing.T) {
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range list(t) {
 		name, _ := local(p.ImportPath)
-		if p.Doc == "" && name != "internal/arch" && name != "e2e" {
+		if p.Doc == "" && name != "internal/arch" {
 			t.Errorf("%s has no package comment", name)
 		}
+	}
+}
+
+// The generator of templates must be of the version that renders them: it is a
+// tool, so it is listed where no importer of this module sees it.
+func TestTheTemplateGeneratorIsOfTheVersionThatIsUsed(t *testing.T) {
+	versions := make(map[string]string)
+	for _, file := range []string{"go.mod", "tools.mod"} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "github.com/a-h/templ" {
+				versions[file] = f[1]
+			}
+		}
+	}
+	if versions["go.mod"] == "" || versions["go.mod"] != versions["tools.mod"] {
+		t.Errorf("templ has the versions %v: they must be one", versions)
 	}
 }
