@@ -6,9 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+module=$(GOWORK=off go list -m)
 for program in cmd/web tools/loadgen; do
   bill=$(GOWORK=off bin/cyclonedx-gomod app -json -licenses -std -noserial -notimestamp "$program" 2>/dev/null)
-  (cd deploy && go run ./licences) <<<"$bill"
+  (cd deploy && go run ./licences "$module") <<<"$bill"
 done
 
 database=()
