@@ -46,7 +46,7 @@ lint: $(GOLANGCI) $(TEMPL) ## vet, format, linters, freshness of generated code
 	go vet work
 	@for m in $(APART); do (cd $$m && echo "go vet in $$m" && go vet ./...) || exit 1; done
 	GOOS=js GOARCH=wasm go vet $(BROWSER)
-	$(GOLANGCI) run $$(go list -f '{{.Dir}}' -m)
+	$(GOLANGCI) run $$(go list -f '{{.Dir}}/...' -m)
 	cd e2e && $(GOLANGCI) run
 	GOOS=js GOARCH=wasm $(GOLANGCI) run $(BROWSER)
 	go mod verify
