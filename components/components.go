@@ -12,8 +12,6 @@ import (
 	"strings"
 )
 
-//go:generate go tool templ generate -include-version=false -path .
-
 // A Counter is what is shown of a counter.
 type Counter struct {
 	Name, Topic    string
