@@ -49,6 +49,8 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", nil, "the domain depends on nothing"},
+	{"internal/docs", nil, "documents are tested from outside"},
+	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
@@ -61,6 +63,7 @@ var rules = []rule{
 	{"tools/loadgen/load", []string{"tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
 	{"tools/loadgen", []string{"tools/loadgen/load"}, "a thin command over its library"},
+	{"tools/module", nil, "a rename depends on nothing that it renames"},
 	{"internal/testserver", nil, "test servers depend on nothing"},
 }
 
