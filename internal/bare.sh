@@ -47,20 +47,20 @@ try_test() {
 }
 
 in_clone() {
-  local there
   there=$(mktemp -d)
+  trap 'rm -rf "$there"' EXIT
   git clone -q . "$there/lockstep"
   (
     cd "$there/lockstep"
     GOPATH=$(go env GOPATH) GOCACHE=$(go env GOCACHE) GOENV=$(go env GOENV) HOME="$there" internal/bare.sh here "$@"
   )
-  rm -rf "$there"
 }
 
 # in_root makes a Debian of the release that this machine has, from the mirror that its apt uses.
 in_root() {
-  local root mirror release
+  local mirror release
   root=$(mktemp -d)
+  trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
   command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap
   read -r mirror release < <(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Label: Debian' 'Component: main')
   debootstrap --variant=minbase --include=make,git,ca-certificates "$release" "$root" "$mirror" >"$root.log" ||
@@ -79,7 +79,6 @@ in_root() {
     exec chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       GOPROXY="$(go env GOPROXY)" GOSUMDB="$(go env GOSUMDB)" ${ADDR:+ADDR="$ADDR"} /root/lockstep/internal/bare.sh here "$@"
   ' _ "$root" "$@"
-  rm -rf --one-file-system "$root" "$root.log"
 }
 
 case $where in
