@@ -9,12 +9,12 @@ import (
 	"lockstep/live"
 )
 
-// Rebalancing. A websocket stays where it is, so a replica that starts later
-// has no tabs: the balancer gives it the next ones, and nothing moves those
-// that are open. Each replica therefore knows how many movable tabs the others
-// have, and a replica with too many sends some away, which come back by way of
-// the balancer. No replica decides for others: each gives away only what it
-// has above the mean, so all of them end at the mean.
+// How replicas become even. A websocket stays where it is, so a replica that
+// comes later has no tabs: the balancer gives it the next ones, and nothing
+// moves those that are there. Each replica therefore knows how many movable
+// tabs the others have, and one with too many sends some away, which come back
+// by way of the balancer. Nobody decides for others: a replica gives away only
+// what it has more than the mean, so all of them end at the mean.
 
 // movableTopic is what presence counts the tabs by that another replica can
 // take over.
