@@ -37,6 +37,7 @@ var rules = []rule{
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "internal/pause", "pubsub"}, "the runtime is free of transports and of the application"},
 	{"htmx", nil, "the wire format depends on nothing"},
+	{"tools/module", nil, "a rename depends on nothing that it renames"},
 	{"presence", []string{"pubsub"}, "presence is soft state over pubsub"},
 	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
 	{"static", nil, "assets depend on nothing"},
@@ -63,7 +64,6 @@ var rules = []rule{
 	{"tools/loadgen/load", []string{"tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
 	{"tools/loadgen", []string{"tools/loadgen/load"}, "a thin command over its library"},
-	{"tools/module", nil, "a rename depends on nothing that it renames"},
 	{"internal/testserver", nil, "test servers depend on nothing"},
 }
 
