@@ -53,10 +53,12 @@ func leads(from, to string) bool {
 	if to != "" {
 		file = path.Join(path.Dir(from), to)
 	}
-	text, err := os.ReadFile(inRoot(file))
-	if fragment == "" {
-		_, err = os.Stat(inRoot(file))
+	if _, err := os.Stat(inRoot(file)); err != nil || fragment == "" {
 		return err == nil
+	}
+	text, err := os.ReadFile(inRoot(file))
+	if err != nil {
+		return false
 	}
 	for _, h := range heading.FindAllStringSubmatch(string(text), -1) {
 		if slug(h[1]) == fragment {

@@ -9,6 +9,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 )
@@ -18,7 +19,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: go run ./tools/module PATH")
 		os.Exit(2)
 	}
-	changed, err := rename(".", os.Args[1])
+	changed, err := rename(context.Background(), ".", os.Args[1])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "module:", err)
 		os.Exit(1)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"go/format"
@@ -30,7 +31,7 @@ var skipped = []string{".git", "bin", "data", "node_modules", "tmp"}
 
 // rename gives the module whose go.mod is in root the path to. It returns how
 // many files it changed: none when the module is called that already.
-func rename(root, to string) (int, error) {
+func rename(ctx context.Context, root, to string) (int, error) {
 	if !wellFormed.MatchString(to) {
 		return 0, fmt.Errorf("%q can't be the path of a module", to)
 	}
@@ -45,7 +46,7 @@ func rename(root, to string) (int, error) {
 	edit := newEditor(from, to, folders(root, files))
 	changed := 0
 	for _, file := range files {
-		did, err := edit.file(file)
+		did, err := edit.file(ctx, file)
 		if err != nil {
 			return changed, err
 		}
@@ -130,7 +131,7 @@ func newEditor(from, to string, folders []string) *editor {
 }
 
 // file changes one file, and reports whether it had to.
-func (e *editor) file(path string) (bool, error) {
+func (e *editor) file(ctx context.Context, path string) (bool, error) {
 	was, err := os.ReadFile(path)
 	if err != nil || !utf8.Valid(was) || bytes.IndexByte(was, 0) >= 0 {
 		return false, err
@@ -149,7 +150,7 @@ func (e *editor) file(path string) (bool, error) {
 		return false, err
 	}
 	if filepath.Ext(path) == ".mod" {
-		return true, sortRequirements(path)
+		return true, sortRequirements(ctx, path)
 	}
 	return true, nil
 }
@@ -181,8 +182,8 @@ func (e *editor) rootImport(source []byte) []byte {
 
 // sortRequirements brings the blocks of a go.mod file in the order that "go
 // mod tidy" wants.
-func sortRequirements(path string) error {
-	out, err := exec.Command("go", "mod", "edit", "-fmt", path).CombinedOutput()
+func sortRequirements(ctx context.Context, path string) error {
+	out, err := exec.CommandContext(ctx, "go", "mod", "edit", "-fmt", path).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", path, err, out)
 	}

@@ -41,7 +41,7 @@ var renamed = map[string]string{
 
 func TestRenameChangesPathsAndNothingElse(t *testing.T) {
 	root := write(t, tree)
-	if n, err := rename(root, "example.org/x/house"); err != nil || n != len(renamed) {
+	if n, err := rename(t.Context(), root, "example.org/x/house"); err != nil || n != len(renamed) {
 		t.Errorf("got %d files and %v, want %d", n, err, len(renamed))
 	}
 	want := maps.Clone(tree)
@@ -51,8 +51,8 @@ func TestRenameChangesPathsAndNothingElse(t *testing.T) {
 
 func TestASecondRenameChangesNothing(t *testing.T) {
 	root := write(t, tree)
-	rename(root, "example.org/x/house")
-	if n, err := rename(root, "example.org/x/house"); n != 0 || err != nil {
+	rename(t.Context(), root, "example.org/x/house")
+	if n, err := rename(t.Context(), root, "example.org/x/house"); n != 0 || err != nil {
 		t.Errorf("got %d files and %v, want none", n, err)
 	}
 }
@@ -60,7 +60,7 @@ func TestASecondRenameChangesNothing(t *testing.T) {
 func TestARenameCanBeTakenBack(t *testing.T) {
 	root := write(t, tree)
 	for _, to := range []string{"example.org/x/house", "aaa.example/house-2.go", "house"} {
-		if _, err := rename(root, to); err != nil {
+		if _, err := rename(t.Context(), root, to); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +73,7 @@ func TestAnExecutableStaysOne(t *testing.T) {
 	if err := os.Chmod(script, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	rename(root, "example.org/x/house")
+	rename(t.Context(), root, "example.org/x/house")
 	if info, err := os.Stat(script); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("got %v and %v", info.Mode(), err)
 	}
@@ -82,7 +82,7 @@ func TestAnExecutableStaysOne(t *testing.T) {
 func TestPathsThatCanNotBeAreRefused(t *testing.T) {
 	root := write(t, tree)
 	for _, path := range []string{"", "/x", "x/", "a//b", "a b", "https://example.org/x", "../x", "a/.git", "x.", `a"b`, "$x"} {
-		if _, err := rename(root, path); err == nil {
+		if _, err := rename(t.Context(), root, path); err == nil {
 			t.Errorf("%q is taken", path)
 		}
 	}
