@@ -29,7 +29,7 @@ check() {
   local mod asked folder
   [ -z "$(git status --porcelain)" ] || complain "there are changes that are not committed"
   grep -q "^## \[${version#v}\]" CHANGELOG.md || complain "CHANGELOG.md has no heading for ${version#v}"
-  grep -rqF "\"${version#v}\"" internal/version || complain "internal/version does not say ${version#v}"
+  grep -rqF "\"${version#v}\"" internal/version || complain "version.Next in internal/version is not ${version#v}"
   [[ $module == *.*/* ]] || complain "the module is called $module, which nobody can fetch: make module PATH=..."
   for mod in $(mods); do
     for asked in $(siblings "$mod"); do
