@@ -1,4 +1,15 @@
 # Lockstep. "make" lists the tasks.
+# In "make module PATH=..." it is the module that has a new path, not the shell: programs are found where they were
+# before. The environment that make was started with has the shell's own PATH; Linux shows it in /proc, others with ps.
+ifeq ($(origin PATH),command line)
+MODULE_PATH := $(PATH)
+SHELL := /bin/bash
+override PATH := $(shell if [ -r /proc/$$PPID/environ ]; then while IFS= read -r -d '' v; do \
+  [[ $$v != PATH=* ]] || printf %s "$${v:5}"; done </proc/$$PPID/environ; \
+  else /bin/ps eww -o command= -p $$PPID | /usr/bin/sed -E 's/.* PATH=([^ ]*).*/\1/'; fi)
+export PATH
+endif
+
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -16,7 +27,7 @@ BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx .
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
-  deploy-test image dist dist-check vuln
+  deploy-test image dist dist-check vuln module module-check bare release-check
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -124,8 +135,23 @@ dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare
 	(cd deploy && GOCACHE=$$there/cache go run ./release $$args -root $$there/other -out $$there/b); \
 	diff $$there/a/SHA256SUMS $$there/b/SHA256SUMS
 
+release-check: ## check that a version is complete, and print its tags: make release-check VERSION=v0.1.0
+	./internal/release.sh check $(VERSION)
+
 vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vulnerabilities (VULNDB=URL: a mirror of vuln.go.dev)
 	./internal/vuln.sh
+
+# Hashes of what browsers load may change with it.
+module: ## give the Go module another path everywhere: make module PATH=example.org/x/lockstep
+	@test -n "$(MODULE_PATH)" || { echo "which path? make module PATH=example.org/x/lockstep" >&2; exit 2; }
+	go run ./tools/module $(MODULE_PATH)
+	$(MAKE) --no-print-directory generate
+
+module-check: ## give a clone another module path, build and test it there, and take the path back
+	./internal/renamed.sh
+
+bare: ## try what README begins with in an empty Debian that has only Go, make, git and apt (as root; about half an hour)
+	./internal/bare.sh root
 
 deps: ## install the Debian packages that tests use
 	./internal/deps.sh
