@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 // The inner edges of a chart in its own units; the text beside them is drawn outside.
@@ -102,7 +100,7 @@ func curves(r *Report) []chart {
 	return []chart{c}
 }
 
-func curve(s latency.Summary, name, class string) series {
+func curve(s Latency, name, class string) series {
 	out := series{name: name, class: class}
 	// The last point is at quantile 1, an infinite number of nines: it is drawn where half a value would be left.
 	most := 1 - 1/(2*float64(max(1, s.Count)))

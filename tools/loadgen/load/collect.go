@@ -7,8 +7,8 @@ import (
 	"sort"
 	"time"
 
-	"lockstep/tools/loadgen/load/browser"
-	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/latency"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -46,18 +46,18 @@ type spread map[string]*latency.Distribution
 
 func newSpread() spread {
 	s := make(spread)
-	for _, name := range LatencyNames() {
+	for _, name := range latencyNames() {
 		s[name] = new(latency.Distribution)
 	}
 	return s
 }
 
 // summaries are without those that have no value.
-func (s spread) summaries() map[string]latency.Summary {
-	all := make(map[string]latency.Summary)
+func (s spread) summaries() map[string]Latency {
+	all := make(map[string]Latency)
 	for name, d := range s {
-		if sum := d.Summary(); sum.Count > 0 {
-			all[name] = sum
+		if d.Count() > 0 {
+			all[name] = latencyOf(d)
 		}
 	}
 	return all
@@ -271,13 +271,13 @@ func (c *collector) equal() bool {
 
 // sample is what was seen in the last seconds, of which there is about one, as rates. It begins
 // the next.
-func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]latency.Summary) {
-	own, all := c.last[LatencyOwn].Summary(), c.last[LatencyAll].Summary()
+func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]Latency) {
+	own, all := c.last[LatencyOwn], c.last[LatencyAll]
 	rate := func(n int64) int64 { return int64(math.Round(float64(n) / seconds)) }
 	s := Sample{
 		Connected: c.connected, Clicks: rate(c.totals.Sent - since.Sent), Acks: rate(c.totals.Acked - since.Acked),
 		Deliveries: rate(c.totals.Deliveries - since.Deliveries), Bytes: rate(c.totals.Bytes - since.Bytes),
-		OwnP50: own.P50, OwnP99: own.P99, AllP99: all.P99,
+		OwnP50: own.At(50), OwnP99: own.At(99), AllP99: all.At(99),
 	}
 	for _, sum := range c.counters {
 		s.Stalest = max(s.Stalest, sum.stalest)
@@ -318,8 +318,7 @@ func (c *collector) replicaReports() []ReplicaReport {
 	var all []ReplicaReport
 	for _, name := range slices.Sorted(maps.Keys(c.replicas)) {
 		r := c.replicas[name]
-		own := r.own.Summary()
-		r.OwnP50, r.OwnP99 = own.P50, own.P99
+		r.OwnP50, r.OwnP99 = r.own.At(50), r.own.At(99)
 		all = append(all, r.ReplicaReport)
 	}
 	return all

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"time"
 
-	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/internal/browser"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )

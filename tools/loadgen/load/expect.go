@@ -68,11 +68,6 @@ func (es Expectations) String() string {
 	return strings.Join(parts, ",")
 }
 
-// LatencyNames are the names under which a Report has latencies, in the order of a page.
-func LatencyNames() []string {
-	return []string{LatencyOwn, LatencyAll, LatencyAck, LatencyJoin, LatencyReconnect, LatencyStaleness}
-}
-
 func parseExpectation(s string) (Expectation, error) {
 	at := strings.IndexAny(s, "<>=")
 	if at < 0 {
@@ -128,7 +123,7 @@ func countNames() []string {
 func measureNames() []string {
 	names := append(percentileNames(), "converge")
 	names = append(names, countNames()...)
-	for _, l := range LatencyNames() {
+	for _, l := range latencyNames() {
 		names = append(names, l+".p99")
 	}
 	return names

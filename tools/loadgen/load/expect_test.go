@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
 
 func TestExpectationsAreChecked(t *testing.T) {
@@ -58,7 +57,7 @@ func TestClicksBeyondTheUnansweredCountTwice(t *testing.T) {
 		{"more than that", load.Report{
 			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 8}}}, false},
 		{"an op that was seen twice while another one was lost", load.Report{
-			Verdicts: []load.Verdict{{Name: load.VerdictTwice}}, Counters: []load.CounterReport{{Want: 5, Got: 5}}}, false},
+			Verdicts: []load.Verdict{{Name: load.VerdictOnce}}, Counters: []load.CounterReport{{Want: 5, Got: 5}}}, false},
 	} {
 		es, err := load.ParseExpect("twice=0")
 		if err != nil {
@@ -119,7 +118,7 @@ func ExampleParseExpect() {
 	}
 	r := &load.Report{
 		Totals:    load.Totals{Unanswered: 3},
-		Latencies: map[string]latency.Summary{load.LatencyAll: {Count: 1000, P99: 312}},
+		Latencies: map[string]load.Latency{load.LatencyAll: {Count: 1000, P99: 312}},
 	}
 	for _, reason := range gate.Check(r) {
 		fmt.Println(reason)

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
 
 func goal(t *testing.T) load.Expectations {
@@ -27,7 +26,7 @@ func kneeAt(knee float64) func(context.Context, float64) (*load.Report, error) {
 		if rate > knee {
 			p99 = 900
 		}
-		return &load.Report{Latencies: map[string]latency.Summary{load.LatencyAll: {Count: 1, P99: p99}}}, nil
+		return &load.Report{Latencies: map[string]load.Latency{load.LatencyAll: {Count: 1, P99: p99}}}, nil
 	}
 }
 

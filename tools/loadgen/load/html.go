@@ -6,8 +6,6 @@ import (
 	"html/template"
 	"io"
 	"time"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 //go:embed report
@@ -48,7 +46,7 @@ type figure struct{ Label, Value, Note string }
 
 type latencyRow struct {
 	Name string
-	latency.Summary
+	Latency
 }
 
 func newPage(r *Report) page {
@@ -79,7 +77,7 @@ func unless(nothing bool, s string) string {
 
 func latencyRows(r *Report) []latencyRow {
 	var rows []latencyRow
-	for _, name := range LatencyNames() {
+	for _, name := range latencyNames() {
 		if s := r.Latencies[name]; s.Count > 0 {
 			rows = append(rows, latencyRow{name, s})
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/internal/browser"
 )
 
 // judge fills in the report.
@@ -18,7 +18,7 @@ func (r *run) judge() {
 	p.Browsers = r.c.peak
 	p.Totals, p.Latencies, p.Converge = r.totals(), r.c.sum.summaries(), r.converge
 	p.Replicas, p.Counters, p.Errors = r.c.replicaReports(), r.counterReports(), r.c.errors
-	late := r.c.late.Summary().P99
+	late := r.c.late.At(99)
 	p.Generator = GeneratorReport{Processes: r.c.processes, CPU: r.c.cpu.Seconds(), Memory: r.c.memory, Late: late}
 	p.Verdicts = r.verdicts()
 	r.warnings(late)
@@ -114,7 +114,7 @@ func (r *run) counted() Verdict {
 
 // once looks for clicks that count more than once: by what tabs saw at the time, and by the sum.
 func (r *run) once() Verdict {
-	v := r.rule(VerdictTwice, browser.RuleOnce, fmt.Sprintf("no op was applied twice, %s were sent again", grouped(r.c.totals.Resent)))
+	v := r.rule(VerdictOnce, browser.RuleOnce, fmt.Sprintf("no op was applied twice, %s were sent again", grouped(r.c.totals.Resent)))
 	if r.final == nil {
 		return v
 	}

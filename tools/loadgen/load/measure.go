@@ -6,8 +6,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 // errNoValue says that a run has not measured what was asked for.
@@ -45,10 +43,10 @@ func latencyMeasure(name string) (latency, percentile string, ok bool) {
 	if !qualified {
 		latency, percentile = LatencyAll, name
 	}
-	return latency, percentile, slices.Contains(LatencyNames(), latency) && slices.Contains(percentileNames(), percentile)
+	return latency, percentile, slices.Contains(latencyNames(), latency) && slices.Contains(percentileNames(), percentile)
 }
 
-func percentileOf(s latency.Summary, name string) (float64, error) {
+func percentileOf(s Latency, name string) (float64, error) {
 	if s.Count == 0 {
 		return 0, errNoValue
 	}
@@ -89,7 +87,7 @@ func twice(r *Report) int64 {
 	for _, c := range r.Counters {
 		more += max(0, c.Got-c.Want)
 	}
-	return max(0, more-r.Totals.Unanswered, broken(r, VerdictTwice))
+	return max(0, more-r.Totals.Unanswered, broken(r, VerdictOnce))
 }
 
 // broken is how many tabs, ops or counters broke a rule, as far as the verdict says.

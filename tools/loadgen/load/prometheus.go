@@ -11,8 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 // An Exporter serves the progress of a run as /metrics, for Prometheus. Its methods may
@@ -81,7 +79,7 @@ func (e *Exporter) Collect(ch chan<- prometheus.Metric) {
 }
 
 // collectLatencies sends gauges and no summary: they are of one second, and their counts don't grow.
-func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]latency.Summary) {
+func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]Latency) {
 	desc := prometheus.NewDesc("loadgen_latency_seconds", "Latency in the last second, by what was waited for.", []string{"what", "quantile"}, nil)
 	for what, s := range latencies {
 		for quantile, ms := range map[string]float64{"0.5": s.P50, "0.9": s.P90, "0.99": s.P99, "0.999": s.P999, "1": s.Max} {

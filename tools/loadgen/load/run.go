@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/internal/browser"
 	"lockstep/tools/loadgen/load/protocol"
 )
 

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
 
 // shown is what a Terminal writes for a minute of a run, the last picture of which is whole.
@@ -21,7 +20,7 @@ func shown(isTTY, noColor bool) string {
 		p := inTheMiddle()
 		p.Elapsed, p.Left = time.Duration(i+1)*time.Second, time.Duration(59-i)*time.Second
 		p.Sample.Deliveries = int64(280_000 + 3000*(i%7))
-		p.Latencies[load.LatencyAll] = latency.Summary{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
+		p.Latencies[load.LatencyAll] = load.Latency{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
 		if i < 10 {
 			p.Phase = "join"
 		}

@@ -104,7 +104,7 @@ func (t *text) latencies(r *Report) {
 	}
 	t.line("")
 	t.line("%-22s %9s %9s %9s %9s %9s", "Latency (ms)", "p50", "p90", "p99", "p99.9", "max")
-	for _, name := range LatencyNames() {
+	for _, name := range latencyNames() {
 		s := r.Latencies[name]
 		if s.Count == 0 {
 			continue

@@ -1,7 +1,7 @@
 package browser
 
 import (
-	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load/internal/latency"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
