@@ -20,7 +20,7 @@ import (
 // A config is what the arguments say.
 type config struct {
 	options    load.Options
-	findMax    load.Expectations // nil: no search
+	findMax    load.Thresholds // nil: no search
 	raise      string            // what a search raises: "rate" or "browsers"
 	json, html string            // files
 	prometheus string            // address
@@ -123,7 +123,7 @@ func (f *flags) fill(c *config, given map[string]bool, args []string) (err error
 // goals are what has to hold.
 func (f *flags) goals(c *config) (err error) {
 	if f.expect != "" {
-		if c.options.Expect, err = load.ParseExpect(f.expect); err != nil {
+		if c.options.Thresholds, err = load.ParseThresholds(f.expect); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (f *flags) goals(c *config) (err error) {
 	if f.findMax == "" {
 		return nil
 	}
-	if c.findMax, err = load.ParseExpect(f.findMax); err != nil {
+	if c.findMax, err = load.ParseThresholds(f.findMax); err != nil {
 		return err
 	}
 	if s := c.options.Plan.Stages; len(s) != 1 || len(s[0].Rate) != 1 || s[0].Rate[0].From != s[0].Rate[0].To || s[0].Rate[0].From == 0 {

@@ -9,10 +9,11 @@ import (
 
 	"lockstep/tools/loadgen/load/internal/browser"
 	"lockstep/tools/loadgen/load/internal/latency"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// A collector adds up what all loops of all crews see. A loop knows when the last of *its* tabs had
+// A collector adds up what all loops of all workers see. A loop knows when the last of *its* tabs had
 // come as far as a state; that all tabs had is known when each loop has said so.
 type collector struct {
 	totals     Totals
@@ -24,7 +25,7 @@ type collector struct {
 	late       latency.Distribution
 	replicas   map[string]*replicaSum
 	counters   []counterSum
-	loops      []loopSum // in the order of crews, and of loops within them
+	loops      []loopSum // in the order of workers, and of loops within them
 	violations []browser.Violation
 	broken     map[browser.Rule]int64
 	errors     map[string]int
@@ -94,8 +95,8 @@ func newCollector(counters int) *collector {
 	}
 }
 
-// collect takes in what all crews have seen since the last time.
-func (c *collector) collect(crews []crew) error {
+// collect takes in what all workers have seen since the last time.
+func (c *collector) collect(all []workers.Worker) error {
 	c.connected, c.joined, c.absent, c.outstanding, c.planned = 0, 0, 0, 0, true
 	c.cpu, c.memory, c.processes = 0, 0, 0
 	for i := range c.counters {
@@ -105,16 +106,16 @@ func (c *collector) collect(crews []crew) error {
 		r.Tabs = 0
 	}
 	n := 0
-	for _, crew := range crews {
-		w, err := crew.observe()
+	for _, worker := range all {
+		o, err := worker.Observe()
 		if err != nil {
 			return err
 		}
-		c.cpu += w.CPU
-		c.memory += w.Memory
+		c.cpu += o.CPU
+		c.memory += o.Memory
 		c.processes++
-		for _, o := range w.Loops {
-			c.add(n, o)
+		for _, loop := range o.Loops {
+			c.add(n, loop)
 			n++
 		}
 	}

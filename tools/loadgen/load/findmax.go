@@ -38,7 +38,7 @@ type Try struct {
 // made one after the other by run; log, which may be nil, is told of each in one line.
 //
 // An error of run or an interrupted run ends the search; the Knee has what is known by then.
-func FindMax(ctx context.Context, goal Expectations, unit string, from float64,
+func FindMax(ctx context.Context, goal Thresholds, unit string, from float64,
 	run func(ctx context.Context, rate float64) (*Report, error), log func(string)) (Knee, error) {
 	if !(from > 0) {
 		return Knee{}, fmt.Errorf("load: find max: %w: the first try is %g %s, it has to be more than 0", ErrUsage, from, unit)
@@ -67,7 +67,7 @@ func (k Knee) String() string {
 }
 
 type search struct {
-	goal Expectations
+	goal Thresholds
 	run  func(ctx context.Context, rate float64) (*Report, error)
 	log  func(string)
 	knee Knee

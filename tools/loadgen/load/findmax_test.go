@@ -10,13 +10,13 @@ import (
 	"lockstep/tools/loadgen/load"
 )
 
-func goal(t *testing.T) load.Expectations {
+func goal(t *testing.T) load.Thresholds {
 	t.Helper()
-	es, err := load.ParseExpect("p99<200ms")
+	ts, err := load.ParseThresholds("p99<200ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return es
+	return ts
 }
 
 // kneeAt is a target that is well up to a rate and much slower above it.

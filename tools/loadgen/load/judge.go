@@ -22,7 +22,7 @@ func (r *run) judge() {
 	p.Generator = GeneratorReport{Processes: r.c.processes, CPU: r.c.cpu.Seconds(), Memory: r.c.memory, Late: late}
 	p.Verdicts = r.verdicts()
 	r.warnings(late)
-	p.Expect, p.Failed = r.Expect.String(), r.Expect.Check(p)
+	p.Expect, p.Failed = r.Thresholds.String(), r.Thresholds.Check(p)
 }
 
 // lateness is from when on a click's being late, p99, says that the generator was the bottleneck.

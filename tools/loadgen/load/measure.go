@@ -11,7 +11,7 @@ import (
 // errNoValue says that a run has not measured what was asked for.
 var errNoValue = errors.New("nothing was measured")
 
-// measure returns what r has under a name of ParseExpect, and errNoValue if it has none.
+// measure returns what r has under a name of ParseThresholds, and errNoValue if it has none.
 func measure(r *Report, name string) (float64, error) {
 	if latency, percentile, ok := latencyMeasure(name); ok {
 		return percentileOf(r.Latencies[latency], percentile)

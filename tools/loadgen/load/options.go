@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )
@@ -57,8 +60,8 @@ type Options struct {
 	// PerProcess is how many tabs there are in a process before there is another, given Worker; 0:
 	// DefaultPerProcess, or less if fewer files may be open.
 	PerProcess int
-	// Expect is what the report has to keep to.
-	Expect Expectations
+	// Thresholds are what the report has to keep to; nil: nothing but the verdicts.
+	Thresholds Thresholds
 	// Progress is told how the run stands, once a second, and must not keep it waiting; nil: nobody is.
 	Progress func(Progress)
 	// Command is for the report; "" if there was none.
@@ -104,6 +107,25 @@ func (o Options) check() (settings, error) {
 	}
 	s.sources = s.manyPorts()
 	return s, nil
+}
+
+// Work makes this process a worker of the load whose Options.Worker started it, with the same
+// options: it has a share of the tabs. It ends when in does, and writes nothing but answers to out.
+// Errors are ErrUsage, or those of out.
+func Work(o Options, in io.Reader, out io.WriteCloser) error {
+	s, err := o.check()
+	if err != nil {
+		return err
+	}
+	return workers.Serve(s.browsers(), in, out)
+}
+
+// browsers are all tabs of the load.
+func (s *settings) browsers() browser.Config {
+	return browser.Config{
+		Targets: s.targets, Protocol: s.Protocol, Plan: &s.Plan, Counters: s.Counters,
+		Repeat: s.Repeat, TLS: s.TLS, Plain: s.plain, Sources: s.sources,
+	}
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -37,8 +37,8 @@ type Report struct {
 	Converge  float64            `json:"converge"`           // ms from the last acknowledgement until all tabs were equal; -1: never
 	Generator GeneratorReport    `json:"generator"`          // what the load cost its own side
 
-	Expect string   `json:"expect,omitempty"` // the thresholds, as ParseExpect reads them
-	Failed []string `json:"failed,omitempty"` // those that the run crossed: see Expectations.Check
+	Expect string   `json:"expect,omitempty"` // the thresholds, as ParseThresholds reads them
+	Failed []string `json:"failed,omitempty"` // those that the run crossed: see Thresholds.Check
 	Knee   *Knee    `json:"knee,omitempty"`   // where a search ended; nil: none was made
 }
 

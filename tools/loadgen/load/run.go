@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -47,11 +48,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := r.surveyed(ctx); err != nil {
 		return nil, err
 	}
-	if r.crews, err = s.crews(); err != nil {
-		return nil, err
+	if r.workers, err = workers.Start(s.browsers(), s.processes, s.Worker); err != nil {
+		return nil, fmt.Errorf("load: %w", err)
 	}
 	err = r.phases(ctx)
-	if cerr := closeAll(r.crews); err == nil {
+	if cerr := workers.Close(r.workers); err == nil {
 		err = cerr
 	}
 	if err != nil {
@@ -63,16 +64,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // A run is one load under way. Its methods are called one after the other.
 type run struct {
 	settings
-	client *http.Client
-	crews  []crew
-	c      *collector
-	before []int64 // of each counter
-	start  time.Time
-	load   time.Time // when the first click was due
-	end    time.Time // of the load
-	shown  time.Time // when the last sample was taken
-	since  Totals    // what they were then
-	report *Report
+	client  *http.Client
+	workers []workers.Worker
+	c       *collector
+	before  []int64 // of each counter
+	start   time.Time
+	load    time.Time // when the first click was due
+	end     time.Time // of the load
+	shown   time.Time // when the last sample was taken
+	since   Totals    // what they were then
+	report  *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
 	behind   []browser.Tab
@@ -165,8 +166,8 @@ func (r *run) address(counter int) string { return r.targets[0].String() + r.Pro
 
 // join opens the tabs of the first stage, and waits for them.
 func (r *run) join(ctx context.Context) error {
-	for _, c := range r.crews {
-		if err := c.join(); err != nil {
+	for _, w := range r.workers {
+		if err := w.Join(); err != nil {
 			return err
 		}
 	}
@@ -207,8 +208,8 @@ func (r *run) work(ctx context.Context) error {
 		r.end = r.load
 		return nil
 	}
-	for _, c := range r.crews {
-		if err := c.load(r.load, r.before); err != nil {
+	for _, w := range r.workers {
+		if err := w.Load(r.load, r.before); err != nil {
 			return err
 		}
 	}
@@ -217,8 +218,8 @@ func (r *run) work(ctx context.Context) error {
 	if err := r.watch(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
 		return err
 	}
-	for _, c := range r.crews {
-		if err := c.unload(); err != nil {
+	for _, w := range r.workers {
+		if err := w.Unload(); err != nil {
 			return err
 		}
 	}
@@ -233,7 +234,7 @@ func (r *run) watch(ctx context.Context, phase string, until time.Time, done fun
 	for {
 		wait(ctx, min(look, time.Until(until)))
 		interrupted := ctx.Err() != nil
-		if err := r.c.collect(r.crews); err != nil {
+		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
 		r.show(phase)
@@ -293,7 +294,7 @@ func (r *run) settle(ctx context.Context) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
 	defer cancel()
 	for {
-		if err := r.c.collect(r.crews); err != nil {
+		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
 		r.show(phaseSettle)
@@ -321,8 +322,8 @@ func (r *run) compare(ctx context.Context) (bool, error) {
 	for i, v := range views {
 		r.final[i] = v.State
 	}
-	for _, c := range r.crews {
-		tabs, err := c.behind(r.final)
+	for _, w := range r.workers {
+		tabs, err := w.Behind(r.final)
 		if err != nil {
 			return false, err
 		}

@@ -9,24 +9,25 @@ import (
 	"time"
 )
 
-// Expectations are what a run has to keep to. Nil expects nothing.
-type Expectations []Expectation
+// Thresholds are what a run has to keep to. Nil has none, and always holds. They may be used
+// concurrently.
+type Thresholds []threshold
 
-// An Expectation compares one measure of a report with a limit.
-type Expectation struct {
-	Measure string  // e.g. "p99" or "own.p50": see ParseExpect
-	Op      string  // < <= > >= =
-	Want    float64 // ms if the measure is a time
+// A threshold compares one measure of a report with a limit.
+type threshold struct {
+	measure string  // e.g. "p99" or "own.p50": see ParseThresholds
+	op      string  // < <= > >= =
+	limit   float64 // ms if the measure is a time
 }
 
-// ParseExpect reads expectations as the flag -expect has them: measure, operator and
-// limit, parted by commas, such as "p99<250ms,lost=0,converge<1s".
+// ParseThresholds reads thresholds as the flag -expect has them: measure, operator and limit, with
+// commas between them, such as "p99<250ms,lost=0,converge<1s".
 //
 // The operators are < <= > >= and =. The measures are
 //
-//   - p50 p90 p99 p999 max: click to the last tab; of another latency with its name
-//     before it, as in own.p99. The names are those of LatencyNames. A limit is a
-//     duration or a number of ms.
+//   - p50 p90 p99 p999 max: click to the last tab; of another latency with its name before it, as
+//     in own.p99. The names are the values of LatencyOwn and so on. A limit is a duration or a
+//     number of ms.
 //   - converge: from the last acknowledged click until all tabs are equal
 //   - lost: clicks that were acknowledged and not counted, or not answered
 //   - twice: clicks that count more than once
@@ -35,43 +36,43 @@ type Expectation struct {
 //   - errors, refusals: of any cause; connections that a server turned away
 //
 // An error says what is wrong with which part, and what there is instead.
-func ParseExpect(s string) (Expectations, error) {
-	var all Expectations
+func ParseThresholds(s string) (Thresholds, error) {
+	var all Thresholds
 	for part := range strings.SplitSeq(s, ",") {
-		e, err := parseExpectation(strings.TrimSpace(part))
+		t, err := parseThreshold(strings.TrimSpace(part))
 		if err != nil {
 			return nil, fmt.Errorf("load: expect %q: %w", part, err)
 		}
-		all = append(all, e)
+		all = append(all, t)
 	}
 	return all, nil
 }
 
-// Check returns one line for each expectation that r fails: what was wanted and what it
-// is. A latency of which there is no value fails: a run that measured nothing proves nothing.
-func (es Expectations) Check(r *Report) []string {
+// Check returns one line for each threshold that r crosses: what was wanted and what it is. A
+// latency of which there is no value crosses it: a run that measured nothing proves nothing.
+func (ts Thresholds) Check(r *Report) []string {
 	var failed []string
-	for _, e := range es {
-		if reason := e.check(r); reason != "" {
+	for _, t := range ts {
+		if reason := t.check(r); reason != "" {
 			failed = append(failed, reason)
 		}
 	}
 	return failed
 }
 
-// String is what ParseExpect reads.
-func (es Expectations) String() string {
-	parts := make([]string, len(es))
-	for i, e := range es {
-		parts[i] = e.Measure + e.Op + e.limit()
+// String is what ParseThresholds reads.
+func (ts Thresholds) String() string {
+	parts := make([]string, len(ts))
+	for i, t := range ts {
+		parts[i] = t.measure + t.op + t.limitText()
 	}
 	return strings.Join(parts, ",")
 }
 
-func parseExpectation(s string) (Expectation, error) {
+func parseThreshold(s string) (threshold, error) {
 	at := strings.IndexAny(s, "<>=")
 	if at < 0 {
-		return Expectation{}, fmt.Errorf("no operator: one of < <= > >= = stands between a measure and its limit, as in p99<250ms")
+		return threshold{}, fmt.Errorf("no operator: one of < <= > >= = stands between a measure and its limit, as in p99<250ms")
 	}
 	name, rest := strings.TrimSpace(s[:at]), s[at:]
 	op := rest[:1]
@@ -80,13 +81,13 @@ func parseExpectation(s string) (Expectation, error) {
 	}
 	name = strings.Replace(name, "p99.9", "p999", 1)
 	if !isMeasure(name) {
-		return Expectation{}, fmt.Errorf("no measure %q: there are %s", name, strings.Join(measureNames(), " "))
+		return threshold{}, fmt.Errorf("no measure %q: there are %s", name, strings.Join(measureNames(), " "))
 	}
-	want, err := parseLimit(strings.TrimSpace(rest[len(op):]), isTime(name))
+	limit, err := parseLimit(strings.TrimSpace(rest[len(op):]), isTime(name))
 	if err != nil {
-		return Expectation{}, err
+		return threshold{}, err
 	}
-	return Expectation{Measure: name, Op: op, Want: want}, nil
+	return threshold{measure: name, op: op, limit: limit}, nil
 }
 
 func parseLimit(s string, isTime bool) (float64, error) {
@@ -139,47 +140,47 @@ func isTime(name string) bool {
 	return ok || name == "converge"
 }
 
-func (e Expectation) check(r *Report) string {
-	got, err := measure(r, e.Measure)
+func (t threshold) check(r *Report) string {
+	got, err := measure(r, t.measure)
 	if err != nil {
-		return fmt.Sprintf("%s: wanted %s %s, got nothing: %v", e.Measure, e.Op, e.limit(), err)
+		return fmt.Sprintf("%s: wanted %s %s, got nothing: %v", t.measure, t.op, t.limitText(), err)
 	}
-	if e.holds(got) {
+	if t.holds(got) {
 		return ""
 	}
-	return fmt.Sprintf("%s: wanted %s %s, got %s", e.Measure, e.Op, e.limit(), e.value(got))
+	return fmt.Sprintf("%s: wanted %s %s, got %s", t.measure, t.op, t.limitText(), t.value(got))
 }
 
-func (e Expectation) holds(got float64) bool {
-	switch e.Op {
+func (t threshold) holds(got float64) bool {
+	switch t.op {
 	case "<":
-		return got < e.Want
+		return got < t.limit
 	case "<=":
-		return got <= e.Want
+		return got <= t.limit
 	case ">":
-		return got > e.Want
+		return got > t.limit
 	case ">=":
-		return got >= e.Want
+		return got >= t.limit
 	case "=":
-		return got == e.Want
+		return got == t.limit
 	}
 	return false
 }
 
-func (e Expectation) limit() string {
-	return strconv.FormatFloat(e.Want, 'f', -1, 64) + e.unit()
+func (t threshold) limitText() string {
+	return strconv.FormatFloat(t.limit, 'f', -1, 64) + t.unit()
 }
 
 // value has three digits after the point at most: a measure has no more.
-func (e Expectation) value(got float64) string {
+func (t threshold) value(got float64) string {
 	if math.IsInf(got, 0) {
 		return "never"
 	}
-	return strconv.FormatFloat(math.Round(got*1000)/1000, 'f', -1, 64) + e.unit()
+	return strconv.FormatFloat(math.Round(got*1000)/1000, 'f', -1, 64) + t.unit()
 }
 
-func (e Expectation) unit() string {
-	if isTime(e.Measure) {
+func (t threshold) unit() string {
+	if isTime(t.measure) {
 		return "ms"
 	}
 	return ""
