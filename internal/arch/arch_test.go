@@ -175,7 +175,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/jackc/":          {"cmd/web", "pubsub/pgpubsub", "counter/pgcounter"},
 		"go.etcd.io/":                {"counter/boltcounter"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
-		"github.com/prometheus/":     {"app/web", "tools/loadgen/load"},
+		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},
 		"github.com/andybalholm/":    {"static/internal/bundle", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},

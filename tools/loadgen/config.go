@@ -21,9 +21,9 @@ import (
 type config struct {
 	options    load.Options
 	findMax    load.Thresholds // nil: no search
-	raise      string            // what a search raises: "rate" or "browsers"
-	json, html string            // files
-	prometheus string            // address
+	raise      string          // what a search raises: "rate" or "browsers"
+	json, html string          // files
+	prometheus string          // address
 }
 
 const help = `Opens tabs on a live page, clicks in them, and says whether all stayed in step, and how fast.

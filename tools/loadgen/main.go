@@ -127,13 +127,13 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 	view := load.NewTerminal(stderr, isTTY, getenv("NO_COLOR") != "")
 	show := []func(load.Progress){view.Show}
 	if c.prometheus != "" {
-		exporter, err := load.NewExporter(c.prometheus)
+		exporter, err := newExporter(c.prometheus)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", load.ErrUsage, err)
 		}
-		defer func() { _ = exporter.Close() }() // nobody reads it any more
-		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.Addr())
-		show = append(show, exporter.Set)
+		defer func() { _ = exporter.close() }() // nobody reads it any more
+		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.addr())
+		show = append(show, exporter.set)
 	}
 	told := false
 	c.options.Progress = func(p load.Progress) {

@@ -12,6 +12,19 @@ import (
 	"lockstep/tools/loadgen/load"
 )
 
+func inTheMiddle() load.Progress {
+	return load.Progress{
+		Phase: "load", Elapsed: 65 * time.Second, Left: 15 * time.Second, Browsers: 15000,
+		Sample: load.Sample{At: 65, Connected: 14998, Clicks: 200, Acks: 199, Deliveries: 288_000, Bytes: 204_000_000, Stalest: 81},
+		Totals: load.Totals{Due: 13_001, Sent: 13_000, Acked: 12_990, Refused: 2, Deliveries: 9_000_000, Bytes: 1 << 32, Reconnects: 48, Refusals: 1},
+		Latencies: map[string]load.Latency{
+			load.LatencyOwn: {Count: 200, P50: 6, P90: 9, P99: 61.8, P999: 83, Max: 88.4},
+			load.LatencyAll: {Count: 200, P50: 71.9, P90: 93.4, P99: 197, P999: 238, Max: 1248},
+		},
+		Errors: 3,
+	}
+}
+
 // shown is what a Terminal writes for a minute of a run, the last picture of which is whole.
 func shown(isTTY, noColor bool) string {
 	var b bytes.Buffer
