@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep/tools/loadgen/load/internal/schedule"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )
@@ -114,7 +115,7 @@ func (f *Fleet) newLoop(number int) (*loop, error) {
 		}
 		l.tabs = append(l.tabs, tab{
 			slot: slot, index: int32(len(l.tabs)), counter: slot / len(f.config.Targets) % f.config.Counters,
-			slow: plan.IsSlow(slot), hidden: plan.IsHidden(slot),
+			slow: schedule.IsSlow(plan, slot), hidden: schedule.IsHidden(plan, slot),
 		})
 	}
 	return l, nil
@@ -138,7 +139,7 @@ func (f *Fleet) Join() {
 		l.post(func() {
 			for i := range l.tabs {
 				if t := &l.tabs[i]; t.slot < first {
-					t.arrive(l, f.config.Plan.Arrival(t.slot))
+					t.arrive(l, schedule.Arrival(f.config.Plan, t.slot))
 				}
 			}
 		})

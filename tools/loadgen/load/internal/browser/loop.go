@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/tools/loadgen/load/internal/schedule"
 	"lockstep/tools/loadgen/load/protocol"
-	"lockstep/tools/loadgen/load/workload"
 )
 
 // A loop runs its share of the tabs: one goroutine, which waits for all their sockets at once and
@@ -32,9 +32,9 @@ type loop struct {
 	waiting  []int32 // tabs that want to join or connect, in turn
 	inFlight int     // of these, that do
 
-	clicks  *workload.Clicks // nil: no load
-	next    workload.Click
-	moves   []workload.Move // that are still to come
+	clicks  *schedule.Clicks // nil: no load
+	next    schedule.Click
+	moves   []schedule.Move // that are still to come
 	origin  int64           // of the load, ns
 	before  []int64         // of each counter, when the load began
 	watched int64           // when hanging connections were last looked for
@@ -206,8 +206,8 @@ func (l *loop) ready(e event) {
 // load begins: clicks and moves are due from origin on.
 func (l *loop) load(origin int64, before []int64) {
 	l.origin, l.before = origin, before
-	l.clicks = l.fleet.config.Plan.Clicks()
-	for _, m := range l.fleet.config.Plan.Moves() {
+	l.clicks = schedule.NewClicks(l.fleet.config.Plan)
+	for _, m := range schedule.Moves(l.fleet.config.Plan) {
 		if l.fleet.owner(m.Slot) == l.number {
 			l.moves = append(l.moves, m)
 		}
