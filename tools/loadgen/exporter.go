@@ -90,7 +90,8 @@ func (c *latest) Collect(ch chan<- prometheus.Metric) {
 	collectLatencies(ch, p.Latencies)
 }
 
-// collectLatencies sends gauges and no summary: they are of one second, and their counts don't grow.
+// collectLatencies sends gauges and no summary: they are of one second, and their counts don't
+// grow.
 func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]load.Latency) {
 	desc := prometheus.NewDesc("loadgen_latency_seconds", "Latency in the last second, by what was waited for.", []string{"what", "quantile"}, nil)
 	for what, s := range latencies {

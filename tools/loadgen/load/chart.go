@@ -102,7 +102,8 @@ func curves(r *Report) []chart {
 
 func curve(s Latency, name, class string) series {
 	out := series{name: name, class: class}
-	// The last point is at quantile 1, an infinite number of nines: it is drawn where half a value would be left.
+	// The last point is at quantile 1, an infinite number of nines: it is drawn where half a value
+	// would be left.
 	most := 1 - 1/(2*float64(max(1, s.Count)))
 	for _, p := range s.Curve {
 		out.at = append(out.at, point{-math.Log10(1 - min(p.Quantile, most)), p.Value})

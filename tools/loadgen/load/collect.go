@@ -13,8 +13,8 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// A collector adds up what all loops of all workers see. A loop knows when the last of *its* tabs had
-// come as far as a state; that all tabs had is known when each loop has said so.
+// A collector adds up what all loops of all workers see. A loop knows when the last of *its* tabs
+// had come as far as a state; that all tabs had is known when each loop has said so.
 type collector struct {
 	totals     Totals
 	advanced   int64 // versions that tabs went forward by

@@ -27,7 +27,8 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 // hostile is what a target might call its replicas.
 const hostile = `"><img src=x onerror=alert(1)></style><script>alert(1)</script>&amp;'` + "\x1b[31m\u202e"
 
-// distribution has n values whose logarithms are spread evenly from low ms, and a tail up to high ms.
+// distribution has n values whose logarithms are spread evenly from low ms, and a tail up to high
+// ms.
 func distribution(low, high float64, n int) load.Latency {
 	var d latency.Distribution
 	for i := range n {

@@ -35,7 +35,8 @@ const (
 
 // Options are what a load is. They must not be changed while it runs.
 type Options struct {
-	// Targets are URLs of replicas or of a balancer, at least one. Tabs are spread over them evenly.
+	// Targets are URLs of replicas or of a balancer, at least one. Tabs are spread over them
+	// evenly.
 	Targets []string
 	// Plan says who clicks when; its seed is part of the report.
 	Plan workload.Plan
@@ -62,7 +63,8 @@ type Options struct {
 	PerProcess int
 	// Thresholds are what the report has to keep to; nil: nothing but the verdicts.
 	Thresholds Thresholds
-	// Progress is told how the run stands, once a second, and must not keep it waiting; nil: nobody is.
+	// Progress is told how the run stands, once a second, and must not keep it waiting; nil: nobody
+	// is.
 	Progress func(Progress)
 	// Command is for the report; "" if there was none.
 	Command string

@@ -1,8 +1,8 @@
 // Package load puts thousands of virtual browsers on a live page and judges whether all of them
 // stayed in step, and how fast. Run makes one load and returns its Report; FindMax makes several
 // and looks for the most that holds. What the browsers do is a workload.Plan, what the page's bytes
-// mean is a protocol.Protocol. The package knows nothing of flags, signals and exit codes: those are
-// the command's.
+// mean is a protocol.Protocol. The package knows nothing of flags, signals and exit codes: those
+// are the command's.
 package load
 
 import (

@@ -77,7 +77,8 @@ func (s *Server) broadcast(c *counter) {
 
 func ack(op string) string { return fmt.Sprintf(`{"ack":[%q]}`, op) }
 
-// A tab is a connection with a queue that has no end: the server must not be slow where it is right.
+// A tab is a connection with a queue that has no end: the server must not be slow where it is
+// right.
 type tab struct {
 	number  int // in the order of connecting, from 1
 	name    string

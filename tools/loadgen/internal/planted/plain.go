@@ -33,9 +33,9 @@ func StartSSE(t testing.TB) *Plain {
 	return startPlain(t, false, `hx-sse:connect="/events"`, `hx-post="/click"`)
 }
 
-// StartClassicMistake runs a page that counts for each session, and tells that number to all: what a
-// tutorial does that keeps the state in the handler of a connection. Two tabs that click five times
-// each end at five.
+// StartClassicMistake runs a page that counts for each session, and tells that number to all: what
+// a tutorial does that keeps the state in the handler of a connection. Two tabs that click five
+// times each end at five.
 func StartClassicMistake(t testing.TB) *Plain {
 	return startPlain(t, true, `hx-ws:connect="/ws"`, `hx-ws:send`)
 }

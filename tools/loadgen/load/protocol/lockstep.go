@@ -122,7 +122,8 @@ func status(s string) Status {
 	return TroubleStatus
 }
 
-// rootState is what the element that has it says of the counter, and false if it says that it is not known.
+// rootState is what the element that has it says of the counter, and false if it says that it is
+// not known.
 func rootState(body []byte) (s State, known bool, err error) {
 	if !bytes.Contains(body, []byte("data-count")) {
 		return State{}, false, errors.New("nothing has data-count: is this the page of a counter?")

@@ -1,7 +1,7 @@
 // Package workload says what virtual browsers do and when: how many tabs are open, which of them
-// leave and come, how often they click. A Plan is written in Go, or read from YAML by ParseScenario.
-// The same Plan with the same seed gives the same clicks at the same times, in however many
-// processes it is carried out. The package opens nothing and has no clock.
+// leave and come, how often they click. A Plan is written in Go, or read from YAML by
+// ParseScenario. The same Plan with the same seed gives the same clicks at the same times, in
+// however many processes it is carried out. The package opens nothing and has no clock.
 package workload
 
 import (

@@ -104,8 +104,8 @@ func (f *Fleet) newLoop(number int) (*loop, error) {
 	l := &loop{
 		fleet: f, number: number, poll: poll, ended: make(chan struct{}),
 		buffer: make([]byte, 64<<10), broken: make(map[Rule]int),
-		chance: mrand.New(mrand.NewPCG(f.config.Plan.Seed, uint64(number)+1)),
-		fronts: make([]front, f.config.Counters), excess: make([]int64, f.config.Counters),
+		chance:    mrand.New(mrand.NewPCG(f.config.Plan.Seed, uint64(number)+1)),
+		frontiers: make([]frontier, f.config.Counters), excess: make([]int64, f.config.Counters),
 	}
 	l.seen = l.emptyObservation()
 	plan := f.config.Plan

@@ -53,7 +53,8 @@ func (o opening) drop() {
 	}
 }
 
-// NewClient makes what gets pages; nil is the default for TLS. Connections are kept: what a page costs to get is not what is measured.
+// NewClient makes what gets pages; nil is the default for TLS. Connections are kept: what a page
+// costs to get is not what is measured.
 func NewClient(t *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: 10 * time.Second,
@@ -223,7 +224,7 @@ func (f *Fleet) request(l *loop, t *tab, req *http.Request) {
 			switch {
 			case t.life != life:
 			case err != nil:
-				l.mishap("a click: " + Cause(err))
+				l.countError("a click: " + Cause(err))
 			case len(body) > 0:
 				t.receive(l, body)
 			}

@@ -1,13 +1,15 @@
 package browser
 
 import (
+	"fmt"
+
 	"lockstep/tools/loadgen/load/internal/latency"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// An Observation is what one event loop has seen since the last. It can be sent to another
-// process. All times are ns of the wall clock as it was when the process started, so those of
-// processes of one machine can be compared.
+// An Observation is what one event loop has seen since the last observation. It can be sent to
+// another process. All times are ns of the wall clock as it was when the process started, so those
+// of processes of one machine can be compared.
 type Observation struct {
 	Connected   int   // tabs with a socket, now
 	Joined      int   // tabs whose page is open, connected or not, now
@@ -41,7 +43,7 @@ type Replica struct {
 	Own                                   latency.Distribution
 }
 
-// A Counter is what the tabs of one loop show of one.
+// A Counter is what the tabs of one loop show of one counter.
 type Counter struct {
 	Tabs           int            // that show it and are not slow, now
 	Oldest, Newest protocol.State // that one of them shows, now
@@ -58,7 +60,7 @@ type Advance struct {
 	At    int64
 }
 
-// A Resolved is a click that is known to be contained in a state.
+// A Resolved is a click that a state is known to contain.
 type Resolved struct {
 	State protocol.State
 	Due   int64
@@ -85,11 +87,106 @@ type Violation struct {
 // maxViolations is how many a loop keeps of each rule between two observations.
 const maxViolations = 20
 
-// A Tab is one that is not where it should be.
+// A Tab is a tab that does not show what it should.
 type Tab struct {
 	Slot      int
 	Replica   string
 	Counter   int
 	Shown     protocol.State
 	Connected bool
+}
+
+// A server is a replica by its name, and what came from it.
+type server struct {
+	name string
+	seen Replica // since the last observation
+}
+
+// countError counts an error by its cause.
+func (l *loop) countError(cause string) {
+	if len(l.seen.Errors) < maxCauses || l.seen.Errors[cause] > 0 {
+		l.seen.Errors[cause]++
+		return
+	}
+	l.seen.Errors["others"]++
+}
+
+// maxCauses is how many causes are told apart between two observations.
+const maxCauses = 50
+
+// violate notes that a rule was broken.
+func (l *loop) violate(rule Rule, format string, args ...any) {
+	l.broken[rule]++
+	if l.broken[rule] <= maxViolations {
+		l.seen.Violations = append(l.seen.Violations, Violation{Rule: rule, Detail: fmt.Sprintf(format, args...)})
+	}
+}
+
+// observe takes what was seen since the last time.
+func (l *loop) observe() Observation {
+	now := l.fleet.now()
+	o := l.seen
+	l.seen = l.emptyObservation()
+	l.seen.LastAck = o.LastAck
+	clear(l.broken)
+	for i := range l.tabs {
+		t := &l.tabs[i]
+		o.Outstanding += len(t.outbox)
+		o.Counters[t.counter].Outstanding += len(t.outbox)
+		if !t.wanted {
+			continue
+		}
+		if t.view == nil {
+			o.Absent++
+			continue
+		}
+		o.Joined++
+		if t.conn != nil {
+			o.Connected++
+			l.replicas[t.replica].seen.Tabs++
+		}
+	}
+	for i := range l.replicas {
+		seen := l.replicas[i].seen
+		o.Replicas[l.replicas[i].name] = &seen
+		l.replicas[i].seen = Replica{}
+	}
+	o.Planned = l.clicks == nil && len(l.moves) == 0
+	for i := range l.frontiers {
+		l.frontiers[i].observe(&o.Counters[i], now)
+	}
+	if now > l.observed {
+		o.Busy = 1 - float64(l.idle)/float64(now-l.observed)
+	}
+	l.idle, l.observed = 0, now
+	return o
+}
+
+func (l *loop) emptyObservation() Observation {
+	return Observation{
+		Replicas: make(map[string]*Replica), Errors: make(map[string]int), Counters: make([]Counter, len(l.frontiers)),
+	}
+}
+
+// replicaNumber is the number of a replica by its name, which may be new.
+func (l *loop) replicaNumber(name string) int {
+	for i := range l.replicas {
+		if l.replicas[i].name == name {
+			return i
+		}
+	}
+	l.replicas = append(l.replicas, server{name: name})
+	return len(l.replicas) - 1
+}
+
+// behind are the tabs, slow ones too, that don't show the state which is wanted of their counter.
+func (l *loop) behind(wanted []protocol.State) (tabs []Tab) {
+	for i := range l.tabs {
+		t := &l.tabs[i]
+		if t.view == nil || t.known && t.shown == wanted[t.counter] {
+			continue
+		}
+		tabs = append(tabs, Tab{Slot: t.slot, Replica: t.view.Replica, Counter: t.counter, Shown: t.shown, Connected: t.conn != nil})
+	}
+	return tabs
 }

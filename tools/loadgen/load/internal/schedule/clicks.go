@@ -15,7 +15,8 @@ type Click struct {
 	Slot int           // the number of the tab; it may be offline by then
 }
 
-// Clicks are the clicks of a plan, one after the other. Its methods must not be called concurrently.
+// Clicks are the clicks of a plan, one after the other. Its methods must not be called
+// concurrently.
 type Clicks struct {
 	plan     *workload.Plan
 	segments []segment

@@ -1,6 +1,6 @@
-// Package schedule works out what each tab of a workload.Plan does: when it arrives, comes and goes,
-// whether it is slow or hidden, and which click is whose. It is arithmetic without a clock: every
-// process that carries out a share of a plan finds the same.
+// Package schedule works out what each tab of a workload.Plan does: when it arrives, comes and
+// goes, whether it is slow or hidden, and which click is whose. It is arithmetic without a clock:
+// every process that carries out a share of a plan finds the same.
 package schedule
 
 import (
