@@ -30,8 +30,9 @@ const help = `Opens tabs on a live page, clicks in them, and says whether all st
 
   loadgen [flags] URL...
 
-The URLs are replicas, or a balancer. Exit code: 0 it held, 1 a verdict or an expectation failed,
-2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults), and
+then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or an expectation
+failed, 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
 
 `
 
@@ -53,6 +54,26 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
+	f.defineLoad(fs, &c)
+	f.defineRest(fs, &c)
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(out, help)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return c, err
+	}
+	if err != nil {
+		return c, fmt.Errorf("%w (-h lists the flags)", err)
+	}
+	given := make(map[string]bool)
+	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	c.options.Targets = fs.Args()
+	return c, f.fill(&c, given, args)
+}
+
+// defineLoad defines the flags that say what the tabs do.
+func (f *flags) defineLoad(fs *flag.FlagSet, c *config) {
 	fs.IntVar(&f.browsers, "browsers", 100, "`tabs` that are open")
 	fs.DurationVar(&f.ramp, "ramp", 0, "time over which they join (default 1s for each 500)")
 	fs.StringVar(&f.rate, "rate", "20", "clicks a second, all tabs together: `200`, a slope 100..5000, steps 100,200,400")
@@ -65,8 +86,13 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.Float64Var(&f.hidden, "hidden", 0, "`share` that are in the background")
 	fs.Float64Var(&f.churn, "churn", 0, "`tabs` a second that are closed, each followed by a new one")
 	fs.Float64Var(&c.options.Repeat, "repeat", .01, "`share` of the clicks that are sent twice, to see that they count once")
-	fs.Uint64Var(&f.seed, "seed", 0, "repeats who clicks when (default: chance; the report has it)")
+	fs.Uint64Var(&f.seed, "seed", 0, "repeats the same clicks in the same tabs (default: chance; the report has it)")
 	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of the flags above from -browsers to -churn")
+}
+
+// defineRest defines the flags that say what is wanted of the target, how it is spoken to, and
+// where the outcome goes.
+func (f *flags) defineRest(fs *flag.FlagSet, c *config) {
 	fs.StringVar(&f.expect, "expect", "", "what has to hold, such as `p99<250ms,lost=0,converge<1s`")
 	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
 	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
@@ -80,20 +106,6 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
-
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			_, _ = io.WriteString(out, help)
-			fs.SetOutput(out)
-			fs.PrintDefaults()
-			return c, err
-		}
-		return c, fmt.Errorf("%w (-h lists the flags)", err)
-	}
-	given := make(map[string]bool)
-	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
-	c.options.Targets = fs.Args()
-	return c, f.fill(&c, given, args)
 }
 
 // fill makes options out of flags.
@@ -210,6 +222,20 @@ func command(args []string, seed uint64, seeded bool) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// takes says how long the run takes, if all goes well.
+func (c config) takes() string {
+	plan := &c.options.Plan
+	ramp := plan.Stages[0].Ramp
+	each := ""
+	if c.findMax != nil {
+		each = "each step of the search "
+	}
+	return fmt.Sprintf("%stakes %v: %v to join, %v of load, then at most %v until all tabs are equal", each,
+		rounded(ramp+plan.Length()), rounded(ramp), rounded(plan.Length()), c.options.Settle)
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 
 // first is what a search begins with.
 func (c config) first() float64 {

@@ -135,10 +135,24 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.addr())
 		show = append(show, exporter.set)
 	}
-	told := false
-	c.options.Progress = func(p load.Progress) {
-		if ctx.Err() != nil && !told {
-			told = true
+	c.options.Progress = c.progress(ctx, view, stderr, show)
+	if c.findMax == nil {
+		defer view.Done()
+		return load.Run(ctx, c.options)
+	}
+	return c.search(ctx, view, stderr)
+}
+
+// progress shows how a run goes. It begins with how long it takes, and says what an interrupt does.
+func (c config) progress(ctx context.Context, view *load.Terminal, stderr io.Writer, show []func(load.Progress)) func(load.Progress) {
+	started, interrupted := false, false
+	return func(p load.Progress) {
+		if !started {
+			started = true
+			_, _ = fmt.Fprintln(stderr, "loadgen:", c.takes())
+		}
+		if ctx.Err() != nil && !interrupted {
+			interrupted = true
 			view.Done()
 			_, _ = fmt.Fprintln(stderr, "loadgen: no more clicks; what was done is settled and judged (again to exit at once)")
 		}
@@ -146,11 +160,6 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 			f(p)
 		}
 	}
-	if c.findMax == nil {
-		defer view.Done()
-		return load.Run(ctx, c.options)
-	}
-	return c.search(ctx, view, stderr)
 }
 
 // search looks for the most that holds.

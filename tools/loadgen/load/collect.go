@@ -20,8 +20,8 @@ type collector struct {
 	advanced   int64 // versions that tabs went forward by
 	dropped    int64
 	left       int64
-	sum        spread // of the whole run
-	last       spread // of the last second
+	sum        distributions // of the whole run
+	last       distributions // of the last second
 	late       latency.Distribution
 	replicas   map[string]*replicaSum
 	counters   []counterSum
@@ -42,11 +42,11 @@ type collector struct {
 	processes                              int
 }
 
-// A spread is the latencies of some time, by their names.
-type spread map[string]*latency.Distribution
+// distributions are the latencies of some time, by their names.
+type distributions map[string]*latency.Distribution
 
-func newSpread() spread {
-	s := make(spread)
+func newDistributions() distributions {
+	s := make(distributions)
 	for _, name := range latencyNames() {
 		s[name] = new(latency.Distribution)
 	}
@@ -54,7 +54,7 @@ func newSpread() spread {
 }
 
 // summaries are without those that have no value.
-func (s spread) summaries() map[string]Latency {
+func (s distributions) summaries() map[string]Latency {
 	all := make(map[string]Latency)
 	for name, d := range s {
 		if d.Count() > 0 {
@@ -81,16 +81,16 @@ type counterSum struct {
 
 // loopSum is one loop, by counter.
 type loopSum struct {
-	busy     float64 // share of the time that it did not wait, summed over the looks of this second
-	looks    int
-	tabs     []int
-	oldest   []protocol.State
-	advances [][]browser.Advance
+	busy         float64 // share of the time that it did not wait, summed over the observations of this second
+	observations int
+	tabs         []int
+	oldest       []protocol.State
+	advances     [][]browser.Advance
 }
 
 func newCollector(counters int) *collector {
 	return &collector{
-		sum: newSpread(), last: newSpread(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
+		sum: newDistributions(), last: newDistributions(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
 		errors: make(map[string]int), broken: make(map[browser.Rule]int64),
 	}
 }
@@ -158,7 +158,7 @@ func (c *collector) add(loop int, o browser.Observation) {
 		c.errors[cause] += times
 	}
 	c.loops[loop].busy += o.Busy
-	c.loops[loop].looks++
+	c.loops[loop].observations++
 }
 
 func (c *collector) addCounts(n browser.Counts) {
@@ -217,9 +217,9 @@ func (c *collector) violate(v browser.Violation) {
 	}
 }
 
-// kept is for how long advances are kept: the acknowledgement of a click may come that much later
-// than its state.
-const kept = 30 * time.Second
+// keepAdvances is for how long advances are remembered: the acknowledgement of a click may come
+// that much later than its state.
+const keepAdvances = 30 * time.Second
 
 // resolve measures the clicks that all tabs have been shown.
 func (c *collector) resolve(i int) {
@@ -236,7 +236,7 @@ func (c *collector) resolve(i int) {
 	for l := range c.loops {
 		all := c.loops[l].advances[i]
 		if n := len(all); n > 0 {
-			old := sort.Search(n-1, func(k int) bool { return all[n-1].At-all[k].At < int64(kept) })
+			old := sort.Search(n-1, func(k int) bool { return all[n-1].At-all[k].At < int64(keepAdvances) })
 			c.loops[l].advances[i] = slices.Delete(all, 0, old)
 		}
 	}
@@ -284,7 +284,7 @@ func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]La
 		s.Stalest = max(s.Stalest, sum.stalest)
 	}
 	latencies := c.last.summaries()
-	c.last = newSpread()
+	c.last = newDistributions()
 	c.seconds++
 	c.addBusy()
 	return s, latencies
@@ -298,8 +298,8 @@ func (c *collector) addBusy() {
 	busy := false
 	for i := range c.loops {
 		l := &c.loops[i]
-		busy = busy || l.busy > saturated*float64(l.looks)
-		l.busy, l.looks = 0, 0
+		busy = busy || l.busy > saturated*float64(l.observations)
+		l.busy, l.observations = 0, 0
 	}
 	if busy {
 		c.busy++

@@ -39,13 +39,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if err := s.split(); err != nil {
-		return nil, fmt.Errorf("load: %w: %w", ErrUsage, err)
+		return nil, usageError(err)
 	}
 	r := run{settings: s, client: browser.NewClient(s.TLS), c: newCollector(s.Counters), report: &Report{
 		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
 	}}
 	defer r.client.CloseIdleConnections()
-	if err := r.surveyed(ctx); err != nil {
+	if err := r.waitForPages(ctx); err != nil {
 		return nil, err
 	}
 	if r.workers, err = workers.Start(s.browsers(), s.processes, s.Worker); err != nil {
@@ -71,7 +71,7 @@ type run struct {
 	start   time.Time
 	load    time.Time // when the first click was due
 	end     time.Time // of the load
-	shown   time.Time // when the last sample was taken
+	sampled time.Time // when the last sample was taken
 	since   Totals    // what they were then
 	report  *Report
 
@@ -82,11 +82,12 @@ type run struct {
 
 func (r *run) phases(ctx context.Context) error {
 	r.start = time.Now()
-	r.shown = r.start
+	r.sampled = r.start
+	r.show(phaseJoin, Sample{}, nil)
 	if err := r.join(ctx); err != nil {
 		return err
 	}
-	if err := r.work(ctx); err != nil {
+	if err := r.click(ctx); err != nil {
 		return err
 	}
 	// ctx may have ended by now: what was clicked is judged all the same.
@@ -97,20 +98,20 @@ func (r *run) phases(ctx context.Context) error {
 	return nil
 }
 
-// surveyed waits until the pages are there.
-func (r *run) surveyed(ctx context.Context) error {
+// waitForPages reads all pages, and waits for them as long as Options.Wait says.
+func (r *run) waitForPages(ctx context.Context) error {
 	deadline := time.Now().Add(r.Wait)
 	for {
-		err := r.survey(ctx)
+		err := r.readPages(ctx)
 		if err == nil || ctx.Err() != nil || !time.Now().Before(deadline) {
 			return err
 		}
-		wait(ctx, look)
+		pause(ctx, pollInterval)
 	}
 }
 
-// survey looks at every page before anybody clicks: are they there, and what do they count?
-func (r *run) survey(ctx context.Context) error {
+// readPages reads every page before the first click: each has to be there and to know its count.
+func (r *run) readPages(ctx context.Context) error {
 	for _, u := range r.targets[1:] {
 		if _, err := r.page(ctx, u, 0); err != nil {
 			return err
@@ -174,20 +175,20 @@ func (r *run) join(ctx context.Context) error {
 	first := r.Plan.Stages[0]
 	deadline := r.start.Add(first.Ramp + r.Patience)
 	all := func() bool { return r.c.joined == first.Browsers && r.c.connected == first.Browsers }
-	if err := r.watch(ctx, phaseJoin, deadline, all); err != nil {
+	if err := r.await(ctx, phaseJoin, deadline, all); err != nil {
 		return err
 	}
 	if ctx.Err() == nil && r.c.totals.Joins == 0 {
-		return fmt.Errorf("%w: no tab could join within %v: %s", ErrUnreachable, first.Ramp+r.Patience, r.mostly())
+		return fmt.Errorf("%w: no tab could join within %v: %s", ErrUnreachable, first.Ramp+r.Patience, r.mainCause())
 	}
 	if ctx.Err() == nil && !all() {
-		r.warn("only %d of %d tabs had joined %v after the ramp: %s", r.c.connected, first.Browsers, r.Patience, r.mostly())
+		r.warn("only %d of %d tabs had joined %v after the ramp: %s", r.c.connected, first.Browsers, r.Patience, r.mainCause())
 	}
 	return nil
 }
 
-// mostly is what went wrong most often.
-func (r *run) mostly() string {
+// mainCause is the cause of most errors.
+func (r *run) mainCause() string {
 	most, times := "nothing went wrong, it only took too long", 0
 	for _, cause := range slices.Sorted(maps.Keys(r.c.errors)) {
 		if r.c.errors[cause] > times {
@@ -200,8 +201,8 @@ func (r *run) mostly() string {
 	return fmt.Sprintf("%s (%d times)", most, times)
 }
 
-// work makes the clicks.
-func (r *run) work(ctx context.Context) error {
+// click makes the clicks of the plan.
+func (r *run) click(ctx context.Context) error {
 	r.load = time.Now().Add(100 * time.Millisecond) // so that no worker is late
 	r.end = r.load.Add(r.Plan.Length())
 	if ctx.Err() != nil {
@@ -215,7 +216,7 @@ func (r *run) work(ctx context.Context) error {
 	}
 	// A generator that lags behind still makes every click that was due.
 	over := func() bool { return r.c.planned && !time.Now().Before(r.end) }
-	if err := r.watch(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
+	if err := r.await(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
 		return err
 	}
 	for _, w := range r.workers {
@@ -229,15 +230,16 @@ func (r *run) work(ctx context.Context) error {
 	return nil
 }
 
-// watch observes until a time, until done says so, or until ctx ends, and shows every second.
-func (r *run) watch(ctx context.Context, phase string, until time.Time, done func() bool) error {
+// await collects what the tabs see, and shows it every second, until a time, until done says so, or
+// until ctx ends.
+func (r *run) await(ctx context.Context, phase string, until time.Time, done func() bool) error {
 	for {
-		wait(ctx, min(look, time.Until(until)))
+		pause(ctx, min(pollInterval, time.Until(until)))
 		interrupted := ctx.Err() != nil
 		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
-		r.show(phase)
+		r.sample(phase)
 		if interrupted || done() || !time.Now().Before(until) {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
@@ -245,7 +247,8 @@ func (r *run) watch(ctx context.Context, phase string, until time.Time, done fun
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -254,16 +257,21 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// show keeps the last second, if one is over, and tells whoever looks.
-func (r *run) show(phase string) {
+// sample adds the last second to the report, if one is over, and shows it.
+func (r *run) sample(phase string) {
 	now := time.Now()
-	if now.Sub(r.shown) < second {
+	if now.Sub(r.sampled) < second {
 		return
 	}
-	sample, latencies := r.c.sample(now.Sub(r.shown).Seconds(), r.since)
+	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
 	sample.At = now.Sub(r.start).Seconds()
-	r.shown, r.since = now, r.c.totals
+	r.sampled, r.since = now, r.c.totals
 	r.report.Series = append(r.report.Series, sample)
+	r.show(phase, sample, latencies)
+}
+
+// show calls Options.Progress, if there is one.
+func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
 	if r.Progress == nil {
 		return
 	}
@@ -285,8 +293,8 @@ func (r *run) warn(format string, args ...any) {
 	r.report.Warnings = append(r.report.Warnings, r.c.warning)
 }
 
-// look is the time between two looks at all tabs.
-const look = 100 * time.Millisecond
+// pollInterval is the time between two observations of all tabs.
+const pollInterval = 100 * time.Millisecond
 
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {
@@ -297,7 +305,7 @@ func (r *run) settle(ctx context.Context) error {
 		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
-		r.show(phaseSettle)
+		r.sample(phaseSettle)
 		late := !time.Now().Before(deadline)
 		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
@@ -306,7 +314,7 @@ func (r *run) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		wait(ctx, look)
+		pause(ctx, pollInterval)
 	}
 }
 

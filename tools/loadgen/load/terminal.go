@@ -13,10 +13,9 @@ const (
 	barWidth   = 40              // columns
 )
 
-// A Terminal shows people how a run goes. On a terminal it redraws a few lines in place;
-// elsewhere it writes one line every 5 s, as a log wants it. Its methods must not be
-// called concurrently. What the writer answers is not looked at: a view that cannot be
-// written must not end a run.
+// A Terminal shows people how a run goes. On a terminal it redraws a few lines in place; elsewhere
+// it writes one line every 5 s, as a log wants it. Its methods must not be called concurrently.
+// Errors of its writer are ignored: a view that cannot be written must not end a run.
 type Terminal struct {
 	w       io.Writer
 	isTTY   bool
@@ -39,8 +38,8 @@ func (t *Terminal) Show(p Progress) {
 		t.log(p)
 		return
 	}
-	t.deliveries = keep(t.deliveries, float64(p.Sample.Deliveries))
-	t.latency = keep(t.latency, p.Latencies[LatencyAll].P99)
+	t.deliveries = appendLast(t.deliveries, float64(p.Sample.Deliveries))
+	t.latency = appendLast(t.latency, p.Latencies[LatencyAll].P99)
 	t.redraw(t.view(p))
 }
 
@@ -133,8 +132,8 @@ func (t *Terminal) color(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// keep appends v and forgets what a sparkline does not show any more.
-func keep(values []float64, v float64) []float64 {
+// appendLast appends v and drops what a sparkline does not show any more.
+func appendLast(values []float64, v float64) []float64 {
 	values = append(values, v)
 	return values[max(0, len(values)-sparks):]
 }
