@@ -29,12 +29,14 @@ var (
 // Defaults of Options.
 const (
 	DefaultSettle     = 10 * time.Second // of Options.Settle
-	DefaultPatience   = 30 * time.Second // of Options.Patience
 	DefaultPerProcess = 15_000           // tabs, of Options.PerProcess
 )
 
 // usageError is what Run returns for options that are not possible.
 func usageError(err error) error { return fmt.Errorf("load: %w: %w", ErrUsage, err) }
+
+// defaultPatience is the default of Options.Patience.
+const defaultPatience = 30 * time.Second
 
 // Options say what a load is. They must not be changed while it runs.
 type Options struct {
@@ -52,7 +54,7 @@ type Options struct {
 	Repeat float64
 	// Settle is how long the tabs have for becoming equal after the last click; 0: DefaultSettle.
 	Settle time.Duration
-	// Patience is how long tabs may need for joining beyond the ramp; 0: DefaultPatience.
+	// Patience is how long tabs may need for joining beyond the ramp; 0: 30 s.
 	Patience time.Duration
 	// Wait is how long the targets may take to answer at all, at first; 0: not at all.
 	Wait time.Duration
@@ -89,7 +91,7 @@ func (o Options) check() (settings, error) {
 		o.Protocol = protocol.Lockstep{}
 	}
 	o.Counters = max(1, o.Counters)
-	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, DefaultPatience)
+	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, defaultPatience)
 	s := settings{Options: o, processes: 1}
 	if err := s.validate(); err != nil {
 		return s, usageError(err)

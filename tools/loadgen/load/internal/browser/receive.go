@@ -86,8 +86,8 @@ func (t *tab) receive(l *loop, message []byte) {
 		}
 	}
 	t.receivedAt, t.waitingSince = now, 0
-	if m.Status != protocol.NotSaid {
-		t.live = m.Status == protocol.WellStatus
+	if m.Status != protocol.StatusUnknown {
+		t.live = m.Status == protocol.StatusLive
 	}
 	if m.HasState {
 		t.receiveState(l, m.State, now)
