@@ -17,7 +17,7 @@ import (
 	"lockstep/tools/loadgen/load/workload"
 )
 
-// A config is what the arguments say.
+// A config has what the arguments say.
 type config struct {
 	options    load.Options
 	findMax    load.Thresholds // nil: no search
@@ -31,12 +31,12 @@ const help = `Opens tabs on a live page, clicks in them, and says whether all st
   loadgen [flags] URL...
 
 The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults), and
-then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or an expectation
-failed, 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold failed,
+2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
 
 `
 
-// flags are those that need more than a variable.
+// flags are the flags that become options together with others.
 type flags struct {
 	browsers                        int
 	ramp, duration                  time.Duration
@@ -126,13 +126,13 @@ func (f *flags) fill(c *config, given map[string]bool, args []string) (err error
 		return err
 	}
 	if f.insecure {
-		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by name
+		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // -insecure asks for it
 	}
 	c.options.Command = command(args, c.options.Plan.Seed, given["seed"])
 	return f.goals(c)
 }
 
-// goals are what has to hold.
+// goals parses the thresholds, and what a search raises.
 func (f *flags) goals(c *config) (err error) {
 	if f.expect != "" {
 		if c.options.Thresholds, err = load.ParseThresholds(f.expect); err != nil {
@@ -185,7 +185,7 @@ func (f *flags) plan(given map[string]bool) (workload.Plan, error) {
 	return p, p.Validate()
 }
 
-// wire is the protocol. The path of the only URL counts unless there are several pages.
+// wire is the protocol. A path of the first URL is that of the page, unless -path is given.
 func (f *flags) wire(targets []string, given map[string]bool) (protocol.Protocol, error) {
 	switch f.protocol {
 	case "lockstep":
@@ -208,7 +208,7 @@ func hasPath(url string) bool {
 	return path != ""
 }
 
-// command is what does the run again.
+// command is the command line that does the run again.
 func command(args []string, seed uint64, seeded bool) string {
 	words := []string{"loadgen"}
 	if !seeded {
@@ -237,7 +237,7 @@ func (c config) takes() string {
 
 func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
 
-// first is what a search begins with.
+// first is the load that a search begins with.
 func (c config) first() float64 {
 	s := c.options.Plan.Stages[0]
 	if c.raise == "browsers" {
@@ -246,7 +246,7 @@ func (c config) first() float64 {
 	return s.Rate[0].From
 }
 
-// unit is that of what a search raises.
+// unit is the unit of the load that a search raises.
 func (c config) unit() string {
 	if c.raise == "browsers" {
 		return "tabs"
@@ -254,7 +254,7 @@ func (c config) unit() string {
 	return "clicks/s"
 }
 
-// with are the options of a step of a search.
+// with are the options of one step of a search, which raises the load to n.
 func (c config) with(n float64) load.Options {
 	o := c.options
 	s := o.Plan.Stages[0]

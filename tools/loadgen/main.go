@@ -22,7 +22,7 @@ import (
 // The exit codes.
 const (
 	exitFine        = 0
-	exitFailed      = 1 // a verdict or an expectation did not hold, or something broke
+	exitFailed      = 1 // a verdict or a threshold did not hold, or something broke
 	exitUsage       = 2
 	exitUnreachable = 3
 	exitAtOnce      = 130 // a second Ctrl-C
@@ -61,7 +61,7 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 	return exitFine
 }
 
-// complain writes one line, and returns the exit code of an error; nil is none.
+// complain writes one line about an error, and returns its exit code. Nil is none.
 func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitFine
@@ -121,7 +121,7 @@ func workers(ctx context.Context, args []string) func() *exec.Cmd {
 	}
 }
 
-// run makes the load, and shows how it goes.
+// run makes the load or the search, and shows how it goes.
 func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.File) (*load.Report, error) {
 	isTTY := isatty.IsTerminal(stderr.Fd())
 	view := load.NewTerminal(stderr, isTTY, getenv("NO_COLOR") != "")
@@ -131,7 +131,7 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", load.ErrUsage, err)
 		}
-		defer func() { _ = exporter.close() }() // nobody reads it any more
+		defer func() { _ = exporter.close() }() // the run is over
 		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.addr())
 		show = append(show, exporter.set)
 	}
@@ -162,7 +162,7 @@ func (c config) progress(ctx context.Context, view *load.Terminal, stderr io.Wri
 	}
 }
 
-// search looks for the most that holds.
+// search looks for the highest load that holds.
 func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Writer) (*load.Report, error) {
 	knee, err := load.FindMax(ctx, c.findMax, c.unit(), c.first(), func(ctx context.Context, n float64) (*load.Report, error) {
 		defer view.Done()
@@ -182,7 +182,7 @@ func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Write
 	return report, nil
 }
 
-// write writes the report where it is wanted.
+// write writes the report to stdout and to the files of the flags.
 func (c config) write(r *load.Report, stdout io.Writer) error {
 	if err := load.WriteText(stdout, r); err != nil {
 		return err
@@ -202,7 +202,7 @@ func (c config) write(r *load.Report, stdout io.Writer) error {
 }
 
 func toFile(name string, r *load.Report, write func(io.Writer, *load.Report) error) error {
-	f, err := os.Create(name) //nolint:gosec // where the person wants it
+	f, err := os.Create(name) //nolint:gosec // the file that a flag names
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ const (
 
 // A chart is an SVG drawing: the template turns it into elements and escapes all text.
 type chart struct {
-	Title, Unit, Summary string // Summary is for who can't see it
+	Title, Unit, Summary string // Summary is for readers who can't see it
 	Width, Height        int
 	Left, Right          int
 	Top, Bottom          int
@@ -44,7 +44,7 @@ type series struct {
 
 type point struct{ x, y float64 }
 
-// charts leaves out those for which there is nothing to draw.
+// charts are the charts of a report, without those for which there is nothing to draw.
 func charts(r *Report) []chart {
 	if len(r.Series) == 0 {
 		return curves(r)
@@ -111,7 +111,7 @@ func curve(s Latency, name, class string) series {
 	return out
 }
 
-// quantileLabel names n nines.
+// quantileLabel is the label of n nines.
 func quantileLabel(n int) string {
 	switch n {
 	case 0:
@@ -178,7 +178,7 @@ func (s series) draw(width, height float64) line {
 	return l
 }
 
-// scale puts v of 0 to most between from and to.
+// scale maps v from the range 0 to most to the range from to to.
 func scale(v, most, from, to float64) float64 {
 	return from + (to-from)*max(0, min(1, v/most))
 }

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"time"
 
 	"lockstep/tools/loadgen/load/internal/browser"
@@ -42,7 +41,7 @@ type collector struct {
 	processes                              int
 }
 
-// distributions are the latencies of some time, by their names.
+// distributions has the latencies of a time, by their names.
 type distributions map[string]*latency.Distribution
 
 func newDistributions() distributions {
@@ -53,7 +52,7 @@ func newDistributions() distributions {
 	return s
 }
 
-// summaries are without those that have no value.
+// summaries leaves out latencies without a value.
 func (s distributions) summaries() map[string]Latency {
 	all := make(map[string]Latency)
 	for name, d := range s {
@@ -67,25 +66,6 @@ func (s distributions) summaries() map[string]Latency {
 type replicaSum struct {
 	ReplicaReport
 	own latency.Distribution
-}
-
-// counterSum is one counter as all tabs show it.
-type counterSum struct {
-	acked       int64
-	outstanding int
-	clicks      []browser.Resolved // of which it is not known that all tabs have seen them
-	newest      protocol.State
-	stalest     float64
-	first       protocol.State // before the load
-}
-
-// loopSum is one loop, by counter.
-type loopSum struct {
-	busy         float64 // share of the time that it did not wait, summed over the observations of this second
-	observations int
-	tabs         []int
-	oldest       []protocol.State
-	advances     [][]browser.Advance
 }
 
 func newCollector(counters int) *collector {
@@ -194,20 +174,7 @@ func (r *replicaSum) add(o *browser.Replica) {
 	r.own.Merge(&o.Own)
 }
 
-func (c *collector) addCounter(loop, i int, seen browser.Counter) {
-	l, sum := &c.loops[loop], &c.counters[i]
-	l.tabs[i], l.oldest[i] = seen.Tabs, seen.Oldest
-	l.advances[i] = append(l.advances[i], seen.Advances...)
-	sum.acked += seen.Acked
-	sum.outstanding += seen.Outstanding
-	sum.clicks = append(sum.clicks, seen.Clicks...)
-	sum.stalest = max(sum.stalest, seen.Stalest)
-	if sum.newest.Older(seen.Newest) {
-		sum.newest = seen.Newest
-	}
-}
-
-// maxNamed is how many offenders a verdict names.
+// maxNamed is how many tabs, ops or counters a verdict names.
 const maxNamed = 20
 
 func (c *collector) violate(v browser.Violation) {
@@ -217,61 +184,7 @@ func (c *collector) violate(v browser.Violation) {
 	}
 }
 
-// keepAdvances is for how long advances are remembered: the acknowledgement of a click may come
-// that much later than its state.
-const keepAdvances = 30 * time.Second
-
-// resolve measures the clicks that all tabs have been shown.
-func (c *collector) resolve(i int) {
-	sum := &c.counters[i]
-	sum.clicks = slices.DeleteFunc(sum.clicks, func(click browser.Resolved) bool {
-		at, ok := c.reached(i, click.State)
-		if ok {
-			ms := float64(max(0, at-click.Due)) / 1e6
-			c.sum[LatencyAll].Add(ms)
-			c.last[LatencyAll].Add(ms)
-		}
-		return ok
-	})
-	for l := range c.loops {
-		all := c.loops[l].advances[i]
-		if n := len(all); n > 0 {
-			old := sort.Search(n-1, func(k int) bool { return all[n-1].At-all[k].At < int64(keepAdvances) })
-			c.loops[l].advances[i] = slices.Delete(all, 0, old)
-		}
-	}
-}
-
-// reached is when the last tab had been shown a state or a newer one, and false if some have not.
-func (c *collector) reached(counter int, s protocol.State) (at int64, ok bool) {
-	for l := range c.loops {
-		if c.loops[l].tabs[counter] == 0 {
-			continue
-		}
-		all := c.loops[l].advances[counter]
-		k := sort.Search(len(all), func(k int) bool { return !all[k].State.Older(s) })
-		if k == len(all) {
-			return 0, false
-		}
-		at = max(at, all[k].At)
-	}
-	return at, true
-}
-
-// equal reports whether all tabs, as far as they are connected and not slow, show the same.
-func (c *collector) equal() bool {
-	for i, sum := range c.counters {
-		for _, l := range c.loops {
-			if l.tabs[i] > 0 && l.oldest[i] != sum.newest {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// sample is what was seen in the last seconds, of which there is about one, as rates. It begins
-// the next.
+// sample is the time since the last sample, about one second, as rates. It begins the next sample.
 func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]Latency) {
 	own, all := c.last[LatencyOwn], c.last[LatencyAll]
 	rate := func(n int64) int64 { return int64(math.Round(float64(n) / seconds)) }
@@ -290,7 +203,7 @@ func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]La
 	return s, latencies
 }
 
-// saturated is the share of the time from which on a loop that works is one that lags.
+// saturated is the busy share of the time from which on a loop is likely to lag.
 const saturated = .95
 
 // addBusy counts the second if a loop had no time to wait in it.
@@ -306,7 +219,7 @@ func (c *collector) addBusy() {
 	}
 }
 
-// errorCount is how much went wrong so far.
+// errorCount is the number of errors so far.
 func (c *collector) errorCount() (n int64) {
 	for _, times := range c.errors {
 		n += int64(times)
@@ -314,7 +227,7 @@ func (c *collector) errorCount() (n int64) {
 	return n
 }
 
-// replicaReports are in the order of their names.
+// replicaReports are the reports of all replicas, by rising name.
 func (c *collector) replicaReports() []ReplicaReport {
 	var all []ReplicaReport
 	for _, name := range slices.Sorted(maps.Keys(c.replicas)) {

@@ -2,15 +2,11 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"lockstep/tools/loadgen/load/internal/browser"
 	"lockstep/tools/loadgen/load/internal/workers"
@@ -27,12 +23,15 @@ const (
 // second is the time between two samples.
 const second = time.Second
 
-// Run opens the tabs, makes the clicks, waits until all is quiet and judges. It returns when it has
-// closed every tab.
+// pollInterval is the time between two observations of all tabs.
+const pollInterval = 100 * time.Millisecond
+
+// Run opens the tabs, makes the clicks, waits until all tabs show the same and judges. It returns
+// when it has closed every tab. Several runs may be made concurrently.
 //
-// When ctx ends the load does so early: what was done until then is settled, judged and reported
-// all the same. Errors are ErrUsage, ErrUnreachable, or of a worker process; a target that
-// disappears later is no error but part of the report.
+// When ctx ends the load ends early; what was done until then is settled, judged and reported all
+// the same. Errors are ErrUsage, ErrUnreachable, or of a worker process. A target that disappears
+// later is no error but part of the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	s, err := o.check()
 	if err != nil {
@@ -72,7 +71,7 @@ type run struct {
 	load    time.Time // when the first click was due
 	end     time.Time // of the load
 	sampled time.Time // when the last sample was taken
-	since   Totals    // what they were then
+	since   Totals    // the totals at that time
 	report  *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
@@ -97,73 +96,6 @@ func (r *run) phases(ctx context.Context) error {
 	r.judge()
 	return nil
 }
-
-// waitForPages reads all pages, and waits for them as long as Options.Wait says.
-func (r *run) waitForPages(ctx context.Context) error {
-	deadline := time.Now().Add(r.Wait)
-	for {
-		err := r.readPages(ctx)
-		if err == nil || ctx.Err() != nil || !time.Now().Before(deadline) {
-			return err
-		}
-		pause(ctx, pollInterval)
-	}
-}
-
-// readPages reads every page before the first click: each has to be there and to know its count.
-func (r *run) readPages(ctx context.Context) error {
-	for _, u := range r.targets[1:] {
-		if _, err := r.page(ctx, u, 0); err != nil {
-			return err
-		}
-	}
-	views, err := r.pages(ctx)
-	if err != nil {
-		return err
-	}
-	r.before = make([]int64, len(views))
-	for i, v := range views {
-		if !v.Known {
-			return fmt.Errorf("load: %w: %s says that it does not know the count: is its store reachable?", ErrUnreachable, r.address(i))
-		}
-		r.before[i] = v.State.Count
-		r.c.counters[i].first = v.State
-	}
-	return nil
-}
-
-// pages gets the page of each counter, from each target in turn.
-func (r *run) pages(ctx context.Context) ([]*protocol.View, error) {
-	views := make([]*protocol.View, r.Counters)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(32)
-	for i := range views {
-		g.Go(func() (err error) {
-			views[i], err = r.page(ctx, r.targets[i%len(r.targets)], i)
-			return err
-		})
-	}
-	return views, g.Wait()
-}
-
-func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View, error) {
-	v, err := browser.Page(ctx, r.client, r.Protocol, u, counter)
-	switch {
-	case err == nil:
-		return v, nil
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.Is(err, protocol.ErrNoSocket):
-		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u, err)
-	case errors.As(err, new(browser.Refusal)):
-		return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
-	case errors.As(err, new(*url.Error)):
-		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u, browser.Cause(err))
-	}
-	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
-}
-
-func (r *run) address(counter int) string { return r.targets[0].String() + r.Protocol.Page(counter) }
 
 // join opens the tabs of the first stage, and waits for them.
 func (r *run) join(ctx context.Context) error {
@@ -257,45 +189,6 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sample adds the last second to the report, if one is over, and shows it.
-func (r *run) sample(phase string) {
-	now := time.Now()
-	if now.Sub(r.sampled) < second {
-		return
-	}
-	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
-	sample.At = now.Sub(r.start).Seconds()
-	r.sampled, r.since = now, r.c.totals
-	r.report.Series = append(r.report.Series, sample)
-	r.show(phase, sample, latencies)
-}
-
-// show calls Options.Progress, if there is one.
-func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
-	if r.Progress == nil {
-		return
-	}
-	p := Progress{
-		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
-		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
-	}
-	switch phase {
-	case phaseJoin:
-		p.Left = max(0, r.Plan.Stages[0].Ramp-p.Elapsed) + r.Plan.Length()
-	case phaseLoad:
-		p.Left = max(0, time.Until(r.end))
-	}
-	r.Progress(p)
-}
-
-func (r *run) warn(format string, args ...any) {
-	r.c.warning = fmt.Sprintf(format, args...)
-	r.report.Warnings = append(r.report.Warnings, r.c.warning)
-}
-
-// pollInterval is the time between two observations of all tabs.
-const pollInterval = 100 * time.Millisecond
-
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {
 	deadline := time.Now().Add(r.Settle)
@@ -354,7 +247,38 @@ func (r *run) converged(quiet bool) {
 	}
 }
 
-// totals are those so far.
+// sample adds the last second to the report, if one is over, and shows it.
+func (r *run) sample(phase string) {
+	now := time.Now()
+	if now.Sub(r.sampled) < second {
+		return
+	}
+	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
+	sample.At = now.Sub(r.start).Seconds()
+	r.sampled, r.since = now, r.c.totals
+	r.report.Series = append(r.report.Series, sample)
+	r.show(phase, sample, latencies)
+}
+
+// show calls Options.Progress, if there is one.
+func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
+	if r.Progress == nil {
+		return
+	}
+	p := Progress{
+		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
+		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
+	}
+	switch phase {
+	case phaseJoin:
+		p.Left = max(0, r.Plan.Stages[0].Ramp-p.Elapsed) + r.Plan.Length()
+	case phaseLoad:
+		p.Left = max(0, time.Until(r.end))
+	}
+	r.Progress(p)
+}
+
+// totals are the totals so far.
 func (r *run) totals() Totals {
 	t := r.c.totals
 	t.Unanswered = int64(r.c.outstanding)
@@ -368,4 +292,9 @@ func (r *run) totals() Totals {
 		t.Conflation = float64(r.c.advanced) / float64(t.Deliveries)
 	}
 	return t
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.c.warning = fmt.Sprintf(format, args...)
+	r.report.Warnings = append(r.report.Warnings, r.c.warning)
 }

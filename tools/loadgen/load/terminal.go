@@ -26,13 +26,13 @@ type Terminal struct {
 	next                time.Duration
 }
 
-// NewTerminal shows progress on w. With isTTY w understands escape sequences for the
-// cursor; noColor, which NO_COLOR asks for, leaves out those for colours.
+// NewTerminal makes a view on w. With isTTY it uses escape sequences for the cursor; noColor, which
+// NO_COLOR asks for, leaves out those for colours.
 func NewTerminal(w io.Writer, isTTY, noColor bool) *Terminal {
 	return &Terminal{w: w, isTTY: isTTY, noColor: noColor}
 }
 
-// Show shows p in place of what it showed before.
+// Show replaces what the view shows by p.
 func (t *Terminal) Show(p Progress) {
 	if !t.isTTY {
 		t.log(p)
@@ -43,7 +43,7 @@ func (t *Terminal) Show(p Progress) {
 	t.redraw(t.view(p))
 }
 
-// Done takes the view away, so that a summary can follow.
+// Done removes the view, so that a summary can follow.
 func (t *Terminal) Done() { t.redraw(nil) }
 
 func (t *Terminal) log(p Progress) {
@@ -92,7 +92,7 @@ func (t *Terminal) bar(p Progress) string {
 	return head + t.color(green, strings.Repeat("█", full)) + strings.Repeat("░", barWidth-full) + " " + clock(p.Left) + " left"
 }
 
-// redraw writes all lines at once, so that nobody sees half a view.
+// redraw writes all lines at once, so that half a view is never seen.
 func (t *Terminal) redraw(lines []string) {
 	var b strings.Builder
 	if t.drawn > 0 {

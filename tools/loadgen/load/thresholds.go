@@ -94,7 +94,7 @@ func parseLimit(s string, isTime bool) (float64, error) {
 	if isTime {
 		return parseTime(s)
 	}
-	// No sign, no hexadecimal, no Inf: nothing here is negative or endless.
+	// No sign, no hexadecimal, no Inf: a limit is neither negative nor endless.
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil || strings.Trim(s, "0123456789.") != "" {
 		return 0, fmt.Errorf("limit %q is no number of at least 0", s)
@@ -120,7 +120,7 @@ func countNames() []string {
 	return []string{"lost", "twice", "stale", "rate", "deliveries", "errors", "refusals"}
 }
 
-// measureNames is for people: it says how a latency is qualified, not each combination.
+// measureNames are for people: they show how a latency is qualified, not each combination.
 func measureNames() []string {
 	names := append(percentileNames(), "converge")
 	names = append(names, countNames()...)
@@ -171,7 +171,7 @@ func (t threshold) limitText() string {
 	return strconv.FormatFloat(t.limit, 'f', -1, 64) + t.unit()
 }
 
-// value has three digits after the point at most: a measure has no more.
+// value writes a measured value with at most three digits after the point: it has no more.
 func (t threshold) value(got float64) string {
 	if math.IsInf(got, 0) {
 		return "never"

@@ -86,7 +86,7 @@ type tab struct {
 
 	mu    sync.Mutex // guards the rest
 	queue []string
-	ended string // why; "gone" if nobody cares
+	ended string // why, as the tab is told; "": without a word
 	done  bool
 	more  chan struct{}
 }
@@ -99,7 +99,7 @@ func (t *tab) send(message string) {
 	t.wake()
 }
 
-// end ends the connection after what is queued. why "restart" says so to the tab.
+// end closes the connection once the queue is written. The tab is told why, unless that is "".
 func (t *tab) end(why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -66,8 +66,7 @@ func (r *recorder) write(b []byte) error {
 	return nil
 }
 
-// TestAPingIsAnswered has a server ask whether the tab is there: one that is
-// silent is cut off.
+// A server that pings closes the connection of a tab that is silent.
 func TestAPingIsAnswered(t *testing.T) {
 	r := new(recorder)
 	tab := &tab{conn: r}
@@ -116,7 +115,7 @@ func TestEventsAreTakenApart(t *testing.T) {
 	}
 }
 
-// serveOne accepts a websocket on a connection and tells what it reads.
+// serveOne accepts a websocket on a connection and sends what it reads to got.
 func serveOne(t *testing.T, conn net.Conn, got chan<- string) {
 	l := &oneListener{conn: make(chan net.Conn, 1)}
 	l.conn <- conn

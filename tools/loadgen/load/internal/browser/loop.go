@@ -26,7 +26,7 @@ type loop struct {
 	cache    cache
 	buffer   []byte
 	stop     bool
-	waiting  []int32 // tabs that want to join or connect, in turn
+	waiting  []int32 // tabs that are to join or connect, in this order
 	inFlight int     // tabs that are joining or connecting
 
 	clicks  *schedule.Clicks // nil: no load
@@ -119,7 +119,7 @@ func (l *loop) takePosts() {
 	}
 }
 
-// due is when there is something to do without being told.
+// due is when the next timer, click, move or watchdog is due.
 func (l *loop) due() int64 {
 	at := l.checked + int64(time.Second)
 	if len(l.timers) > 0 {
@@ -188,7 +188,7 @@ func (l *loop) nextClick() {
 	}
 }
 
-// click makes what is due.
+// click makes the clicks that are due.
 func (l *loop) click(now int64) {
 	for l.clicks != nil && l.origin+int64(l.next.Due) <= now {
 		l.seen.Counts.Due++
@@ -232,7 +232,7 @@ func (l *loop) move(now int64) {
 	}
 }
 
-// dial lets the next tabs join or connect, not too many at once.
+// dial has the next tabs join or connect, not too many at once.
 func (l *loop) dial() {
 	for len(l.waiting) > 0 && l.inFlight < maxInFlight {
 		t := &l.tabs[l.waiting[0]]

@@ -69,8 +69,8 @@ type Resolved struct {
 // A Rule is what a Violation breaks.
 type Rule int8
 
-// The rules that a tab sees broken. Whether all clicks are counted and all tabs are equal is
-// judged from above.
+// The rules that tabs check. The package above judges whether all clicks are counted and all tabs
+// are equal.
 const (
 	RuleForward  Rule = iota // a tab was sent an older version after a newer one
 	RuleOnce                 // a counter showed more than had been clicked
@@ -114,7 +114,7 @@ func (l *loop) countError(cause string) {
 // maxCauses is how many causes are told apart between two observations.
 const maxCauses = 50
 
-// violate notes that a rule was broken.
+// violate notes that a rule was broken, with its details while there are not too many.
 func (l *loop) violate(rule Rule, format string, args ...any) {
 	l.broken[rule]++
 	if l.broken[rule] <= maxViolations {
@@ -122,7 +122,7 @@ func (l *loop) violate(rule Rule, format string, args ...any) {
 	}
 }
 
-// observe takes what was seen since the last time.
+// observe takes what the loop has seen since the last observation.
 func (l *loop) observe() Observation {
 	now := l.fleet.now()
 	o := l.seen

@@ -4,7 +4,7 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// read takes what the socket has.
+// read reads what the socket has.
 func (t *tab) read(l *loop) {
 	n, err := t.conn.read(l.buffer)
 	if err != nil {
@@ -16,7 +16,7 @@ func (t *tab) read(l *loop) {
 	}
 }
 
-// feed takes bytes of the socket, which are only lent.
+// feed takes bytes of the socket. It copies what it keeps.
 func (t *tab) feed(l *loop, b []byte) {
 	l.seen.Counts.Bytes += int64(len(b))
 	l.replicas[t.replica].seen.Bytes += int64(len(b))
@@ -46,7 +46,7 @@ func (t *tab) feed(l *loop, b []byte) {
 	t.in = append(t.in[:0], b...)
 }
 
-// frame takes one frame.
+// frame handles one frame.
 func (t *tab) frame(l *loop, f frame) {
 	switch {
 	case f.op == opPing:
@@ -70,7 +70,7 @@ func (t *tab) frame(l *loop, f frame) {
 	}
 }
 
-// receive takes one message.
+// receive handles one message.
 func (t *tab) receive(l *loop, message []byte) {
 	now := l.fleet.now()
 	m := l.cache.get(message)
@@ -103,7 +103,7 @@ func (t *tab) receive(l *loop, message []byte) {
 	}
 }
 
-// receiveState takes a state of the server.
+// receiveState handles a state of the server.
 func (t *tab) receiveState(l *loop, s protocol.State, now int64) {
 	l.seen.Counts.Deliveries++
 	l.replicas[t.replica].seen.Deliveries++

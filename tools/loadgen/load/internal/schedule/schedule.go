@@ -41,9 +41,9 @@ func IsSlow(p *workload.Plan, slot int) bool { return spread(slot, .754877666246
 // IsHidden reports whether a tab is in the background.
 func IsHidden(p *workload.Plan, slot int) bool { return spread(slot, .5698402909980532) < p.Hidden }
 
-// spread gives numbers from 0 to 1 such that each run of slots has its share of each part: a
-// multiple of an irrational, its fraction. (The two are the base of the R2 sequence, in which
-// they don't depend on each other.) Slot 0 is the last to be slow or hidden.
+// spread gives a slot a number from 0 to 1 such that each run of slots is spread evenly: the
+// fraction of a multiple of an irrational. (The two irrationals are the base of the R2 sequence, in
+// which they don't depend on each other.) Slot 0 is the last to be slow or hidden.
 func spread(slot int, irrational float64) float64 {
 	_, f := math.Modf(float64(slot) * irrational)
 	return 1 - f
@@ -52,8 +52,8 @@ func spread(slot int, irrational float64) float64 {
 // clickers is how many of the first n tabs click, not counting that some are slow or hidden.
 func clickers(p *workload.Plan, n int) int { return int(math.Ceil(float64(n) * (1 - p.Watchers))) }
 
-// clicker is the tab that makes click n among those of the first present tabs that click. What is
-// slow or hidden passes it on to the next.
+// clicker is the tab that makes click n, of the first present tabs. A tab that is slow or hidden
+// passes it on to the next.
 func clicker(p *workload.Plan, n int64, present int) int {
 	count := clickers(p, present)
 	if count == 0 {
@@ -69,7 +69,7 @@ func clicker(p *workload.Plan, n int64, present int) int {
 	return 0
 }
 
-// mix makes a number out of two that looks like chance (splitmix64).
+// mix makes one number out of two, which looks random (splitmix64).
 func mix(seed, n uint64) uint64 {
 	z := seed + (n+1)*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9

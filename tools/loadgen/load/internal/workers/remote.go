@@ -12,7 +12,8 @@ import (
 	"lockstep/tools/loadgen/load/workload"
 )
 
-// Parent and worker speak net/rpc with gob. It wants exported types, and gob none without a field.
+// The arguments of the calls from parent to worker, by net/rpc. It wants exported types, and gob no
+// empty struct.
 type (
 	// A Share says which tabs are a worker's. The rest it knows from its own options.
 	Share struct {
@@ -91,8 +92,8 @@ func (r *remote) Close() error {
 	return r.cmd.Wait()
 }
 
-// Serve makes this process a worker: it has the tabs of c that its parent says over in, until in
-// ends, and writes nothing but answers to out. The plan and the share of c don't matter.
+// Serve makes this process a worker. Its parent says over in which plan and share of c it has; it
+// writes nothing but answers to out, and returns when in has ended.
 func Serve(c browser.Config, in io.Reader, out io.WriteCloser) error {
 	s := &service{config: c}
 	server := rpc.NewServer()

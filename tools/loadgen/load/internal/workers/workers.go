@@ -1,6 +1,5 @@
-// Package workers has the tabs of a load: in this process, or in several worker processes that are
-// asked over their standard input and output. It says which tabs a process has and adds nothing to
-// what they do or see.
+// Package workers spreads the tabs of a load over workers: this process, or several processes that
+// it talks to over their standard input and output. What tabs do and see is none of its business.
 package workers
 
 import (
@@ -37,9 +36,9 @@ type Observed struct {
 	Memory float64 // MB, at most
 }
 
-// Start starts the workers that have all tabs of c: this process, or, if more than one process is
-// wanted, as many that command makes. Each of those calls Serve with the same c. On an error there
-// are none.
+// Start starts workers that together have all tabs of c: this process if processes is 1, otherwise
+// as many that command makes, each of which has to call Serve with the same c. On an error it
+// starts none. command is not called for one process, and may be nil then.
 func Start(c browser.Config, processes int, command func() *exec.Cmd) ([]Worker, error) {
 	if processes == 1 {
 		f, err := browser.New(c)
