@@ -68,25 +68,30 @@ func (r *remote) call(method string, argument, result any) error {
 	return r.client.Call(serviceName+"."+method, argument, result)
 }
 
+// Join implements Worker.
 func (r *remote) Join() error { return r.call("Join", Empty(false), new(Empty)) }
 
+// Load implements Worker.
 func (r *remote) Load(at time.Time, before []int64) error {
 	return r.call("Load", LoadArgs{at, before}, new(Empty))
 }
 
+// Unload implements Worker.
 func (r *remote) Unload() error { return r.call("Unload", Empty(false), new(Empty)) }
 
+// Observe implements Worker.
 func (r *remote) Observe() (o Observed, err error) {
 	err = r.call("Observe", Empty(false), &o)
 	return o, err
 }
 
+// Behind implements Worker.
 func (r *remote) Behind(wanted []protocol.State) (tabs []browser.Tab, err error) {
 	err = r.call("Behind", wanted, &tabs)
 	return tabs, err
 }
 
-// Close ends the process, which ends with its input.
+// Close implements Worker. The process ends with its input.
 func (r *remote) Close() error {
 	_ = r.client.Close() // its end is the process's
 	return r.cmd.Wait()

@@ -70,18 +70,24 @@ func Close(all []Worker) error {
 // local is the worker that is this process.
 type local struct{ fleet *browser.Fleet }
 
+// Join implements Worker.
 func (w local) Join() error { w.fleet.Join(); return nil }
 
+// Load implements Worker.
 func (w local) Load(at time.Time, before []int64) error { w.fleet.Load(at, before); return nil }
 
+// Unload implements Worker.
 func (w local) Unload() error { w.fleet.Unload(); return nil }
 
+// Close implements Worker.
 func (w local) Close() error { w.fleet.Close(); return nil }
 
+// Behind implements Worker.
 func (w local) Behind(wanted []protocol.State) ([]browser.Tab, error) {
 	return w.fleet.Behind(wanted), nil
 }
 
+// Observe implements Worker.
 func (w local) Observe() (Observed, error) {
 	o := Observed{Loops: w.fleet.Observe()}
 	o.CPU, o.Memory = usage()
