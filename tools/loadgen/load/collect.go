@@ -16,9 +16,8 @@ import (
 // had come as far as a state; that all tabs had is known when each loop has said so.
 type collector struct {
 	totals     Totals
-	advanced   int64 // versions that tabs went forward by
-	dropped    int64
-	left       int64
+	advanced   int64         // versions that tabs went forward by
+	dropped    int64         // states that came late over a new connection
 	sum        distributions // of the whole run
 	last       distributions // of the last second
 	late       latency.Distribution
@@ -31,14 +30,20 @@ type collector struct {
 	warning    string
 	busy       int // seconds in which a loop was busy all the time
 	seconds    int
+	peak       int   // connected at most
+	lastAck    int64 // ns
+	current
+}
 
-	connected, joined, absent, outstanding int // now
-	peak                                   int // connected at most
-	planned                                bool
-	lastAck                                int64
-	cpu                                    time.Duration
-	memory                                 float64
-	processes                              int
+// current is what the last observations of all loops add up to.
+type current struct {
+	connected, joined, absent, outstanding int  // tabs, tabs, tabs, clicks
+	planned                                bool // all clicks and moves of the plan are made
+
+	// What all processes have needed so far.
+	processes int
+	cpu       time.Duration
+	memory    float64 // MB, at most
 }
 
 // distributions has the latencies of a time, by their names.
@@ -77,8 +82,7 @@ func newCollector(counters int) *collector {
 
 // collect takes in what all workers have seen since the last time.
 func (c *collector) collect(all []workers.Worker) error {
-	c.connected, c.joined, c.absent, c.outstanding, c.planned = 0, 0, 0, 0, true
-	c.cpu, c.memory, c.processes = 0, 0, 0
+	c.current = current{planned: true}
 	for i := range c.counters {
 		c.counters[i].outstanding, c.counters[i].stalest = 0, 0
 	}
@@ -155,7 +159,6 @@ func (c *collector) addCounts(n browser.Counts) {
 	t.Refusals += n.Refusals
 	c.advanced += n.Advanced
 	c.dropped += n.Dropped
-	c.left += n.Left
 }
 
 func (c *collector) replica(name string) *replicaSum {

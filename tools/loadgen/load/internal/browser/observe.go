@@ -22,25 +22,32 @@ type Observation struct {
 
 	Own, Ack, Join, Reconnect, Staleness, Late latency.Distribution // ms
 
-	Replicas   map[string]*Replica
-	Counters   []Counter // by number
-	Violations []Violation
-	Errors     map[string]int
-	Busy       float64 // share of the time that the loop did not wait
+	Replicas   map[string]*Replica // by name
+	Counters   []Counter           // by number
+	Violations []Violation         // not more of each rule than maxViolations
+	Errors     map[string]int      // how often, by cause
+	Busy       float64             // share of the time that the loop did not wait
 }
 
 // Counts are sums.
 type Counts struct {
-	Due, Sent, Resent, Acked, Refused   int64
-	Deliveries, Bytes, Advanced, Joins  int64 // Advanced: versions that tabs went forward by
-	Reconnects, Refusals, Dropped, Left int64 // Dropped: states that came late over a new connection
+	Due, Sent, Resent, Acked, Refused int64 // clicks
+	Deliveries                        int64 // states that arrived
+	Bytes                             int64 // received
+	Advanced                          int64 // versions that tabs went forward by
+	Dropped                           int64 // states that came late over a new connection
+	Joins, Reconnects                 int64 // of tabs
+	Refusals                          int64 // connections that a server turned away
 }
 
 // A Replica is what came from one server, by the name on its pages.
 type Replica struct {
-	Tabs                                  int // now
-	Clicks, Deliveries, Bytes, Reconnects int64
-	Own                                   latency.Distribution
+	Tabs       int   // now
+	Clicks     int64 // sent to it
+	Deliveries int64 // states that it sent
+	Bytes      int64 // received from it
+	Reconnects int64 // tabs that came to it after they had lost another
+	Own        latency.Distribution
 }
 
 // A Counter is what the tabs of one loop show of one counter.
@@ -48,22 +55,22 @@ type Counter struct {
 	Tabs           int            // that show it and are not slow, now
 	Oldest, Newest protocol.State // that one of them shows, now
 	Stalest        float64        // ms that the one furthest behind is so, now
-	Advances       []Advance
-	Clicks         []Resolved
-	Acked          int64
-	Outstanding    int // clicks without an answer, now
+	Advances       []Advance      // by rising time and state
+	Clicks         []Resolved     // that were acknowledged
+	Acked          int64          // as many
+	Outstanding    int            // clicks without an answer, now
 }
 
 // An Advance says that from a time on all tabs of the loop had been shown a state or a newer one.
 type Advance struct {
 	State protocol.State
-	At    int64
+	At    int64 // ns
 }
 
 // A Resolved is a click that a state is known to contain.
 type Resolved struct {
 	State protocol.State
-	Due   int64
+	Due   int64 // ns
 }
 
 // A Rule is what a Violation breaks.
@@ -89,10 +96,10 @@ const maxViolations = 20
 
 // A Tab is a tab that does not show what it should.
 type Tab struct {
-	Slot      int
-	Replica   string
-	Counter   int
-	Shown     protocol.State
+	Slot      int            // its number
+	Replica   string         // whose page it has
+	Counter   int            // the number of the counter
+	Shown     protocol.State // what it shows of it
 	Connected bool
 }
 

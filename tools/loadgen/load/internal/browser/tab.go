@@ -255,7 +255,6 @@ func (t *tab) leave(l *loop) {
 	}
 	t.disconnect()
 	t.forget(l)
-	l.seen.Counts.Left++
 	t.wanted, t.leaving = false, false
 	t.view, t.known, t.shown = nil, false, protocol.State{}
 	t.requestedAt, t.lostAt, t.attempt, t.flaps = 0, 0, 0, 0
