@@ -117,7 +117,7 @@ func TestPlantedBugsAreFoundAndNamed(t *testing.T) {
 				delete(got, name)
 			}
 			if c.bugs.TwoTruths > 0 {
-				delete(got, load.VerdictTwice) // one of the truths may be more than was clicked
+				delete(got, load.VerdictOnce) // one of the truths may be more than was clicked
 			}
 			switch {
 			case c.bugs.LoseClick > 0: // it shows only if all clicks before were acknowledged in time
