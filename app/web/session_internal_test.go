@@ -59,7 +59,7 @@ func FuzzCookie(f *testing.F) {
 }
 
 func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
-	s := &Server{opts: Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log: slog.New(slog.DiscardHandler)}
+	cs := newClients([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, slog.New(slog.DiscardHandler))
 	for _, tc := range []struct {
 		peer, forwarded string
 		want            bool
@@ -74,11 +74,11 @@ func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
 		r.Header.Set("X-Forwarded-For", tc.forwarded)
 		c := echo.New().NewContext(r, httptest.NewRecorder())
 		var got client
-		if err := s.meet(func(c echo.Context) error { got = clientOf(c); return nil })(c); err != nil {
+		if err := cs.identify(func(c echo.Context) error { got = clientOf(c); return nil })(c); err != nil {
 			t.Fatal(err)
 		}
-		if g := (&guest{who: got}); g.Movable() != tc.want {
-			t.Errorf("from %q for %q: got %v, want %v", tc.peer, tc.forwarded, g.Movable(), tc.want)
+		if v := (&limitedView{who: got}); v.Movable() != tc.want {
+			t.Errorf("from %q for %q: got %v, want %v", tc.peer, tc.forwarded, v.Movable(), tc.want)
 		}
 	}
 }

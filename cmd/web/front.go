@@ -32,7 +32,7 @@ func (f *front) count() int { return int(f.tabs.Load()) }
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = f.introduce(r)
 	if r.Header.Get("Upgrade") == "" {
-		f.next.ServeHTTP(web.Hurry(w, f.writeTimeout), r)
+		f.next.ServeHTTP(web.WithWriteDeadline(w, f.writeTimeout), r)
 		return
 	}
 	if f.gate.max > 0 && f.gate.used() > tabsOf(f.gate.max) {
