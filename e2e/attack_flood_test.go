@@ -36,15 +36,15 @@ func allSocketsGuard() guard {
 
 func connsGuard() guard {
 	return guard{
-		"connections of an address", "cmd/web/gate.go",
+		"connections of an address", "cmd/web/connlimit.go",
 		"errors.Is(err, limit.ErrAddr) {", "!WITHOUT && errors.Is(err, limit.ErrAddr) {",
 	}
 }
 
 func allConnsGuard() guard {
 	return guard{
-		"connections in all", "cmd/web/gate.go",
-		"if d.gate.max > 0 && d.gate.used()+d.cost > d.gate.max {", "if !WITHOUT && d.gate.max > 0 && d.gate.used()+d.cost > d.gate.max {",
+		"connections in all", "cmd/web/connlimit.go",
+		"if l.all.max > 0 && l.all.used()+l.cost > l.all.max {", "if !WITHOUT && l.all.max > 0 && l.all.used()+l.cost > l.all.max {",
 	}
 }
 
