@@ -27,7 +27,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "internal/version", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "counter", "internal/limit", "live", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
@@ -54,6 +54,7 @@ var rules = []rule{
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
+	{"internal/version", nil, "a version is a number"},
 	{"tools/loadgen/load/browser", []string{"tools/loadgen/load/latency", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "tabs do what a plan says over a protocol, and judge nothing"},
 	{"tools/loadgen/load/latency", nil, "a distribution depends on nothing"},
 	{"tools/loadgen/load/protocol", nil, "a protocol is the meaning of bytes"},
