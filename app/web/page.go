@@ -16,7 +16,7 @@ import (
 // lobby is the counter at "/".
 const lobby = "lobby"
 
-// A pageHandler serves the counters' pages and their forms, for browsers without JavaScript.
+// A pageHandler serves the counters' pages, and their forms for browsers without JavaScript.
 type pageHandler struct {
 	app       *app.App
 	sign      signer

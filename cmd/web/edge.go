@@ -29,8 +29,7 @@ func (e *edgeFlags) check() error {
 	return e.timeoutFlags.check()
 }
 
-// forWeb returns the limits of one of several replicas, of which all together may have a number of
-// connections; 0 is no limit.
+// forWeb adds the time limits to what limitFlags returns.
 func (e *edgeFlags) forWeb(conns, replicas int) web.Limits {
 	l := e.limitFlags.forWeb(conns, replicas)
 	l.WriteTimeout, l.PingInterval, l.PongTimeout = e.WriteTimeout, orNone(e.PingInterval), e.PongTimeout

@@ -29,7 +29,7 @@ func (k *keyFlags) define(fs *flagSet) {
 	fs.BoolVar(&k.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")
 }
 
-// check reads the keys, which replicas need that share the broker.
+// check reads the keys: replicas that share a broker need them.
 func (k *keyFlags) check(broker string) (err error) {
 	if k.keys, err = parseKeys(k.Secret); err != nil {
 		return err
