@@ -116,7 +116,7 @@ func (c connCollector) Collect(ch chan<- prometheus.Metric) {
 func (c collector) collectRefusals(ch chan<- prometheus.Metric) {
 	desc := prometheus.NewDesc("lockstep_refused_total", "What visitors were refused, by reason: a limit, or a check.", []string{"reason"}, nil)
 	counts := c.server.refused.byReason()
-	counts["origin"] += c.server.sockets.websockets.Stats().Foreign
+	counts["origin"] += c.server.sockets.Stats().Foreign
 	for reason, n := range counts {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), reason)
 	}
@@ -151,7 +151,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("limited_total", "Messages refused because a tab sent too many.", s.Limited)
 	count("failures_total", "Views and components that failed.", s.Failures)
 
-	w := c.server.sockets.websockets.Stats()
+	w := c.server.sockets.Stats()
 	count("silent_total", "Tabs cut off because they did not answer a ping.", w.Silent)
 	count("abusive_total", "Tabs closed because of frames that no browser sends.", w.Abusive)
 

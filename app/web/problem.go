@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"lockstep/components"
+	"lockstep/live"
 )
 
 // A problemError is an error that a person sees as a page.
@@ -43,7 +44,9 @@ func (ps *problemPages) fail(err error, c echo.Context) {
 	if c.Response().Committed || c.Request().Context().Err() != nil {
 		return // it is answered, or nobody is there to read an answer
 	}
-	if err := ps.send(c, ps.explain(err)); err != nil {
+	p := ps.explain(err)
+	page := components.ProblemPage(components.Problem{Status: p.status, Title: p.title, Text: p.text, Style: ps.style, Icon: ps.icon})
+	if err := sendPage(c, p.status, page); err != nil {
 		ps.log.Error("problem page failed", "err", err)
 	}
 }
@@ -76,15 +79,14 @@ func (ps *problemPages) panicked(_ echo.Context, err error, stack []byte) error 
 	return errInternal
 }
 
-// send renders a page whole before any of it is sent, so that an error never leaves half a page.
+// sendPage renders a page whole before any of it is sent, so that an error never leaves half a page.
 // Pages may be stored but are always asked for again: browsers shut a page under no-store out of
 // their back-forward cache.
-func (ps *problemPages) send(c echo.Context, p *problemError) error {
+func sendPage(c echo.Context, status int, page live.Component) error {
 	var b bytes.Buffer
-	page := components.ProblemPage(components.Problem{Status: p.status, Title: p.title, Text: p.text, Style: ps.style, Icon: ps.icon})
 	if err := page.Render(c.Request().Context(), &b); err != nil {
 		return fmt.Errorf("web: render: %w", err)
 	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.HTMLBlob(p.status, b.Bytes())
+	return c.HTMLBlob(status, b.Bytes())
 }

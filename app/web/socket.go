@@ -14,20 +14,20 @@ import (
 	"lockstep/live/wslive"
 )
 
-// A socketHandler serves the websockets of one replica.
+// A socketHandler serves the websockets of one replica, to the pages that it gave them to.
 type socketHandler struct {
-	app        *app.App
-	sign       signer
-	limiter    *limiter
-	refused    *refusals
-	websockets *wslive.Handler
+	*wslive.Handler
+	app     *app.App
+	sign    signer
+	limiter *limiter
+	refused *refusals
 }
 
 func newSocketHandler(a *app.App, sign signer, l *limiter, refused *refusals, log *slog.Logger) *socketHandler {
 	ws := wslive.NewHandler(a.Runtime(), viewOf, &wslive.Options{
 		Logger: log, PingInterval: l.limits.PingInterval, PongTimeout: l.limits.PongTimeout,
 	})
-	return &socketHandler{app: a, sign: sign, limiter: l, refused: refused, websockets: ws}
+	return &socketHandler{Handler: ws, app: a, sign: sign, limiter: l, refused: refused}
 }
 
 // serve serves the websocket of the counter in the path.
@@ -46,7 +46,7 @@ func (h *socketHandler) serve(c echo.Context) error {
 	// A copy: the name is a part of the request, which would live as long as the tab.
 	v := &limitedView{View: h.app.Counter(strings.Clone(name)), limiter: h.limiter, who: who}
 	r := c.Request()
-	h.websockets.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
+	h.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
 	if !v.mounted {
 		v.leave() // it did not come to that
 	}

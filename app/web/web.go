@@ -91,7 +91,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 
 // Close ends the websockets that are left, and their goroutines; stop the
 // application before.
-func (s *Server) Close() { s.sockets.websockets.Close() }
+func (s *Server) Close() { s.sockets.Close() }
 
 // route gives each address its handler.
 func (s *Server) route(p *pageHandler) {
