@@ -21,6 +21,7 @@ type pageHandler struct {
 	app       *app.App
 	sign      signer
 	assets    *static.Assets
+	program   *programHandler
 	templates *templates
 	refused   *refusals
 	version   string // shown on each
@@ -70,12 +71,10 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 func (h *pageHandler) link(p *components.Page, name string) {
 	p.Links = components.Links{
 		Home: "/", Open: "/c", Click: "/c/" + name + "/",
-		Twin: "/wasm/?name=" + name, TwinText: "Run it all in this browser",
+		InBrowser: "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = h.assets.URL("app.js"), h.assets.URL("app.css"), h.assets.URL("favicon.svg")
-	p.Renderer = components.Renderer{
-		Script: h.assets.URL("replica.js"), Worker: h.assets.URL("worker.js"), Program: h.assets.URL("lockstep.wasm"),
-	}
+	p.Renderer = h.program.renderer()
 }
 
 // click is a button without JavaScript: it counts and leads back to the page.

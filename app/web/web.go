@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -60,7 +59,6 @@ type Server struct {
 	// set once
 	app     *app.App
 	assets  *static.Assets
-	loader  func() (loader, error) // made once
 	sockets *socketHandler
 	refused *refusals
 	echo    *echo.Echo
@@ -71,18 +69,17 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	o := opts.withDefaults()
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
 	limits := newLimiter(o.Limits, refused)
-	s := &Server{
-		app: a, assets: assets, refused: refused,
-		loader:  sync.OnceValues(func() (loader, error) { return loaderHere(assets) }),
-		sockets: newSocketHandler(a, sign, limits, refused, o.Logger),
-	}
+	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, refused, o.Logger)}
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), log: o.Logger}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = problems.fail
 	s.echo.Use(newClients(o.TrustedProxies, o.Logger).identify, secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
 		deadlines(o.Limits.WriteTimeout), hosts{o.Hosts, refused}.known, limits.slowed)
-	s.route(&pageHandler{app: a, sign: sign, assets: assets, templates: newTemplates(), refused: refused, version: o.Version})
+	program := newProgramHandler(assets)
+	s.route(program, &pageHandler{
+		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), refused: refused, version: o.Version,
+	})
 	return s
 }
 
@@ -94,7 +91,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.Serv
 func (s *Server) Close() { s.sockets.Close() }
 
 // route gives each address its handler.
-func (s *Server) route(p *pageHandler) {
+func (s *Server) route(program *programHandler, p *pageHandler) {
 	get := func(path string, h echo.HandlerFunc) {
 		s.echo.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 	}
@@ -111,7 +108,8 @@ func (s *Server) route(p *pageHandler) {
 	get("/static/*", files.serve)
 	get("/favicon.ico", files.icon)
 	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/wasm/") })
-	get("/wasm/", s.load)
-	get("/wasm/sw.js", s.keeper)
+	get("/wasm/", program.load)
+	get("/wasm/sw.js", program.serviceWorker)
+	get("/wasm/progress", program.progress)
 	get("/wasm/static/*", files.serve)
 }

@@ -13,8 +13,7 @@ import (
 	"strings"
 	"syscall"
 
-	"lockstep/app/web"
-	"lockstep/static"
+	"lockstep/static/compile"
 )
 
 func main() { os.Exit(runMain(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
@@ -48,19 +47,6 @@ func runMain(args []string, getenv func(string) string, stdout, stderr io.Writer
 	return 1
 }
 
-// exportApp writes the application that runs in browsers into a folder.
-func exportApp(dir string, stdout io.Writer) error {
-	assets, err := static.New()
-	if err != nil {
-		return err
-	}
-	if err := web.Export(assets, dir); err != nil {
-		return fmt.Errorf("-export: %w", err)
-	}
-	_, _ = fmt.Fprintf(stdout, "The application is in %s. Any server of files can serve it, under any address:\n  cd %s && python3 -m http.server\n", dir, dir)
-	return nil
-}
-
 // serveUntilSignal serves until a signal. A second signal ends the process at once.
 func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 	log := c.logger(stderr)
@@ -74,6 +60,8 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
+	compiler := compile.Start(s.deps.assets, &compile.Options{Logger: log})
+	defer compiler.Stop()
 	s.announce(stdout)
 	var broken error
 	select {
@@ -81,6 +69,7 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 	case broken = <-failed(s.public()...):
 	}
 	cancel() // the next signal is no longer caught
+	compiler.Stop()
 	log.Info("shutting down", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()
