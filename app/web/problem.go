@@ -79,9 +79,9 @@ func (ps *problemPages) panicked(_ echo.Context, err error, stack []byte) error 
 	return errInternal
 }
 
-// sendPage renders a page whole before any of it is sent, so that an error never leaves half a page.
-// Pages may be stored but are always asked for again: browsers shut a page under no-store out of
-// their back-forward cache.
+// sendPage renders a page whole before any of it is sent, so that an error never leaves half a
+// page. Pages may be stored but are always asked for again: browsers shut a page under no-store out
+// of their back-forward cache.
 func sendPage(c echo.Context, status int, page live.Component) error {
 	var b bytes.Buffer
 	if err := page.Render(c.Request().Context(), &b); err != nil {

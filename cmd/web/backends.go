@@ -43,8 +43,8 @@ func (b *backendFlags) define(fs *flagSet) {
 	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 }
 
-// complete chooses a broker where no flag names one, by the variables that platforms set; and as the
-// store the broker's backend, where it can store.
+// complete chooses a broker where no flag names one, by the variables that platforms set; and as
+// the store the broker's backend, where it can store.
 func (b *backendFlags) complete(getenv func(string) string) {
 	for _, variable := range []string{"REDIS_URL", "DATABASE_URL", "NATS_URL"} {
 		if b.PubSub == "" {

@@ -13,8 +13,9 @@ import (
 	"lockstep/internal/limit"
 )
 
-// A balancerHandler is a reverse proxy in front of the replicas of one process, for the demo of several
-// replicas with one command. It does for its listener what package web does for a replica's.
+// A balancerHandler is a reverse proxy in front of the replicas of one process, for the demo of
+// several replicas with one command. It does for its listener what package web does for a
+// replica's.
 type balancerHandler struct {
 	// set once
 	next         http.Handler                   // passes a request on to a replica

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// leastBusy is the http.RoundTripper that sends a request, or a websocket for as long as it lives, to
-// the replica with the fewest. It passes over a replica that can't be reached, and for requests that
-// change nothing, as pages and sockets are, also one that fails or says that it is going away.
+// leastBusy is the http.RoundTripper that sends a request, or a websocket for as long as it lives,
+// to the replica with the fewest. It passes over a replica that can't be reached, and for requests
+// that change nothing, as pages and sockets are, also one that fails or says that it is going away.
 type leastBusy struct {
 	targets []*target
 	kept    *http.Transport // for what may be repeated

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// publicListeners are the public ones of a process: that of its replica, or those of its replicas with
-// the balancer's before them.
+// publicListeners are the public ones of a process: that of its replica, or those of its replicas
+// with the balancer's before them.
 type publicListeners []net.Listener
 
 // listenPublic takes all public addresses before anything else is started: addr is that of one

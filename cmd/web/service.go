@@ -17,8 +17,8 @@ import (
 // startTimeout bounds how long backends may take to answer at start.
 const startTimeout = 10 * time.Second
 
-// A service is everything that startService has started: the replicas of this process, the balancer in
-// front of them, and the admin page.
+// A service is everything that startService has started: the replicas of this process, the balancer
+// in front of them, and the admin page.
 type service struct {
 	deps     dependencies
 	replicas []*replicaServer
@@ -27,8 +27,8 @@ type service struct {
 	log      *slog.Logger
 }
 
-// startService opens the backends and starts replicas, balancer and admin page. On an error nothing is left
-// running.
+// startService opens the backends and starts replicas, balancer and admin page. On an error nothing
+// is left running.
 func startService(ctx context.Context, c *config, log *slog.Logger) (*service, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

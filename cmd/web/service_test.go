@@ -29,8 +29,8 @@ func (d *tiredDriver) Open(ctx context.Context) (driver.Conn, error) {
 	return d.Driver.Open(ctx)
 }
 
-// TestWhenAReplicaDoesNotStartNoListenerIsLeft: neither that of a replica before it, nor of one that
-// was still to come.
+// TestWhenAReplicaDoesNotStartNoListenerIsLeft: neither that of a replica before it, nor of one
+// that was still to come.
 func TestWhenAReplicaDoesNotStartNoListenerIsLeft(t *testing.T) {
 	c, err := parseConfig([]string{"-replicas", "3", "-addr", "127.0.0.1:0", "-store", "mem:"}, env(), io.Discard)
 	if err != nil {

@@ -10,10 +10,10 @@ const Next = "0.8.0"
 // revisionLength is how much of a revision is shown: as much as tells it from all others.
 const revisionLength = 12
 
-// Of returns the version of the running program: release if it is not "", as the linker sets it in a
-// release; that of the module if it was installed as one; else the next version with "-dev" and the
-// revision it was built from, where that is known: "0.8.0-dev+0123456789ab", and ".dirty" behind it
-// when the checkout had changes (https://semver.org).
+// Of returns the version of the running program: release if it is not "", as the linker sets it in
+// a release; that of the module if it was installed as one; else the next version with "-dev" and
+// the revision it was built from, where that is known: "0.8.0-dev+0123456789ab", and ".dirty"
+// behind it when the checkout had changes (https://semver.org).
 func Of(release string) string {
 	info, _ := debug.ReadBuildInfo()
 	return of(release, info)
