@@ -26,7 +26,8 @@
   const now = () => performance.now();
   const notice = document.getElementById('notice');
   let worker = null; // null: the server renders
-  let loading; // aborts the download of the program
+  let loading; // aborts the download of the program, and the wait for it
+  let waiting = false; // for the server, which compiles the program
   let leaving = false; // the worker renders for the last time
 
   const states = new Map(); // topic → state that is rendered
@@ -38,7 +39,7 @@
   let busy = null; // while the worker renders: the timer that gives up on it
 
   button.hidden = false;
-  button.addEventListener('click', () => (worker && !leaving ? stop() : start()));
+  button.addEventListener('click', () => (waiting || (worker && !leaving) ? stop() : start()));
   if (remembered()) start();
 
   // ---- the switch ----
@@ -65,6 +66,7 @@
     end();
     remember(true);
     button.setAttribute('aria-busy', true);
+    if (button.dataset.progress && !(await compiled())) return;
     const own = (worker = new Worker(policy.createScriptURL(button.dataset.worker)));
     own.onmessage = ({ data }) => worker === own && take(data);
     own.onerror = (e) => {
@@ -80,6 +82,39 @@
     } catch (e) {
       if (worker === own) failed(e.message);
     }
+  }
+
+  // Waits until the server has compiled the program, and says how that goes. It reports false when there is nothing to go on with.
+  async function compiled() {
+    const { signal } = (loading = new AbortController());
+    waiting = true;
+    for (; !signal.aborted; await new Promise((done) => setTimeout(done, 500))) {
+      const got = await fetch(button.dataset.progress, { cache: 'no-store', signal }).then((r) => r.json()).catch(() => null);
+      if (signal.aborted) break;
+      if (got?.stage === 'missing') return unavailable(got.text);
+      if (got?.stage === 'ready') {
+        Object.assign(button.dataset, { worker: got.worker, program: got.program, progress: '' });
+        say('');
+        waiting = false;
+        return true;
+      }
+      if (got) say(got.text);
+    }
+    return false;
+  }
+
+  // Says beside the switch what it waits for.
+  function say(text) {
+    const place = button.querySelector('.wait') ?? button.appendChild(document.createElement('small'));
+    place.className = 'wait';
+    place.textContent = text;
+  }
+
+  function unavailable(why) {
+    notice.textContent = why;
+    end();
+    remember(false);
+    return false;
   }
 
   // Lets the server render again. Until it does, which may take while there is no connection, the tab shows what has been counted,
@@ -100,6 +135,8 @@
     clearTimeout(timer);
     clearTimeout(busy);
     worker = busy = null;
+    if (waiting) say('');
+    waiting = false;
     leaving = false;
     held = [];
     counted = [];

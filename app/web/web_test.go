@@ -18,7 +18,6 @@ import (
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
 	"lockstep/pubsub/mempubsub"
-	"lockstep/static"
 )
 
 // failing is a store that can be away.
@@ -68,11 +67,7 @@ func newServer(t testing.TB, store counter.Store, opts *web.Options) *web.Server
 	if err := a.Start(context.Background()); err != nil { // a fuzz test has no context of its own
 		t.Fatal(err)
 	}
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := web.New(a, assets, opts)
+	h := web.New(a, assetsWithProgram(t), opts)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)
@@ -370,14 +365,14 @@ func FuzzCookieAndForm(f *testing.F) {
 	})
 }
 
-func TestEveryVisitorGetsTheirOwnForms(t *testing.T) {
+func TestEveryClientGetsItsOwnForms(t *testing.T) {
 	url, _ := serve(t)
 	seen := make(map[string]bool)
 	hidden := regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
 	for range 3 {
 		_, body := do(t, browser(t), "GET", url, nil, nil)
-		if strings.Contains(body, "hole-") {
-			t.Fatal("a hole is left in the page")
+		if strings.Contains(body, "slot-") {
+			t.Fatal("a slot is left in the page")
 		}
 		fields := hidden.FindAllStringSubmatch(body, -1)
 		if len(fields) != 6 {
@@ -386,7 +381,7 @@ func TestEveryVisitorGetsTheirOwnForms(t *testing.T) {
 		mine := make(map[string]bool)
 		for _, f := range fields {
 			if mine[f[2]] = true; seen[f[2]] {
-				t.Errorf("%s %s has been given to another visitor", f[1], f[2])
+				t.Errorf("%s %s has been given to another client", f[1], f[2])
 			}
 		}
 		if len(mine) != 4 {

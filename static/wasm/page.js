@@ -4,7 +4,7 @@
 (() => {
   'use strict';
 
-  const { worker: script, program, size, script: pages, offline, twin } = document.currentScript.dataset;
+  const { worker: script, program, size, script: pages, offline, server, progress: compiling } = document.currentScript.dataset;
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
   const name = new URLSearchParams(location.search).get('name')?.trim().toLowerCase() || 'lobby';
@@ -39,7 +39,23 @@
   let live = false; // and htmx has connected, once at least
   let dead = false; // the application does not run, and the person has been told why
 
-  start();
+  if (compiling) wait();
+  else start();
+
+  // ---- while the server compiles the application ----
+
+  // Shows how that goes, and loads this page again when it is there.
+  async function wait() {
+    await parsed;
+    for (;;) {
+      const { stage, share, text } = await fetch(compiling, { cache: 'no-store' }).then((r) => r.json()).catch(() => ({ text: NOT_LOADED }));
+      if (stage === 'ready') return location.reload();
+      if (stage === 'missing') return failed(text);
+      if (share !== undefined) part('progress').value = 100 * share;
+      part('loading').textContent = text;
+      await new Promise((done) => setTimeout(done, 500));
+    }
+  }
 
   // ---- loading ----
 
@@ -118,19 +134,19 @@
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
     document.body.innerHTML = policy.createHTML(html);
-    if (twin) linkToTwin();
+    if (server) linkToServer();
     const js = document.createElement('script');
     js.src = policy.createScriptURL(pages);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
   }
 
-  function linkToTwin() {
+  function linkToServer() {
     const link = document.createElement('a');
-    link.href = name === 'lobby' ? twin : `${twin}c/${name}`;
+    link.href = name === 'lobby' ? server : `${server}c/${name}`;
     link.textContent = 'Back to the counters of the server';
     const line = document.createElement('p');
-    line.className = 'twin';
+    line.className = 'elsewhere';
     line.append(link);
     document.querySelector('.foot').append(line);
   }
