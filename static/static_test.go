@@ -16,6 +16,7 @@ import (
 
 	"lockstep/static"
 	"lockstep/static/internal/bundle"
+	"lockstep/static/internal/constants"
 	"lockstep/static/internal/wasm"
 )
 
@@ -34,13 +35,40 @@ func made() map[string][]byte {
 	return map[string][]byte{bundle.Program: []byte("\x00asm"), bundle.Exec: []byte("class Go {}")}
 }
 
+// esbuild is where make puts it.
+const esbuild = "../bin/esbuild"
+
+// needEsbuild skips a test where "make generate" has not built esbuild yet.
+func needEsbuild(t *testing.T) {
+	t.Helper()
+	_, err := os.Stat(esbuild)
+	switch {
+	case err == nil:
+	case os.Getenv("LOCKSTEP_TEST_REQUIRE") != "":
+		t.Fatal(err)
+	default:
+		t.Skip("bin/esbuild is not there: make builds it")
+	}
+}
+
+// sources returns the folder with its scripts in one piece each.
+func sources(t *testing.T) fs.FS {
+	t.Helper()
+	needEsbuild(t)
+	src, err := bundle.Sources(t.Context(), ".", esbuild)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
 func compiled(name string) bool {
 	return strings.HasPrefix(name, "lockstep.") || strings.HasPrefix(name, "worker.")
 }
 
 // The build verifies the checksums of the vendored files as well.
 func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
-	want, err := bundle.Build(os.DirFS("."), made())
+	want, err := bundle.Build(sources(t), made())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,11 +97,11 @@ func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
 }
 
 func TestBuildingTwiceGivesTheSameBytes(t *testing.T) {
-	a, err := bundle.Build(os.DirFS("."), made())
+	a, err := bundle.Build(sources(t), made())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Build(os.DirFS("."), made())
+	b, err := bundle.Build(sources(t), made())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +109,16 @@ func TestBuildingTwiceGivesTheSameBytes(t *testing.T) {
 		if !bytes.Equal(a[name], b[name]) {
 			t.Errorf("%s differs", name)
 		}
+	}
+}
+
+func TestTheConstantsAreThoseOfTheWire(t *testing.T) {
+	want, err := constants.Script(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("constants.js"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("constants.js is stale (%v): run make generate", err)
 	}
 }
 
@@ -228,7 +266,7 @@ func TestTheBundleStaysSmall(t *testing.T) {
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
 	for _, name := range []string{"app.js", "replica.js", "wasm.js"} {
-		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*//`).Match(f.Body) {
+		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*)`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}
 	}
@@ -272,7 +310,7 @@ func TestTheScriptHasItsPartsInOrder(t *testing.T) {
 	at := []int{
 		bytes.Index(f.Body, []byte("var htmx=")),
 		bytes.Index(f.Body, []byte(`registerExtension("ws"`)),
-		bytes.Index(f.Body, []byte(`registerExtension('live'`)),
+		bytes.Index(f.Body, []byte(`registerExtension("live"`)),
 	}
 	if slices.Min(at) < 0 || !slices.IsSorted(at) {
 		t.Errorf("got the parts at %v, want htmx, hx-ws, live", at)

@@ -1,5 +1,6 @@
-// Command build makes package static's dist folder. It is run by go generate
-// in the folder of package static. With -sizes it only prints what is in the
+// Command build makes package static's dist folder and constants.js. It is run
+// by go generate in the folder of package static, and calls esbuild, which "make
+// generate" builds first. With -sizes it only prints what is in the
 // folder, and what each package weighs in the program for browsers.
 package main
 
@@ -13,6 +14,7 @@ import (
 	"text/tabwriter"
 
 	"lockstep/static/internal/bundle"
+	"lockstep/static/internal/constants"
 	"lockstep/static/internal/wasm"
 )
 
@@ -20,6 +22,9 @@ const (
 	dist = "dist"
 	root = ".." // of the module
 )
+
+// esbuild is where make puts it.
+const esbuild = "../bin/esbuild"
 
 // heaviest is how many packages are printed.
 const heaviest = 15
@@ -37,13 +42,29 @@ func main() {
 	}
 }
 
+// writeConstants gives the scripts the numbers of the wire.
+func writeConstants() error {
+	script, err := constants.Script(os.DirFS(root))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("constants.js", script, 0o644)
+}
+
 // build replaces the whole folder, so that nothing of an older build stays.
 func build() error {
+	if err := writeConstants(); err != nil {
+		return err
+	}
+	src, err := bundle.Sources(context.Background(), ".", esbuild)
+	if err != nil {
+		return err
+	}
 	program, err := wasm.Build(context.Background(), root)
 	if err != nil {
 		return err
 	}
-	files, err := bundle.Build(os.DirFS("."), map[string][]byte{bundle.Program: program.Module, bundle.Exec: program.Exec})
+	files, err := bundle.Build(src, map[string][]byte{bundle.Program: program.Module, bundle.Exec: program.Exec})
 	if err != nil {
 		return err
 	}

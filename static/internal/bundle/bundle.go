@@ -126,7 +126,7 @@ func join(src fs.FS, made map[string][]byte, a asset) ([]byte, error) {
 }
 
 // part returns one part. Scripts of ours leave their comments behind: they are
-// for who reads the source.
+// for people who read the source.
 func part(src fs.FS, made map[string][]byte, name string) ([]byte, error) {
 	if body, ok := made[name]; ok {
 		return body, nil
@@ -135,7 +135,7 @@ func part(src fs.FS, made map[string][]byte, name string) ([]byte, error) {
 	if err != nil || path.Ext(name) != ".js" || strings.HasPrefix(name, path.Dir(checksums)+"/") {
 		return body, err
 	}
-	return regexp.MustCompile(`(?m)^[ \t]*//.*\n`).ReplaceAll(body, nil), nil
+	return regexp.MustCompile(`(?m)^[ \t]*(//.*|/\*\*(?s:.*?)\*/)\n`).ReplaceAll(body, nil), nil
 }
 
 // hashed turns "app.js" into "app.1a2b3c4d5e.js".
