@@ -6,13 +6,15 @@ SHELL := bash
 GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
+ESBUILD := $(BIN)/esbuild
+NODE_MODULES := node_modules/.package-lock.json
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
-  deploy-test image dist dist-check vuln
+  lint-js test-js deploy-test image dist dist-check vuln
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,18 +28,18 @@ replicas: ## start three replicas behind a balancer on http://localhost:8000
 dev: ## start the app and restart it on every change of a template
 	go tool templ generate --watch --cmd="go run ./cmd/web"
 
-generate: ## write generated code and the browser bundle anew
+generate: $(ESBUILD) ## write generated code and the browser bundle anew
 	go tool templ generate -include-version=false -path components
 	go generate ./...
 
-wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
+wasm: deps $(ESBUILD) ## compile the application for browsers; print what it weighs and how fast it starts
 	go generate ./static
 	cd static && go run ./build -sizes
 	LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x ./e2e
 
 check: lint test ## all that CI runs
 
-lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
+lint: $(GOLANGCI) lint-js ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
 	cd bench && go vet ./... && go mod tidy -diff
@@ -49,16 +51,22 @@ lint: $(GOLANGCI) ## vet, format, linters, freshness of generated code
 	go mod tidy -diff
 	./internal/fresh.sh
 
+lint-js: $(NODE_MODULES) ## eslint and the types of the scripts
+	npm run --silent lint
+
 fmt: ## format everything
 	gofmt -w $$(git ls-files '*.go')
 	go tool templ fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
-test: deps ## install what tests need, and run every test against real servers
+test: deps $(ESBUILD) test-js ## install what tests need, and run every test against real servers
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m $$(go list ./... | grep -v /e2e$$)
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./e2e
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
+
+test-js: deps ## run the tests of the scripts
+	node --test static/tab/*.test.js
 
 test-quick: ## run the tests that need nothing installed
 	go test -short ./...
@@ -125,6 +133,15 @@ vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vuln
 
 deps: ## install the Debian packages that tests use
 	./internal/deps.sh
+
+# The linters of scripts. Nothing else needs them.
+$(NODE_MODULES): package.json package-lock.json
+	./internal/deps.sh lint
+	npm ci
+	@touch $@
+
+$(ESBUILD): tools.mod tools.sum
+	GOWORK=off go build -modfile=tools.mod -o $@ github.com/evanw/esbuild/cmd/esbuild
 
 $(GOLANGCI): tools.mod tools.sum
 	go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

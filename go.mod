@@ -2,6 +2,9 @@ module lockstep
 
 go 1.26.0
 
+// Packages of npm may hold Go files.
+ignore ./node_modules
+
 require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/a-h/templ v0.3.977
