@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"golang.org/x/time/rate"
 
+	"lockstep/htmx"
 	"lockstep/internal/limit"
 	"lockstep/live"
 )
@@ -57,7 +58,7 @@ func DefaultLimits() Limits {
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
-		WriteTimeout: 30 * time.Second, PingInterval: 30 * time.Second, PongTimeout: 30 * time.Second,
+		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,
 	}
 }
 

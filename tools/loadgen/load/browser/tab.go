@@ -6,20 +6,12 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// The times of a tab are those of the page (static/live.js).
+// A tab does what a page does, at times that a page does not name.
 const (
-	backoffMin = 250 * time.Millisecond // between two attempts to connect: full jitter below
-	backoffMax = 5 * time.Second        // a bound that doubles
-	flapping   = 10 * time.Second       // a connection that ends sooner did not work
-	answer     = 8 * time.Second        // a click is answered sooner by a server that is well
-	silence    = 45 * time.Second       // the server says something every 20 s
-	retryMin   = 1 * time.Second        // between resends of what the server could not take
-	retryMax   = 5 * time.Second
-	outboxSize = 200 // clicks that may wait
-
 	throttle  = 1 * time.Second // a timer of a hidden tab is not sooner
 	slowPause = 2 * time.Second // between two reads of a slow tab
 )
@@ -202,7 +194,7 @@ func (t *tab) lost(l *loop, err error) {
 		t.gone = now
 	}
 	t.flaps++
-	if time.Duration(now-t.opened) >= flapping {
+	if time.Duration(now-t.opened) >= htmx.ShortConnection {
 		t.flaps = 0
 	}
 	t.attempt = max(t.attempt, t.flaps-1) + 1
@@ -211,7 +203,7 @@ func (t *tab) lost(l *loop, err error) {
 
 // backoff waits before the next attempt.
 func (t *tab) backoff(l *loop) {
-	bound := min(backoffMax, backoffMin<<min(t.attempt-1, 10))
+	bound := min(htmx.ReconnectMax, htmx.ReconnectMin<<min(t.attempt-1, 10))
 	wait := time.Duration(l.chance.Int64N(int64(bound)))
 	if t.hidden {
 		wait = max(wait, throttle)
@@ -224,8 +216,8 @@ func (t *tab) watch(l *loop, now int64) {
 	if t.conn == nil || t.hidden || t.slow {
 		return
 	}
-	unanswered := t.live && t.asked != 0 && time.Duration(now-t.asked) > answer
-	if !unanswered && time.Duration(now-t.heard) < silence {
+	unanswered := t.live && t.asked != 0 && time.Duration(now-t.asked) > htmx.AnswerTimeout
+	if !unanswered && time.Duration(now-t.heard) < htmx.SilenceTimeout {
 		return
 	}
 	l.mishap("connection lost: it hung")
@@ -264,8 +256,8 @@ func (t *tab) forget(l *loop) {
 
 // click is a person's.
 func (t *tab) click(l *loop, due int64) {
-	if len(t.outbox) >= outboxSize {
-		l.mishap(fmt.Sprintf("a click was not made: %d wait in the tab", outboxSize))
+	if len(t.outbox) >= htmx.MaxOutbox {
+		l.mishap(fmt.Sprintf("a click was not made: %d wait in the tab", htmx.MaxOutbox))
 		return
 	}
 	now := l.fleet.now()
@@ -558,7 +550,7 @@ func (t *tab) refused(l *loop, m *protocol.Message) {
 		return
 	}
 	t.retrying = true
-	t.retry = min(max(2*t.retry, retryMin), retryMax)
+	t.retry = min(max(2*t.retry, htmx.RetryMin), htmx.RetryMax)
 	l.after(t, time.Duration(float64(t.retry)*(.75+l.chance.Float64()/2)), choreResend)
 }
 
