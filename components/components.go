@@ -53,14 +53,13 @@ type Links struct {
 	Home  string // the start page
 	Open  string // opens the counter in the query's name
 	Click string // with the name of an action behind it: where its form posts to
-	// Twin is the same application elsewhere, and TwinText what is said of it.
-	// An empty Twin shows nothing.
-	Twin, TwinText string
+	// InBrowser is the same application in this browser, and InBrowserText what
+	// is said of it. An empty InBrowser shows nothing.
+	InBrowser, InBrowserText string
 }
 
-// A Loader is the page that an application is loaded into, to run in the
-// browser.
-type Loader struct {
+// A Boot is the page that an application is loaded into, to run in the browser.
+type Boot struct {
 	Style, Icon string // paths
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none
@@ -69,7 +68,11 @@ type Loader struct {
 	Size        int    // of Program, in bytes, as it is before compression
 	Script      string // script of the application's pages
 	Offline     string // script that keeps it all for when there is no network
-	Twin        string // as in Links
+	ServerURL   string // start page of the server, which has counters too; "": there is none
+	// Progress is where the server tells how far it has compiled the application,
+	// and Text what it says now. Where they are not empty there is no Worker and
+	// no Program yet.
+	Progress, Text string
 }
 
 // A Renderer is the program by which a tab renders itself.
@@ -77,6 +80,9 @@ type Renderer struct {
 	Script  string // path of the script of the switch
 	Worker  string // path of the script of the worker that it runs in
 	Program string // path
+	// Progress is where the server tells how far it has compiled the program, and
+	// then the paths. Where it is not empty there is no Worker and no Program yet.
+	Progress string
 }
 
 // A Problem is a page that explains why there is nothing else.

@@ -40,7 +40,7 @@ func page() components.Page {
 		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
-		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", Twin: "/wasm/?name=lobby", TwinText: "Run it here"},
+		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", InBrowser: "/wasm/?name=lobby", InBrowserText: "Run it here"},
 		Renderer: components.Renderer{Script: "/static/replica.0.js", Worker: "/static/worker.0.js", Program: "/static/lockstep.0.wasm"},
 	}
 }
@@ -53,10 +53,10 @@ func inBrowser() components.Page {
 	})
 }
 
-func loader() components.Loader {
-	return components.Loader{
+func boot() components.Boot {
+	return components.Boot{
 		Style: "../static/app.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
-		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", Twin: "../",
+		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", ServerURL: "../",
 	}
 }
 
@@ -90,19 +90,26 @@ func everything() map[string]component {
 		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
 			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
-			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, Twin: hostile, TwinText: hostile}
-			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile}
+			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, InBrowser: hostile, InBrowserText: hostile}
+			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
 		})),
 		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text = hostile, hostile
 		})),
-		"loader": components.LoaderPage(loader()),
-		"loader_exported": components.LoaderPage(with(loader(), func(l *components.Loader) {
-			l.Policy, l.Twin = "default-src 'none'", ""
+		"page_compiling": components.CounterPage(with(page(), func(p *components.Page) {
+			p.Renderer = components.Renderer{Script: "/static/replica.0.js", Progress: "/wasm/progress"}
 		})),
-		"loader_hostile": components.LoaderPage(components.Loader{
-			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile, Twin: hostile,
+		"boot": components.BootPage(boot()),
+		"boot_exported": components.BootPage(with(boot(), func(b *components.Boot) {
+			b.Policy, b.ServerURL = "default-src 'none'", ""
+		})),
+		"boot_compiling": components.BootPage(with(boot(), func(b *components.Boot) {
+			b.Worker, b.Program, b.Size, b.Progress, b.Text = "", "", 0, "progress", "7 of 200 packages are done."
+		})),
+		"boot_hostile": components.BootPage(components.Boot{
+			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile,
+			ServerURL: hostile, Progress: hostile, Text: hostile,
 		}),
 		"replica":  components.Replica("one:8001"),
 		"tabs_0":   components.Tabs(0),
@@ -135,7 +142,7 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 }
 
 func TestHostileTextChangesNothingButText(t *testing.T) {
-	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}, {"loader", "loader_hostile"}} {
+	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}, {"boot", "boot_hostile"}} {
 		want := skeleton(t, render(t, everything()[c.plain]))
 		got := skeleton(t, render(t, everything()[c.hostile]))
 		if got != want {
@@ -164,7 +171,7 @@ func skeleton(t *testing.T, doc string) string {
 func TestALinkIsNoScript(t *testing.T) {
 	const script = "javascript:alert(1)//"
 	p := with(page(), func(p *components.Page) {
-		p.Links = components.Links{Home: script, Open: script, Click: script, Twin: script}
+		p.Links = components.Links{Home: script, Open: script, Click: script, InBrowser: script}
 	})
 	for n := range parse(t, render(t, components.CounterPage(p))).Descendants() {
 		for _, a := range n.Attr {

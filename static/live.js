@@ -71,7 +71,7 @@ class Tab {
     this.#root = root;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
     const key = `outbox:${this.#url.split('?')[0]}`; // what follows is of this page load
-    this.#outbox = new Outbox(key, { storage: () => sessionStorage, now, date: Date.now, newId });
+    this.#outbox = new Outbox(key, { storage: () => sessionStorage, now, date: () => Date.now(), newId });
     /** @type {HTMLElement | null} */
     const room = root.querySelector('[data-topic]');
     const { topic, epoch, version } = room?.dataset ?? {};

@@ -11,6 +11,14 @@ import { HeldStates } from './tab/held.js';
  * A page with live.js.
  * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'waiting'>> & HTMLElement} Root
  *
+ * How the server gets on with the program; when it is ready, where it and its worker are.
+ * @typedef {object} Progress
+ * @property {'missing' | 'compiling' | 'ready'} stage
+ * @property {string} text - for the person
+ * @property {number} [share] - from 0 to 1
+ * @property {string} [worker]
+ * @property {string} [program]
+ *
  * What the worker says: that it has started, why it can't, or what it has rendered.
  * @typedef {object} Answer
  * @property {boolean} [ready]
@@ -20,6 +28,7 @@ import { HeldStates } from './tab/held.js';
  * @property {string} html
  */
 
+const LOOK = 500; // ms between two looks at how the server gets on with the program
 const PATIENCE = 10000; // ms; the worker renders within a few
 const KEY = 'render'; // in sessionStorage: a reload goes on as it was
 
@@ -55,6 +64,26 @@ function remember(yes) {
   }
 }
 
+/** @param {string} text */
+function tell(text) {
+  const notice = document.getElementById('notice');
+  if (notice) notice.textContent = text;
+}
+
+/**
+ * Asks the server how it gets on with the program.
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @returns {Promise<Progress | null>} null: there is no answer
+ */
+async function ask(url, signal) {
+  try {
+    return await (await fetch(url, { cache: 'no-store', signal })).json();
+  } catch {
+    return null;
+  }
+}
+
 /** A tab that can render itself, and its switch. */
 class Replica {
   #root;
@@ -63,8 +92,9 @@ class Replica {
 
   /** @type {Worker | null} null: the server renders */
   #worker = null;
-  /** @type {AbortController | undefined} of the download of the program */
+  /** @type {AbortController | undefined} of the download of the program, and of the wait for it */
   #loading;
+  #waits = false; // for the server, which compiles the program
   #leaving = false; // the worker renders for the last time
 
   #states = new HeldStates(now);
@@ -86,11 +116,15 @@ class Replica {
 
   begin() {
     this.#button.hidden = false;
-    this.#button.addEventListener('click', () => (this.#worker && !this.#leaving ? this.#stop() : this.#start()));
+    this.#button.addEventListener('click', () => (this.#isOn() ? this.#stop() : this.#start()));
     if (remembered()) this.#start();
   }
 
   // ---- the switch ----
+
+  #isOn() {
+    return this.#waits || (this.#worker !== null && !this.#leaving);
+  }
 
   /** @param {boolean} on */
   #switch(on) {
@@ -102,6 +136,7 @@ class Replica {
     this.#end();
     this.#switch(true);
     this.#button.setAttribute('aria-busy', 'true');
+    if (this.#button.dataset.progress && !(await this.#compiled(this.#button.dataset.progress))) return;
     const own = new Worker(this.#policy.createScriptURL(this.#button.dataset.worker ?? ''));
     this.#worker = own;
     own.onmessage = ({ data }) => this.#worker === own && this.#take(data);
@@ -116,6 +151,53 @@ class Replica {
     } catch (e) {
       if (this.#worker === own) this.#fail(String(e instanceof Error ? e.message : e));
     }
+  }
+
+  /**
+   * Waits until the server has compiled the program, and says how that goes.
+   * @param {string} progress - where the server says it
+   * @returns {Promise<boolean>} false: there is nothing to go on with
+   */
+  async #compiled(progress) {
+    const { signal } = (this.#loading = new AbortController());
+    this.#waits = true;
+    for (; !signal.aborted; await new Promise((done) => setTimeout(done, LOOK))) {
+      const got = await ask(progress, signal);
+      if (signal.aborted) break;
+      if (got?.stage === 'missing') return this.#giveUp(got.text);
+      if (got?.stage === 'ready') return this.#goOn(got);
+      if (got) this.#say(got.text);
+    }
+    return false;
+  }
+
+  /** @param {Progress} got */
+  #goOn({ worker, program }) {
+    Object.assign(this.#button.dataset, { worker, program, progress: '' });
+    this.#say('');
+    this.#waits = false;
+    return true;
+  }
+
+  /**
+   * Says beside the switch what it waits for.
+   * @param {string} text
+   */
+  #say(text) {
+    const place = this.#button.querySelector('.wait') ?? this.#button.appendChild(document.createElement('small'));
+    place.className = 'wait';
+    place.textContent = text;
+  }
+
+  /**
+   * The server renders, and goes on doing it.
+   * @param {string} why
+   */
+  #giveUp(why) {
+    tell(why);
+    this.#end();
+    this.#switch(false);
+    return false;
   }
 
   /** @param {AbortSignal} signal */
@@ -143,6 +225,8 @@ class Replica {
     clearTimeout(this.#busy);
     this.#worker = null;
     this.#busy = undefined;
+    if (this.#waits) this.#say('');
+    this.#waits = false;
     this.#leaving = false;
     this.#states = new HeldStates(now);
     this.#due.clear();
@@ -152,10 +236,7 @@ class Replica {
   /** @param {string} why */
   #fail(why) {
     console.warn('This tab can not render itself:', why);
-    const notice = document.getElementById('notice');
-    if (notice) notice.textContent = 'This tab can not render itself here. The server goes on doing it.';
-    this.#end();
-    this.#switch(false);
+    this.#giveUp('This tab can not render itself here. The server goes on doing it.');
     this.#root.renderWith(null);
   }
 

@@ -1,23 +1,25 @@
 // Package static holds what a browser loads besides the pages: scripts, the
-// style sheet, the icon and the application as WebAssembly, embedded and already
-// compressed. Their names contain a hash of their content, so a browser may keep
-// them for ever.
+// style sheet and the icon, embedded and already compressed, and the application
+// as WebAssembly, which is embedded too or comes later. Their names contain a
+// hash of their content, so a browser may keep them for ever.
 //
-// The package is free of transports: who serves the files sets the headers.
-// It does not build them; see build and live.js.
+// The package is free of transports: its caller sets the headers. It does not
+// build the files; see build, wasmbuild and compile.
 package static
 
 import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/andybalholm/brotli"
 )
 
 //go:generate go run ./build
@@ -39,65 +41,122 @@ type File struct {
 	ETag        string // with its quotes; differs between the encodings
 }
 
-// An asset is one file in its compressed forms.
+// An asset is one file, compressed with brotli. Its other forms are made when
+// somebody asks for them, once.
 type asset struct {
 	contentType, hash string
-	br, gz            []byte
-	plain             func() ([]byte, error) // for the few who can read neither
+	br                []byte
+	gz, plain         func() ([]byte, error)
+	size              func() (int, error) // of plain, in bytes; keeps nothing but the number
 }
 
-// Assets are the embedded files. They may be used concurrently.
-type Assets struct {
+// A folder is a set of files.
+type folder struct {
 	names map[string]string // "app.js" → "app.1a2b3c4d5e.js"
 	files map[string]asset  // by hashed name
+}
+
+// Assets are the files. They may be used concurrently.
+type Assets struct {
+	folder  folder // set once
+	program atomic.Pointer[program]
 }
 
 // New reads the embedded files. An error means that the program was built
 // from an incomplete tree.
 func New() (*Assets, error) {
-	a := &Assets{names: map[string]string{}, files: map[string]asset{}}
-	entries, err := fs.ReadDir(dist, "dist")
+	a := &Assets{}
+	a.SetProgress(Progress{Stage: Missing, Text: notBuiltIn})
+	bodies, err := read(dist, "dist")
+	if err != nil {
+		return nil, err
+	}
+	if a.folder, err = newFolder(bodies); err != nil {
+		return nil, err
+	}
+	bodies, err = embedded()
+	if err != nil || bodies == nil {
+		return a, err
+	}
+	return a, a.SetProgram(bodies)
+}
+
+// read returns the files of an embedded folder.
+func read(files embed.FS, dir string) (map[string][]byte, error) {
+	entries, err := files.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("static: %w", err)
 	}
+	bodies := make(map[string][]byte)
 	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), ".gz")
-		if !ok {
-			continue
-		}
-		if err := a.add(name); err != nil {
+		if bodies[e.Name()], err = files.ReadFile(dir + "/" + e.Name()); err != nil {
 			return nil, fmt.Errorf("static: %w", err)
 		}
 	}
-	return a, nil
+	return bodies, nil
 }
 
-// add reads the file called name.hash.ext and its compressed forms.
-func (a *Assets) add(name string) error {
-	base, rest, _ := strings.Cut(name, ".")
-	hash, ext, ok := strings.Cut(rest, ".")
-	if !ok {
-		return fmt.Errorf("%q has no hash in its name", name)
-	}
-	f := asset{contentType: contentType(ext), hash: hash}
-	for suffix, body := range map[string]*[]byte{".br": &f.br, ".gz": &f.gz} {
-		b, err := dist.ReadFile("dist/" + name + suffix)
-		if err != nil {
-			return err
+// newFolder takes the files called name.hash.ext.br, and no others.
+func newFolder(bodies map[string][]byte) (folder, error) {
+	f := folder{names: map[string]string{}, files: map[string]asset{}}
+	for path, br := range bodies {
+		name, ok := strings.CutSuffix(path, ".br")
+		if !ok {
+			continue
 		}
-		*body = b
+		base, rest, _ := strings.Cut(name, ".")
+		hash, ext, ok := strings.Cut(rest, ".")
+		if !ok {
+			return f, fmt.Errorf("static: %q has no hash in its name", name)
+		}
+		f.names[base+"."+ext] = name
+		f.files[name] = newAsset(contentType(ext), hash, br)
 	}
-	f.plain = sync.OnceValues(func() ([]byte, error) { return gunzip(f.gz) })
-	a.names[base+"."+ext] = name
-	a.files[name] = f
-	return nil
+	return f, nil
+}
+
+func newAsset(contentType, hash string, br []byte) asset {
+	plain := func() ([]byte, error) { return io.ReadAll(brotli.NewReader(bytes.NewReader(br))) }
+	return asset{
+		contentType: contentType, hash: hash, br: br, plain: sync.OnceValues(plain),
+		gz: sync.OnceValues(func() ([]byte, error) { return gzipped(br) }),
+		size: sync.OnceValues(func() (int, error) {
+			n, err := io.Copy(io.Discard, brotli.NewReader(bytes.NewReader(br)))
+			return int(n), err
+		}),
+	}
+}
+
+// folders returns those that there are now.
+func (a *Assets) folders() []folder {
+	return []folder{a.folder, a.program.Load().files}
+}
+
+// hashed returns the name that a file has, or false.
+func (a *Assets) hashed(name string) (string, bool) {
+	for _, f := range a.folders() {
+		if hashed, ok := f.names[name]; ok {
+			return hashed, true
+		}
+	}
+	return "", false
+}
+
+// find returns the file with a hashed name, or false.
+func (a *Assets) find(hashed string) (asset, bool) {
+	for _, f := range a.folders() {
+		if file, ok := f.files[hashed]; ok {
+			return file, true
+		}
+	}
+	return asset{}, false
 }
 
 // URL returns the path at which an asset is served: "/static/app.1a2b3c4d5e.js"
 // for "app.js". A name that is not known comes back without a hash, and leads
 // nowhere.
 func (a *Assets) URL(name string) string {
-	if hashed, ok := a.names[name]; ok {
+	if hashed, ok := a.hashed(name); ok {
 		name = hashed
 	}
 	return Prefix + name
@@ -110,36 +169,37 @@ func (a *Assets) Open(path, acceptEncoding string) (File, bool) {
 	if !ok {
 		return File{}, false
 	}
-	f, ok := a.files[name]
+	f, ok := a.find(name)
 	if !ok {
 		return File{}, false
 	}
-	file := File{ContentType: f.contentType}
+	file := File{ContentType: f.contentType, ETag: `"` + f.hash + `"`}
+	var err error
 	switch {
 	case accepts(acceptEncoding, "br"):
 		file.Encoding, file.Body = "br", f.br
 	case accepts(acceptEncoding, "gzip"):
-		file.Encoding, file.Body = "gzip", f.gz
+		file.Encoding = "gzip"
+		file.Body, err = f.gz()
 	default:
-		plain, err := f.plain()
-		if err != nil {
-			return File{}, false
-		}
-		file.Body, file.ETag = plain, `"`+f.hash+`"`
-		return file, true
+		file.Body, err = f.plain()
 	}
-	file.ETag = `"` + f.hash + "-" + file.Encoding + `"`
-	return file, true
+	if file.Encoding != "" {
+		file.ETag = `"` + f.hash + "-" + file.Encoding + `"`
+	}
+	return file, err == nil
 }
 
 // Size returns how long a file is as it is before compression, in bytes; 0 for
 // a name that is not known.
 func (a *Assets) Size(name string) int {
-	f, ok := a.files[a.names[name]]
+	hashed, _ := a.hashed(name)
+	f, ok := a.find(hashed)
 	if !ok {
 		return 0
 	}
-	return int(binary.LittleEndian.Uint32(f.gz[len(f.gz)-4:])) // RFC 1952 §2.3.1: ISIZE
+	n, _ := f.size() // what is embedded is whole: a test reads it all
+	return n
 }
 
 // ServiceWorker returns the script that keeps files for when there is no
@@ -154,17 +214,18 @@ func ServiceWorker(files []string, version string) ([]byte, error) {
 	return fmt.Appendf(nil, "const FILES = %s, VERSION = '%s';\n%s", list, version, serviceWorker), nil
 }
 
-func gunzip(packed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, fmt.Errorf("static: %w", err)
-	}
-	return io.ReadAll(r)
+// gzipped turns brotli into gzip, without the plain form in memory.
+func gzipped(br []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, err := io.Copy(w, brotli.NewReader(bytes.NewReader(br)))
+	err = errors.Join(err, w.Close())
+	return b.Bytes(), err
 }
 
 // accepts reports whether an Accept-Encoding header (RFC 9110 §12.5.3) names
 // an encoding and does not forbid it. Weights other than 0 don't matter here:
-// whoever can read the smaller form is sent it. "*" counts for nothing, since
+// a client that can read the smaller form is sent it. "*" counts for nothing, since
 // the plain form is always right.
 func accepts(header, encoding string) bool {
 	for item := range strings.SplitSeq(header, ",") {

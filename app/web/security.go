@@ -19,11 +19,11 @@ const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base
 // static/live.js, and lockstep that of the scripts that start a worker.
 const trustedTypes = "require-trusted-types-for 'script'; trusted-types htmx lockstep"
 
-// loaderMeta is that of the page that loads the application, and compiles
+// bootMeta is that of the page that loads the application, and compiles
 // WebAssembly; as much of it as a page may say itself, where no server does.
-const loaderMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common + "; " + trustedTypes
+const bootMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + common + "; " + trustedTypes
 
-const loaderPolicy = loaderMeta + "; frame-ancestors 'none'"
+const bootPolicy = bootMeta + "; frame-ancestors 'none'"
 
 // workerPolicy is that of the worker that runs WebAssembly: a worker has its own
 // policy, that of its script.

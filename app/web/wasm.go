@@ -23,34 +23,34 @@ import (
 // worker that keeps all of it: files, which any server can serve. This one does
 // below /wasm/, and Export writes them into a folder.
 
-// keeper is the service worker's file beside the page: it can't be elsewhere,
+// workerFile is the service worker's file beside the page: it can't be elsewhere,
 // because it serves what is below its own address.
-const keeper = "sw.js"
+const workerFile = "sw.js"
 
 // shipped are the assets that the page loads.
 func shipped() []string {
 	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
 }
 
-// loaderPage is the page. Its assets are below its own folder, because a service
+// bootPage is the page. Its assets are below its own folder, because a service
 // worker answers for nothing else: above all for the worker's script.
-func loaderPage(assets *static.Assets) components.Loader {
+func bootPage(assets *static.Assets) components.Boot {
 	url := func(name string) string { return "." + assets.URL(name) }
-	return components.Loader{
+	return components.Boot{
 		Style: url("app.css"), Icon: url("favicon.svg"),
 		Start: url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
-		Script: url("app.js"), Offline: keeper,
+		Script: url("app.js"), Offline: workerFile,
 	}
 }
 
-// A loader is the page that loads the application, and its service worker. They
-// don't change while the program runs.
-type loader struct{ page, worker []byte }
+// A boot is the page that loads the application, and its service worker. They
+// don't change once there is a program.
+type boot struct{ page, worker []byte }
 
-func newLoader(assets *static.Assets, page components.Loader) (loader, error) {
+func newBoot(assets *static.Assets, page components.Boot) (boot, error) {
 	var b bytes.Buffer
-	if err := components.LoaderPage(page).Render(context.Background(), &b); err != nil { // it needs no context
-		return loader{}, err
+	if err := components.BootPage(page).Render(context.Background(), &b); err != nil { // it needs no context
+		return boot{}, err
 	}
 	files := []string{"./"}
 	for _, name := range shipped() {
@@ -58,43 +58,98 @@ func newLoader(assets *static.Assets, page components.Loader) (loader, error) {
 	}
 	// Browsers look for a new version when the script has changed: it must, when
 	// anything of the page or of its headers does.
-	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(loaderPolicy), []byte(workerPolicy)))
+	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(bootPolicy), []byte(workerPolicy)))
 	worker, err := static.ServiceWorker(files, hex.EncodeToString(version[:8]))
-	return loader{b.Bytes(), worker}, err
+	return boot{b.Bytes(), worker}, err
 }
 
-// loaderHere is the loader as this server has it.
-func loaderHere(assets *static.Assets) (loader, error) {
-	page := loaderPage(assets)
-	page.Twin = "../"
-	return newLoader(assets, page)
+// bootHere is the boot as this server has it, when there is a program.
+func bootHere(assets *static.Assets) (boot, error) {
+	page := bootPage(assets)
+	page.ServerURL = "../"
+	return newBoot(assets, page)
 }
 
-// load serves the page that loads the application into the browser.
+// compilingPage is the page while the server compiles the application. No service
+// worker keeps it.
+func compilingPage(assets *static.Assets, text string) components.Boot {
+	page := bootPage(assets)
+	page.ServerURL, page.Progress, page.Text = "../", "progress", text
+	page.Worker, page.Program = "", ""
+	return page
+}
+
+// load serves the page that loads the application into the browser, or says that
+// there is none, or none yet.
 func (s *Server) load(c echo.Context) error {
-	l, err := s.loader()
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	switch p := s.assets.Progress(); p.Stage {
+	case static.Missing:
+		return noProgram(p)
+	case static.Compiling:
+		return s.html(c, http.StatusOK, components.BootPage(compilingPage(s.assets, p.Text)))
+	}
+	b, err := s.boot()
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Content-Security-Policy", loaderPolicy)
-	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.HTMLBlob(http.StatusOK, l.page)
+	c.Response().Header().Set("Content-Security-Policy", bootPolicy)
+	return c.HTMLBlob(http.StatusOK, b.page)
 }
 
-// keeper serves the service worker.
-func (s *Server) keeper(c echo.Context) error {
-	l, err := s.loader()
+// noProgram is the answer where a program is needed.
+func noProgram(p static.Progress) error {
+	return problem(http.StatusServiceUnavailable, "The application is not here", p.Text)
+}
+
+// serviceWorker serves it. Without a program there is none: browsers go on with
+// the one that they have.
+func (s *Server) serviceWorker(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	if p := s.assets.Progress(); p.Stage != static.Ready {
+		return noProgram(p)
+	}
+	b, err := s.boot()
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.Blob(http.StatusOK, "text/javascript; charset=utf-8", l.worker)
+	return c.Blob(http.StatusOK, "text/javascript; charset=utf-8", b.worker)
+}
+
+// A progress is what pages ask for while the server compiles the program.
+type progress struct {
+	Stage   static.Stage `json:"stage"`
+	Share   float64      `json:"share"` // of what is done, from 0 to 1
+	Text    string       `json:"text"`
+	Worker  string       `json:"worker,omitempty"` // paths, when it is ready
+	Program string       `json:"program,omitempty"`
+}
+
+func (s *Server) progress(c echo.Context) error {
+	c.Response().Header().Set("Cache-Control", "no-store")
+	p := s.assets.Progress()
+	answer := progress{Stage: p.Stage, Share: p.Share(), Text: p.Text}
+	if p.Stage == static.Ready {
+		answer.Worker, answer.Program = s.assets.URL("worker.js"), s.assets.URL("lockstep.wasm")
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+// renderer is what a page of the server needs to render itself, or to wait for it.
+func (s *Server) renderer() components.Renderer {
+	r := components.Renderer{Script: s.assets.URL("replica.js")}
+	if s.assets.Progress().Stage != static.Ready {
+		r.Progress = "/wasm/progress"
+		return r
+	}
+	r.Worker, r.Program = s.assets.URL("worker.js"), s.assets.URL("lockstep.wasm")
+	return r
 }
 
 // Export writes the application for browsers into a folder that any server of
 // files can serve, under any address; it is made if it does not exist, and must
 // be empty if it does. Beside what the page loads are its compressed forms, .br
-// and .gz, for servers that look for them.
+// and .gz, for servers that look for them. The assets must have a program.
 func Export(assets *static.Assets, dir string) error {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%s is not empty", dir)
@@ -115,13 +170,13 @@ func Export(assets *static.Assets, dir string) error {
 
 // exported returns the files of the folder, by their paths in it.
 func exported(assets *static.Assets) (map[string][]byte, error) {
-	page := loaderPage(assets)
-	page.Policy = loaderMeta
-	l, err := newLoader(assets, page)
+	page := bootPage(assets)
+	page.Policy = bootMeta
+	b, err := newBoot(assets, page)
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"index.html": l.page, keeper: l.worker}
+	files := map[string][]byte{"index.html": b.page, workerFile: b.worker}
 	for _, name := range shipped() {
 		path := strings.TrimPrefix(assets.URL(name), "/")
 		for suffix, encoding := range map[string]string{"": "", ".br": "br", ".gz": "gzip"} {

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,9 +11,34 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/counter/memcounter"
+	"lockstep/pubsub/mempubsub"
 	"lockstep/static"
 )
+
+// setProgram gives assets what has the shape of a program, in brotli.
+func setProgram(t testing.TB, assets *static.Assets) {
+	t.Helper()
+	err := assets.SetProgram(map[string][]byte{
+		"lockstep.cd5d4935a4.wasm.br": []byte("\x8f\x01\x80\x00asm\x03"),
+		"worker.51eb5af1eb.js.br":     []byte("\x0f\x05\x80class Go {}\x03"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func assetsWithProgram(t testing.TB) *static.Assets {
+	t.Helper()
+	assets, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	setProgram(t, assets)
+	return assets
+}
 
 // linked are the addresses that a page and its service worker name.
 func linked(page, worker string) (all []string) {
@@ -69,10 +95,7 @@ func TestTheApplicationForBrowsersIsServedWhole(t *testing.T) {
 // WebAssembly is allowed where it is the point, and to no page of the server.
 func TestFewMayRunWebAssembly(t *testing.T) {
 	url, _ := serve(t)
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assets := assetsWithProgram(t)
 	for path, want := range map[string]bool{
 		"/": false, "/c/other": false, "/wasm/": true, "/wasm/sw.js": false, assets.URL("app.js"): false, assets.URL("wasm.js"): false, assets.URL("worker.js"): true,
 	} {
@@ -85,10 +108,7 @@ func TestFewMayRunWebAssembly(t *testing.T) {
 }
 
 func TestTheExportIsWholeInAnyFolder(t *testing.T) {
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assets := assetsWithProgram(t)
 	root := t.TempDir()
 	dir := filepath.Join(root, "some", "where")
 	if err := web.Export(assets, dir); err != nil {
@@ -101,7 +121,7 @@ func TestTheExportIsWholeInAnyFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`http-equiv="Content-Security-Policy"`, "default-src &#39;none&#39;", `data-twin=""`} {
+	for _, want := range []string{`http-equiv="Content-Security-Policy"`, "default-src &#39;none&#39;", `data-server=""`} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page has no %s", want)
 		}
@@ -119,10 +139,7 @@ func TestTheExportIsWholeInAnyFolder(t *testing.T) {
 }
 
 func TestAnExportOverwritesNothing(t *testing.T) {
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assets := assetsWithProgram(t)
 	dir := t.TempDir()
 	mine := filepath.Join(dir, "index.html")
 	if err := os.WriteFile(mine, []byte("mine"), 0o644); err != nil {
@@ -142,10 +159,7 @@ func TestAnExportOverwritesNothing(t *testing.T) {
 // files don't tell of the page and its headers.
 func TestTheServiceWorkerDiffersWhenItsPageDoes(t *testing.T) {
 	url, _ := serve(t)
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	assets := assetsWithProgram(t)
 	dir := t.TempDir()
 	if err := web.Export(assets, dir); err != nil {
 		t.Fatal(err)
@@ -163,4 +177,68 @@ func TestTheServiceWorkerDiffersWhenItsPageDoes(t *testing.T) {
 	if _, again := do(t, browser(t), "GET", url+"/wasm/sw.js", nil, nil); again != served {
 		t.Error("the same page has two service workers")
 	}
+}
+
+// TestAServerWithoutTheProgramSaysSoUntilItIsThere: on the page, with and without
+// JavaScript, and to the scripts that wait for it. No service worker takes such a
+// page for a version of the application.
+func TestAServerWithoutTheProgramSaysSoUntilItIsThere(t *testing.T) {
+	assets, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serveAssets(t, assets)
+	get := func(path string) (*http.Response, string) {
+		t.Helper()
+		return do(t, browser(t), "GET", url+path, nil, nil)
+	}
+	want := func(when, path string, status int, texts ...string) {
+		t.Helper()
+		resp, body := get(path)
+		if resp.StatusCode != status || !strings.HasPrefix(resp.Header.Get("Cache-Control"), "no-") {
+			t.Errorf("%s: %s: got %d, Cache-Control %q", when, path, resp.StatusCode, resp.Header.Get("Cache-Control"))
+		}
+		for _, text := range texts {
+			if !strings.Contains(body, text) {
+				t.Errorf("%s: %s has no %q:\n%s", when, path, text, body)
+			}
+		}
+	}
+	const waits = `data-worker="" data-program="" data-progress="/wasm/progress"`
+	want("no program", "/wasm/", http.StatusServiceUnavailable, "built without the application", "make dist")
+	want("no program", "/wasm/sw.js", http.StatusServiceUnavailable)
+	want("no program", "/wasm/progress", http.StatusOK, `"stage":"missing"`, "make dist")
+	want("no program", "/", http.StatusOK, waits)
+
+	assets.SetProgress(static.Progress{Stage: static.Compiling, Done: 1, Total: 3, Text: "1 of 3."})
+	want("compiling", "/wasm/", http.StatusOK, `data-progress="progress"`, "1 of 3.")
+	want("compiling", "/wasm/sw.js", http.StatusServiceUnavailable, "1 of 3.")
+	want("compiling", "/wasm/progress", http.StatusOK, `{"stage":"compiling","share":0.25,"text":"1 of 3."}`)
+	want("compiling", "/", http.StatusOK, waits)
+
+	setProgram(t, assets)
+	program := `"program":"` + assets.URL("lockstep.wasm") + `"`
+	want("ready", "/wasm/progress", http.StatusOK, `"stage":"ready"`, `"worker":"`+assets.URL("worker.js")+`"`, program)
+	want("ready", "/wasm/", http.StatusOK, `data-progress=""`)
+	want("ready", "/", http.StatusOK, `data-program="`+assets.URL("lockstep.wasm")+`" data-progress=""`)
+	wantFiles(t, url+"/wasm/")
+}
+
+// serveAssets starts a server with these assets.
+func serveAssets(t *testing.T, assets *static.Assets) (url string) {
+	t.Helper()
+	a := app.New(mempubsub.NewBus(), memcounter.New(nil), nil)
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h := web.New(a, assets, nil)
+	srv := httptest.NewServer(h)
+	t.Cleanup(func() {
+		srv.Close()
+		if err := a.Stop(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+		h.Close()
+	})
+	return srv.URL
 }

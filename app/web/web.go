@@ -63,7 +63,7 @@ type Server struct {
 	log     *slog.Logger
 	sockets *wslive.Handler
 	shells  *shells
-	loader  func() (loader, error) // made once
+	boot    func() (boot, error) // made once, when there is a program
 	gates   gates
 	echo    *echo.Echo
 
@@ -89,7 +89,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 		app: a, assets: assets, opts: o, log: o.Logger, shells: newShells(),
 		sign: signer{o.Keys, time.Now}, gates: newGates(o.Limits),
 	}
-	s.loader = sync.OnceValues(func() (loader, error) { return loaderHere(assets) })
+	s.boot = sync.OnceValues(func() (boot, error) { return bootHere(assets) })
 	s.sockets = wslive.NewHandler(a.Runtime(), guestOf, &wslive.Options{
 		Logger: o.Logger, PingInterval: o.Limits.PingInterval, PongTimeout: o.Limits.PongTimeout,
 	})
@@ -121,7 +121,8 @@ func (s *Server) routes() *echo.Echo {
 	get("/static/*", s.static)
 	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/wasm/") })
 	get("/wasm/", s.load)
-	get("/wasm/sw.js", s.keeper)
+	get("/wasm/sw.js", s.serviceWorker)
+	get("/wasm/progress", s.progress)
 	get("/wasm/static/*", s.static)
 	get("/favicon.ico", func(c echo.Context) error {
 		return c.Redirect(http.StatusMovedPermanently, s.assets.URL("favicon.svg"))
@@ -153,12 +154,10 @@ func (s *Server) page(c echo.Context, name string) error {
 	p.Socket = "/ws/c/" + name + "?t=" + s.sign.token(forSocket, id)
 	p.Links = components.Links{
 		Home: "/", Open: "/c", Click: "/c/" + name + "/",
-		Twin: "/wasm/?name=" + name, TwinText: "Run it all in this browser",
+		InBrowser: "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = s.assets.URL("app.js"), s.assets.URL("app.css"), s.assets.URL("favicon.svg")
-	p.Renderer = components.Renderer{
-		Script: s.assets.URL("replica.js"), Worker: s.assets.URL("worker.js"), Program: s.assets.URL("lockstep.wasm"),
-	}
+	p.Renderer = s.renderer()
 	p.CSRF = s.sign.token(forForm, id)
 	p.Version = s.opts.Version
 	for i := range p.Ops {

@@ -18,7 +18,6 @@ import (
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
 	"lockstep/pubsub/mempubsub"
-	"lockstep/static"
 )
 
 // failing is a store that can be away.
@@ -68,11 +67,7 @@ func newServer(t testing.TB, store counter.Store, opts *web.Options) *web.Server
 	if err := a.Start(context.Background()); err != nil { // a fuzz test has no context of its own
 		t.Fatal(err)
 	}
-	assets, err := static.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := web.New(a, assets, opts)
+	h := web.New(a, assetsWithProgram(t), opts)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)

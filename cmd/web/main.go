@@ -14,9 +14,8 @@ import (
 	"strings"
 	"syscall"
 
-	"lockstep/app/web"
 	"lockstep/internal/loglimit"
-	"lockstep/static"
+	"lockstep/static/compile"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
@@ -50,19 +49,6 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	return 1
 }
 
-// export writes the application that runs in browsers into a folder.
-func export(dir string, stdout io.Writer) error {
-	assets, err := static.New()
-	if err != nil {
-		return err
-	}
-	if err := web.Export(assets, dir); err != nil {
-		return fmt.Errorf("-export: %w", err)
-	}
-	_, _ = fmt.Fprintf(stdout, "The application is in %s. Any server of files can serve it, under any address:\n  cd %s && python3 -m http.server\n", dir, dir)
-	return nil
-}
-
 // serve runs until a signal. A second signal ends the process at once.
 func serve(c config, stdout, stderr io.Writer) error {
 	log := newLogger(stderr, c.LogLevel)
@@ -76,6 +62,8 @@ func serve(c config, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
+	compiler := compile.Start(p.shelf.assets, &compile.Options{Logger: log})
+	defer compiler.Stop()
 	p.announce(stdout)
 	var broken error
 	select {
@@ -83,6 +71,7 @@ func serve(c config, stdout, stderr io.Writer) error {
 	case broken = <-failed(p.public()...):
 	}
 	cancel() // the next signal is no longer caught
+	compiler.Stop()
 	log.Info("shutting down", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()

@@ -27,7 +27,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
@@ -39,6 +39,9 @@ var rules = []rule{
 	{"htmx", nil, "the wire format depends on nothing"},
 	{"presence", []string{"pubsub"}, "presence is soft state over pubsub"},
 	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
+	{"static/wasmbuild", []string{"static/internal/pack", "static/internal/progress", "static/internal/wasm"}, "it needs no module that a server does without"},
+	{"static/compile", []string{"static", "static/internal/pack", "static/internal/progress"}, "a server runs the compiler, and has nothing of it in it"},
+	{"static/internal/bundle", []string{"static/internal/pack"}, "the bundle is made of files"},
 	{"static", nil, "assets depend on nothing"},
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
@@ -177,7 +180,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen/load"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/latency"},
-		"github.com/andybalholm/":    {"static/internal/bundle", "tools/loadgen/load/protocol"},
+		"github.com/andybalholm/":    {"static", "static/internal/pack", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},
 		"github.com/chromedp/":       nil,
 		"github.com/a-h/templ":       {"components"},

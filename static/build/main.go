@@ -1,42 +1,27 @@
-// Command build makes package static's dist folder and constants.js. It is run
-// by go generate in the folder of package static, and calls esbuild, which "make
-// generate" builds first. With -sizes it only prints what is in the
-// folder, and what each package weighs in the program for browsers.
+// Command build makes package static's dist folder and constants.js: what a
+// browser loads besides the pages, without the program for browsers (see
+// wasmbuild). It is run by go generate in the folder of package static, and calls
+// esbuild, which "make generate" builds first.
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
 
 	"lockstep/static/internal/bundle"
 	"lockstep/static/internal/constants"
-	"lockstep/static/internal/wasm"
 )
 
 const (
-	dist = "dist"
-	root = ".." // of the module
+	dist    = "dist"
+	root    = ".."             // of the module
+	esbuild = "../bin/esbuild" // make puts it there
 )
 
-// esbuild is where make puts it.
-const esbuild = "../bin/esbuild"
-
-// heaviest is how many packages are printed.
-const heaviest = 15
-
 func main() {
-	sizes := flag.Bool("sizes", false, "print sizes instead")
-	flag.Parse()
-	run := build
-	if *sizes {
-		run = func() error { return report(os.Stdout) }
-	}
-	if err := run(); err != nil {
+	if err := build(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -60,11 +45,7 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	program, err := wasm.Build(context.Background(), root)
-	if err != nil {
-		return err
-	}
-	files, err := bundle.Build(src, map[string][]byte{bundle.Program: program.Module, bundle.Exec: program.Exec})
+	files, err := bundle.Build(src)
 	if err != nil {
 		return err
 	}
@@ -80,30 +61,4 @@ func build() error {
 		}
 	}
 	return nil
-}
-
-// report prints a table of what browsers load, in bytes, and one of the code.
-func report(w io.Writer) error {
-	entries, err := os.ReadDir(dist)
-	if err != nil {
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(t, "%d\t  %s\t\n", info.Size(), e.Name()) // written by Flush
-	}
-	_, _ = fmt.Fprintf(t, "%d\t  is the most that the program may have as .wasm.br\t\n", wasm.Budget)
-	weights, err := wasm.Packages(context.Background(), root)
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprint(t, "\t\t\n")
-	for _, p := range weights[:min(heaviest, len(weights))] {
-		_, _ = fmt.Fprintf(t, "%d\t  %s\t\n", p.Bytes, p.Package)
-	}
-	return t.Flush()
 }

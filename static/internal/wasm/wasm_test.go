@@ -2,11 +2,14 @@ package wasm_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"lockstep/static/internal/wasm"
@@ -54,12 +57,12 @@ func slow(t *testing.T) {
 	}
 }
 
-// What is committed must be what everybody's build gives.
+// What is released must be what everybody's build gives.
 func TestTheSameSourcesGiveTheSameProgramInAnyFolder(t *testing.T) {
 	slow(t)
 	var programs []wasm.Program
 	for range 2 {
-		p, err := wasm.Build(t.Context(), copyModule(t))
+		p, err := wasm.Build(t.Context(), copyModule(t), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +73,53 @@ func TestTheSameSourcesGiveTheSameProgramInAnyFolder(t *testing.T) {
 	}
 	if !bytes.HasPrefix(programs[0].Module, []byte("\x00asm")) || !bytes.Contains(programs[0].Exec, []byte("class")) {
 		t.Error("got no WebAssembly, or no script to run it")
+	}
+}
+
+// TestTwoBuildsInOneFolderDoNotDisturbEachOther, the first ones there as well, and leave behind only
+// what the next one uses.
+func TestTwoBuildsInOneFolderDoNotDisturbEachOther(t *testing.T) {
+	slow(t)
+	dir := copyModule(t)
+	programs, errs := make([]wasm.Program, 2), make([]error, 2)
+	var both sync.WaitGroup
+	for i := range programs {
+		both.Go(func() { programs[i], errs[i] = wasm.Build(t.Context(), dir, nil) })
+	}
+	both.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(programs[0].Module, programs[1].Module) {
+		t.Error("got two programs")
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "bin", "wasm"))
+	if err != nil || len(left) != 1 || strings.HasPrefix(left[0].Name(), "tmp-") {
+		t.Errorf("got %v, %v; want one folder", left, err)
+	}
+}
+
+// TestProgressCountsWhatIsCompiled, and an error says what is wrong and nothing of that.
+func TestProgressCountsWhatIsCompiled(t *testing.T) {
+	slow(t)
+	dir := copyModule(t)
+	change := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "htmx", "change.go"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("package htmx\n\n// Change is new to every cache.\nconst Change = \"" + rand.Text() + "\"\n")
+	var got [][2]int
+	if _, err := wasm.Build(t.Context(), dir, func(done, total int) { got = append(got, [2]int{done, total}) }); err != nil {
+		t.Fatal(err)
+	}
+	if first, last := got[0], got[len(got)-1]; first[0] != 0 || last[0] != last[1] || last[1] < 2 || last[1] > 20 {
+		t.Errorf("got %v, want htmx and what imports it, one after the other", got)
+	}
+	change("package htmx\n\nvar wrong int = \"\"\n")
+	if _, err := wasm.Build(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), "change.go:3") || strings.Contains(err.Error(), "\nlockstep/htmx\n") {
+		t.Errorf("got %v, want the place and no progress", err)
 	}
 }
 
