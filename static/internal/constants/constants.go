@@ -85,7 +85,10 @@ func specs(file *ast.File) (all []*ast.ValueSpec) {
 			continue
 		}
 		for _, spec := range group.Specs {
-			s := spec.(*ast.ValueSpec) // a declaration with const has no others
+			s, ok := spec.(*ast.ValueSpec)
+			if !ok {
+				continue // a declaration with const has no others
+			}
 			if !group.Lparen.IsValid() {
 				s.Doc = group.Doc
 			}
@@ -103,7 +106,7 @@ func write(b *bytes.Buffer, s *ast.ValueSpec, scope *types.Scope) error {
 		if s.Doc == nil {
 			return fmt.Errorf("%s has no comment", name.Name)
 		}
-		n, unit, err := number(scope.Lookup(name.Name).(*types.Const))
+		n, unit, err := number(scope, name.Name)
 		if err != nil {
 			return err
 		}
@@ -112,11 +115,15 @@ func write(b *bytes.Buffer, s *ast.ValueSpec, scope *types.Scope) error {
 	return nil
 }
 
-// number returns the value and what is to be said of its unit.
-func number(c *types.Const) (n int64, unit string, err error) {
+// number returns the value of a constant and what is to be said of its unit.
+func number(scope *types.Scope, name string) (n int64, unit string, err error) {
+	c, ok := scope.Lookup(name).(*types.Const)
+	if !ok {
+		return 0, "", fmt.Errorf("%s is no constant", name)
+	}
 	n, exact := constant.Int64Val(constant.ToInt(c.Val()))
 	if !exact {
-		return 0, "", fmt.Errorf("%s is not a whole number", c.Name())
+		return 0, "", fmt.Errorf("%s is not a whole number", name)
 	}
 	if types.TypeString(c.Type(), nil) == "time.Duration" {
 		return n / int64(time.Millisecond), "In milliseconds.", nil
