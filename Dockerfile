@@ -17,14 +17,19 @@ WORKDIR /src
 ENV CGO_ENABLED=0
 COPY . .
 
-FROM source AS build-web
+# The program for browsers is the same on every platform.
+FROM source AS program
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    cd static && go run ./wasmbuild
+
+FROM program AS build-web
 ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=dev
 # The same source gives the same bytes: no paths, revisions and build ids in
 # them but the version that was asked for.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
+    GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false -tags program \
     -ldflags "-s -w -buildid= -X main.release=$VERSION" -o /out/web ./cmd/web && mkdir /out/data
 
 FROM source AS build-loadgen

@@ -28,13 +28,12 @@ replicas: ## start three replicas behind a balancer on http://localhost:8000
 dev: ## start the app and restart it on every change of a template
 	go tool templ generate --watch --cmd="go run ./cmd/web"
 
-generate: $(ESBUILD) ## write generated code and the browser bundle anew
+generate: $(ESBUILD) ## write generated code and the browser bundle anew (a few seconds)
 	go tool templ generate -include-version=false -path components
 	go generate ./...
 
-wasm: deps $(ESBUILD) ## compile the application for browsers; print what it weighs and how fast it starts
-	go generate ./static
-	cd static && go run ./build -sizes
+wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
+	cd static && go run ./wasmbuild && go run ./wasmbuild -sizes
 	LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x ./e2e
 
 check: lint test ## all that CI runs
@@ -86,7 +85,7 @@ attack: deps ## let every attack loose on the program, with and without the guar
 	@cat docs/attack-table.md
 
 load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
-	go build -o $(BIN)/ ./cmd/web ./tools/loadgen
+	go build -trimpath -o $(BIN)/ ./cmd/web ./tools/loadgen
 	@$(BIN)/web -addr localhost:8600 -replicas 3 -store mem: >$(BIN)/load.log 2>&1 & server=$$!; trap 'kill $$server' EXIT; \
 	$(BIN)/loadgen -wait 10s -browsers 3000 -ramp 6s -rate 50 -duration 20s -churn 5 -slow 0.01 -hidden 0.1 \
 	  -expect 'lost=0,twice=0,stale=0,converge<1s' -json $(BIN)/load.json -html $(BIN)/load.html \
@@ -153,4 +152,4 @@ $(BIN)/govulncheck: tools.mod tools.sum
 	go build -modfile=tools.mod -o $@ golang.org/x/vuln/cmd/govulncheck
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin static/program

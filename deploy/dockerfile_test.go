@@ -150,7 +150,7 @@ func checkStage(s instructions.Stage) (bad complaints) {
 // checkRun wants builds to be cached, static and reproducible.
 func checkRun(c *instructions.RunCommand) (bad complaints) {
 	line := strings.Join(c.CmdLine, " ")
-	if !strings.Contains(line, "go build") {
+	if !strings.Contains(line, "go build") && !strings.Contains(line, "go run") {
 		return nil
 	}
 	// Mounts are known only after their variables, of which there are none.
@@ -167,6 +167,12 @@ func checkRun(c *instructions.RunCommand) (bad complaints) {
 		if !slices.Contains(caches, want) {
 			bad.add("RUN go build: %s is not cached", want)
 		}
+	}
+	if strings.Contains(line, "./cmd/web") && !strings.Contains(line, "-tags program") {
+		bad.add("RUN go build: without -tags program the server has no application for browsers")
+	}
+	if !strings.Contains(line, "go build") {
+		return bad
 	}
 	for _, want := range []string{"-trimpath", "-buildvcs=false", "-buildid=", "GOOS=$TARGETOS", "GOARCH=$TARGETARCH"} {
 		if !strings.Contains(line, want) {
@@ -240,6 +246,7 @@ func TestEachRuleOfTheDockerfileObjects(t *testing.T) {
 		{"no cache of objects", "--mount=type=cache,target=/root/.cache/go-build", "", "go-build is not cached"},
 		{"paths in the program", "-trimpath", "", "without -trimpath"},
 		{"a revision in the program", "-buildvcs=false", "", "without -buildvcs=false"},
+		{"no application for browsers", "-tags program", "", "without -tags program"},
 		{"one platform only", "GOARCH=$TARGETARCH", "", "without GOARCH"},
 		{"root", "USER 65532:65532\nHEALTHCHECK --", "USER 0\nHEALTHCHECK --", "web: USER \"0\""},
 		{"a named user", "USER 65532:65532\nHEALTHCHECK --", "USER nobody\nHEALTHCHECK --", "web: USER \"nobody\""},
@@ -261,6 +268,7 @@ func TestTheContextHasNothingElse(t *testing.T) {
 	ignored := dockerignore(t)
 	for path, want := range map[string]bool{
 		"go.mod": false, "go.sum": false, "cmd/web/main.go": false, "static/dist/x.js.br": false,
+		"static/wasmbuild/main.go": false, "static/program/lockstep.0.wasm.br": true,
 		"tools/loadgen/load/load.go": false, "live/wslive/conn.go": false,
 		".git/config": true, ".env": true, "data/lockstep.db": true, "data/lockstep.db.secret": true,
 		"secret.txt": true, "bin/web": true, "deploy/go.mod": true, "docker-compose.yml": true,
@@ -304,7 +312,7 @@ func TestAReleaseIsBuiltAsTheImageIs(t *testing.T) {
 			t.Errorf("got %q in the Dockerfile, and others in release/main.go", flags)
 		}
 	}
-	for _, flag := range []string{`"-trimpath"`, `"-buildvcs=false"`, `"CGO_ENABLED=0"`} {
+	for _, flag := range []string{`"-trimpath"`, `"-buildvcs=false"`, `"-tags", "program"`, `"CGO_ENABLED=0"`} {
 		if !strings.Contains(release, flag) {
 			t.Errorf("release/main.go has no %s", flag)
 		}

@@ -35,8 +35,12 @@ func buildImage(t *testing.T) image {
 	d := parseDockerfile(t, read(t, "Dockerfile"))
 	img := image{root: t.TempDir()}
 	out := filepath.Join(t.TempDir(), "out")
-	for c := range commands[*instructions.RunCommand](d.stage(t, "build-web")) {
-		runBuild(t, strings.ReplaceAll(strings.Join(c.CmdLine, " "), "/out/", out+"/"))
+	dir := t.TempDir()
+	copyContext(t, dir)
+	for _, stage := range []string{"program", "build-web"} {
+		for c := range commands[*instructions.RunCommand](d.stage(t, stage)) {
+			runBuild(t, dir, strings.ReplaceAll(strings.Join(c.CmdLine, " "), "/out/", out+"/"))
+		}
 	}
 	for _, c := range d.stage(t, "web").Commands {
 		switch c := c.(type) {
@@ -57,12 +61,10 @@ func buildImage(t *testing.T) image {
 	return img
 }
 
-// runBuild runs a RUN of the Dockerfile on a copy of the context, so that a
-// file which .dockerignore forgets is missed.
-func runBuild(t *testing.T, line string) {
+// runBuild runs a RUN of the Dockerfile in dir, a copy of the context: a file which
+// .dockerignore forgets is missed there.
+func runBuild(t *testing.T, dir, line string) {
 	t.Helper()
-	dir := t.TempDir()
-	copyContext(t, dir)
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=v0.0.0-test")
@@ -206,8 +208,10 @@ func TestTheImageRunsReadOnlyAsNobody(t *testing.T) {
 	if out, err := img.jail(t, data, env, img.health...).CombinedOutput(); err != nil {
 		t.Errorf("got %v of -healthcheck, want 0: %s", err, out)
 	}
-	if err := answers(url + "/c/lobby"); err != nil {
-		t.Error(err)
+	for _, path := range []string{"/c/lobby", "/wasm/", "/wasm/sw.js"} {
+		if err := answers(url + path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	wantNobody(t, server.Process.Pid, img.user)
 	if err := server.Process.Signal(syscall.SIGTERM); err != nil {

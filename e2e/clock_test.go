@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	bin "encoding/binary"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -97,11 +96,10 @@ func mapJump() *int64 {
 
 // clockBinary builds the program with a clock that can be set, once.
 var clockBinary = sync.OnceValues(func() (string, error) {
-	plain, err := binary()
+	dir, err := buildDir()
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Dir(plain)
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		return "", err
@@ -117,26 +115,13 @@ var clockBinary = sync.OnceValues(func() (string, error) {
 	}
 	patched := strings.Replace(string(source), now, now+"\tif jumped != nil {\n\t\tsec += *jumped\n\t}\n", 1)
 	files := map[string]string{"time.go": patched, "jump.go": jumpSource}
-	overlay := map[string]map[string]string{"Replace": {}}
+	replace := make(map[string]string)
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return "", err
 		}
-		overlay["Replace"][filepath.Join(pkg, name)] = path
+		replace[filepath.Join(pkg, name)] = path
 	}
-	raw, err := json.Marshal(overlay)
-	if err != nil {
-		return "", err
-	}
-	list := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(list, raw, 0o600); err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "web-clock")
-	out, err := exec.Command("go", "build", "-overlay", list, "-o", path, "lockstep/cmd/web").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
+	return buildWeb("web-clock", replace)
 })

@@ -11,7 +11,6 @@ import (
 	"net/http/cookiejar"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,24 +28,10 @@ const patience = 30 * time.Second
 // testSecret is shared by the replicas of a cluster.
 const testSecret = "a-secret-of-tests-that-is-long-enough"
 
-// binary returns the path of the program under test, built once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lockstep-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "web")
-	out, err := exec.Command("go", "build", "-o", path, "lockstep/cmd/web").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir, err := buildDir(); err == nil {
+		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

@@ -22,9 +22,6 @@ func export(dir string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if assets.Progress().Stage != static.Ready {
-		_, _ = fmt.Fprintln(stdout, "Compiling the application for browsers: this may take a minute.") // it may be nobody's
-	}
 	if err := compile.Now(ctx, assets, nil); err != nil {
 		return fmt.Errorf("-export: %w", err)
 	}

@@ -70,6 +70,9 @@ func (r release) run(ctx context.Context) (err error) {
 	if err := errors.Join(os.RemoveAll(r.out), os.MkdirAll(r.out, 0o755)); err != nil {
 		return err
 	}
+	if err := r.forBrowsers(ctx); err != nil {
+		return err
+	}
 	var sums strings.Builder
 	for platform := range strings.SplitSeq(r.platforms, ",") {
 		goos, goarch, ok := strings.Cut(platform, "/")
@@ -87,6 +90,13 @@ func (r release) run(ctx context.Context) (err error) {
 		fmt.Printf("%s  %.1f MB\n", name, float64(len(archive))/1e6)
 	}
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
+}
+
+// forBrowsers makes the program for browsers, which the servers of all platforms embed.
+func (r release) forBrowsers(ctx context.Context) error {
+	r.root = filepath.Join(r.root, "static")
+	_, err := r.command(ctx, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS="), "go", "run", "./wasmbuild")
+	return err
 }
 
 // platform returns the archive for one platform.
@@ -139,7 +149,7 @@ func (r release) build(ctx context.Context, program, goos string, env []string) 
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // a folder that stays behind harms nobody
 	path := filepath.Join(dir, name)
-	if _, err := r.command(ctx, env, "go", "build", "-trimpath", "-buildvcs=false",
+	if _, err := r.command(ctx, env, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "program",
 		"-ldflags", "-s -w -buildid= -X main.release="+r.version, "-o", path, "./"+program); err != nil {
 		return file{}, err
 	}
