@@ -50,7 +50,7 @@ lint: $(GOLANGCI) lint-js ## vet, format, linters, freshness of generated code
 	go mod tidy -diff
 	./internal/fresh.sh
 
-lint-js: $(NODE_MODULES) ## eslint and the types of the scripts
+lint-js: $(NODE_MODULES) ## check the scripts with eslint and tsc (ten seconds)
 	npm run --silent lint
 
 fmt: ## format everything
@@ -64,7 +64,7 @@ test: deps $(ESBUILD) test-js ## install what tests need, and run every test aga
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
-test-js: deps ## run the tests of the scripts
+test-js: deps ## run the tests of the scripts (a second)
 	node --test static/tab/*.test.js
 
 test-quick: ## run the tests that need nothing installed

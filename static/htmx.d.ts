@@ -1,5 +1,5 @@
-// What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js and
-// replica.js offer each other. A new version of htmx is read against this.
+// What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js
+// and replica.js offer each other. A new version of htmx is read against this.
 
 import type { Click } from './tab/outbox.js';
 import type { Renderer } from './live.js';
@@ -9,20 +9,42 @@ declare global {
     /** Initialises an element and all below it; with force again. */
     process(element: Element, force?: boolean): void;
     registerExtension(name: string, extension: HtmxExtension): void;
-    swap(options: { target: string; text: string; swap: string; transition: boolean }): Promise<void>;
+    swap(options: HtmxSwap): Promise<void>;
   };
+
+  interface HtmxSwap {
+    target: string;
+    text: string;
+    swap: string;
+    transition: boolean;
+  }
 
   /** A method is called for the event of its name; false cancels what the event announces. */
   interface HtmxExtension {
     init?(api: { initSecurity(policy?: HtmxPolicy): void }): void;
-    /** The socket is open, and attempt still the number of attempts that it took. */
+    /** A socket is open. */
     htmx_ws_after_connection?(element: Element, detail: { connection: HxWsConnection }): void;
-    /** A socket was closed. hx-ws counts attempt up after this, if the code is one to connect again after. */
-    htmx_ws_close?(element: Element, detail: { connection: HxWsConnection; code: number | null }): void;
-    htmx_ws_before_message_outgoing?(element: Element, detail: { message: HxWsOutgoing }): false | void;
-    htmx_ws_before_message_incoming?(element: Element, detail: { message: { data: unknown } }): false | void;
-    /** A click without a connection object, which is lost then, has a url and no connection. */
-    htmx_ws_error?(element: Element, detail: { connection?: HxWsConnection; url?: string | null }): void;
+    /** A socket was closed. hx-ws decides after this whether and when to connect again. */
+    htmx_ws_close?(element: Element, detail: HxWsClose): void;
+    htmx_ws_before_message_outgoing?(
+      element: Element,
+      detail: { message: HxWsOutgoing },
+    ): false | void;
+    htmx_ws_before_message_incoming?(
+      element: Element,
+      detail: { message: { data: unknown } },
+    ): false | void;
+    /** A click is lost that was made without a connection object: it has a url. */
+    htmx_ws_error?(
+      element: Element,
+      detail: { connection?: HxWsConnection; url?: string | null },
+    ): void;
+  }
+
+  interface HxWsClose {
+    connection: HxWsConnection;
+    /** null: hx-ws closes it. */
+    code: number | null;
   }
 
   interface HxWsOutgoing {
@@ -40,7 +62,7 @@ declare global {
     timer: number | null;
     /** Messages that wait for a socket. */
     queue: unknown[];
-    /** Listens to visibilitychange. Connects at once if the page is visible and there is no socket. */
+    /** For visibilitychange. Connects at once if the page is visible and there is no socket. */
     visibilityHandler: (() => void) | null;
     config: {
       pauseOnBackground: boolean;
@@ -66,7 +88,7 @@ declare global {
   }
 
   interface Window {
-    /** https://w3c.github.io/trusted-types. What it makes is typed as the text that it stands for. */
+    /** W3C Trusted Types. What they make is typed as the text that it stands for. */
     trustedTypes?: { createPolicy<Rules>(name: string, rules: Rules): Rules };
   }
 }

@@ -263,7 +263,7 @@ func TestTheBundleStaysSmall(t *testing.T) {
 	}
 }
 
-// The script is served to everybody; comments are for who reads the source. The
+// The script is served to everybody; comments are for readers of the source. The
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)

@@ -26,7 +26,8 @@ export function read(data) {
     status,
     acked,
     refusal: error === undefined ? undefined : { op, error, retry },
-    update: topic === undefined || v === undefined ? undefined : { topic, at: [e, v], content, state },
+    update: topic === undefined || v === undefined ? undefined
+      : { topic, at: [e, v], content, state },
   };
 }
 
