@@ -64,7 +64,8 @@ test: deps $(ESBUILD) test-js ## install what tests need, and run every test aga
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
-test-js: deps ## run the tests of the scripts (a second)
+test-js: ## run the tests of the scripts (a second)
+	./internal/deps.sh node
 	node --test static/tab/*.test.js
 
 test-quick: ## run the tests that need nothing installed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx,
-# Chromium, slowhttptest, promtool and node; with "lint" what the linters of
-# scripts need instead: node and npm.
+# Chromium, slowhttptest, promtool and node. With "node" it installs only that,
+# with "lint" what the linters of scripts need: node and npm.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
 set -euo pipefail
@@ -14,6 +14,10 @@ fi
 for_what="${1:-tests}"
 missing=()
 command -v node >/dev/null || missing+=(nodejs)
+
+for_node() {
+  : # it is all
+}
 
 for_lint() {
   command -v npm >/dev/null || missing+=(npm)
