@@ -1,6 +1,6 @@
 // What is there before the scripts of workers begin.
 
-/** Puts the server before sw.js: the page, and what it loads. Relative to sw.js. */
+/** The page, and what it loads, relative to sw.js: the server puts it before sw.js. */
 declare const FILES: string[];
 declare const VERSION: string;
 
