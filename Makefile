@@ -18,6 +18,8 @@ GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 TEMPL := $(BIN)/templ
+ESBUILD := $(BIN)/esbuild
+NODE_MODULES := node_modules/.package-lock.json
 # Modules that the workspace of the root (go.work) leaves out.
 APART := bench deploy e2e
 MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
@@ -27,7 +29,7 @@ BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx .
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
-  deploy-test image dist dist-check vuln module module-check bare release-check
+  lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +43,7 @@ replicas: ## start three replicas behind a balancer on http://localhost:8000
 dev: $(TEMPL) ## start the app and restart it on every change of a template
 	$(TEMPL) generate --watch --cmd="go run ./cmd/web"
 
-generate: $(TEMPL) ## write generated code and the browser bundle anew (a few seconds)
+generate: $(ESBUILD) $(TEMPL) ## write generated code and the browser bundle anew (a few seconds)
 	$(TEMPL) generate -include-version=false -path components
 	go generate ./...
 
@@ -51,7 +53,7 @@ wasm: deps ## compile the application for browsers; print what it weighs and how
 
 check: lint test ## all that CI runs
 
-lint: $(GOLANGCI) $(TEMPL) ## vet, format, linters, freshness of generated code
+lint: $(GOLANGCI) $(TEMPL) lint-js ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet work
 	@for m in $(APART); do (cd $$m && echo "go vet in $$m" && go vet ./...) || exit 1; done
@@ -63,16 +65,23 @@ lint: $(GOLANGCI) $(TEMPL) ## vet, format, linters, freshness of generated code
 	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff) || exit 1; done
 	./internal/fresh.sh
 
+lint-js: $(NODE_MODULES) ## check the scripts with eslint and tsc (ten seconds)
+	npm run --silent lint
+
 fmt: $(TEMPL) ## format everything
 	gofmt -w $$(git ls-files '*.go')
 	$(TEMPL) fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
-test: deps ## install what tests need, and run every test against real servers
+test: deps $(ESBUILD) test-js ## install what tests need, and run every test against real servers
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
+
+test-js: ## run the tests of the scripts (a second)
+	./internal/deps.sh node
+	node --test static/tab/*.test.js
 
 test-quick: ## run the tests that need nothing installed
 	go test -short work
@@ -157,6 +166,15 @@ deps: ## install the Debian packages that tests use
 
 # -modfile does not go with a workspace.
 TOOL := GOWORK=off go build -modfile=tools.mod
+
+# The linters of scripts. Nothing else needs them.
+$(NODE_MODULES): package.json package-lock.json
+	./internal/deps.sh lint
+	npm ci
+	@touch $@
+
+$(ESBUILD): tools.mod tools.sum
+	$(TOOL) -o $@ github.com/evanw/esbuild/cmd/esbuild
 
 $(GOLANGCI): tools.mod tools.sum
 	$(TOOL) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -2,6 +2,9 @@ module lockstep
 
 go 1.26.0
 
+// Packages of npm may hold Go files.
+ignore ./node_modules
+
 require (
 	github.com/a-h/templ v0.3.1118
 	github.com/andybalholm/brotli v1.3.0

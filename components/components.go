@@ -10,6 +10,9 @@ package components
 import (
 	"strconv"
 	"strings"
+	"time"
+
+	"lockstep/htmx"
 )
 
 // A Counter is what is shown of a counter.
@@ -103,12 +106,16 @@ var (
 // htmxConfig configures htmx and hx-ws. Their defaults give up for good when a
 // connection is closed with some codes, and wait up to a minute otherwise.
 // Full jitter spreads the tabs of a replica that went away: each waits for its
-// delay and up to as much more or less, that is for 0 to 500 ms at first and 0
-// to 5 s at last. The history feature is off because no page is swapped as a
-// whole.
-const htmxConfig = `{"morphIgnore":["data-htmx-powered","open"],"history":false,"includeIndicatorCSS":false,` +
-	`"ws":{"reconnectCodes":[1000,1001,1005,1006,1008,1009,1011,1012,1013,1014,1015],` +
-	`"reconnectDelay":250,"reconnectMaxDelay":2500,"reconnectJitter":1}}`
+// delay and up to as much more or less, so that is half the bound. The history
+// feature is off because no page is swapped as a whole.
+func htmxConfig() string {
+	return `{"morphIgnore":["data-htmx-powered","open"],"history":false,"includeIndicatorCSS":false,` +
+		`"ws":{"reconnectCodes":[1000,1001,1005,1006,1008,1009,1011,1012,1013,1014,1015],` +
+		`"reconnectDelay":` + milliseconds(htmx.ReconnectMin/2) +
+		`,"reconnectMaxDelay":` + milliseconds(htmx.ReconnectMax/2) + `,"reconnectJitter":1}}`
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // number is the count as people write it, with a real minus.
 func (c Counter) number() string {

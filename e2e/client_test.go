@@ -20,14 +20,15 @@ import (
 	"github.com/coder/websocket"
 
 	"lockstep/counter"
+	"lockstep/htmx"
 )
 
 // The times of a client are those of live.js.
 const (
-	connectTimeout = 5 * time.Second
-	answerTimeout  = 8 * time.Second  // a click without any answer from a server that is well
-	silenceTimeout = 45 * time.Second // the server says something every 20 s
-	maxBackoff     = 5 * time.Second
+	connectTimeout = htmx.ConnectTimeout
+	answerTimeout  = htmx.AnswerTimeout
+	silenceTimeout = htmx.SilenceTimeout
+	maxBackoff     = htmx.ReconnectMax
 )
 
 // A client is a tab that is not a browser: it does over HTTP and a websocket
@@ -167,7 +168,7 @@ func (c *client) cut() {
 // live keeps a connection until ctx ends: full jitter below a bound that
 // doubles with each failure.
 func (c *client) live(ctx context.Context) {
-	bound := 250 * time.Millisecond
+	bound := htmx.ReconnectMin
 	for ctx.Err() == nil {
 		began := time.Now()
 		_ = c.connection(ctx) // whatever ended it: connect again
@@ -175,7 +176,7 @@ func (c *client) live(ctx context.Context) {
 		c.ws = nil
 		c.mu.Unlock()
 		if time.Since(began) > 5*time.Second {
-			bound = 250 * time.Millisecond
+			bound = htmx.ReconnectMin
 		}
 		select {
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx,
-# Chromium, slowhttptest and promtool.
+# Chromium, slowhttptest, promtool and node. With "node" it installs only that,
+# with "lint" what the linters of scripts need: node and npm.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
 set -euo pipefail
@@ -10,17 +11,33 @@ if [ "$(id -u)" != 0 ]; then
   sudo="sudo"
 fi
 
+for_what="${1:-tests}"
 missing=()
-command -v redis-server >/dev/null || missing+=(redis-server)
-command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
-command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
-command -v promtool >/dev/null || missing+=(prometheus)
-command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
-command -v slowhttptest >/dev/null || missing+=(slowhttptest)
+command -v node >/dev/null || missing+=(nodejs)
+
+for_node() {
+  : # it is all
+}
+
+for_lint() {
+  command -v npm >/dev/null || missing+=(npm)
+}
+
+for_tests() {
+  command -v redis-server >/dev/null || missing+=(redis-server)
+  command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
+  command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+  command -v promtool >/dev/null || missing+=(prometheus)
+  command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+  command -v slowhttptest >/dev/null || missing+=(slowhttptest)
+}
+
+"for_$for_what"
 
 # Firefox ESR is wanted, not needed: its tests are skipped where apt does not
 # have it.
 firefox() {
+  [ "$for_what" = tests ] || return 0
   ! command -v firefox-esr >/dev/null || return 0
   command -v apt-get >/dev/null || return 0
   if ! apt-cache show firefox-esr >/dev/null 2>&1; then

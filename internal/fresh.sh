@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-snapshot() { git ls-files -co --exclude-standard -- '*_templ.go' static/dist | sort | xargs -r sha256sum; }
+snapshot() { git ls-files -co --exclude-standard -- '*_templ.go' static/constants.js static/dist | sort | xargs -r sha256sum; }
 before=$(snapshot)
 make --no-print-directory generate >/dev/null 2>&1
 after=$(snapshot)

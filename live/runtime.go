@@ -65,7 +65,7 @@ func NewRuntime(opts *Options) *Runtime {
 	}
 	setDefault(&r.opts.FrameInterval, 33*time.Millisecond)
 	setDefault(&r.opts.SendTimeout, 10*time.Second)
-	setDefault(&r.opts.Beat, 20*time.Second)
+	setDefault(&r.opts.Beat, htmx.StatusInterval)
 	if r.opts.Welcome == nil {
 		r.opts.Welcome = func() []htmx.Partial { return nil }
 	}

@@ -1,239 +1,344 @@
-// replica.js lets a tab render itself, at the person's wish: the server sends it states instead of HTML, and the component that
-// the server uses makes the HTML here, compiled to WebAssembly, in a worker. Clicks show at once, with or without a connection;
-// live.js keeps and sends them as ever, so the server counts each once. The server believes nothing of what is rendered.
-(() => {
-  'use strict';
+// replica.js lets a tab render itself, at the person's wish: the server sends it states instead of
+// HTML, and the component that the server uses makes the HTML here, compiled to WebAssembly, in a
+// worker. Clicks show at once, with or without a connection; live.js keeps and sends them as ever,
+// so the server counts each once. The server believes nothing of what is rendered.
 
-  const root = document.querySelector('[hx-ws\\:connect]');
-  const button = document.getElementById('renderer');
-  if (!root?.renderWith || !button || typeof Worker === 'undefined' || typeof WebAssembly === 'undefined') return;
+import { HeldStates } from './tab/held.js';
 
-  // Times in milliseconds.
-  const HOLD = 2000; // a state waits so long for the answers to clicks that may be in it: or they would count double meanwhile
-  const TOGETHER = 30; // and for so long for further answers, when one has come: there may be several to one state
-  const PATIENCE = 10000; // the worker renders within a few
-  const KEY = 'render'; // in sessionStorage: a reload goes on as it was
+/**
+ * @import { Click } from './tab/outbox.js'
+ *
+ * A page with live.js.
+ * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'waiting'>> & HTMLElement} Root
+ *
+ * How the server gets on with the program; when it is ready, where it and its worker are.
+ * @typedef {object} Progress
+ * @property {'missing' | 'compiling' | 'ready'} stage
+ * @property {string} text - for the person
+ * @property {number} [share] - from 0 to 1
+ * @property {string} [worker]
+ * @property {string} [program]
+ *
+ * What the worker says: that it has started, why it can't, or what it has rendered.
+ * @typedef {object} Answer
+ * @property {boolean} [ready]
+ * @property {string} [failure] - for the person
+ * @property {string} [detail] - for the log
+ * @property {string} target - a selector
+ * @property {string} html
+ */
 
-  // What may become a script here (Trusted Types): what comes from this server.
-  const rules = {
-    createScriptURL(url) {
-      if (new URL(url, location.href).origin !== location.origin) throw new TypeError(`${url} is not of this server`);
-      return url;
-    },
-  };
-  const policy = self.trustedTypes?.createPolicy('lockstep', rules) ?? rules;
+const LOOK = 500; // ms between two looks at how the server gets on with the program
+const PATIENCE = 10000; // ms; the worker renders within a few
+const KEY = 'render'; // in sessionStorage: a reload goes on as it was
 
-  const now = () => performance.now();
+const now = () => performance.now();
+
+// What may become a script here (Trusted Types): what comes from this server.
+const rules = {
+  /** @param {string} url */
+  createScriptURL(url) {
+    if (new URL(url, location.href).origin !== location.origin) {
+      throw new TypeError(`${url} is not of this server`);
+    }
+    return url;
+  },
+};
+
+// Whether this tab rendered itself when it was last loaded.
+function remembered() {
+  try {
+    return sessionStorage.getItem(KEY) === 'tab';
+  } catch {
+    return false; // storage is blocked
+  }
+}
+
+/** @param {boolean} yes */
+function remember(yes) {
+  try {
+    if (yes) sessionStorage.setItem(KEY, 'tab');
+    else sessionStorage.removeItem(KEY);
+  } catch {
+    // Storage is blocked: a reload begins with the server.
+  }
+}
+
+/** @param {string} text */
+function tell(text) {
   const notice = document.getElementById('notice');
-  let worker = null; // null: the server renders
-  let loading; // aborts the download of the program, and the wait for it
-  let waiting = false; // for the server, which compiles the program
-  let leaving = false; // the worker renders for the last time
+  if (notice) notice.textContent = text;
+}
 
-  const states = new Map(); // topic → state that is rendered
-  const due = new Set(); // topics to be rendered
-  let held = []; // {topic, state, until}: newer states, in their order
-  let counted = []; // {message, until}: clicks that are in held states, and are rendered as waiting until then
-  let timer; // of held and counted
-  const doubtful = new Set(); // ops that were sent on a connection that has ended: any state may have them
-  let busy = null; // while the worker renders: the timer that gives up on it
+/**
+ * Asks the server how it gets on with the program.
+ * @param {string} url
+ * @param {AbortSignal} signal
+ * @returns {Promise<Progress | null>} null: there is no answer
+ */
+async function ask(url, signal) {
+  try {
+    return await (await fetch(url, { cache: 'no-store', signal })).json();
+  } catch {
+    return null;
+  }
+}
 
-  button.hidden = false;
-  button.addEventListener('click', () => (waiting || (worker && !leaving) ? stop() : start()));
-  if (remembered()) start();
+/** A tab that can render itself, and its switch. */
+class Replica {
+  #root;
+  #button;
+  #policy = self.trustedTypes?.createPolicy('lockstep', rules) ?? rules;
+
+  /** @type {Worker | null} null: the server renders */
+  #worker = null;
+  /** @type {AbortController | undefined} of the download of the program, and of the wait for it */
+  #loading;
+  #waits = false; // for the server, which compiles the program
+  #leaving = false; // the worker renders for the last time
+
+  #states = new HeldStates(now);
+  /** @type {ReturnType<typeof setTimeout> | undefined} of #states */
+  #timer;
+  /** @type {Set<string>} topics to be rendered */
+  #due = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} runs while the worker renders */
+  #busy;
+
+  /**
+   * @param {Root} root
+   * @param {HTMLElement} button
+   */
+  constructor(root, button) {
+    this.#root = root;
+    this.#button = button;
+  }
+
+  begin() {
+    this.#button.hidden = false;
+    this.#button.addEventListener('click', () => (this.#isOn() ? this.#stop() : this.#start()));
+    if (remembered()) this.#start();
+  }
 
   // ---- the switch ----
 
-  function remembered() {
-    try {
-      return sessionStorage.getItem(KEY) === 'tab';
-    } catch {
-      return false; // storage is blocked
-    }
+  #isOn() {
+    return this.#waits || (this.#worker !== null && !this.#leaving);
   }
 
-  function remember(yes) {
-    button.setAttribute('aria-checked', yes);
-    try {
-      if (yes) sessionStorage.setItem(KEY, 'tab');
-      else sessionStorage.removeItem(KEY);
-    } catch {
-      // Storage is blocked: a reload begins with the server.
-    }
+  /** @param {boolean} on */
+  #switch(on) {
+    this.#button.setAttribute('aria-checked', String(on));
+    remember(on);
   }
 
-  async function start() {
-    end();
-    remember(true);
-    button.setAttribute('aria-busy', true);
-    if (button.dataset.progress && !(await compiled())) return;
-    const own = (worker = new Worker(policy.createScriptURL(button.dataset.worker)));
-    own.onmessage = ({ data }) => worker === own && take(data);
+  async #start() {
+    this.#end();
+    this.#switch(true);
+    this.#button.setAttribute('aria-busy', 'true');
+    if (this.#button.dataset.progress && !(await this.#compiled(this.#button.dataset.progress))) return;
+    const own = new Worker(this.#policy.createScriptURL(this.#button.dataset.worker ?? ''));
+    this.#worker = own;
+    own.onmessage = ({ data }) => this.#worker === own && this.#take(data);
     own.onerror = (e) => {
       e.preventDefault();
-      if (worker === own) failed(e.message);
+      if (this.#worker === own) this.#fail(e.message);
     };
-    loading = new AbortController();
+    this.#loading = new AbortController();
     try {
-      const response = await fetch(button.dataset.program, { signal: loading.signal });
-      if (!response.ok) throw new Error(`${response.status}`);
-      const program = await response.arrayBuffer();
+      const program = await this.#load(this.#loading.signal);
       own.postMessage({ program, args: ['render'] }, [program]);
     } catch (e) {
-      if (worker === own) failed(e.message);
+      if (this.#worker === own) this.#fail(String(e instanceof Error ? e.message : e));
     }
   }
 
-  // Waits until the server has compiled the program, and says how that goes. It reports false when there is nothing to go on with.
-  async function compiled() {
-    const { signal } = (loading = new AbortController());
-    waiting = true;
-    for (; !signal.aborted; await new Promise((done) => setTimeout(done, 500))) {
-      const got = await fetch(button.dataset.progress, { cache: 'no-store', signal }).then((r) => r.json()).catch(() => null);
+  /**
+   * Waits until the server has compiled the program, and says how that goes.
+   * @param {string} progress - where the server says it
+   * @returns {Promise<boolean>} false: there is nothing to go on with
+   */
+  async #compiled(progress) {
+    const { signal } = (this.#loading = new AbortController());
+    this.#waits = true;
+    for (; !signal.aborted; await new Promise((done) => setTimeout(done, LOOK))) {
+      const got = await ask(progress, signal);
       if (signal.aborted) break;
-      if (got?.stage === 'missing') return unavailable(got.text);
-      if (got?.stage === 'ready') {
-        Object.assign(button.dataset, { worker: got.worker, program: got.program, progress: '' });
-        say('');
-        waiting = false;
-        return true;
-      }
-      if (got) say(got.text);
+      if (got?.stage === 'missing') return this.#giveUp(got.text);
+      if (got?.stage === 'ready') return this.#goOn(got);
+      if (got) this.#say(got.text);
     }
     return false;
   }
 
-  // Says beside the switch what it waits for.
-  function say(text) {
-    const place = button.querySelector('.wait') ?? button.appendChild(document.createElement('small'));
+  /** @param {Progress} got */
+  #goOn({ worker, program }) {
+    Object.assign(this.#button.dataset, { worker, program, progress: '' });
+    this.#say('');
+    this.#waits = false;
+    return true;
+  }
+
+  /**
+   * Says beside the switch what it waits for.
+   * @param {string} text
+   */
+  #say(text) {
+    const place = this.#button.querySelector('.wait') ?? this.#button.appendChild(document.createElement('small'));
     place.className = 'wait';
     place.textContent = text;
   }
 
-  function unavailable(why) {
-    notice.textContent = why;
-    end();
-    remember(false);
+  /**
+   * The server renders, and goes on doing it.
+   * @param {string} why
+   */
+  #giveUp(why) {
+    tell(why);
+    this.#end();
+    this.#switch(false);
     return false;
   }
 
-  // Lets the server render again. Until it does, which may take while there is no connection, the tab shows what has been counted,
-  // as one does that never rendered itself.
-  function stop() {
-    remember(false);
-    root.renderWith(null);
-    if (!shownWaiting()) return end();
-    leaving = true;
-    counted = [];
-    ripen();
+  /** @param {AbortSignal} signal */
+  async #load(signal) {
+    const response = await fetch(this.#button.dataset.program ?? '', { signal });
+    if (!response.ok) throw new Error(`${response.status}`);
+    return response.arrayBuffer();
+  }
+
+  // Lets the server render again. Until it does, which may take while there is no connection, the
+  // tab shows what has been counted, as one does that never rendered itself.
+  #stop() {
+    this.#switch(false);
+    this.#root.renderWith(null);
+    if (!this.#showsWaiting()) return this.#end();
+    this.#leaving = true;
+    this.#ripen();
   }
 
   // Ends the worker.
-  function end() {
-    worker?.terminate();
-    loading?.abort();
-    clearTimeout(timer);
-    clearTimeout(busy);
-    worker = busy = null;
-    if (waiting) say('');
-    waiting = false;
-    leaving = false;
-    held = [];
-    counted = [];
-    states.clear();
-    due.clear();
-    doubtful.clear();
-    button.removeAttribute('aria-busy');
+  #end() {
+    this.#worker?.terminate();
+    this.#loading?.abort();
+    clearTimeout(this.#timer);
+    clearTimeout(this.#busy);
+    this.#worker = null;
+    this.#busy = undefined;
+    if (this.#waits) this.#say('');
+    this.#waits = false;
+    this.#leaving = false;
+    this.#states = new HeldStates(now);
+    this.#due.clear();
+    this.#button.removeAttribute('aria-busy');
   }
 
-  function failed(why) {
+  /** @param {string} why */
+  #fail(why) {
     console.warn('This tab can not render itself:', why);
-    notice.textContent = 'This tab can not render itself here. The server goes on doing it.';
-    end();
-    remember(false);
-    root.renderWith(null);
+    this.#giveUp('This tab can not render itself here. The server goes on doing it.');
+    this.#root.renderWith(null);
   }
 
   // ---- what the worker says ----
 
-  function take(data) {
-    if (data.failure) return failed(data.detail || data.failure);
-    if (data.ready) return ready();
-    clearTimeout(busy);
-    busy = null;
-    if (!leaving) swap(data);
-    else if (!due.size) leave(data);
-    render();
+  /** @param {Answer} answer */
+  #take(answer) {
+    if (answer.failure) return this.#fail(answer.detail || answer.failure);
+    if (answer.ready) return this.#ready();
+    clearTimeout(this.#busy);
+    this.#busy = undefined;
+    if (!this.#leaving) this.#swap(answer);
+    else if (!this.#due.size) this.#leave(answer);
+    this.#render();
   }
 
-  function ready() {
-    button.removeAttribute('aria-busy');
-    root.renderWith({ state: heard, begin, clicked: renderAll, answered, connected });
+  #ready() {
+    this.#button.removeAttribute('aria-busy');
+    this.#root.renderWith({
+      state: (topic, state) => this.#hear(topic, state),
+      begin: () => this.#beginAlone(),
+      clicked: () => this.#renderAll(),
+      answered: (counted) => this.#answered(counted),
+      connected: () => this.#states.doubt(this.#waiting()),
+    });
   }
 
-  function leave(data) {
-    if (shownWaiting()) swap(data); // else the server has been faster
-    end();
+  /** @param {Answer} answer */
+  #leave(answer) {
+    if (this.#showsWaiting()) this.#swap(answer); // else the server has been faster
+    this.#end();
   }
 
-  const shownWaiting = () => root.querySelector('[data-waiting]') !== null;
+  #showsWaiting() {
+    return this.#root.querySelector('[data-waiting]') !== null;
+  }
 
-  const swap = ({ target, html }) => htmx.swap({ target, text: html, swap: 'innerMorph', transition: false });
+  /** @param {Answer} answer */
+  #swap({ target, html }) {
+    htmx.swap({ target, text: html, swap: 'innerMorph', transition: false });
+  }
 
   // ---- what live.js says ----
 
+  #waiting() {
+    return this.#root.waiting().map(({ op }) => op);
+  }
+
   // Renders what the page shows already, with the clicks that wait.
-  function begin() {
-    for (const { dataset: { topic, count, epoch, version, waiting } } of root.querySelectorAll('[data-topic]')) {
-      if (count && !waiting) states.set(topic, `{"n":${count},"e":${epoch},"v":${version}}`);
+  #beginAlone() {
+    /** @type {NodeListOf<HTMLElement>} */
+    const rooms = this.#root.querySelectorAll('[data-topic]');
+    for (const { dataset: { topic, count, epoch, version, waiting } } of rooms) {
+      if (topic === undefined || !count || waiting) continue;
+      this.#states.begin(topic, `{"n":${count},"e":${epoch},"v":${version}}`);
     }
-    renderAll();
+    this.#renderAll();
   }
 
-  function heard(topic, state) {
-    held.push({ topic, state, until: now() + HOLD });
-    ripen();
+  /**
+   * @param {string} topic
+   * @param {string} state
+   */
+  #hear(topic, state) {
+    this.#states.hear(topic, state);
+    this.#ripen();
   }
 
-  function connected() {
-    for (const { op } of root.waiting()) doubtful.add(op);
+  /** @param {Click[]} counted */
+  #answered(counted) {
+    this.#states.answer(counted, new Set(this.#waiting()));
+    this.#ripen();
+    this.#renderAll();
   }
 
-  // An answer comes behind the state that has the click. The one must not go before the other is shown.
-  function answered(messages) {
-    const waiting = new Set(root.waiting().map(({ op }) => op));
-    for (const op of doubtful) if (!waiting.has(op)) doubtful.delete(op);
-    const soon = now() + TOGETHER;
-    if (!doubtful.size) for (const it of [...held, ...counted]) it.until = Math.min(it.until, soon);
-    const until = held.at(-1)?.until;
-    if (held.length) counted.push(...messages.map((message) => ({ message, until })));
-    ripen();
-    renderAll();
+  // Shows the states that need not wait any more.
+  #ripen() {
+    clearTimeout(this.#timer);
+    const shown = this.#states.ripen(this.#leaving || !this.#waiting().length);
+    const due = this.#states.due;
+    if (due !== null) this.#timer = setTimeout(() => this.#ripen(), due);
+    if (shown || this.#leaving) this.#renderAll();
   }
 
-  // Shows the states that need not wait any more, and lets go of the clicks that are in them.
-  function ripen() {
-    clearTimeout(timer);
-    const time = leaving || !root.waiting().length ? Infinity : now();
-    const ripe = held.filter((h) => h.until <= time);
-    held = held.filter((h) => h.until > time);
-    counted = counted.filter((c) => c.until > time);
-    for (const { topic, state } of ripe) states.set(topic, state);
-    if (held.length) timer = setTimeout(ripen, held[0].until - time);
-    if (ripe.length || leaving) renderAll();
+  #renderAll() {
+    for (const topic of this.#states.topics()) this.#due.add(topic);
+    this.#render();
   }
 
-  function renderAll() {
-    for (const topic of states.keys()) due.add(topic);
-    render();
+  #render() {
+    const [topic] = this.#due;
+    if (this.#busy !== undefined || topic === undefined) return;
+    this.#due.delete(topic);
+    this.#busy = setTimeout(() => this.#fail('the worker does not answer'), PATIENCE);
+    const clicks = this.#leaving ? [] : [...this.#states.counted(), ...this.#root.waiting()];
+    const waiting = clicks.map((click) => JSON.stringify(click));
+    this.#worker?.postMessage({ topic, state: this.#states.of(topic), waiting });
   }
+}
 
-  function render() {
-    const [topic] = due;
-    if (busy !== null || topic === undefined) return;
-    due.delete(topic);
-    busy = setTimeout(() => failed('the worker does not answer'), PATIENCE);
-    const waiting = leaving ? [] : [...counted.map((c) => c.message), ...root.waiting()];
-    worker.postMessage({ topic, state: states.get(topic), waiting: waiting.map((message) => JSON.stringify(message)) });
-  }
-})();
+/** @type {HTMLElement | null} */
+const root = document.querySelector('[hx-ws\\:connect]');
+const button = document.getElementById('renderer');
+const able = typeof Worker !== 'undefined' && typeof WebAssembly !== 'undefined';
+if (root?.renderWith && button && able) new Replica(/** @type {Root} */ (root), button).begin();

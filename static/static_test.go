@@ -17,6 +17,7 @@ import (
 
 	"lockstep/static"
 	"lockstep/static/internal/bundle"
+	"lockstep/static/internal/constants"
 	"lockstep/static/internal/pack"
 	"lockstep/static/internal/wasm"
 )
@@ -44,9 +45,36 @@ func program(t *testing.T) map[string][]byte {
 	return files
 }
 
+// esbuild is where make puts it.
+const esbuild = "../bin/esbuild"
+
+// needEsbuild skips a test where "make generate" has not built esbuild yet.
+func needEsbuild(t *testing.T) {
+	t.Helper()
+	_, err := os.Stat(esbuild)
+	switch {
+	case err == nil:
+	case os.Getenv("LOCKSTEP_TEST_REQUIRE") != "":
+		t.Fatal(err)
+	default:
+		t.Skip("bin/esbuild is not there: make builds it")
+	}
+}
+
+// sources returns the folder with its scripts in one piece each.
+func sources(t *testing.T) fs.FS {
+	t.Helper()
+	needEsbuild(t)
+	src, err := bundle.Sources(t.Context(), ".", esbuild)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
 // The build verifies the checksums of the vendored files as well.
 func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
-	want, err := bundle.Build(os.DirFS("."))
+	want, err := bundle.Build(sources(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +96,11 @@ func TestTheCommittedFilesAreWhatTheSourcesGive(t *testing.T) {
 }
 
 func TestBuildingTwiceGivesTheSameBytes(t *testing.T) {
-	a, err := bundle.Build(os.DirFS("."))
+	a, err := bundle.Build(sources(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := bundle.Build(os.DirFS("."))
+	b, err := bundle.Build(sources(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +108,16 @@ func TestBuildingTwiceGivesTheSameBytes(t *testing.T) {
 		if !bytes.Equal(a[name], b[name]) {
 			t.Errorf("%s differs", name)
 		}
+	}
+}
+
+func TestTheConstantsAreThoseOfTheWire(t *testing.T) {
+	want, err := constants.Script(os.DirFS(".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile("constants.js"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("constants.js is stale (%v): run make generate", err)
 	}
 }
 
@@ -225,12 +263,12 @@ func TestTheBundleStaysSmall(t *testing.T) {
 	}
 }
 
-// The script is served to everybody; comments are for who reads the source. The
+// The script is served to everybody; comments are for readers of the source. The
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
 	for _, name := range []string{"app.js", "replica.js", "wasm.js"} {
-		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*//`).Match(f.Body) {
+		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*)`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}
 	}
@@ -351,7 +389,7 @@ func TestTheScriptHasItsPartsInOrder(t *testing.T) {
 	at := []int{
 		bytes.Index(f.Body, []byte("var htmx=")),
 		bytes.Index(f.Body, []byte(`registerExtension("ws"`)),
-		bytes.Index(f.Body, []byte(`registerExtension('live'`)),
+		bytes.Index(f.Body, []byte(`registerExtension("live"`)),
 	}
 	if slices.Min(at) < 0 || !slices.IsSorted(at) {
 		t.Errorf("got the parts at %v, want htmx, hx-ws, live", at)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/internal/limit"
 )
 
@@ -49,7 +50,7 @@ func DefaultLimits() Limits {
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
-		WriteTimeout: 30 * time.Second, PingInterval: 30 * time.Second, PongTimeout: 30 * time.Second,
+		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,
 	}
 }
 

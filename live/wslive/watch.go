@@ -1,6 +1,7 @@
 package wslive
 
 import (
+	"cmp"
 	"time"
 
 	"lockstep/live"
@@ -20,14 +21,9 @@ const parts = 64
 // pingFrame is a ping without payload (RFC 6455 §5.5.2).
 const pingFrame = 0x80 | 0x9
 
-const pingPause = 30 * time.Second // the default of PingInterval and PongTimeout
-
-// atMostADay makes a time one that stamps can measure.
-func atMostADay(d time.Duration) time.Duration {
-	if d == 0 {
-		return pingPause
-	}
-	return min(d, 24*time.Hour)
+// atMostADay makes a time one that stamps can measure; 0 stands for byDefault.
+func atMostADay(d, byDefault time.Duration) time.Duration {
+	return min(cmp.Or(d, byDefault), 24*time.Hour)
 }
 
 // stamp is the time since the handler was made, in milliseconds, and never 0.

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/live"
 )
 
@@ -86,8 +87,8 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 	if opts != nil {
 		h.opts = *opts
 	}
-	h.opts.PingInterval = atMostADay(h.opts.PingInterval)
-	h.opts.PongTimeout = atMostADay(h.opts.PongTimeout)
+	h.opts.PingInterval = atMostADay(h.opts.PingInterval, htmx.PingInterval)
+	h.opts.PongTimeout = atMostADay(h.opts.PongTimeout, htmx.PongTimeout)
 	if h.opts.Logger == nil {
 		h.opts.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -1,17 +1,24 @@
-// Command build makes package static's dist folder: what a browser loads besides
-// the pages, without the program for browsers (see wasmbuild). It is run by go
-// generate in the folder of package static.
+// Command build makes package static's dist folder and constants.js: what a
+// browser loads besides the pages, without the program for browsers (see
+// wasmbuild). It is run by go generate in the folder of package static, and calls
+// esbuild, which "make generate" builds first.
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"lockstep/static/internal/bundle"
+	"lockstep/static/internal/constants"
 )
 
-const dist = "dist"
+const (
+	dist    = "dist"
+	root    = ".."             // of the module
+	esbuild = "../bin/esbuild" // make puts it there
+)
 
 func main() {
 	if err := build(); err != nil {
@@ -20,9 +27,25 @@ func main() {
 	}
 }
 
+// writeConstants gives the scripts the numbers of the wire.
+func writeConstants() error {
+	script, err := constants.Script(os.DirFS(root))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile("constants.js", script, 0o644)
+}
+
 // build replaces the whole folder, so that nothing of an older build stays.
 func build() error {
-	files, err := bundle.Build(os.DirFS("."))
+	if err := writeConstants(); err != nil {
+		return err
+	}
+	src, err := bundle.Sources(context.Background(), ".", esbuild)
+	if err != nil {
+		return err
+	}
+	files, err := bundle.Build(src)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,28 @@
-// page.js loads the application into this browser, and stands in for the network: it starts worker.js, shows how that goes, puts
-// the page that the worker renders into the document, gives htmx a WebSocket that leads to the worker, and then loads the script
-// that every page of the application has.
+// page.js loads the application into this browser, and stands in for the network: it starts
+// worker.js, shows how that goes, puts the page that the worker renders into the document, gives
+// htmx a WebSocket that leads to the worker, and then loads the script that every page of the
+// application has.
 (() => {
   'use strict';
 
-  const { worker: script, program, size, script: pages, offline, server, progress: compiling } = document.currentScript.dataset;
+  // The addresses of all that is loaded. server is the page of the server, if there is one, and
+  // progress says how the server gets on with the program, while it compiles it.
+  const {
+    worker: script = '', program = '', size, script: pages = '', offline = '', server, progress: compiling,
+  } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
   const name = new URLSearchParams(location.search).get('name')?.trim().toLowerCase() || 'lobby';
-  const part = (id) => document.getElementById(id);
+
+  /**
+   * A part of this page, or of the application's: of which there is one, if it is used.
+   * @param {string} id
+   */
+  const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+  /** @param {number} share - from 0 to 1 */
+  const fill = (share) => {
+    /** @type {HTMLProgressElement} */ (part('progress')).value = 100 * share;
+  };
 
   // What the person is told.
   const NOT_LOADED = 'The application could not be loaded. Is there a connection?';
@@ -17,9 +31,11 @@
   const NOT_STARTED = 'The application could not be started.';
   const STOPPED = 'The application has stopped. Reload the page to start it again.';
 
-  // What may become HTML here, or a script (Trusted Types): what the worker renders, and what comes from where this page does.
+  // What may become HTML here, or a script (Trusted Types): what the worker renders, and what comes
+  // from where this page does.
   const rules = {
-    createHTML: (html) => html,
+    createHTML: (/** @type {string} */ html) => html,
+    /** @param {string} url */
     createScriptURL(url) {
       if (new URL(url, here).origin !== here.origin) throw new TypeError(`${url} is not of this server`);
       return url;
@@ -28,12 +44,15 @@
   const policy = self.trustedTypes?.createPolicy('lockstep', rules) ?? rules;
 
   // The document may be on its way still when this script runs.
+  /** @type {Promise<void>} */
   const parsed = new Promise((done) => {
     if (document.readyState !== 'loading') done();
-    else document.addEventListener('DOMContentLoaded', done);
+    else document.addEventListener('DOMContentLoaded', () => done());
   });
 
+  /** @type {Set<PortSocket>} */
   const sockets = new Set(); // not closed
+  /** @type {Worker | null} */
   let worker = null;
   let shown = false; // the application's page has taken the place of this one
   let live = false; // and htmx has connected, once at least
@@ -48,10 +67,12 @@
   async function wait() {
     await parsed;
     for (;;) {
-      const { stage, share, text } = await fetch(compiling, { cache: 'no-store' }).then((r) => r.json()).catch(() => ({ text: NOT_LOADED }));
+      const { stage, share, text } = await fetch(compiling ?? '', { cache: 'no-store' })
+        .then((r) => r.json())
+        .catch(() => ({ text: NOT_LOADED }));
       if (stage === 'ready') return location.reload();
       if (stage === 'missing') return failed(text);
-      if (share !== undefined) part('progress').value = 100 * share;
+      if (share !== undefined) fill(share);
       part('loading').textContent = text;
       await new Promise((done) => setTimeout(done, 500));
     }
@@ -83,12 +104,17 @@
     else failed(NOT_WHOLE);
   }
 
-  function run(program, transfer = []) {
-    if (!dead) worker.postMessage({ program, args: ['app', name] }, transfer);
+  /**
+   * @param {WebAssembly.Module | ArrayBuffer} made
+   * @param {Transferable[]} [transfer]
+   */
+  function run(made, transfer = []) {
+    if (!dead) worker?.postMessage({ program: made, args: ['app', name] }, transfer);
   }
 
-  // Compiles the program while it arrives. What this browser has kept is there at once: then there is no progress to be shown, and
-  // the browser may have the compiled form. Null: something is wrong, which comes out when it is loaded whole.
+  // Compiles the program while it arrives. What this browser has kept is there at once: then there
+  // is no progress to be shown, and the browser may have the compiled form. Null: something is
+  // wrong, which comes out when it is loaded whole.
   async function compiled() {
     try {
       const response = await fetch(program);
@@ -98,9 +124,13 @@
     }
   }
 
-  // Returns the response, and shows the progress of who reads it.
+  /**
+   * Returns the response, and shows how much of it has been read.
+   * @param {Response} response
+   */
   function counted(response) {
     let n = 0;
+    /** @type {TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>} */
     const count = new TransformStream({
       transform(chunk, to) {
         n += chunk.length;
@@ -108,10 +138,13 @@
         to.enqueue(chunk);
       },
     });
-    return new Response(response.body.pipeThrough(count), response);
+    return new Response(response.body?.pipeThrough(count), response);
   }
 
-  // Returns the program, or null if it is shorter or longer than it should be.
+  /**
+   * Returns the program, or null if it is shorter or longer than it should be.
+   * @param {RequestCache} cache
+   */
   async function fetched(cache) {
     const response = await fetch(program, { cache });
     if (response.status === 404) await failed(REPLACED);
@@ -120,12 +153,17 @@
     return bytes.byteLength === Number(size) ? bytes : null;
   }
 
+  /** @param {number} share - from 0 to 1 */
   function progress(share) {
     if (dead || !part('loading')) return; // or not parsed yet
-    part('progress').value = 100 * share;
+    fill(share);
     part('loading').textContent = share < 1 ? `Loading: ${Math.floor(100 * share)} %` : 'Starting…';
   }
 
+  /**
+   * @param {string} html
+   * @param {string} title
+   */
   async function show(html, title) {
     await parsed;
     if (dead) return;
@@ -133,22 +171,23 @@
     document.title = title;
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
-    document.body.innerHTML = policy.createHTML(html);
-    if (server) linkToServer();
+    document.body.innerHTML = policy.createHTML(html); // eslint-disable-line no-restricted-syntax
+    if (server) linkToServer(server);
     const js = document.createElement('script');
     js.src = policy.createScriptURL(pages);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
   }
 
-  function linkToServer() {
+  /** @param {string} to - the page of its lobby */
+  function linkToServer(to) {
     const link = document.createElement('a');
-    link.href = name === 'lobby' ? server : `${server}c/${name}`;
+    link.href = name === 'lobby' ? to : `${to}c/${name}`;
     link.textContent = 'Back to the counters of the server';
     const line = document.createElement('p');
     line.className = 'elsewhere';
     line.append(link);
-    document.querySelector('.foot').append(line);
+    document.querySelector('.foot')?.append(line);
   }
 
   // Called when htmx has connected for the first time.
@@ -156,13 +195,19 @@
     live = true;
     document.body.inert = false;
     performance.mark('live');
-    // For the next time everything is kept, and no network is needed. Not before: it would slow down this time.
-    navigator.serviceWorker?.register(policy.createScriptURL(offline)).catch((e) => console.warn('It will not work offline:', e.message));
+    // For the next time everything is kept, and no network is needed. Not before: it would slow
+    // down this time.
+    navigator.serviceWorker?.register(policy.createScriptURL(offline))
+      .catch((e) => console.warn('It will not work offline:', e.message));
   }
 
   // ---- when it does not work ----
 
-  // Says why, and ends what is left: nothing must look alive. The first reason counts.
+  /**
+   * Says why, and ends what is left: nothing must look alive. The first reason counts.
+   * @param {string} why - for the person
+   * @param {unknown} [detail] - for the log
+   */
   async function failed(why, detail = '') {
     console.warn(why, detail);
     if (dead) return;
@@ -178,41 +223,54 @@
     for (const id of ['loading-about', 'progress', 'loading']) part(id).hidden = true;
   }
 
-  // Makes a place for the reason in the application's page. live.js clears its own with the next click.
+  // Makes a place for the reason in the application's page. live.js clears its own with the next
+  // click.
   function newFailure() {
-    if (!live) document.querySelector('.controls').inert = true; // without htmx its forms would be sent to a server
+    /** @type {HTMLElement | null} */
+    const controls = document.querySelector('.controls');
+    if (!live && controls) controls.inert = true; // without htmx its forms would be sent to a server
     document.body.inert = false;
     const place = document.createElement('p');
     place.id = 'failure';
     place.className = 'notice';
     place.role = 'alert';
-    document.querySelector('.messages').prepend(place);
+    document.querySelector('.messages')?.prepend(place);
     return place;
   }
 
   // ---- the stand-in for WebSocket: what it sends and gets goes over a port to the worker ----
 
-  // A PortSocket does what a WebSocket does (WebSockets standard, §3), for text.
+  /** A PortSocket does what a WebSocket does (WebSockets standard, §3), for text. */
   class PortSocket extends EventTarget {
     CONNECTING = WebSocket.CONNECTING;
     OPEN = WebSocket.OPEN;
     CLOSING = WebSocket.CLOSING;
     CLOSED = WebSocket.CLOSED;
+    /** @type {number} */
     readyState = WebSocket.CONNECTING;
     binaryType = 'blob';
     bufferedAmount = 0; // a port takes everything at once
     extensions = '';
     protocol = '';
+    /** @type {((e: Event) => void) | null} */
     onopen = null;
+    /** @type {((e: Event) => void) | null} */
     onmessage = null;
+    /** @type {((e: Event) => void) | null} */
     onerror = null;
+    /** @type {((e: Event) => void) | null} */
     onclose = null;
+    /** @type {MessagePort | undefined} */
     #port;
 
+    /** @param {string} url */
     constructor(url) {
       super();
       this.url = url;
-      for (const type of ['open', 'message', 'error', 'close']) this.addEventListener(type, (e) => this[`on${type}`]?.(e));
+      this.addEventListener('open', (e) => this.onopen?.(e));
+      this.addEventListener('message', (e) => this.onmessage?.(e));
+      this.addEventListener('error', (e) => this.onerror?.(e));
+      this.addEventListener('close', (e) => this.onclose?.(e));
       sockets.add(this);
       if (dead) {
         setTimeout(() => this.lose());
@@ -221,9 +279,10 @@
       const { port1, port2 } = new MessageChannel();
       this.#port = port1;
       port1.onmessage = ({ data }) => this.#take(data);
-      worker.postMessage({ connect: new URL(url).pathname.slice(socket.length) }, [port2]);
+      worker?.postMessage({ connect: new URL(url).pathname.slice(socket.length) }, [port2]);
     }
 
+    /** @param {string | { open?: boolean, code: number, reason: string }} data */
     #take(data) {
       if (typeof data !== 'string') return data.open ? this.#open() : this.#end(data.code, data.reason, true);
       if (this.readyState !== this.OPEN) return;
@@ -245,23 +304,38 @@
       this.#closed(1006, '', false);
     }
 
+    /**
+     * @param {number} code
+     * @param {string} reason
+     * @param {boolean} wasClean
+     */
     #end(code, reason, wasClean) {
       if (this.readyState === this.CLOSED) return;
       this.readyState = this.CLOSED;
       this.#closed(code, reason, wasClean);
     }
 
+    /**
+     * @param {number} code
+     * @param {string} reason
+     * @param {boolean} wasClean
+     */
     #closed(code, reason, wasClean) {
       sockets.delete(this);
       this.#port?.close();
       this.dispatchEvent(new CloseEvent('close', { code, reason, wasClean }));
     }
 
+    /** @param {unknown} data */
     send(data) {
       if (this.readyState === this.CONNECTING) throw new DOMException('still in CONNECTING state', 'InvalidStateError');
-      if (this.readyState === this.OPEN) this.#port.postMessage(String(data));
+      if (this.readyState === this.OPEN) this.#port?.postMessage(String(data));
     }
 
+    /**
+     * @param {number} [code]
+     * @param {string} [reason]
+     */
     close(code, reason = '') {
       if (code !== undefined && code !== 1000 && !(code >= 3000 && code <= 4999)) {
         throw new DOMException(`the code must be 1000, or between 3000 and 4999: it is ${code}`, 'InvalidAccessError');
@@ -275,7 +349,7 @@
   }
 
   window.WebSocket = new Proxy(WebSocket, {
-    construct(Native, args) {
+    construct(Native, /** @type {[url: string, protocols?: string[]]} */ args) {
       const to = URL.parse ? URL.parse(args[0], location.href) : new URL(args[0], location.href);
       if (to?.host !== location.host || !to.pathname.startsWith(socket)) return new Native(...args);
       to.protocol = to.protocol.replace('http', 'ws');

@@ -1,15 +1,21 @@
-// worker.js runs the program of cmd/wasm, in a worker: the page stays smooth while it starts and while it works, and only the
-// worker needs a policy that allows WebAssembly. Go's wasm_exec.js goes before it in the bundle.
+// worker.js runs the program of cmd/wasm, in a worker: the page stays smooth while it starts and
+// while it works, and only the worker needs a policy that allows WebAssembly. Go's wasm_exec.js
+// goes before it in the bundle.
 (() => {
   'use strict';
 
   const SMALLEST = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]); // a module with nothing in it
   const MISSING = 'This browser has no WebAssembly, or it is turned off.';
-  const FORBIDDEN = 'This page is not allowed to run WebAssembly: the Content-Security-Policy of the server forbids it.';
+  const FORBIDDEN = 'This page is not allowed to run WebAssembly: ' +
+    'the Content-Security-Policy of the server forbids it.';
   const NO_MEMORY = 'There is not enough memory for the application.';
   const DAMAGED = 'The application is damaged. Reload the page to load it again.';
   const STOPPED = 'The application has stopped. Reload the page to start it again.';
 
+  /**
+   * @param {string} failure - for the person
+   * @param {unknown} [detail] - for the log
+   */
   const fail = (failure, detail = '') => postMessage({ failure, detail: String(detail) });
 
   // The browser opens its databases while the program is compiled.

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"strings"
 
 	"lockstep/static/internal/pack"
@@ -91,7 +90,7 @@ func verify(src fs.FS) error {
 func join(src fs.FS, a asset) ([]byte, error) {
 	var b bytes.Buffer
 	for _, p := range a.parts {
-		body, err := part(src, p)
+		body, err := fs.ReadFile(src, p)
 		if err != nil {
 			return nil, fmt.Errorf("bundle: %w", err)
 		}
@@ -99,14 +98,4 @@ func join(src fs.FS, a asset) ([]byte, error) {
 		b.WriteByte('\n')
 	}
 	return b.Bytes(), nil
-}
-
-// part returns one part. Scripts of ours leave their comments behind: they are
-// for who reads the source.
-func part(src fs.FS, name string) ([]byte, error) {
-	body, err := fs.ReadFile(src, name)
-	if err != nil || path.Ext(name) != ".js" || strings.HasPrefix(name, path.Dir(checksums)+"/") {
-		return body, err
-	}
-	return regexp.MustCompile(`(?m)^[ \t]*//.*\n`).ReplaceAll(body, nil), nil
 }

@@ -18,14 +18,14 @@ import (
 	"syscall"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
 // Times and sizes of connecting, as a page has them.
 const (
-	pageTimeout    = 20 * time.Second
-	connectTimeout = 5 * time.Second
-	maxPage        = 4 << 20 // bytes
+	pageTimeout = 20 * time.Second
+	maxPage     = 4 << 20 // bytes
 )
 
 // A Refusal is a server's answer that turns a tab away.
@@ -58,7 +58,7 @@ func (o opening) drop() {
 func NewClient(t *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: 10 * time.Second,
-		DisableCompression: true, TLSHandshakeTimeout: connectTimeout,
+		DisableCompression: true, TLSHandshakeTimeout: htmx.ConnectTimeout,
 	}}
 }
 
@@ -127,7 +127,7 @@ func (f *Fleet) connect(slot int, v *protocol.View, o *opening) {
 		o.body, o.err = f.stream(v)
 		return
 	}
-	ctx, cancel := context.WithTimeout(f.ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(f.ctx, htmx.ConnectTimeout)
 	defer cancel()
 	conn, err := f.dial(ctx, slot, u)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -20,8 +21,8 @@ type click struct {
 // click makes a click that was due at a time: it goes to the outbox, and out if there is a
 // connection.
 func (t *tab) click(l *loop, due int64) {
-	if len(t.outbox) >= outboxSize {
-		l.countError(fmt.Sprintf("a click was not made: %d wait in the tab", outboxSize))
+	if len(t.outbox) >= htmx.MaxOutbox {
+		l.countError(fmt.Sprintf("a click was not made: %d wait in the tab", htmx.MaxOutbox))
 		return
 	}
 	now := l.fleet.now()
@@ -126,6 +127,6 @@ func (t *tab) refused(l *loop, m *protocol.Message) {
 		return
 	}
 	t.retrying = true
-	t.retry = min(max(2*t.retry, retryMin), retryMax)
+	t.retry = min(max(2*t.retry, htmx.RetryMin), htmx.RetryMax)
 	l.after(t, time.Duration(float64(t.retry)*(.75+l.chance.Float64()/2)), timerResend)
 }

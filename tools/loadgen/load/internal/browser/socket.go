@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 
+	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -48,7 +49,7 @@ type plain struct {
 }
 
 // plainQueue is how many messages may wait for a socket that takes none: those of a full outbox.
-const plainQueue = 2 * outboxSize
+const plainQueue = 2 * htmx.MaxOutbox
 
 func newPlain(l *loop, t *tab, conn net.Conn) *plain {
 	p := &plain{conn: conn, out: make(chan []byte, plainQueue)}

@@ -5,20 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// The times of a tab are those of the page (static/live.js).
+// A tab does what a page does, at times that a page does not name.
 const (
-	backoffMin = 250 * time.Millisecond // between two attempts to connect: full jitter below
-	backoffMax = 5 * time.Second        // a bound that doubles
-	flapping   = 10 * time.Second       // a connection that ends sooner did not work
-	answer     = 8 * time.Second        // a click is answered sooner by a server that is well
-	silence    = 45 * time.Second       // the server says something every 20 s
-	retryMin   = 1 * time.Second        // between resends of what the server could not take
-	retryMax   = 5 * time.Second
-	outboxSize = 200 // clicks that may wait
-
 	throttle  = 1 * time.Second // a timer of a hidden tab is not sooner
 	slowPause = 2 * time.Second // between two reads of a slow tab
 )
@@ -202,7 +194,7 @@ func (t *tab) lost(l *loop, err error) {
 		t.lostAt = now
 	}
 	t.flaps++
-	if time.Duration(now-t.connectedAt) >= flapping {
+	if time.Duration(now-t.connectedAt) >= htmx.ShortConnection {
 		t.flaps = 0
 	}
 	t.attempt = max(t.attempt, t.flaps-1) + 1
@@ -221,7 +213,7 @@ func (t *tab) closed(l *loop, code int) {
 
 // backoff waits before the next attempt.
 func (t *tab) backoff(l *loop) {
-	bound := min(backoffMax, backoffMin<<min(t.attempt-1, 10))
+	bound := min(htmx.ReconnectMax, htmx.ReconnectMin<<min(t.attempt-1, 10))
 	wait := time.Duration(l.chance.Int64N(int64(bound)))
 	if t.hidden {
 		wait = max(wait, throttle)
@@ -234,8 +226,8 @@ func (t *tab) watchdog(l *loop, now int64) {
 	if t.conn == nil || t.hidden || t.slow {
 		return
 	}
-	unanswered := t.live && t.waitingSince != 0 && time.Duration(now-t.waitingSince) > answer
-	if !unanswered && time.Duration(now-t.receivedAt) < silence {
+	unanswered := t.live && t.waitingSince != 0 && time.Duration(now-t.waitingSince) > htmx.AnswerTimeout
+	if !unanswered && time.Duration(now-t.receivedAt) < htmx.SilenceTimeout {
 		return
 	}
 	l.countError("connection lost: it hung")

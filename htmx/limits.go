@@ -1,0 +1,65 @@
+package htmx
+
+import "time"
+
+// The times and counts on which tabs and replicas rely. A page, another client and a load
+// generator all go by them: static/constants.js is made from this file.
+
+// What a replica does.
+const (
+	// StatusInterval is how often a replica tells each tab its status, changed or not.
+	StatusInterval = 20 * time.Second
+
+	// PingInterval is how often a replica looks for tabs from which nothing has come. It pings
+	// such a tab after half as long again at most, because a tab may have spoken just before.
+	PingInterval = 30 * time.Second
+
+	// PongTimeout is how long a tab may take to answer a ping.
+	PongTimeout = 30 * time.Second
+)
+
+// What a tab does about its connection.
+const (
+	// ConnectTimeout is how long an attempt to connect may take.
+	ConnectTimeout = 5 * time.Second
+
+	// SilenceTimeout is how long a connection may be silent before the tab connects anew: two
+	// statuses may be lost.
+	SilenceTimeout = 45 * time.Second
+
+	// AnswerTimeout is how long a replica that says it is live may take to answer an op before
+	// the tab connects anew.
+	AnswerTimeout = 8 * time.Second
+
+	// ReconnectMin is the bound of the first pause between two attempts to connect. The pause is
+	// a random time below the bound (full jitter), which doubles with each attempt.
+	ReconnectMin = 500 * time.Millisecond
+
+	// ReconnectMax is where that bound stops to grow.
+	ReconnectMax = 5 * time.Second
+
+	// PauseTimeout is how long a tab may be without a connection and without an attempt to get
+	// one: longer than ReconnectMax, after which something has gone wrong.
+	PauseTimeout = 8 * time.Second
+
+	// ShortConnection is how long a connection must last to count as one that worked: the pauses
+	// go on growing after one that did not.
+	ShortConnection = 10 * time.Second
+)
+
+// What a tab does with ops.
+const (
+	// MaxOutbox is how many ops may wait for an answer in one tab. It takes no more.
+	MaxOutbox = 200
+
+	// RetryMin is the first pause before a tab sends again what a replica could not take. It
+	// doubles each time, with a jitter of a quarter more or less.
+	RetryMin = 1 * time.Second
+
+	// RetryMax is where that pause stops to grow, before the jitter.
+	RetryMax = 5 * time.Second
+
+	// HoldTimeout is how long a tab that renders itself holds a state back while ops that may be
+	// in it have no answer: shown as waiting too, they would count double.
+	HoldTimeout = 2 * time.Second
+)

@@ -1,0 +1,52 @@
+// Made from htmx/limits.go by "make generate": change it there.
+
+// STATUS_INTERVAL is how often a replica tells each tab its status, changed or not. In
+// milliseconds.
+export const STATUS_INTERVAL = 20000;
+
+// PING_INTERVAL is how often a replica looks for tabs from which nothing has come. It pings such a
+// tab after half as long again at most, because a tab may have spoken just before. In milliseconds.
+export const PING_INTERVAL = 30000;
+
+// PONG_TIMEOUT is how long a tab may take to answer a ping. In milliseconds.
+export const PONG_TIMEOUT = 30000;
+
+// CONNECT_TIMEOUT is how long an attempt to connect may take. In milliseconds.
+export const CONNECT_TIMEOUT = 5000;
+
+// SILENCE_TIMEOUT is how long a connection may be silent before the tab connects anew: two statuses
+// may be lost. In milliseconds.
+export const SILENCE_TIMEOUT = 45000;
+
+// ANSWER_TIMEOUT is how long a replica that says it is live may take to answer an op before the tab
+// connects anew. In milliseconds.
+export const ANSWER_TIMEOUT = 8000;
+
+// RECONNECT_MIN is the bound of the first pause between two attempts to connect. The pause is a
+// random time below the bound (full jitter), which doubles with each attempt. In milliseconds.
+export const RECONNECT_MIN = 500;
+
+// RECONNECT_MAX is where that bound stops to grow. In milliseconds.
+export const RECONNECT_MAX = 5000;
+
+// PAUSE_TIMEOUT is how long a tab may be without a connection and without an attempt to get one:
+// longer than RECONNECT_MAX, after which something has gone wrong. In milliseconds.
+export const PAUSE_TIMEOUT = 8000;
+
+// SHORT_CONNECTION is how long a connection must last to count as one that worked: the pauses go on
+// growing after one that did not. In milliseconds.
+export const SHORT_CONNECTION = 10000;
+
+// MAX_OUTBOX is how many ops may wait for an answer in one tab. It takes no more.
+export const MAX_OUTBOX = 200;
+
+// RETRY_MIN is the first pause before a tab sends again what a replica could not take. It doubles
+// each time, with a jitter of a quarter more or less. In milliseconds.
+export const RETRY_MIN = 1000;
+
+// RETRY_MAX is where that pause stops to grow, before the jitter. In milliseconds.
+export const RETRY_MAX = 5000;
+
+// HOLD_TIMEOUT is how long a tab that renders itself holds a state back while ops that may be in it
+// have no answer: shown as waiting too, they would count double. In milliseconds.
+export const HOLD_TIMEOUT = 2000;

@@ -1,0 +1,94 @@
+// What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js
+// and replica.js offer each other. A new version of htmx is read against this.
+
+import type { Click } from './tab/outbox.js';
+import type { Renderer } from './live.js';
+
+declare global {
+  const htmx: {
+    /** Initialises an element and all below it; with force again. */
+    process(element: Element, force?: boolean): void;
+    registerExtension(name: string, extension: HtmxExtension): void;
+    swap(options: HtmxSwap): Promise<void>;
+  };
+
+  interface HtmxSwap {
+    target: string;
+    text: string;
+    swap: string;
+    transition: boolean;
+  }
+
+  /** A method is called for the event of its name; false cancels what the event announces. */
+  interface HtmxExtension {
+    init?(api: { initSecurity(policy?: HtmxPolicy): void }): void;
+    /** A socket is open. */
+    htmx_ws_after_connection?(element: Element, detail: { connection: HxWsConnection }): void;
+    /** A socket was closed. hx-ws decides after this whether and when to connect again. */
+    htmx_ws_close?(element: Element, detail: HxWsClose): void;
+    htmx_ws_before_message_outgoing?(
+      element: Element,
+      detail: { message: HxWsOutgoing },
+    ): false | void;
+    htmx_ws_before_message_incoming?(
+      element: Element,
+      detail: { message: { data: unknown } },
+    ): false | void;
+    /** A click is lost that was made without a connection object: it has a url. */
+    htmx_ws_error?(
+      element: Element,
+      detail: { connection?: HxWsConnection; url?: string | null },
+    ): void;
+  }
+
+  interface HxWsClose {
+    connection: HxWsConnection;
+    /** null: hx-ws closes it. */
+    code: number | null;
+  }
+
+  interface HxWsOutgoing {
+    values: Record<string, unknown>;
+    /** What is sent; undefined: the values. */
+    data: string | undefined;
+  }
+
+  /** What hx-ws keeps at the element with hx-ws:connect, and reads anew whenever it needs it. */
+  interface HxWsConnection {
+    socket: WebSocket | null;
+    /** Attempts since a socket was open. The pause before the next doubles with each. */
+    attempt: number;
+    /** Connects when the pause is over. */
+    timer: number | null;
+    /** Messages that wait for a socket. */
+    queue: unknown[];
+    /** For visibilitychange. Connects at once if the page is visible and there is no socket. */
+    visibilityHandler: (() => void) | null;
+    config: {
+      pauseOnBackground: boolean;
+      /** The connection object is dropped after any other code. */
+      reconnectCodes: (number | null)[];
+    };
+  }
+
+  interface HtmxPolicy {
+    createHTML(html: string): string;
+    createScript?(script: string): string;
+  }
+
+  interface Element {
+    _htmx?: { ws?: { connection?: HxWsConnection } };
+  }
+
+  interface HTMLElement {
+    /** Has a renderer render this tab as soon as there is a state; null: the server. */
+    renderWith?(renderer: Renderer | null): void;
+    /** The clicks that have no answer yet. */
+    waiting?(): Click[];
+  }
+
+  interface Window {
+    /** W3C Trusted Types. What they make is typed as the text that it stands for. */
+    trustedTypes?: { createPolicy<Rules>(name: string, rules: Rules): Rules };
+  }
+}

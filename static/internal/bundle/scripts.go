@@ -1,0 +1,65 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+)
+
+// modules are the scripts that are made of modules, which import others. worker.js is none of
+// them: it is joined with a script of Go's own where a program is compiled, and that needs no
+// esbuild.
+func modules() []string { return []string{"live.js", "replica.js", "wasm/page.js"} }
+
+// flags have esbuild put a script and what it imports into one function, for browsers that have
+// what htmx needs as well. The settings of tsc are none of its business.
+func flags() []string {
+	return []string{"--bundle", "--format=iife", "--target=es2022", "--minify", "--charset=utf8",
+		"--tsconfig-raw={}", "--log-level=warning"}
+}
+
+// scripts is a folder with scripts of which some are made.
+type scripts struct {
+	fs.FS
+	made map[string][]byte
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (s scripts) ReadFile(name string) ([]byte, error) {
+	if body, ok := s.made[name]; ok {
+		return body, nil
+	}
+	return fs.ReadFile(s.FS, name)
+}
+
+// Sources returns the folder of package static, with each script that imports modules in one piece:
+// esbuild makes it. command is the path of esbuild, absolute or relative to the folder.
+func Sources(ctx context.Context, dir, command string) (fs.FS, error) {
+	s := scripts{os.DirFS(dir), map[string][]byte{}}
+	for _, name := range modules() {
+		body, err := inOnePiece(ctx, dir, command, name)
+		if err != nil {
+			return nil, fmt.Errorf("bundle: %s: %w", name, err)
+		}
+		s.made[name] = body
+	}
+	return s, nil
+}
+
+func inOnePiece(ctx context.Context, dir, command, name string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, command, append(flags(), name)...)
+	var wrong bytes.Buffer
+	cmd.Dir, cmd.Stderr = dir, &wrong
+	body, err := cmd.Output()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: \"make generate\" builds it first", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, bytes.TrimSpace(wrong.Bytes()))
+	}
+	return body, nil
+}

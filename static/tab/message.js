@@ -1,0 +1,44 @@
+// message.js reads what a replica says. docs/protocol.md has the messages.
+
+/**
+ * A version, and the epoch that it belongs to: the order of states.
+ * @typedef {[epoch: number, version: number]} At
+ *
+ * A newer state of a topic, as HTML or, for a tab that renders itself, as text.
+ * @typedef {{ topic: string, at: At, content?: string, state?: string }} Update
+ *
+ * Why an op was not counted. With retry the replica could not take it yet.
+ * @typedef {{ op?: string, error: string, retry?: boolean }} Refusal
+ *
+ * What one message says: any of these, or nothing.
+ * @typedef {{ status?: string, acked?: string[], refusal?: Refusal, update?: Update }} Message
+ */
+
+/**
+ * Reads a message. Plain HTML, and whatever else is no JSON, says nothing of this.
+ * @param {unknown} data - of a MessageEvent
+ * @returns {Message}
+ */
+export function read(data) {
+  const m = parse(data);
+  const { status, ack: acked, error, op, retry, t: topic, e, v, content, state } = m;
+  return {
+    status,
+    acked,
+    refusal: error === undefined ? undefined : { op, error, retry },
+    update: topic === undefined || v === undefined ? undefined
+      : { topic, at: [e, v], content, state },
+  };
+}
+
+/**
+ * @param {unknown} data
+ * @returns {Record<string, any>}
+ */
+function parse(data) {
+  try {
+    return Object(JSON.parse(/** @type {string} */ (data)));
+  } catch {
+    return {};
+  }
+}

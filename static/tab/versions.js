@@ -1,0 +1,37 @@
+// versions.js knows how new a state is that the page shows.
+
+/** @import { At } from './message.js' */
+
+/** The newest (epoch, version) of each topic that a page has shown. */
+export class Versions {
+  /** @type {Map<string | undefined, At>} */
+  #shown = new Map();
+
+  /**
+   * The version of a topic; [0, 0] if nothing of it was shown.
+   * @param {string | undefined} topic
+   * @returns {At}
+   */
+  of(topic) {
+    return this.#shown.get(topic) ?? [0, 0];
+  }
+
+  /**
+   * Reports whether a state is older than the one shown: it comes from a replica that lags behind.
+   * The same version is not older: it may be a fragment for another part of the page.
+   * @param {string} topic
+   * @param {At} at
+   */
+  isOlder(topic, [epoch, version]) {
+    const [e, v] = this.of(topic);
+    return epoch < e || (epoch === e && version < v);
+  }
+
+  /**
+   * @param {string | undefined} topic
+   * @param {At} at
+   */
+  show(topic, at) {
+    this.#shown.set(topic, at);
+  }
+}
