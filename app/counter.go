@@ -109,9 +109,9 @@ func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Even
 		s.Refuse(e.Op, refusal.Reason, refusal.Retry)
 		return nil
 	}
-	s.Hold()
+	s.BeginOp()
 	v.app.batcher.Submit(v.name, counter.Op{ID: e.Op, Kind: kind}, func(_ counter.Value, err error) {
-		defer s.Release()
+		defer s.EndOp()
 		if err != nil {
 			r := refuse(err)
 			s.Refuse(e.Op, r.Reason, r.Retry)

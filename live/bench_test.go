@@ -29,7 +29,7 @@ func (s *sink) Send([]byte) bool {
 	return true
 }
 
-func (s *sink) Close(live.Code, string) {}
+func (s *sink) Close(live.Reason) {}
 
 // asIs is a fragment that is there already.
 type asIs []byte
@@ -114,7 +114,7 @@ func BenchmarkJoin(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		s.Disconnect()
+		s.Disconnect(live.ReasonLeft)
 	}
 }
 

@@ -41,13 +41,13 @@ type View interface {
 	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
 }
 
-// Limited is implemented by a View that bounds what its tab sends.
-type Limited interface {
+// Limiter is implemented by a View that bounds what its tab sends.
+type Limiter interface {
 	// Allow reports whether the tab may send a message now. It is called once
 	// for each message that has come, hellos and malformed ones included, one
 	// after the other, and before HandleEvent. A message that it does not allow
 	// changes nothing: it is refused, with retry if it has an op. A tab that
-	// goes on all the same is closed with CodeAbuse.
+	// goes on all the same is closed with ReasonTooManyMessages.
 	Allow() bool
 }
 
@@ -69,17 +69,5 @@ type Conn interface {
 	// was sent before and as far as that is possible. Then the connection calls
 	// Session.Disconnect. Close may be called more than once, and
 	// concurrently with Send.
-	Close(code Code, reason string)
+	Close(why Reason)
 }
-
-// A Code says why a connection is closed. The numbers are those of websocket
-// close codes (RFC 6455 §7.4 and the IANA registry).
-type Code int
-
-// The codes a session closes its connection with.
-const (
-	CodeAbuse    Code = 1008 // the tab does what no honest page does
-	CodeInternal Code = 1011 // the view failed
-	CodeRestart  Code = 1012 // this replica shuts down, or has more tabs than others: connect again, elsewhere
-	CodeOverload Code = 1013 // the tab reads too slowly or not at all, or there are too many
-)

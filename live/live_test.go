@@ -884,10 +884,10 @@ type slow struct{}
 func (slow) Mount(context.Context, *live.Session) error { return nil }
 
 func (slow) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	s.Hold()
+	s.BeginOp()
 	time.AfterFunc(time.Second, func() {
 		s.Ack(e.Op)
-		s.Release()
+		s.EndOp()
 	})
 	return nil
 }

@@ -240,7 +240,7 @@ func (rs *Rooms[S]) enter(s *Session, key string) *stateRoom[S] {
 	if !ok {
 		return nil
 	}
-	if s.over() {
+	if s.ended() {
 		r.remove(m) // it may have left before add
 	}
 	return r

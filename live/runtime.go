@@ -97,29 +97,36 @@ func (r *Runtime) Start() {
 // Connect makes the session of a tab that has just connected and mounts view
 // on it. The caller then hands it each message with Session.Receive and calls
 // Session.Disconnect when the connection has ended. The error is ErrDraining,
-// or what Mount returned; then there is no session, and closing conn is the
-// caller's.
+// or what Mount returned; then the session has ended, which has been logged,
+// and conn has been told to close.
 func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, error) {
 	s := r.newSession(conn, view)
-	r.mu.Lock()
-	if !r.running || r.draining {
-		r.mu.Unlock()
+	if !r.admit(s) {
+		s.kill(ReasonNotServing, nil)
 		return nil, ErrDraining
 	}
-	r.sessions[s] = struct{}{}
-	r.mu.Unlock()
-
 	s.push(&frame{message: r.welcome()})
 	if err := s.mount(ctx); err != nil {
-		s.Disconnect()
+		s.kill(ReasonMountFailed, err)
 		return nil, fmt.Errorf("live: mount: %w", err)
 	}
 	return s, nil
 }
 
+// admit takes a session in. It reports false when the runtime takes none.
+func (r *Runtime) admit(s *Session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.running || r.draining {
+		return false
+	}
+	r.sessions[s] = struct{}{}
+	return true
+}
+
 func (r *Runtime) newSession(conn Conn, view View) *Session {
 	s := &Session{conn: conn, wire: conn.Wire(), view: view, id: r.stats.accepted.Add(1)}
-	s.rooms = make([]*member, 0, len(s.seats))
+	s.rooms = make([]*member, 0, len(s.inline))
 	s.writer = r.writers[s.id%uint64(len(r.writers))]
 	conn.Bind(s)
 	return s
@@ -200,7 +207,7 @@ func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 	r.mu.Unlock()
 
 	over = min(over, time.Duration(len(leaving))*time.Second/drainPace)
-	if _, err := r.sendAway(ctx, leaving, over, "this replica restarts"); err != nil {
+	if _, err := r.sendAway(ctx, leaving, over, ReasonDrain); err != nil {
 		return err
 	}
 	for _, s := range leaving {
@@ -223,7 +230,7 @@ func (r *Runtime) Stop() {
 	left := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
 	for _, s := range left {
-		s.kill(CodeRestart, "this replica restarts")
+		s.kill(ReasonStopped, nil)
 	}
 	r.wg.Wait()
 }
@@ -279,11 +286,22 @@ func (r *Runtime) welcome() []byte {
 // now is the time since the runtime was made.
 func (r *Runtime) now() time.Duration { return time.Since(r.made) }
 
-func (r *Runtime) forget(s *Session) {
+// forget takes note of a session's end.
+func (r *Runtime) forget(s *Session, e *ending) {
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
+	r.stats.closed[e.why].Add(1)
+	args := []any{"session", s.id, "reason", e.why.String(), "code", int(e.why.Code())}
+	if e.err != nil {
+		args = append(args, "err", e.err)
+	}
+	r.log.Log(context.Background(), e.why.facts().level, "session closed", args...)
 }
+
+// Closed returns how many sessions have ended for a reason. Those of all
+// reasons together, and the ones that are connected now, are Stats.Accepted.
+func (r *Runtime) Closed(why Reason) uint64 { return r.stats.closed[why].Load() }
 
 // Stats is a snapshot of what a runtime has done since it was made.
 type Stats struct {
@@ -292,7 +310,7 @@ type Stats struct {
 	Events   uint64 // actions received
 	Acks     uint64 // ops acknowledged
 	Refusals uint64 // messages refused
-	Limited  uint64 // of these, as too many: see the interface Limited
+	Limited  uint64 // of these, as too many: see the interface Limiter
 	Renders  uint64 // frames rendered
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
@@ -303,6 +321,8 @@ type Stats struct {
 
 type stats struct {
 	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
+
+	closed [lastReason + 1]atomic.Uint64 // by Reason
 }
 
 // Stats returns a snapshot of the runtime's counters.

@@ -195,7 +195,7 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.busy || s.shut || s.gone || m.held || m.sent >= f.seq:
+	case s.busy || s.stage >= stageShut || m.held || m.sent >= f.seq:
 		return 0
 	case several || s.own:
 		if !s.queued {
@@ -219,7 +219,7 @@ func (w *writer) serve(s *Session) {
 	end := s.flush(w)
 	s.mu.Unlock()
 	if end {
-		s.conn.Close(s.ending.code, s.ending.reason) // shut is set: it doesn't change any more
+		s.conn.Close(s.ending.why) // at stageShut it doesn't change any more
 	}
 }
 
@@ -264,18 +264,16 @@ func (w *writer) block(s *Session) {
 func (w *writer) closeStalled() (blocked bool) {
 	w.blocked = slices.DeleteFunc(w.blocked, func(s *Session) bool {
 		s.mu.Lock()
-		stalled := s.busy && w.rt.now()-s.since >= w.rt.opts.SendTimeout
-		keep := s.busy && !stalled && !s.gone
-		s.tracked = keep
-		stalled = stalled && !s.gone && !s.shut
-		s.shut = s.shut || stalled
+		full := s.busy && s.stage < stageShut
+		stalled := full && w.rt.now()-s.since >= w.rt.opts.SendTimeout && s.shut(ReasonSendTimeout, nil)
+		s.tracked = full && !stalled
+		tracked := s.tracked
 		s.mu.Unlock()
 		if stalled {
 			w.rt.stats.stalled.Add(1)
-			w.rt.log.Info("closing a stalled tab", "session", s.id)
-			s.conn.Close(CodeOverload, "too slow")
+			s.conn.Close(ReasonSendTimeout)
 		}
-		return !keep
+		return !tracked
 	})
 	return len(w.blocked) > 0
 }

@@ -25,7 +25,7 @@ type Limits struct {
 	Sockets, SocketsPerAddr int
 	// TabRate is how many messages one tab may send in a second, after TabBurst
 	// at once. More are refused, to be sent again later; a tab that goes on is
-	// closed (live.Limited). Defaults: 500 and 5,000: a page that was offline
+	// closed (live.Limiter). Defaults: 500 and 5,000: a page that was offline
 	// sends 200 at once.
 	TabRate  float64
 	TabBurst int
@@ -157,7 +157,7 @@ func (g *guest) Mount(ctx context.Context, s *live.Session) error {
 
 func (g *guest) leave() { g.server.gates.sockets.Done(g.who.addr) }
 
-// Allow implements live.Limited.
+// Allow implements live.Limiter.
 func (g *guest) Allow() bool {
 	l := &g.server.opts.Limits
 	if l.TabRate > 0 {

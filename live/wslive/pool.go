@@ -31,7 +31,7 @@ func (p pool) take(c *conn) (r *reader, err error) {
 			return nil, err
 		}
 	}
-	r.conn, r.bounds.deflates = c, c.dialect.deflates
+	r.conn, r.bounds.deflates = c, c.variant.deflates
 	return r, nil
 }
 

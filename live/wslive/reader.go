@@ -91,11 +91,11 @@ func (r *reader) fault() error {
 	r.bounds.controls = 0
 	switch {
 	case r.bounds.long:
-		return r.conn.fault(codeTooLong, "a message that is too long")
+		return r.conn.fault(live.ReasonTooLong)
 	case r.bounds.frames > maxFrames:
-		return r.conn.fault(live.CodeAbuse, "a message in too many frames")
+		return r.conn.fault(live.ReasonTooManyFrames)
 	case controls > 0 && !r.conn.allowControls(controls):
-		return r.conn.fault(live.CodeAbuse, "too many control frames")
+		return r.conn.fault(live.ReasonTooManyControl)
 	}
 	return nil
 }
@@ -109,8 +109,11 @@ func (r *reader) fill() error {
 	} else {
 		n, err = r.wait()
 	}
+	if err != nil && !errors.Is(err, errAgain) {
+		r.conn.ends(live.ReasonLost)
+	}
 	r.unread = r.buffer[:n]
-	r.conn.heard(n > 0)
+	r.conn.setQuiet(n > 0)
 	return err
 }
 
@@ -122,10 +125,10 @@ func (r *reader) wait() (int, error) {
 	if err := r.conn.SetReadDeadline(r.until); err != nil {
 		return 0, err
 	}
-	r.conn.heard(false)
+	r.conn.setQuiet(false)
 	n, err := r.conn.Read(r.buffer[:])
 	if errors.Is(err, os.ErrDeadlineExceeded) && !r.until.IsZero() {
-		return 0, r.conn.fault(live.CodeAbuse, "a message that takes too long")
+		return 0, r.conn.fault(live.ReasonSlowMessage)
 	}
 	return n, err
 }

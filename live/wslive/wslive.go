@@ -47,8 +47,8 @@ type Handler struct {
 	view   func(*http.Request) live.View
 	opts   Options
 	made   time.Time
-	text   *dialect
-	small  *dialect // of those that negotiated compression
+	plain  *variant
+	small  *variant // of those that negotiated compression
 	poller *poller  // nil: a goroutine reads each connection
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -77,8 +77,8 @@ type Stats struct {
 // which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
 	h := &Handler{rt: rt, view: view, made: time.Now(), readers: newPool()}
-	h.text = &dialect{wire: &live.Wire{Encode: encodeText}}
-	h.small = &dialect{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
+	h.plain = &variant{wire: &live.Wire{Encode: encodeText}}
+	h.small = &variant{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
 	for i := range h.conns {
 		h.conns[i] = make(map[uint64]*conn)
 	}
@@ -98,7 +98,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 		h.spawn(func() { h.poller.run(h.readable) })
 	}
 	if h.opts.PingInterval > 0 {
-		h.spawn(h.watch)
+		h.spawn(h.keepalive)
 	}
 	return h
 }
@@ -120,7 +120,7 @@ func (h *Handler) Close() {
 	}
 	h.mu.Unlock()
 	for _, c := range left {
-		c.end()
+		c.end(live.ReasonStopped)
 	}
 	if h.poller != nil {
 		h.poller.close()
@@ -163,7 +163,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
 		return c, nil
 	}
-	c.dialect = h.small
+	c.variant = h.small
 	if err := c.changeReader(); err != nil {
 		_ = c.Conn.Close() // there is no session yet
 		return nil, err
@@ -174,10 +174,10 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 // connect makes the session and begins to read.
 func (h *Handler) connect(c *conn, view live.View) {
 	if _, err := h.rt.Connect(h.ctx, c, view); err != nil {
-		h.refuse(c, err)
+		c.discard = true // the runtime has closed c
 	}
-	if !h.keep(c) {
-		c.end()
+	if !h.register(c) {
+		c.end(live.ReasonStopped)
 		return
 	}
 	if c.fd < 0 {
@@ -187,26 +187,16 @@ func (h *Handler) connect(c *conn, view live.View) {
 	// First what came with the request: from then on the poller says when to
 	// read.
 	if !c.receive(h.ctx) {
-		c.linger()
+		c.closeGently()
 		return
 	}
 	c.await((*poller).add)
 }
 
-func (h *Handler) refuse(c *conn, err error) {
-	c.discard = true
-	if errors.Is(err, live.ErrDraining) {
-		c.Close(live.CodeRestart, "this replica is shutting down")
-		return
-	}
-	h.opts.Logger.Error("session refused", "err", err)
-	c.Close(live.CodeInternal, "this page failed")
-}
-
 // read is for connections that the poller can't wait for.
 func (h *Handler) read(c *conn) {
 	c.receive(h.ctx)
-	c.linger()
+	c.closeGently()
 }
 
 // readable has a connection read, by a goroutine that exists until nothing is
@@ -220,7 +210,7 @@ func (h *Handler) readable(number uint64) {
 	}
 	h.spawn(func() {
 		if !c.receive(h.ctx) {
-			c.linger()
+			c.closeGently()
 			return
 		}
 		c.await((*poller).rearm)
@@ -233,7 +223,7 @@ func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, h: h, fd: -1, dialect: h.text, reader: r}
+	c := &conn{Conn: nc, h: h, fd: -1, variant: h.plain, reader: r}
 	c.quiet.Store(h.stamp())
 	tcp := tcpOf(nc)
 	if tcp != nil {
@@ -256,8 +246,8 @@ func tcpOf(c net.Conn) *net.TCPConn {
 	return tcp
 }
 
-// keep makes a connection one that Close ends.
-func (h *Handler) keep(c *conn) bool {
+// register makes a connection one that Close ends.
+func (h *Handler) register(c *conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
