@@ -111,7 +111,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.counters = live.NewRooms(a.rt, a.hub, live.RoomsOptions[counter.Value]{
 		Name:   "counter",
 		Topic:  counterTopic,
-		Show:   showCounter,
+		Render: renderCounter,
 		Order:  func(v counter.Value) (uint64, uint64) { return v.Epoch, v.Version },
 		Load:   a.store.Get,
 		Encode: encodeCounter,
@@ -122,8 +122,8 @@ func (a *App) Start(ctx context.Context) error {
 		Digest:  a.opts.Digest,
 	})
 	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
-		Topic: func(topic string) string { return "tabs:" + topic },
-		Show:  func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
+		Topic:  func(topic string) string { return "tabs:" + topic },
+		Render: func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
 
 		FrameInterval: tabsInterval,
 		PerTab:        tabsPerTab,

@@ -163,7 +163,7 @@ func counterProps(name string, v counter.Value, known bool) components.Counter {
 // counterTarget is where a page has its counter.
 const counterTarget = "#live"
 
-// showCounter is how a counter's room looks in a tab.
-func showCounter(name string, v counter.Value) (string, live.Component) {
+// renderCounter is how a counter's room looks in a tab.
+func renderCounter(name string, v counter.Value) (string, live.Component) {
 	return counterTarget, components.CounterView(counterProps(name, v, true))
 }

@@ -51,15 +51,15 @@ type hall struct {
 func newHall(tb testing.TB, tabs int) *hall {
 	tb.Helper()
 	h := &hall{
-		rt:   live.NewRuntime(&live.Options{FrameInterval: time.Nanosecond, Beat: time.Hour}),
+		rt:   live.NewRuntime(&live.Options{FrameInterval: time.Nanosecond, StatusInterval: time.Hour}),
 		wire: &live.Wire{Encode: func(message []byte) []byte { return message }},
 		tabs: tabs,
 	}
 	h.rt.Start()
 	tb.Cleanup(h.rt.Stop)
 	h.rooms = live.NewRooms(h.rt, nil, live.RoomsOptions[[]byte]{
-		Topic: func(key string) string { return key },
-		Show:  func(_ string, b []byte) (string, live.Component) { return "#live", asIs(b) },
+		Topic:  func(key string) string { return key },
+		Render: func(_ string, b []byte) (string, live.Component) { return "#live", asIs(b) },
 	})
 	h.rooms.Commit("room", nil)
 	for range tabs {

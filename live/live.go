@@ -36,8 +36,8 @@ type View interface {
 	// tab that reconnects, to whichever replica, is mounted again.
 	Mount(ctx context.Context, s *Session) error
 	// HandleEvent handles one action of the tab. It should not wait for long:
-	// the tab's next event waits for it. A refusal of the action is told
-	// with Session.Refuse; an error is for what should not happen.
+	// the tab's next event waits for it. It refuses an action with
+	// Session.Refuse; an error is for what should not happen.
 	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
 }
 
@@ -56,8 +56,8 @@ type Limiter interface {
 type Conn interface {
 	// Wire returns how messages look on this connection: always the same.
 	Wire() *Wire
-	// Bind is called once, before all others, with the session that Ready is to
-	// be called on.
+	// Bind is called once, before all others, with the session that the
+	// connection calls Ready on.
 	Bind(s *Session)
 	// Send takes encoded messages, one or several. It does not change them, and
 	// may keep them until they have left. False means that the connection is

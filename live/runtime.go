@@ -24,9 +24,9 @@ type Options struct {
 	// SendTimeout is how long one message to a tab may take before the tab
 	// is taken for stalled and closed. Default 10 s.
 	SendTimeout time.Duration
-	// Beat is the time between two status messages to each tab, by which the
-	// tab knows that its connection is alive. Default 20 s.
-	Beat time.Duration
+	// StatusInterval is the time between two status messages to each tab, by
+	// which the tab knows that its connection is alive. Default 20 s.
+	StatusInterval time.Duration
 	// Welcome returns what each tab is shown when it connects, e.g. which
 	// replica serves it. Nil: nothing. It may be called concurrently.
 	Welcome func() []htmx.Partial
@@ -65,7 +65,7 @@ func NewRuntime(opts *Options) *Runtime {
 	}
 	setDefault(&r.opts.FrameInterval, 33*time.Millisecond)
 	setDefault(&r.opts.SendTimeout, 10*time.Second)
-	setDefault(&r.opts.Beat, 20*time.Second)
+	setDefault(&r.opts.StatusInterval, 20*time.Second)
 	if r.opts.Welcome == nil {
 		r.opts.Welcome = func() []htmx.Partial { return nil }
 	}
@@ -88,7 +88,7 @@ func (r *Runtime) Start() {
 	r.mu.Lock()
 	r.running = true
 	r.mu.Unlock()
-	r.spawn(r.beat)
+	r.spawn(r.sendStatus)
 	for _, w := range r.writers {
 		r.spawn(w.run)
 	}
@@ -262,9 +262,9 @@ func (r *Runtime) pause(d time.Duration) bool {
 	}
 }
 
-// beat tells every tab the status, for ever.
-func (r *Runtime) beat() {
-	for r.pause(r.opts.Beat) {
+// sendStatus tells every tab the status, for ever.
+func (r *Runtime) sendStatus() {
+	for r.pause(r.opts.StatusInterval) {
 		r.tellAll()
 	}
 }

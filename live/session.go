@@ -35,7 +35,7 @@ type Session struct {
 	// What a delivery touches comes first: one line of the processor's cache.
 	conn Conn // set once
 
-	mu     sync.Mutex // guards what is not said to be somebody's
+	mu     sync.Mutex // guards the rest, unless its comment names another owner
 	wire   *Wire
 	stage  stage
 	own    bool // something waits for this tab alone: private, acks or ending
@@ -169,7 +169,7 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	return true
 }
 
-// sendData has the tab sent states instead of HTML from now on, or HTML again.
+// sendData switches between HTML and, for a tab that renders itself, states.
 func (s *Session) sendData(itself bool) {
 	wire := s.conn.Wire()
 	if itself {
@@ -240,7 +240,7 @@ func (s *Session) guard(f func() error) (err error) {
 	return f()
 }
 
-// tolerate refuses a malformed message, and a tab that sends many.
+// tolerate refuses a malformed message, and ends a session that sends many.
 func (s *Session) tolerate(err error) bool {
 	s.malformed++
 	if s.malformed > maxMalformed {
@@ -264,7 +264,8 @@ func (s *Session) allowed() (ok bool, err error) {
 	return ok, err
 }
 
-// limit refuses a message that is one too many, and a tab that goes on for long.
+// limit refuses a message that is one too many, and ends a session that goes on
+// for long.
 func (s *Session) limit(message []byte) bool {
 	s.writer.rt.stats.limited.Add(1)
 	s.limited++

@@ -44,9 +44,9 @@ type shard struct {
 	offered bool // on the writer's list; guarded by writer.mu
 }
 
-// A joint is several frames in one piece. Tabs that are in the same rooms get
-// the same piece.
-type joint struct {
+// coalesced are several frames as one run of bytes: the same for all tabs that
+// are in the same rooms.
+type coalesced struct {
 	wire   *Wire
 	frames []*frame
 	bytes  []byte
@@ -62,7 +62,7 @@ type writer struct {
 	// owned by run
 	later   []*Session // have more than the frame of the pass
 	frames  []*frame   // of the session that is served
-	joint   joint
+	last    coalesced  // what coalesce returned for several frames
 	blocked []*Session // full, or were when last looked at
 
 	mu       sync.Mutex // guards the rest
@@ -147,7 +147,7 @@ func (w *writer) passes() {
 			w.serve(s)
 			w.later[i] = nil
 		}
-		w.joint = joint{}
+		w.last = coalesced{}
 	}
 }
 
@@ -212,7 +212,7 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	return len(b)
 }
 
-// serve sends all that a session has to send, in one piece.
+// serve sends all that a session has to send, in one write.
 func (w *writer) serve(s *Session) {
 	s.mu.Lock()
 	s.queued = false
@@ -225,7 +225,7 @@ func (w *writer) serve(s *Session) {
 
 // send sends w.frames to a session. The caller holds the session's mu.
 func (w *writer) send(s *Session) {
-	b := w.piece(s.wire)
+	b := w.coalesce(s.wire)
 	w.rt.stats.messages.Add(uint64(len(w.frames)))
 	w.rt.stats.bytes.Add(uint64(len(b)))
 	if !s.conn.Send(b) {
@@ -233,19 +233,19 @@ func (w *writer) send(s *Session) {
 	}
 }
 
-// piece returns w.frames as they go out together.
-func (w *writer) piece(wire *Wire) []byte {
+// coalesce returns w.frames as they go out together.
+func (w *writer) coalesce(wire *Wire) []byte {
 	if len(w.frames) == 1 {
 		return w.frames[0].on(wire)
 	}
-	if w.joint.wire == wire && slices.Equal(w.joint.frames, w.frames) {
-		return w.joint.bytes
+	if w.last.wire == wire && slices.Equal(w.last.frames, w.frames) {
+		return w.last.bytes
 	}
 	var b []byte
 	for _, f := range w.frames {
 		b = append(b, f.on(wire)...)
 	}
-	w.joint = joint{wire, append(w.joint.frames[:0], w.frames...), b}
+	w.last = coalesced{wire, append(w.last.frames[:0], w.frames...), b}
 	return b
 }
 

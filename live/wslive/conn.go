@@ -20,18 +20,19 @@ const (
 	// closeTimeout is how long the peer may take to answer a close frame.
 	closeTimeout = 5 * time.Second
 	// controlBurst is how many control frames may come at once, and controlEvery
-	// after how many milliseconds one of them is forgotten. They are answered, and
-	// no session has a say in it.
+	// after how many milliseconds one of them is forgotten. They are answered
+	// without the session.
 	controlBurst = 128
 	controlEvery = 100
-	// maxControl is what may wait to be written of pongs and the like. A peer
+	// maxControl is how many bytes of pongs and the like may wait to be written. A peer
 	// that lets more pile up does not read.
 	maxControl = 4096
 )
 
-// A conn is one websocket, as the session sees it. Nobody who writes ever
-// waits: what the socket does not take at once is left to drain, a goroutine
-// that exists as long as something is left.
+// A conn is one websocket, as the session sees it. A write never waits: what
+// the socket does not take at once is left to drain, a goroutine that exists as
+// long as something is left. At most one goroutine reads at a time: the reading
+// one.
 type conn struct {
 	// What a delivery touches comes first: one line of the processor's cache.
 	fd       int32      // to write to and read from without waiting; -1: only by way of Conn. Set once
@@ -43,8 +44,8 @@ type conn struct {
 	full     bool        // the session waits for Ready
 	rest     []byte      // has not left yet
 
-	discard bool    // the session takes no more; owned by who reads
-	reader  *reader // nil: it is not being read; owned by who reads
+	discard bool    // the session takes no more; owned by the reading goroutine
+	reader  *reader // nil: it is not being read; owned by the reading goroutine
 
 	// set before the first byte is read, and before anything is written
 	net.Conn // the hijacked connection
@@ -55,8 +56,8 @@ type conn struct {
 
 	quiet      atomic.Uint32 // since when there is nothing to read; 0: there is, or has been and is dealt with. A Handler.stamp
 	pinged     uint32        // when a ping was sent that nothing has come after; 0: none. A stamp; owned by Handler.keepalive
-	controlsAt uint32        // up to when controls have been forgotten. A stamp; owned by who reads
-	controls   uint16        // control frames that are not forgotten; owned by who reads
+	controlsAt uint32        // up to when controls have been forgotten. A stamp; owned by the reading goroutine
+	controls   uint16        // control frames that are not forgotten; owned by the reading goroutine
 }
 
 // A stage is where a connection is in its life. It only grows.
@@ -93,7 +94,7 @@ func (c *conn) Send(b []byte) (done bool) {
 	return !c.full
 }
 
-// sendControl sends what the library writes: control frames.
+// sendControl sends control frames, which the library writes.
 func (c *conn) sendControl(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,9 +244,9 @@ func (c *conn) allowControls(n int) bool {
 	return c.controls <= controlBurst
 }
 
-// changeReader puts another reader than that of the handshake on the
-// connection, with all that has come: the library has negotiated compression on
-// that one, and would decompress.
+// changeReader replaces the reader of the handshake, and hands on what has been
+// received: the library has negotiated compression on that one, and would
+// decompress.
 func (c *conn) changeReader() error {
 	r, err := c.h.readers.take(c)
 	if err == nil {
@@ -267,8 +268,8 @@ func (c *conn) setQuiet(something bool) {
 	}
 }
 
-// cut ends a connection whose peer does not read: what the kernel holds for it
-// is given back at once.
+// cut ends a connection whose peer does not read. The kernel frees what it holds
+// for it at once.
 func (c *conn) cut() {
 	if tcp := tcpOf(c.Conn); tcp != nil {
 		_ = tcp.SetLinger(0) // it ends either way
@@ -396,7 +397,7 @@ func (c *conn) over() bool {
 	return c.stage == stageClosed
 }
 
-// await has the poller say when there is more to read.
+// await has the poller report when there is more to read.
 func (c *conn) await(how func(p *poller, fd int, number uint64) error) {
 	c.mu.Lock()
 	var err error

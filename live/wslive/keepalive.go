@@ -41,7 +41,7 @@ func (h *Handler) keepalive() {
 	pause := max(h.opts.PingInterval/parts, 1)
 	t := time.NewTicker(pause)
 	defer t.Stop()
-	late := uint64(max(h.opts.PongTimeout, 0)/pause) + 1 // by how many parts answers are looked for behind the pings
+	late := uint64(max(h.opts.PongTimeout, 0)/pause) + 1 // how many parts behind the pings the check for answers is
 	var cs []*conn
 	for n := late; ; n++ {
 		select {
@@ -75,8 +75,8 @@ func (h *Handler) part(n uint64, cs []*conn) []*conn {
 	return cs
 }
 
-// ping sends a ping if nothing has come for half of the interval, and none is
-// waited for that still has time. Only keepalive calls it.
+// ping sends a ping if nothing has come for half of the interval, unless the
+// answer to an earlier one may still come. Only keepalive calls it.
 func (c *conn) ping() {
 	if c.pinged != 0 && !c.answered() && c.h.opts.PongTimeout > 0 {
 		return
@@ -87,10 +87,10 @@ func (c *conn) ping() {
 		return
 	}
 	c.pinged = now
-	_, _ = c.sendControl([]byte{pingFrame, 0}) // a connection that does not take it is not read, and ends for that
+	_, _ = c.sendControl([]byte{pingFrame, 0}) // it fails when the peer does not read, which ends the connection elsewhere
 }
 
-// missPong cuts the connection off if a ping was sent to it long ago and
+// missPong cuts the connection off if it was sent a ping long ago and
 // nothing has come since. Only keepalive calls it.
 func (c *conn) missPong() {
 	if c.pinged == 0 || c.answered() || time.Duration(c.h.stamp()-c.pinged)*time.Millisecond < c.h.opts.PongTimeout {

@@ -26,12 +26,12 @@ type Options struct {
 	// scheme. A page of the own host always may; a client that sends no Origin,
 	// which no browser is, may too.
 	Origins []string
-	// PingInterval is how often a connection is looked at, and sent a ping if
+	// PingInterval is how often each connection is checked: it is sent a ping if
 	// nothing has come from it for half of that. Browsers answer by themselves.
 	// Default 30 s, at most a day; negative: never.
 	PingInterval time.Duration
 	// PongTimeout is how long after a ping something must have come. Otherwise
-	// the peer is taken for dead and cut off. Default 30 s, at most a day;
+	// the connection is closed with live.ReasonKeepalive. Default 30 s, at most a day;
 	// negative: never.
 	PongTimeout time.Duration
 	// Plain serves connections by way of net.Conn only, as those with TLS and
@@ -217,7 +217,7 @@ func (h *Handler) readable(number uint64) {
 	})
 }
 
-// hijack takes the connection over from the server, and puts r on it.
+// hijack takes the connection over from the server, and has r read it.
 func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
