@@ -236,6 +236,9 @@ func TestAPageThatDoesNotWaitIsClosed(t *testing.T) {
 	if handled > 1500 {
 		t.Errorf("%d messages were kept, want about a thousand", handled)
 	}
+	if got := rt.Closed(live.ReasonInboxFull); got != 1 {
+		t.Errorf("got %d sessions that ended for %q, want 1", got, live.ReasonInboxFull)
+	}
 }
 
 // TestAViewThatFailsEndsItsSession, and no other.
@@ -266,6 +269,9 @@ func TestCloseSendsEverybodyAway(t *testing.T) {
 	}
 	h.Close()
 	noSessions(t, rt)
+	if got := rt.Closed(live.ReasonStopped); got != 2 {
+		t.Errorf("got %d sessions that ended for %q, want 2", got, live.ReasonStopped)
+	}
 	for _, p := range append(pages, connect(t, h, view{})) { // and one that comes later
 		p.gets(`"code":1012`)
 	}
