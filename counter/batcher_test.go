@@ -215,7 +215,7 @@ func TestBatcherMerges(t *testing.T) {
 			wg.Wait()
 			closeAll(t, b)
 			wantState(t, s, "a", 64*20, 64*20)
-			// Whoever is answered submits at once, so about 20 or 40 calls.
+			// A caller that is answered submits at once, so about 20 or 40 calls.
 			if got := len(s.seen()); got > 50 {
 				t.Errorf("%d ops took %d calls, want at most 50", 64*20, got)
 			}

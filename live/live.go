@@ -7,7 +7,7 @@
 //
 // The package is free of transports: wslive carries it over a websocket,
 // livetest in memory. It is not a store and does not make changes durable:
-// Rooms are told of a change after the store has it.
+// a change is given to Rooms.Commit after the store has it.
 package live
 
 import (

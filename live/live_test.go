@@ -907,7 +907,7 @@ func TestDrainWaitsForOpsThatAreUnderWay(t *testing.T) {
 	})
 }
 
-func TestTheBeatGoesToEveryTab(t *testing.T) {
+func TestTheStatusGoesToEveryTabAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
@@ -916,12 +916,12 @@ func TestTheBeatGoesToEveryTab(t *testing.T) {
 		before := len(tab.Messages())
 		time.Sleep(21 * time.Second)
 		if got := len(tab.Messages()) - before; got != 1 {
-			t.Errorf("got %d messages in 21 idle seconds, want one beat", got)
+			t.Errorf("got %d messages in 21 idle seconds, want one status", got)
 		}
 	})
 }
 
-func TestWhoLeavesIsTold(t *testing.T) {
+func TestOnLeaveIsCalledOnceWhenATabLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()

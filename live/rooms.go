@@ -41,7 +41,7 @@ type RoomsOptions[S any] struct {
 
 	// Order returns what states of a key are ordered by, first epoch and then
 	// version. Nil: each state is newer than the one before, and the tabs are
-	// told no version; for states that live in this replica only.
+	// sent no version; for states that live in this replica only.
 	Order func(s S) (epoch, version uint64)
 	// Load reads states from the store, in the order of keys, which are not
 	// more than 256. Nil: there is no store.
@@ -315,8 +315,8 @@ func (rs *Rooms[S]) doubtful(r *stateRoom[S], s S) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, told := rs.revision(r.state), rs.revision(s)
-	return r.seq > 0 && (told[0] > known[0] || told[0] == known[0] && told[1] > known[1]+maxAhead)
+	known, news := rs.revision(r.state), rs.revision(s)
+	return r.seq > 0 && (news[0] > known[0] || news[0] == known[0] && news[1] > known[1]+maxAhead)
 }
 
 // update takes s as the room's state if it is newer, and reports whether it is.

@@ -174,8 +174,8 @@ func (r *Runtime) Err() error {
 	return errors.Join(errs...)
 }
 
-// Degraded returns the parts that are not well, sorted: what may be told in
-// public, where Err is for those who run the replica.
+// Degraded returns the parts that are not well, sorted. It may be shown in public;
+// Err is for the operators of the replica.
 func (r *Runtime) Degraded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

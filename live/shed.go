@@ -28,8 +28,8 @@ func (s *Session) Movable() bool {
 // Shed sends up to n movable tabs away with CodeRestart, whichever they are,
 // spread evenly over a time, so that they go to replicas that have fewer. What
 // a tab has sent before is finished and acknowledged first. It returns how many
-// were told when the last has been, and ctx's error if that came before. A
-// runtime that drains sheds nobody.
+// tabs it has sent away, after the last one, or early with ctx's error. A runtime
+// that drains sheds nobody.
 func (r *Runtime) Shed(ctx context.Context, n int, over time.Duration) (int, error) {
 	return r.sendAway(ctx, r.movable(n), over, ReasonRebalance)
 }

@@ -72,7 +72,7 @@ func (h *Hub) receive(c *connection) {
 			c.lose(err)
 			return
 		case c.life.Err() != nil:
-			return // the Gap after it speaks for this message too
+			return // the Gap that follows covers this message too
 		case m.Topic == h.self:
 			h.receiveHeartbeat(c, m.Payload)
 		default:

@@ -41,7 +41,7 @@ type Hub struct {
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
-	told error // the last argument of OnStatus; owned by run
+	reported error // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
 	phase  phase
@@ -63,7 +63,7 @@ const (
 // NewHub returns a hub that Start connects. Nil options are the defaults.
 func NewHub(d driver.Driver, opts *Options) *Hub {
 	h := &Hub{
-		driver: d, ended: make(chan struct{}), told: ErrNotConnected, err: ErrNotConnected,
+		driver: d, ended: make(chan struct{}), reported: ErrNotConnected, err: ErrNotConnected,
 		topics: make(map[string]*topic), boxes: make(map[string]*mailbox),
 	}
 	if opts != nil {
@@ -198,18 +198,18 @@ func (h *Hub) setErr(err error) bool {
 // report records the status and tells it if it has changed. Only run may call
 // it: so OnStatus is called in order.
 func (h *Hub) report(err error) {
-	if !h.setErr(err) || same(h.told, err) {
+	if !h.setErr(err) || same(h.reported, err) {
 		return
 	}
 	switch {
 	case err == nil:
 		h.log.Info("the hub is healthy")
-	case h.told == nil:
+	case h.reported == nil:
 		h.log.Warn("the hub is degraded", "err", err)
 	default:
 		h.log.Debug("the hub is still degraded", "err", err)
 	}
-	h.told = err
+	h.reported = err
 	h.opts.OnStatus(err)
 }
 

@@ -235,7 +235,7 @@ func (h *Hub) UnsubscribeTopic(ctx context.Context, session, topic string) error
 }
 
 // UnsubscribeAll ends all handlers of session, as UnsubscribeTopic does for
-// one: all of them before the broker is told. The error is the first of the
+// one: all of them before it unsubscribes at the broker. The error is the first of the
 // broker's.
 func (h *Hub) UnsubscribeAll(ctx context.Context, session string) error {
 	return h.unsubscribe(ctx, func() (subs []*subscription) {

@@ -119,7 +119,7 @@ func (w *cluster) run(t *testing.T) {
 			w.complain("replica " + strconv.Itoa(i) + " does not heal: " + err.Error())
 		}
 	}
-	// Whoever is healthy now hears everything.
+	// A replica that is healthy now receives everything.
 	for _, s := range w.topics {
 		s.broadcast(t.Context(), w.hubs[0])
 	}

@@ -14,7 +14,7 @@ import (
 	"lockstep/counter"
 )
 
-// patience is when a case gives up. What is correct takes a fraction of it.
+// patience is when a case fails. What is correct takes a fraction of it.
 const patience = time.Minute
 
 // Options of Run. Nil and zero leave cases out, which are skipped with the

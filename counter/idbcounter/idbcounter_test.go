@@ -373,7 +373,7 @@ func (p *person) clicks(database, name string, from, to int) {
 }
 
 // TestWorkersThatAreKilledLoseNoClick: several at once, each killed in the
-// middle of its work several times. Who takes over begins with the last op
+// middle of its work several times. The worker that takes over begins with the last op
 // that was acknowledged, or with one that may have been applied.
 func TestWorkersThatAreKilledLoseNoClick(t *testing.T) {
 	const people, clicks, each = 3, 40, 9

@@ -24,7 +24,7 @@ const (
 )
 
 // NewHandler returns a handler that passes on to inner what is within Limit.
-// Debug lines are for those who want to see all: they are not limited. It may
+// Debug lines are not limited: they are there to show all. It may
 // be used concurrently.
 func NewHandler(inner slog.Handler) slog.Handler {
 	return &handler{inner: inner, seen: &seen{lines: make(map[line]int)}}

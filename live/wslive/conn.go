@@ -24,8 +24,8 @@ const (
 	// without the session.
 	controlBurst = 128
 	controlEvery = 100
-	// maxControl is how many bytes of pongs and the like may wait to be written. A peer
-	// that lets more pile up does not read.
+	// maxControl is how many bytes of pongs and the like may wait to be written. A
+	// peer that lets more pile up does not read.
 	maxControl = 4096
 )
 

@@ -18,8 +18,8 @@ import (
 // A Driver opens connections to the channel of one name.
 type Driver struct{ channel string }
 
-// New returns a driver. Tabs hear each other when their channels have the
-// same name.
+// New returns a driver. Tabs receive each other's messages when their channels
+// have the same name.
 func New(channel string) *Driver { return &Driver{channel} }
 
 // Name implements driver.Driver.
@@ -36,7 +36,7 @@ func (d *Driver) Open(ctx context.Context) (_ driver.Conn, err error) {
 		return nil, errors.New("jspubsub: this browser has no BroadcastChannel")
 	}
 	c := &conn{queue: driver.NewQueue(), topics: make(map[string]struct{})}
-	// A channel does not hear what it posts itself: one speaks, another listens.
+	// A channel does not receive what it posts itself: one posts, another listens.
 	c.in = js.Global().Get("BroadcastChannel").New(d.channel)
 	c.out = js.Global().Get("BroadcastChannel").New(d.channel)
 	c.listener = js.FuncOf(c.onMessage)
