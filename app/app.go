@@ -175,13 +175,13 @@ func (a *App) Ready(ctx context.Context) error {
 	if errors.Is(a.rt.Err(), live.ErrDraining) {
 		errs = append(errs, live.ErrDraining)
 	}
-	ill := a.rt.Degraded()
-	if !slices.Contains(ill, "store") {
+	degraded := a.rt.Degraded()
+	if !slices.Contains(degraded, "store") {
 		if _, err := a.store.Get(ctx, "lobby"); err != nil {
-			ill = append(ill, "store")
+			degraded = append(degraded, "store")
 		}
 	}
-	for _, part := range ill {
+	for _, part := range degraded {
 		errs = append(errs, errors.New(part+": "+trouble(part)))
 	}
 	return errors.Join(errs...)

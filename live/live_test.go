@@ -836,6 +836,25 @@ func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
 	})
 }
 
+func TestARuntimeStartsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		r.rt.Start()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		before := len(tab.Messages())
+		time.Sleep(21 * time.Second)
+		if got := len(tab.Messages()) - before; got != 1 {
+			t.Errorf("got %d messages in 21 idle seconds, want one status", got)
+		}
+		r.rt.Stop()
+		r.rt.Start()
+		if _, err := livetest.Connect(t, r.rt, page{r, "a"}); !errors.Is(err, live.ErrDraining) {
+			t.Errorf("got %v for a tab that comes after the end, want ErrDraining", err)
+		}
+	})
+}
+
 func TestABurstOfOpsIsAnsweredWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)

@@ -1,12 +1,19 @@
 package live_test
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
+	"lockstep/htmx"
 	"lockstep/live"
+	"lockstep/live/livetest"
 )
 
 // operations is where each reason is explained.
@@ -76,4 +83,71 @@ func TestReasonsAreToldApart(t *testing.T) {
 			t.Errorf("%q: the text does not fit into a close frame", why)
 		}
 	}
+}
+
+// closed returns the reasons for which sessions have ended, and how many.
+func closed(rt *live.Runtime) map[live.Reason]uint64 {
+	all := make(map[live.Reason]uint64)
+	for why := range live.Reasons() {
+		if n := rt.Closed(why); n > 0 {
+			all[why] = n
+		}
+	}
+	return all
+}
+
+func wantClosed(t *testing.T, rt *live.Runtime, want live.Reason) {
+	t.Helper()
+	if got := closed(rt); !maps.Equal(got, map[live.Reason]uint64{want: 1}) {
+		t.Errorf("got the reasons %v, want %q once", got, want)
+	}
+}
+
+func TestASessionThatIsStoppedWhileItMountsHasOneReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		view := viewFunc(func(*live.Session) error {
+			r.rt.Stop()
+			return errors.New("it was stopped")
+		})
+		if _, err := livetest.Connect(t, r.rt, view); err == nil {
+			t.Error("the session was connected")
+		}
+		wantClosed(t, r.rt, live.ReasonStopped)
+	})
+}
+
+// A slowCloser is a connection whose peer takes its time to answer the close.
+type slowCloser struct {
+	sink
+	closes atomic.Int64
+}
+
+func (c *slowCloser) Close(live.Reason) { c.closes.Add(1) }
+
+func TestASessionThatWasToldToCloseStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		defer r.rt.Stop()
+		c := &slowCloser{sink: sink{&live.Wire{Encode: func(m []byte) []byte { return m }}, new(atomic.Int64)}}
+		s, err := r.rt.Connect(t.Context(), c, movableSlow{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.rt.Shed(t.Context(), 1, 0); n != 1 || err != nil {
+			t.Fatalf("got %d, %v; want 1", n, err)
+		}
+		synctest.Wait()
+		sent := c.sent.Load()
+		for range 2000 {
+			s.Push(htmx.Partial{Target: "#x", HTML: "too late"})
+		}
+		s.Receive(context.Background(), []byte(`{"action":"add","op":"late"}`))
+		synctest.Wait()
+		if c.closes.Load() != 1 || c.sent.Load() != sent {
+			t.Errorf("it was closed %d times and sent %d messages afterwards, want once and none", c.closes.Load(), c.sent.Load()-sent)
+		}
+		s.Disconnect(live.ReasonLost)
+		wantClosed(t, r.rt, live.ReasonRebalance)
+	})
 }

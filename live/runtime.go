@@ -44,12 +44,21 @@ type Runtime struct {
 	stats   stats
 
 	mu       sync.Mutex // guards the rest
-	running  bool
-	draining bool
+	phase    phase
 	sessions map[*Session]struct{}
-	ill      map[string]error // what is degraded at the moment, by part
-	wg       sync.WaitGroup   // every goroutine; Add only under mu while running
+	degraded map[string]error // what is not well at the moment, by part
+	wg       sync.WaitGroup   // every goroutine; Add only under mu before phaseStopped
 }
+
+// A phase is where a runtime is in its life. It only grows.
+type phase uint8
+
+const (
+	phaseIdle     phase = iota // it was not started: no sessions and no goroutines
+	phaseRunning               // sessions come and go
+	phaseDraining              // no session comes any more; goroutines work for those that are left
+	phaseStopped               // no goroutine begins any more
+)
 
 // NewRuntime returns a runtime that refuses sessions until Start. Nil options
 // are the defaults.
@@ -58,7 +67,7 @@ func NewRuntime(opts *Options) *Runtime {
 		made:     time.Now(),
 		stopped:  make(chan struct{}),
 		sessions: make(map[*Session]struct{}),
-		ill:      make(map[string]error),
+		degraded: make(map[string]error),
 	}
 	if opts != nil {
 		r.opts = *opts
@@ -83,11 +92,16 @@ func setDefault(d *time.Duration, to time.Duration) {
 	}
 }
 
-// Start lets sessions in. A runtime starts once.
+// Start lets sessions in. A runtime starts once: after Drain or Stop it does
+// nothing.
 func (r *Runtime) Start() {
 	r.mu.Lock()
-	r.running = true
+	idle := r.phase == phaseIdle
+	r.phase = max(r.phase, phaseRunning)
 	r.mu.Unlock()
+	if !idle {
+		return
+	}
 	r.spawn(r.sendStatus)
 	for _, w := range r.writers {
 		r.spawn(w.run)
@@ -117,7 +131,7 @@ func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, 
 func (r *Runtime) admit(s *Session) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running || r.draining {
+	if r.phase != phaseRunning {
 		return false
 	}
 	r.sessions[s] = struct{}{}
@@ -137,13 +151,13 @@ func (r *Runtime) newSession(conn Conn, view View) *Session {
 // it again with the same news costs little.
 func (r *Runtime) Report(part string, err error) {
 	r.mu.Lock()
-	was, before := r.ill[part], len(r.ill) > 0
+	was, before := r.degraded[part], len(r.degraded) > 0
 	if err != nil {
-		r.ill[part] = err // the newest reason counts
+		r.degraded[part] = err // the newest reason counts
 	} else {
-		delete(r.ill, part)
+		delete(r.degraded, part)
 	}
-	changed := before != (len(r.ill) > 0)
+	changed := before != (len(r.degraded) > 0)
 	r.mu.Unlock()
 	if (was == nil) == (err == nil) {
 		return
@@ -165,11 +179,11 @@ func (r *Runtime) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var errs []error
-	if !r.running || r.draining {
+	if r.phase != phaseRunning {
 		errs = append(errs, ErrDraining)
 	}
-	for _, part := range slices.Sorted(maps.Keys(r.ill)) {
-		errs = append(errs, fmt.Errorf("%s: %w", part, r.ill[part]))
+	for _, part := range slices.Sorted(maps.Keys(r.degraded)) {
+		errs = append(errs, fmt.Errorf("%s: %w", part, r.degraded[part]))
 	}
 	return errors.Join(errs...)
 }
@@ -179,14 +193,14 @@ func (r *Runtime) Err() error {
 func (r *Runtime) Degraded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.ill))
+	return slices.Sorted(maps.Keys(r.degraded))
 }
 
 // Status is what the tabs are told.
 func (r *Runtime) Status() htmx.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.ill) > 0 {
+	if len(r.degraded) > 0 {
 		return htmx.Degraded
 	}
 	return htmx.Live
@@ -202,7 +216,7 @@ const drainPace = 500
 // ctx's error.
 func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 	r.mu.Lock()
-	r.draining = true
+	r.phase = max(r.phase, phaseDraining)
 	leaving := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
 
@@ -222,9 +236,8 @@ func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 // twice is harmless. Rooms stop with their runtime.
 func (r *Runtime) Stop() {
 	r.mu.Lock()
-	r.draining = true
-	if r.running {
-		r.running = false
+	if r.phase != phaseStopped {
+		r.phase = phaseStopped
 		close(r.stopped)
 	}
 	left := slices.Collect(maps.Keys(r.sessions))
@@ -240,7 +253,7 @@ func (r *Runtime) Stop() {
 func (r *Runtime) spawn(f func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running {
+	if r.phase != phaseRunning && r.phase != phaseDraining {
 		return false
 	}
 	r.wg.Go(f)

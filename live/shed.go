@@ -72,7 +72,7 @@ func departures(sent, all int, gap, since time.Duration) (n int, wait time.Durat
 func (r *Runtime) movable(n int) (some []*Session) {
 	r.mu.Lock()
 	var all []*Session
-	if !r.draining {
+	if r.phase == phaseRunning {
 		all = slices.Collect(maps.Keys(r.sessions)) // in no order
 	}
 	r.mu.Unlock()

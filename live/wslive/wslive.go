@@ -43,15 +43,15 @@ type Options struct {
 // may be used concurrently.
 type Handler struct {
 	// set once
-	rt     *live.Runtime
-	view   func(*http.Request) live.View
-	opts   Options
-	made   time.Time
-	plain  *variant
-	small  *variant // of those that negotiated compression
-	poller *poller  // nil: a goroutine reads each connection
-	ctx    context.Context
-	cancel context.CancelFunc
+	rt           *live.Runtime
+	view         func(*http.Request) live.View
+	opts         Options
+	made         time.Time
+	uncompressed *variant
+	compressed   *variant // of connections that negotiated it
+	poller       *poller  // nil: a goroutine reads each connection
+	ctx          context.Context
+	cancel       context.CancelFunc
 
 	readers         pool
 	inflater        inflater
@@ -77,8 +77,8 @@ type Stats struct {
 // which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
 	h := &Handler{rt: rt, view: view, made: time.Now(), readers: newPool()}
-	h.plain = &variant{wire: &live.Wire{Encode: encodeText}}
-	h.small = &variant{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
+	h.uncompressed = &variant{wire: &live.Wire{Encode: encodeText}}
+	h.compressed = &variant{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
 	for i := range h.conns {
 		h.conns[i] = make(map[uint64]*conn)
 	}
@@ -163,7 +163,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
 		return c, nil
 	}
-	c.variant = h.small
+	c.variant = h.compressed
 	if err := c.changeReader(); err != nil {
 		_ = c.Conn.Close() // there is no session yet
 		return nil, err
@@ -223,7 +223,7 @@ func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, h: h, fd: -1, variant: h.plain, reader: r}
+	c := &conn{Conn: nc, h: h, fd: -1, variant: h.uncompressed, reader: r}
 	c.quiet.Store(h.stamp())
 	tcp := tcpOf(nc)
 	if tcp != nil {
