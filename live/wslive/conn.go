@@ -104,7 +104,7 @@ func (c *conn) sendControl(b []byte) (int, error) {
 	case c.stage >= stageClosing:
 		return len(b), nil
 	case int(c.control)+len(b) > maxControl:
-		c.because(live.ReasonBacklog)
+		c.setReasonLocked(live.ReasonBacklog)
 		return 0, errors.New("wslive: the peer does not read")
 	}
 	if b[0] == closeFrame {
@@ -119,18 +119,18 @@ func (c *conn) sendControl(b []byte) (int, error) {
 // advance has the connection at a stage or beyond it. The caller holds mu.
 func (c *conn) advance(to stage) { c.stage = max(c.stage, to) }
 
-// because says why the connection ends, unless that is known. The caller holds
-// mu.
-func (c *conn) because(why live.Reason) {
+// setReasonLocked notes why the connection ends, unless that is known. The caller
+// holds mu.
+func (c *conn) setReasonLocked(why live.Reason) {
 	if c.why == 0 {
 		c.why = why
 	}
 }
 
-// ends is because for callers that don't hold mu.
-func (c *conn) ends(why live.Reason) {
+// setReason is setReasonLocked for callers that do not hold mu.
+func (c *conn) setReason(why live.Reason) {
 	c.mu.Lock()
-	c.because(why)
+	c.setReasonLocked(why)
 	c.mu.Unlock()
 }
 
@@ -199,7 +199,7 @@ func (c *conn) drain() {
 func (c *conn) Close(why live.Reason) {
 	c.mu.Lock()
 	stuck, again := c.draining && why.Code() == live.CodeOverload, c.stage >= stageClosing
-	c.because(why)
+	c.setReasonLocked(why)
 	if !stuck {
 		c.sendClose(why)
 	}
@@ -225,7 +225,7 @@ func (c *conn) sendClose(why live.Reason) {
 func (c *conn) fault(why live.Reason) error {
 	c.mu.Lock()
 	first := c.stage == stageOpen
-	c.because(why)
+	c.setReasonLocked(why)
 	c.sendClose(why)
 	c.mu.Unlock()
 	if first && why.Code() == live.CodeAbuse {
@@ -282,7 +282,7 @@ func (c *conn) cut() {
 func (c *conn) end(why live.Reason) {
 	c.mu.Lock()
 	first := c.stage < stageClosed
-	c.because(why)
+	c.setReasonLocked(why)
 	why = c.why
 	c.advance(stageClosed)
 	c.rest = nil
@@ -315,7 +315,7 @@ func (c *conn) receive(ctx context.Context) bool {
 	if c.reader == nil {
 		r, err := c.h.readers.take(c)
 		if err != nil {
-			c.ends(live.ReasonTransport)
+			c.setReason(live.ReasonTransport)
 			return false
 		}
 		c.reader = r
@@ -328,12 +328,12 @@ func (c *conn) receive(ctx context.Context) bool {
 			return true
 		}
 		if err != nil {
-			c.ends(reasonOf(err))
+			c.setReason(reasonOf(err))
 			return false
 		}
 		message, err := io.ReadAll(r)
 		if err != nil {
-			c.ends(reasonOf(err))
+			c.setReason(reasonOf(err))
 			return false
 		}
 		c.handle(ctx, kind, message)
@@ -419,7 +419,7 @@ func (c *conn) closeGently() {
 		c.reader = nil
 	}
 	c.mu.Lock()
-	c.because(live.ReasonLost)
+	c.setReasonLocked(live.ReasonLost)
 	why := c.why
 	c.sendClose(live.ReasonProtocol)
 	c.advance(stageHalf)

@@ -110,7 +110,7 @@ func (r *reader) fill() error {
 		n, err = r.wait()
 	}
 	if err != nil && !errors.Is(err, errAgain) {
-		r.conn.ends(live.ReasonLost)
+		r.conn.setReason(live.ReasonLost)
 	}
 	r.unread = r.buffer[:n]
 	r.conn.setQuiet(n > 0)

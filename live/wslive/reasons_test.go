@@ -94,7 +94,7 @@ func ends(t *testing.T) []end {
 		{name: "too many messages", want: live.ReasonTooManyMessages, view: stingy{}, do: sends(slices.Repeat([]frame{click("x")}, 4097)...)},
 		{name: "reads nothing", want: live.ReasonSendTimeout, cut: true, late: func(*ending) { time.Sleep(11 * time.Second) }},
 		{name: "reads too little", want: live.ReasonBacklog, view: chatty{}, late: sends(click("x"))},
-		{name: "reads no pongs", want: live.ReasonBacklog, cut: true, late: sends(slices.Repeat([]frame{{fin | ping, make([]byte, 125)}}, 50)...)},
+		{name: "reads no pongs", want: live.ReasonBacklog, cut: true, late: sends(slices.Repeat([]frame{{fin | ping, make([]byte, 125)}}, 100)...)},
 		{name: "the view fails to mount", want: live.ReasonMountFailed, view: echo{mount: errors.New("no")}},
 		{name: "the view fails", want: live.ReasonViewFailed, do: sends(frame{fin | text, []byte(`{"action":"panic"}`)})},
 		{name: "drain", want: live.ReasonDrain, do: func(e *ending) { go func() { _ = e.rt.Drain(ctx, time.Second) }() }},
