@@ -59,11 +59,11 @@ type movable struct{ echo }
 
 func (movable) Movable() bool { return true }
 
-// chatty pushes more than may wait for one tab.
+// chatty pushes more than may wait for one tab, after what a first write takes.
 type chatty struct{ echo }
 
 func (chatty) HandleEvent(_ context.Context, s *live.Session, _ htmx.Event) error {
-	for range 2000 {
+	for range 3000 {
 		s.Push(htmx.Partial{Target: "#x", HTML: "x"})
 	}
 	return nil
