@@ -107,7 +107,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 	return b
 }
 
-// Submit has op applied to the counter called name. It never blocks. done is
+// Submit applies op to the counter called name, later. It never blocks. done is
 // called exactly once: with the state after a store call that applied op, or
 // that found it applied already; or with an error, which is ErrBadName,
 // ErrBadOp, ErrOverflow, ErrOverloaded, ErrUnavailable or ErrBatcherClosed.

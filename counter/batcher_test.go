@@ -62,7 +62,7 @@ func (s *fakeStore) Apply(ctx context.Context, name string, ops ...counter.Op) (
 	return v, applied, err
 }
 
-// failNext has the next n calls fail without being applied.
+// failNext makes the next n calls fail without being applied.
 func (s *fakeStore) failNext(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

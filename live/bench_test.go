@@ -76,7 +76,7 @@ func (h *hall) Mount(ctx context.Context, s *live.Session) error { return h.room
 // HandleEvent implements live.View.
 func (h *hall) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }
 
-// broadcast has one change reach every tab.
+// broadcast makes one change reach every tab.
 func (h *hall) broadcast(fragment []byte) {
 	goal := h.sent.Load() + int64(h.tabs)
 	h.rooms.Commit("room", fragment)

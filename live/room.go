@@ -17,7 +17,7 @@ type member struct {
 	room    *room
 }
 
-// A room renders its newest state once and has the writers send it. It does not
+// A room renders its newest state once and makes the writers send it. It does not
 // know what the state is: the stateRoom around it does.
 type room struct {
 	// set once
@@ -39,7 +39,7 @@ type room struct {
 	deserted time.Time // when the last member left
 }
 
-// accept records that the state has changed, and has it rendered. The caller
+// accept records that the state has changed, and starts to render it. The caller
 // holds mu.
 func (r *room) accept() {
 	r.seq++
@@ -80,7 +80,7 @@ func (r *room) flush() {
 	}
 }
 
-// offer has a new frame sent. It reports whether nothing newer has come.
+// offer makes the writers send a new frame. It reports whether nothing newer has come.
 func (r *room) offer(f *frame, err error) (done bool) {
 	r.mu.Lock()
 	r.shown = time.Now()

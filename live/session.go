@@ -353,7 +353,7 @@ func (s *Session) ackIn(r *room, seq uint64, op string) {
 	s.ack(a)
 }
 
-// wake has the writer send what the session has to send. It never blocks.
+// wake makes the writer send what the session has to send. It never blocks.
 func (s *Session) wake() {
 	s.mu.Lock()
 	idle := !s.queued && s.stage < stageShut
@@ -365,8 +365,8 @@ func (s *Session) wake() {
 }
 
 // flush sends, in one write, what there is to send: private messages, the
-// newest frame of each room that has one, and then the acknowledgements that
-// those frames bear out. It reports whether all has been said that is to be
+// newest frame of each room that has one, and then the acknowledgements of ops
+// that those frames contain. It reports whether all has been said that is to be
 // said before the connection is closed. The writer calls it, with mu held.
 func (s *Session) flush(w *writer) (end bool) {
 	if s.busy || s.stage >= stageShut {

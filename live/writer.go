@@ -78,7 +78,7 @@ func newWriters(rt *Runtime) []*writer {
 	return ws
 }
 
-// offerRoom has the newest frame of a room delivered.
+// offerRoom makes the writer deliver the newest frame of a room.
 func (w *writer) offerRoom(r *room) {
 	w.mu.Lock()
 	if sh := &r.shards[w.index]; !sh.offered {
@@ -89,7 +89,7 @@ func (w *writer) offerRoom(r *room) {
 	w.wake()
 }
 
-// offerSession has what a session has to send delivered.
+// offerSession makes the writer deliver what a session has to send.
 func (w *writer) offerSession(s *Session) {
 	w.mu.Lock()
 	w.sessions = append(w.sessions, s)

@@ -143,7 +143,7 @@ func (t *Tracker) Count(topic string) int {
 	return n
 }
 
-// Participate has this replica take part in topic also while it has none of it:
+// Participate makes this replica take part in topic also while it has none of it:
 // the others then see it in ByReplica, with 0.
 func (t *Tracker) Participate(topic string) { t.setPart(topic, true) }
 
@@ -219,8 +219,8 @@ func (t *Tracker) run() {
 	}
 }
 
-// refresh has everything announced again and forgets what the others have not
-// repeated.
+// refresh marks all of here to be announced again, and forgets what the others
+// have not repeated.
 func (t *Tracker) refresh(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -54,7 +54,7 @@ func (c *connection) explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrNotConnected, err)
 }
 
-// markDirty has the topics reconciled soon.
+// markDirty makes serve reconcile the topics soon.
 func (c *connection) markDirty() {
 	select {
 	case c.dirty <- struct{}{}:

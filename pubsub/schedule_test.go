@@ -14,7 +14,7 @@ import (
 	"lockstep/pubsub/pubsubtest"
 )
 
-// TestRandomSchedules has two replicas subscribe, unsubscribe, broadcast and
+// TestRandomSchedules makes two replicas subscribe, unsubscribe, broadcast and
 // lose their connections at random, and compares what handlers were told with
 // what they are promised. A failure names its seed.
 func TestRandomSchedules(t *testing.T) {

@@ -93,7 +93,7 @@ type env struct {
 	stores []counter.Store // to be closed
 }
 
-// own has s closed at the end of the case.
+// own closes s at the end of the case.
 func (e *env) own(s counter.Store) counter.Store {
 	e.stores = append(e.stores, s)
 	return s

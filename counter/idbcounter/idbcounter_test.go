@@ -98,7 +98,7 @@ func TestClearedDataBeginsALaterEpoch(t *testing.T) {
 	}
 }
 
-// setClock has the clock that people set be off until the test ends. The one
+// setClock makes the clock that people set wrong until the test ends. The one
 // that only counts stays as it is.
 func setClock(t *testing.T, offset time.Duration) {
 	t.Helper()

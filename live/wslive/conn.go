@@ -116,7 +116,7 @@ func (c *conn) sendControl(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// advance has the connection at a stage or beyond it. The caller holds mu.
+// advance brings the connection to a stage, unless it is beyond. The caller holds mu.
 func (c *conn) advance(to stage) { c.stage = max(c.stage, to) }
 
 // setReasonLocked notes why the connection ends, unless that is known. The caller
@@ -397,7 +397,7 @@ func (c *conn) over() bool {
 	return c.stage == stageClosed
 }
 
-// await has the poller report when there is more to read.
+// await makes the poller report when there is more to read.
 func (c *conn) await(how func(p *poller, fd int, number uint64) error) {
 	c.mu.Lock()
 	var err error

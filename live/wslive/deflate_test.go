@@ -116,7 +116,7 @@ func deflated(t testing.TB, message string, final bool) []byte {
 	return b.Bytes()
 }
 
-// TestNothingBehindTheEndOfAMessageReachesAnotherTab has tabs hide a message
+// TestNothingBehindTheEndOfAMessageReachesAnotherTab makes tabs hide a message
 // behind the end of the compressed data of another. A decompressor that reads
 // ahead gives it to the connection that is read next.
 func TestNothingBehindTheEndOfAMessageReachesAnotherTab(t *testing.T) {

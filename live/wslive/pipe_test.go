@@ -74,7 +74,7 @@ func (s *site) meet() (v *visitor, theirs net.Conn) {
 	return &visitor{peer: peer{t: s.t, c: ours, r: bufio.NewReader(ours)}}, theirs
 }
 
-// upgrade has the handler serve a connection.
+// upgrade makes the handler serve a connection.
 func (s *site) upgrade(header http.Header, theirs net.Conn) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for name, value := range map[string]string{

@@ -35,7 +35,7 @@ type ending struct {
 	v *visitor
 }
 
-// send has the visitor send frames, until the connection ends.
+// send makes the visitor send frames, until the connection ends.
 func (e *ending) send(frames ...frame) {
 	for _, f := range frames {
 		if !e.v.try(f.bytes()) {

@@ -199,7 +199,7 @@ func (h *Handler) read(c *conn) {
 	c.closeGently()
 }
 
-// readable has a connection read, by a goroutine that exists until nothing is
+// readable reads a connection, in a goroutine that exists until nothing is
 // left.
 func (h *Handler) readable(number uint64) {
 	h.mu.Lock()
