@@ -158,6 +158,7 @@ func (c end) happen(t *testing.T) {
 		v.reading.Go(v.read)
 	}
 	time.Sleep(2 * time.Minute)
+	synctest.Wait()
 	c.check(t, e)
 	v.leave()
 	s.stop()
