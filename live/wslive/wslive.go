@@ -180,6 +180,9 @@ func (h *Handler) connect(c *conn, view live.View) {
 		c.end(live.ReasonStopped)
 		return
 	}
+	if c.over() {
+		h.forget(c) // it ended too early to do so itself
+	}
 	if c.fd < 0 {
 		h.spawn(func() { h.read(c) })
 		return
