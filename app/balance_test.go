@@ -150,17 +150,20 @@ func (p *passenger) Wire() *live.Wire     { return plainWire }
 func (p *passenger) Bind(s *live.Session) { p.s = s }
 func (p *passenger) Send([]byte) bool     { return true }
 
-func (p *passenger) Close(code live.Code, _ string) {
+func (p *passenger) Close(why live.Reason) {
+	if why == live.ReasonNotServing {
+		return // connect tries another replica
+	}
 	p.once.Do(func() {
 		p.road.mu.Lock()
 		defer p.road.mu.Unlock()
 		if p.road.ended {
-			p.road.wg.Go(p.s.Disconnect)
+			p.road.wg.Go(func() { p.s.Disconnect(why) })
 			return
 		}
 		p.road.moved = append(p.road.moved, time.Now())
 		p.road.wg.Go(func() {
-			p.s.Disconnect()
+			p.s.Disconnect(why)
 			time.Sleep(500 * time.Millisecond)
 			p.road.connect(p.at, true)
 		})
@@ -299,6 +302,6 @@ func hold(t *testing.T, a *app.App) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Hold()
-	return s.Release
+	s.BeginOp()
+	return s.EndOp
 }

@@ -441,7 +441,7 @@ func (l *line) Send(encoded []byte) bool {
 }
 
 // Close implements live.Conn.
-func (l *line) Close(live.Code, string) { l.hangUp() }
+func (l *line) Close(live.Reason) { l.hangUp() }
 
 // live connects again and again.
 func (p *person) live(ctx context.Context) {
@@ -472,7 +472,7 @@ func (p *person) connection(ctx context.Context, a *app.App) {
 	if err != nil {
 		return
 	}
-	defer s.Disconnect()
+	defer s.Disconnect(live.ReasonLost)
 	s.Receive(ctx, []byte(`{"hello":1}`))
 	if !p.w.design.outbox {
 		p.mu.Lock()

@@ -38,7 +38,7 @@ func messageTimeGuard() guard {
 
 func pongGuard() guard {
 	return guard{
-		"a ping must be answered", "live/wslive/watch.go",
+		"a ping must be answered", "live/wslive/keepalive.go",
 		"if c.pinged == 0 || c.answered() ||", "if WITHOUT || c.pinged == 0 || c.answered() ||",
 	}
 }

@@ -76,7 +76,7 @@ func stalledTabs(w *world) {
 	eventually(w.T, "the stalled tabs to be closed", func() error {
 		var closed int
 		for _, p := range w.ps {
-			closed += strings.Count(p.out.String(), "closing a stalled tab")
+			closed += strings.Count(p.out.String(), "reason=send_timeout")
 		}
 		if closed < len(stalled) {
 			return fmt.Errorf("%d of %d are", closed, len(stalled))

@@ -249,6 +249,13 @@ func (s *schedule) end() {
 			s.t.Error(err)
 		}
 		r.rt.Stop()
+		closed := uint64(0)
+		for why := range live.Reasons() {
+			closed += r.rt.Closed(why)
+		}
+		if accepted := r.rt.Stats().Accepted; closed != accepted {
+			s.t.Errorf("got reasons for %d of %d sessions", closed, accepted)
+		}
 	}
 	for i, tab := range s.tabs {
 		if got := tab.Closed(); got != live.CodeRestart {

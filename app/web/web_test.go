@@ -337,7 +337,8 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 	defer srv.Close()
 	for path, want := range map[string]string{
 		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
-		"/metrics?x": `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
+		"/metrics?closed": `lockstep_sessions_closed_total{reason="left",replica="<one>"} 0`,
+		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)
 		if resp.StatusCode != 200 || !strings.Contains(body, want) {
