@@ -60,7 +60,7 @@ test: deps ## install what tests need, and run every test against real servers
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
-test-quick: ## run the tests that need nothing installed
+test-quick: ## run the tests that need nothing but Go, and start no server and no browser (under a minute)
 	go test -short ./...
 
 e2e: deps ## run only the tests of whole processes, in real browsers

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/internal/testserver"
 )
 
@@ -44,6 +45,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	short.Main("starts servers and browsers")
 	code := m.Run()
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path))

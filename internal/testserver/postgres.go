@@ -26,8 +26,8 @@ const Password = "hunter2/%40?#[pässword]"
 // TEST_POSTGRES_URL set that server is used instead.
 func Postgres(t testing.TB) *Server {
 	t.Helper()
-	if url := os.Getenv("TEST_POSTGRES_URL"); url != "" {
-		return &Server{t: t, URL: url}
+	if s := lent(t, "TEST_POSTGRES_URL"); s != nil {
+		return s
 	}
 	s := newPostgres(t, publicDir(t))
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
@@ -119,14 +119,8 @@ func read(t testing.TB, path string) []byte {
 func postgresBin(t testing.TB) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(versionOf(a), versionOf(b)) })
-	if len(found) > 0 {
-		return filepath.Dir(found[len(found)-1])
-	}
-	path, err := exec.LookPath("postgres")
-	if err != nil {
-		missing(t, "postgres", "postgresql")
-	}
+	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(versionOf(b), versionOf(a)) })
+	path := program(t, "postgresql", append(found, "postgres")...)
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}

@@ -1,6 +1,6 @@
-// Package testserver starts real servers for tests: Redis and PostgreSQL, on
-// free ports of the loopback, with folders of their own, and stops them when
-// the test ends. It is for tests only.
+// Package testserver starts real servers for tests: Redis, PostgreSQL and
+// nginx, on free ports of the loopback, with folders of their own, and stops
+// them when the test ends. With -short it skips the test. It is for tests only.
 package testserver
 
 import (
@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lockstep/internal/short"
 )
 
 // patience is how long a server may take to start or stop.
@@ -37,6 +39,31 @@ type Server struct {
 	cmd  *exec.Cmd // nil: not running, or not ours
 	done chan struct{}
 	log  *os.File
+}
+
+// lent returns the server that a variable names, or nil. Every server that is
+// not lent is started with a program.
+func lent(t testing.TB, variable string) *Server {
+	t.Helper()
+	short.Skip(t, "needs a server")
+	if url := os.Getenv(variable); url != "" {
+		return &Server{t: t, URL: url}
+	}
+	return nil
+}
+
+// program returns the path of a program of a Debian package, which may have
+// several names.
+func program(t testing.TB, debian string, names ...string) string {
+	t.Helper()
+	short.Skip(t, "starts a server")
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, names[0], debian)
+	return ""
 }
 
 // missing skips the test, or fails it where everything must be tested.

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"lockstep/internal/redisclient"
+	"lockstep/internal/short"
 	"lockstep/internal/testserver"
 )
 
@@ -206,6 +207,7 @@ func (v *verdict) Skip(args ...any)  { v.skipped = fmt.Sprint(args...); runtime.
 func (v *verdict) Fatal(args ...any) { v.failed = fmt.Sprint(args...); runtime.Goexit() }
 
 func TestMissingServerSkipsOrFails(t *testing.T) {
+	short.Skip(t, "looks for a server")
 	t.Setenv("TEST_REDIS_URL", "")
 	t.Setenv("PATH", t.TempDir())
 	for _, c := range []struct{ require, skipped, failed string }{
@@ -224,6 +226,7 @@ func TestMissingServerSkipsOrFails(t *testing.T) {
 }
 
 func TestLentServerIsNotHurt(t *testing.T) {
+	short.Skip(t, "takes a server")
 	t.Setenv("TEST_REDIS_URL", "redis://127.0.0.1:1")
 	v := &verdict{TB: t}
 	var wg sync.WaitGroup

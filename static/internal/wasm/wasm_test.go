@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/short"
 	"lockstep/static/internal/wasm"
 )
 
@@ -49,9 +50,7 @@ func copyModule(t *testing.T) string {
 
 func slow(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("compiles the program: not with -short")
-	}
+	short.Skip(t, "compiles the program")
 }
 
 // What is committed must be what everybody's build gives.
