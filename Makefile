@@ -23,8 +23,8 @@ run: ## start the app on http://localhost:8000
 replicas: ## start three replicas behind a balancer on http://localhost:8000
 	go run ./cmd/web -replicas 3
 
-dev: ## start the app and restart it on every change of a template
-	go tool templ generate --watch --cmd="go run ./cmd/web"
+dev: ## start the app, and have its open tabs show each change of a source within seconds
+	go run ./tools/dev
 
 generate: ## write generated code and the browser bundle anew
 	go tool templ generate -include-version=false -path components
