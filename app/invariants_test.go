@@ -133,6 +133,6 @@ func list(found []history.Violation) string {
 // simulate runs one seed in a bubble.
 func simulate(t *testing.T, seed uint64, d design, w weather) (run outcome) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { run = newWorld(t, seed, d, w).run() })
+	synctest.Test(t, func(t *testing.T) { run = newCluster(t, seed, d, w).run() })
 	return run
 }

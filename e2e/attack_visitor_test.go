@@ -28,13 +28,13 @@ const (
 
 // A visitor is somebody at an address of their own.
 type visitor struct {
-	v    *victim
+	v    *target
 	addr string
 	http *http.Client
 }
 
 // from returns the visitor at an address.
-func (v *victim) from(addr string) *visitor {
+func (v *target) from(addr string) *visitor {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.visitors[addr] == nil {
@@ -43,7 +43,7 @@ func (v *victim) from(addr string) *visitor {
 	return v.visitors[addr]
 }
 
-func newVisitor(v *victim, addr string) *visitor {
+func newVisitor(v *target, addr string) *visitor {
 	s := &visitor{v: v, addr: addr}
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dialContext(ctx) },
@@ -274,7 +274,7 @@ func frameHead(first, maskBit byte, n int) []byte {
 // clickText is a click with the given op.
 func clickText(op string) string { return fmt.Sprintf(`{"action":"increment","op":%q}`, op) }
 
-// text sends a message. An error is seen by who reads.
+// text sends a message. The next read reports an error.
 func (ws *rawSocket) text(message string) { _, _ = ws.Write(masked(finText, []byte(message))) }
 
 // next reads one frame of the server.

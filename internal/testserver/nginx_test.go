@@ -12,7 +12,7 @@ import (
 	"lockstep/internal/testserver"
 )
 
-func TestNginxGoesToWhoAnswersAndUpgrades(t *testing.T) {
+func TestNginxGoesToTheUpstreamThatAnswersAndUpgrades(t *testing.T) {
 	upstream := func(name string) *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Upgrade") == "" {
@@ -54,7 +54,7 @@ func TestNginxGoesToWhoAnswersAndUpgrades(t *testing.T) {
 	}
 }
 
-func TestNginxTellsWhoAsksAndComesBack(t *testing.T) {
+func TestNginxNamesTheClientAndComesBack(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.Join([]string{ // the test sees what is missing
 			r.Host, r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Proto"),

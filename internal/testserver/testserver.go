@@ -104,33 +104,38 @@ func (s *Server) Start() {
 	}
 	s.cmd = s.command()
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if s.cmd.SysProcAttr == nil {
-		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	s.cmd.SysProcAttr.Setpgid = true
-	dieWithParent(s.cmd.SysProcAttr)
-	s.done = make(chan struct{})
-	if err := launch(s.cmd, s.done); err != nil {
+	done, err := Launch(s.cmd)
+	if err != nil {
 		s.t.Fatalf("testserver: %v", err)
 	}
+	s.done = done
 	s.await()
 }
 
-// launch runs a command from a thread that lives as long as the command:
-// Pdeathsig is sent when the parent thread ends, not the process.
-func launch(cmd *exec.Cmd, done chan struct{}) error {
+// Launch starts a command in a process group of its own. On Linux it is killed
+// when this program ends, however that is, so that a test that is cut off
+// leaves nothing behind. The channel is closed when the command has ended;
+// cmd.ProcessState then says how.
+func Launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	dieWithParent(cmd.SysProcAttr)
 	started := make(chan error, 1)
+	ended = make(chan struct{})
 	go func() { // ends with the command
+		// Pdeathsig is sent when the parent thread ends, not the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		defer close(done)
+		defer close(ended)
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // tests kill it: its exit code says nothing
+			_ = cmd.Wait() // what it says is in ProcessState
 		}
 	}()
-	return <-started
+	return ended, <-started
 }
 
 // await waits until the server answers.
@@ -207,7 +212,7 @@ func (s *Server) awaitEnd(pids []int) {
 	s.t.Helper()
 	for _, pid := range pids {
 		// One that has ended but that its parent has not yet asked about is
-		// gone: whoever inherits a killed server's children asks late, or in a
+		// gone: the process that inherits a killed server's children asks late, or in a
 		// container never.
 		s.awaitProcess(pid, func(state string) bool { return state == "Z" || state == "X" })
 	}

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -37,6 +38,7 @@ func main() {
 // dev works until ctx ends. It leaves no process behind, and every generated
 // file as "make generate" writes it.
 func dev(ctx context.Context, addr string, args []string) error {
+	runtime.LockOSThread() // see ownGroup
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -58,13 +57,17 @@ func isSource(name string) bool {
 
 // changes returns the files in which two trees differ, in order.
 func (t tree) changes(next tree) []string {
-	differ := map[string]bool{}
-	for name := range next {
-		differ[name] = t[name] != next[name]
+	var differ []string
+	for name, stamp := range next {
+		if old, known := t[name]; !known || old != stamp {
+			differ = append(differ, name)
+		}
 	}
 	for name := range t {
-		differ[name] = t[name] != next[name]
+		if _, stays := next[name]; !stays {
+			differ = append(differ, name)
+		}
 	}
-	maps.DeleteFunc(differ, func(_ string, yes bool) bool { return !yes })
-	return slices.Sorted(maps.Keys(differ))
+	slices.Sort(differ)
+	return differ
 }
