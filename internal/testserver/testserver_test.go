@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,9 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"lockstep/internal/redisclient"
 	"lockstep/internal/short"
 	"lockstep/internal/testserver"
 )
@@ -31,8 +29,8 @@ func products() map[string]product {
 	return map[string]product{
 		"redis": {
 			start: func(t testing.TB) *testserver.Server { return testserver.Redis(t) },
-			write: func(ctx context.Context, url string) error { return redisDo(ctx, url, "SET", "k", "v") },
-			read:  func(ctx context.Context, url string) error { return redisDo(ctx, url, "LCS", "k", "k") },
+			write: func(ctx context.Context, url string) error { return redisDo(ctx, url, "SET k v") },
+			read:  func(ctx context.Context, url string) error { return redisDo(ctx, url, "GET k") },
 		},
 		"postgres": {
 			start: testserver.Postgres,
@@ -42,27 +40,30 @@ func products() map[string]product {
 	}
 }
 
-func redisDo(ctx context.Context, url string, args ...any) error {
-	c, err := redisclient.New(url)
+// redisDo sends a command by hand. An answer that is nil is an error too.
+func redisDo(ctx context.Context, url, command string) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(url, "redis://"))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	text, err := c.Do(ctx, args...).Text()
-	if err == nil && text == "" {
-		return fmt.Errorf("%v: nothing there", args)
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // ends the read
+	if _, err := io.WriteString(c, command+"\r\n"); err != nil {
+		return err
+	}
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err == nil && (answer[0] == '-' || answer == "$-1\r\n") {
+		err = fmt.Errorf("%s: %q", command, answer)
 	}
 	return err
 }
 
 func postgresDo(ctx context.Context, url, statement string) error {
-	c, err := pgx.Connect(ctx, url)
+	out, err := exec.CommandContext(ctx, "psql", "--no-psqlrc", "--quiet", "--command", statement, url).CombinedOutput()
 	if err != nil {
-		return err
+		return fmt.Errorf("psql: %w: %s", err, out)
 	}
-	defer c.Close(context.WithoutCancel(ctx))
-	_, err = c.Exec(ctx, statement)
-	return err
+	return nil
 }
 
 func must(t *testing.T, err error) {
@@ -77,6 +78,7 @@ func TestServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := p.start(t)
+			s.Own()
 			url := s.URL
 			must(t, p.write(t.Context(), url))
 			for how, fault := range map[string]func(){
