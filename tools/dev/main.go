@@ -50,12 +50,11 @@ func dev(ctx context.Context, addr string, args []string) error {
 		return err
 	}
 	defer c.close()
-	front := &http.Server{Handler: handler(tabs), ReadHeaderTimeout: 10 * time.Second}
+	public := &http.Server{Handler: handler(tabs), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
-	go func() { served <- front.Serve(l) }() // ends with front.Close
-	fmt.Printf("dev: http://%s shows what you edit\n", l.Addr())
-	(&runner{project: c, tabs: tabs}).run(ctx)
-	_ = front.Close() // tabs keep their event streams open: nothing to wait for
+	go func() { served <- public.Serve(l) }() // ends with public.Close
+	(&runner{project: c, tabs: tabs, url: "http://" + addr}).run(ctx)
+	_ = public.Close() // tabs keep their event streams open: nothing to wait for
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

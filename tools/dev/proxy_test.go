@@ -18,10 +18,10 @@ func behind(t *testing.T, h http.HandlerFunc) (url string, _ *tabs) {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	tabs := newTabs(time.UnixMilli(41))
-	front := httptest.NewServer(handler(tabs))
-	t.Cleanup(front.Close)
+	proxy := httptest.NewServer(handler(tabs))
+	t.Cleanup(proxy.Close)
 	tabs.reload(strings.TrimPrefix(server.URL, "http://"))
-	return front.URL, tabs
+	return proxy.URL, tabs
 }
 
 func get(t *testing.T, url string) (*http.Response, string) {

@@ -43,6 +43,7 @@ type project interface {
 type runner struct {
 	project project
 	tabs    *tabs
+	url     string // where the tabs are
 
 	// Owned by run.
 	stale map[string]bool // folders whose sources have changed since they were generated
@@ -118,7 +119,7 @@ func (r *runner) update(ctx context.Context, now tree) {
 		return
 	}
 	r.tabs.reload(addr)
-	fmt.Printf("dev: built and restarted in %v\n", time.Since(begun).Round(10*time.Millisecond))
+	fmt.Printf("dev: built and restarted in %v: open %s\n", time.Since(begun).Round(10*time.Millisecond), r.url)
 }
 
 // generate generates what is stale. What fails is tried again with the next
