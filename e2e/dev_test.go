@@ -17,7 +17,7 @@ import (
 
 // buildPatience is how long a step of "make dev" may take, which compiles: far
 // more than it does, because the machine may be busy.
-const buildPatience = 3 * time.Minute
+const buildPatience = 5 * time.Minute
 
 // A devCheckout is a copy of the checkout with "make dev" at work in it.
 type devCheckout struct {

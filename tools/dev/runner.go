@@ -46,16 +46,18 @@ type runner struct {
 	url     string // where the tabs are
 
 	// Owned by run.
-	stale map[string]bool // folders whose sources have changed since they were generated
+	stale map[string]bool // folders that must be generated before the next build
+	first tree            // when all was generated
 	built tree            // what was generated and built last, in vain or not
 }
 
 // run works until ctx ends. It ends between steps, never within one, because a
-// generator that is cut off leaves half of its files; and not before generated
-// files are those of the last change.
+// generator that is cut off leaves half of its files; and not before everything
+// is generated from the last change.
 func (r *runner) run(ctx context.Context) {
 	r.stale = map[string]bool{}
 	last := r.project.scan()
+	r.first = last
 	r.update(ctx, last)
 	again := time.NewTicker(poll)
 	defer again.Stop()
@@ -63,10 +65,7 @@ func (r *runner) run(ctx context.Context) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			r.note(r.project.scan())
-			if err := r.generate(); err != nil {
-				r.fail(err)
-			}
+			r.finish()
 			return
 		}
 		now := r.project.scan()
@@ -74,6 +73,20 @@ func (r *runner) run(ctx context.Context) {
 			r.update(ctx, now)
 		}
 		last = now
+	}
+}
+
+// finish generates everything if anything has changed: what is generated can
+// depend on any Go file, though for a tab to show a change it needs not.
+func (r *runner) finish() {
+	r.note(r.project.scan())
+	if len(r.first.changes(r.built)) > 0 {
+		for _, g := range generators() {
+			r.stale[g.dir] = true
+		}
+	}
+	if err := r.generate(); err != nil {
+		r.fail(err)
 	}
 }
 

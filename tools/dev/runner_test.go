@@ -194,6 +194,27 @@ func TestAnInterruptLeavesNothingStale(t *testing.T) {
 	}
 }
 
+func TestAnInterruptGeneratesWhatAnyChangeMayHaveChanged(t *testing.T) {
+	withRunner(t, func(p *fakeProject, _ *tabs, interrupt func()) {
+		p.edit("app/app.go")
+		time.Sleep(10 * time.Second)
+		p.steps()
+		interrupt()
+		if got, want := p.steps(), "generate components, generate static"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
+func TestAnInterruptWithoutAChangeDoesNothing(t *testing.T) {
+	withRunner(t, func(p *fakeProject, _ *tabs, interrupt func()) {
+		interrupt()
+		if got := p.steps(); got != "" {
+			t.Errorf("got %s, want nothing", got)
+		}
+	})
+}
+
 func TestAServerThatDoesNotStartIsAProblem(t *testing.T) {
 	withRunner(t, func(p *fakeProject, tabs *tabs, _ func()) {
 		p.edit("app/app.go", "restart")
