@@ -192,7 +192,7 @@ func floodSockets(v *target) error {
 			}
 		}
 	}
-	// Between two requests of somebody else, who is served.
+	// Between two requests of an honest visitor, which are served.
 	if a := v.from(auditor).get("/c/lobby"); a.status != http.StatusOK {
 		return fmt.Errorf("with %d sockets there is no page for anybody: %d", held, a.status)
 	}
@@ -263,15 +263,15 @@ func stillOpen(all []net.Conn) (open []net.Conn) {
 
 // A clicker is a hostile tab that clicks, and counts its acknowledgements.
 type clicker struct {
-	ws    *rawSocket
-	heard sync.WaitGroup
+	ws      *rawSocket
+	reading sync.WaitGroup
 
-	acks, refusals int // readable when heard is done
+	acks, refusals int // readable when reading is done
 }
 
 func newClicker(v *target, name string) *clicker {
 	c := &clicker{ws: v.from(hostile).connect(name)}
-	c.heard.Go(func() { // ends with the connection
+	c.reading.Go(func() { // ends with the connection
 		for {
 			m := c.ws.hear()
 			c.acks += len(m.Ack)
@@ -299,7 +299,7 @@ func (c *clicker) click(n int) {
 // frame when it has read what came before.
 func (c *clicker) done() int {
 	_, _ = c.ws.Write(masked(finClose, []byte{0x03, 0xe8})) // it may have been closed
-	c.heard.Wait()
+	c.reading.Wait()
 	_ = c.ws.Close()
 	return c.acks
 }

@@ -15,13 +15,13 @@ import (
 // honestPause is the time between two clicks of an honest tab.
 const honestPause = 50 * time.Millisecond
 
-// honestWarm is how many clicks of an honest tab are not looked at: the page has just
-// come, and so have the program's first pages and sockets.
+// honestWarm is how many clicks of an honest tab are not looked at: the page has
+// just come, and so have the program's first pages and sockets.
 const honestWarm = 20
 
-// An honestTab is a tab that clicks all the time, and an honest stranger
-// who comes for a page and a socket again and again. Neither must be hurt by
-// what somebody at another address does.
+// An honestTab is a tab that clicks all the time, and an honest stranger who
+// comes for a page and a socket again and again. Neither must be hurt by what
+// somebody at another address does.
 type honestTab struct {
 	v      *target
 	others others

@@ -162,7 +162,7 @@ func sessionAttacks() []attack {
 	}
 }
 
-// forge makes a cookie and the token of a socket as one who has the key.
+// forge makes a cookie and the token of a socket as somebody with the key would.
 func forge(key, id string, begun int64) (cookie, token string) {
 	sign := func(purpose, value string) []byte {
 		m := hmac.New(sha256.New, []byte(key))

@@ -13,7 +13,7 @@ import (
 	"lockstep/internal/testserver"
 )
 
-// Guards against those who are slow on purpose.
+// Guards against clients that are slow on purpose.
 
 func headerTimeGuard() guard {
 	return guard{"time for the head of a request", "cmd/web/server.go", "ReadHeaderTimeout: o.header", "ReadHeaderTimeout: pick(WITHOUT, 0, o.header)"}
@@ -205,7 +205,7 @@ func slowHTTPTest(v *target, mode []string) error {
 	}
 	url := v.p.url + "/"
 	switch mode[0] {
-	case "-B": // a form is read only of those who have a session
+	case "-B": // the form of a visitor without a session is not read
 		url += "c/lobby/increment"
 		mode = append(mode, "-j", v.from(hostile).mustVisit("/c/lobby").cookie)
 	case "-X":

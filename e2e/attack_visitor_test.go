@@ -20,10 +20,10 @@ import (
 // The loopback network has an address for each role: limits of an address hold
 // for all of them but the auditor's.
 const (
-	hostile  = "127.0.0.66" // who attacks
-	honest   = "127.0.0.77" // whom it must not hurt
-	newcomer = "127.0.0.88" // who comes while it lasts
-	auditor  = "127.0.0.99" // who looks at what came of it
+	hostile  = "127.0.0.66" // the attacker
+	honest   = "127.0.0.77" // an honest visitor, whom an attack must not hurt
+	newcomer = "127.0.0.88" // a visitor who comes while the attack lasts
+	auditor  = "127.0.0.99" // a visitor who looks at what came of it
 )
 
 // A visitor is somebody at an address of their own.
@@ -146,7 +146,7 @@ func (s *visitor) raw(request string) string {
 	return string(b)
 }
 
-// An opened is what a page gives to those who open it.
+// An opened is what a page gives to a visitor who opens it.
 type opened struct {
 	cookie string // name=value
 	socket string // path with its token

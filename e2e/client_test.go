@@ -51,7 +51,7 @@ type client struct {
 	stale    int  // frames older than what was shown
 	outbox   []message
 	refusals int       // that said "again"
-	heard    time.Time // when the server last said something
+	received time.Time // when the server last said something
 	asked    time.Time // when it was last asked without an answer; zero: it was not
 	paused   bool      // does not read
 	status   string    // what the server last said of itself
@@ -232,7 +232,7 @@ func (c *client) connection(ctx context.Context) error {
 	kick := make(chan struct{}, 1)
 	c.mu.Lock()
 	hello := fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.Epoch, c.shown.Version)
-	c.ws, c.kick, c.heard, c.asked = ws, kick, time.Now(), time.Time{}
+	c.ws, c.kick, c.received, c.asked = ws, kick, time.Now(), time.Time{}
 	c.mu.Unlock()
 	if err := ws.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
 		return err
@@ -305,7 +305,7 @@ func (c *client) hangs() bool {
 		return false
 	}
 	unanswered := c.status == "live" && !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
-	return unanswered || time.Since(c.heard) > silenceTimeout
+	return unanswered || time.Since(c.received) > silenceTimeout
 }
 
 // pause makes the tab stop reading, or go on.
@@ -345,7 +345,7 @@ func (c *client) receive(text []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard, c.asked = time.Now(), time.Time{}
+	c.received, c.asked = time.Now(), time.Time{}
 	if m.Status != "" {
 		c.status = m.Status
 	}

@@ -59,7 +59,7 @@ func RedisTLS(t testing.TB, ca *Authority, args ...string) *Server {
 			return err
 		}
 		return pingRedis(ctx, &tls.Dialer{Config: &tls.Config{
-			InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, // is it there? who it is, is for clients to find out
+			InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, // is the server there? its name is for clients to check
 		}}, s.Addr)
 	}
 	return s.run()

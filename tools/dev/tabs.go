@@ -15,7 +15,7 @@ type state struct {
 	// Problem says why the sources are not what is shown; "" when they are.
 	Problem string `json:"problem"`
 
-	server string // host:port of who takes requests; "": nobody
+	server string // host:port of the server that takes requests; "": there is none
 }
 
 // tabs tells the open tabs the state. Its methods may be called concurrently.
