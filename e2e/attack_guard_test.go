@@ -55,8 +55,26 @@ func (s *suite) without(removed []guard) string {
 	return text
 }
 
+// TestEachGuardIsInTheSource finds guards that have changed within a second:
+// TestAttacks does so too, once it has built the program.
+func TestEachGuardIsInTheSource(t *testing.T) {
+	(&suite{plain: attacks(), browser: browserAttacks()}).overlay(t, t.TempDir())
+}
+
 // build compiles the program with a switch at each guard.
 func (s *suite) build(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	s.switched = filepath.Join(dir, "web")
+	out, err := exec.Command("go", "build", "-overlay", s.overlay(t, dir), "-o", s.switched, "lockstep/cmd/web").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go build without guards: %v\n%s", err, out)
+	}
+}
+
+// overlay writes the files with the switches into a folder, and returns the one
+// that names them to "go build".
+func (s *suite) overlay(t *testing.T, dir string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -72,7 +90,6 @@ func (s *suite) build(t *testing.T) {
 			}
 		}
 	}
-	dir := t.TempDir()
 	replace := map[string]string{}
 	for file, guards := range byFile {
 		path := filepath.Join(root, filepath.FromSlash(file))
@@ -87,11 +104,7 @@ func (s *suite) build(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.switched = filepath.Join(dir, "web")
-	out, err := exec.Command("go", "build", "-overlay", saveAs(t, dir, string(overlay)), "-o", s.switched, "lockstep/cmd/web").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build without guards: %v\n%s", err, out)
-	}
+	return saveAs(t, dir, string(overlay))
 }
 
 // switchable returns a file's text with a switch at each guard, and the name of

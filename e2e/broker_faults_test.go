@@ -34,7 +34,7 @@ func brokerFaults() []faultCase {
 			},
 		},
 		{
-			fault: "half-open link to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
+			fault: "half-open connection to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
 			expected: "found by the heartbeat; then as above",
 			on:       both, quick: []string{postgres},
 			run: func(w *cluster) {
@@ -57,7 +57,7 @@ func brokerFaults() []faultCase {
 			},
 		},
 		{
-			fault: "links to the broker cut again and again", injected: "RST every 300 ms for 6 s",
+			fault: "connections to the broker cut again and again", injected: "RST every 300 ms for 6 s",
 			expected: "a new connection and a reload each time",
 			on:       both,
 			run: func(w *cluster) {
@@ -68,7 +68,7 @@ func brokerFaults() []faultCase {
 			},
 		},
 		{
-			fault: "slow link to the broker", injected: "a proxy delays all by 300 ms for 10 s",
+			fault: "slow connection to the broker", injected: "a proxy delays all by 300 ms for 10 s",
 			expected: "later, and in order",
 			on:       both,
 			run: func(w *cluster) {

@@ -63,7 +63,7 @@ func storeFaults() []faultCase {
 			},
 		},
 		{
-			fault: "half-open link to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
+			fault: "half-open connection to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
 			expected: "as with an unreachable store",
 			on:       both,
 			run: func(w *cluster) {

@@ -22,7 +22,7 @@ func tabFaults() []faultCase {
 			run:      stalledTabs,
 		},
 		{
-			fault: "half-open link to a tab", injected: "a proxy drops packets both ways for 10 s, no RST",
+			fault: "half-open connection to a tab", injected: "a proxy drops packets both ways for 10 s, no RST",
 			expected: "the tab finds out, moves, and sends its clicks again",
 			on:       both,
 			run: func(w *cluster) {
