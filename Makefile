@@ -23,7 +23,7 @@ run: ## start the app on http://localhost:8000 (a few seconds; the first time a 
 replicas: ## start three replicas behind a balancer on http://localhost:8000 (as run)
 	go run ./cmd/web -replicas 3
 
-dev: ## start the app, and have its open tabs show each change of a source (2 to 3 s for each)
+dev: ## start the app, and have its open tabs show each change of a source (a few seconds each)
 	go run ./tools/dev
 
 generate: ## write generated code and the browser bundle anew (some seconds)

@@ -81,6 +81,7 @@ func (r *runner) run(ctx context.Context) {
 func (r *runner) finish() {
 	r.note(r.project.scan())
 	if len(r.first.changes(r.built)) > 0 {
+		fmt.Println("dev: ends when everything is generated")
 		for _, g := range generators() {
 			r.stale[g.dir] = true
 		}
