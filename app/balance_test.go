@@ -170,20 +170,20 @@ func (p *passenger) Close(why live.Reason) {
 	})
 }
 
-func TestReplicasBecomeEven(t *testing.T) {
+func TestTabsAreSpreadEvenly(t *testing.T) {
 	for _, rate := range []int{10, 1000} {
 		t.Run(fmt.Sprintf("at %d tabs a second", rate), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { becomeEven(t, rate) })
+			synctest.Test(t, func(t *testing.T) { spreadEvenly(t, rate) })
 		})
 	}
 }
 
-func becomeEven(t *testing.T, rate int) {
+func spreadEvenly(t *testing.T, rate int) {
 	r := newRoad(t, 2, float64(rate))
 	r.open(600)
 	time.Sleep(time.Minute)
 	if n, _ := r.sent(); n > 0 {
-		t.Errorf("%d tabs were sent away from replicas that are even", n)
+		t.Errorf("%d tabs were sent away from replicas that have the same number", n)
 	}
 	r.addReplica()
 	time.Sleep(3 * time.Minute)
@@ -202,7 +202,7 @@ func becomeEven(t *testing.T, rate int) {
 	}
 	time.Sleep(10 * time.Minute)
 	if again, _ := r.sent(); again != n {
-		t.Errorf("%d more tabs were sent away when all was even", again-n)
+		t.Errorf("%d more tabs were sent away when all had the same number", again-n)
 	}
 }
 
@@ -226,7 +226,7 @@ func TestTabsThatComeStraightBackAreLeftAlone(t *testing.T) {
 	})
 }
 
-func TestWhoIsNotMovedByRebalancing(t *testing.T) {
+func TestTabsThatRebalancingDoesNotMove(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate  float64
 		setup func(r *road)
@@ -238,7 +238,7 @@ func TestWhoIsNotMovedByRebalancing(t *testing.T) {
 			}
 			r.addReplica()
 		}},
-		"anybody, when only those are uneven that came directly": {10, func(r *road) {
+		"anybody, when only the tabs that came directly are spread unevenly": {10, func(r *road) {
 			r.addReplica()
 			r.choose = func(int) []int { return []int{0} }
 			for range 200 {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/live"
 	"lockstep/live/livetest"
 	"lockstep/pubsub"
@@ -25,10 +26,7 @@ const schedules = 500
 // and broker can do to them, and then wants every tab to show what the store
 // has. A seed always does the same at the same times.
 func TestRandomSchedules(t *testing.T) {
-	first, last := uint64(1), uint64(schedules)
-	if testing.Short() {
-		last = 50
-	}
+	first, last := uint64(1), short.Of[uint64](schedules, 50)
 	for name, set := range map[string]func(n uint64){
 		"LOCKSTEP_SEEDS": func(n uint64) { last = n },
 		"LOCKSTEP_SEED":  func(n uint64) { first, last = n, n },
