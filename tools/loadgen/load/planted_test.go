@@ -3,9 +3,7 @@ package load_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,22 +13,6 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )
-
-// manyWait is how many tests run at once in a short run: most of them wait for time to pass. A full
-// run has the race detector, with which as many need more than two cores.
-const manyWait = "6"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	wanted := !testing.Short()
-	flag.Visit(func(f *flag.Flag) { wanted = wanted || f.Name == "test.parallel" })
-	if !wanted {
-		if err := flag.Set("test.parallel", manyWait); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 // neverEqual is the time to settle where a fault keeps a load from settling. It
 // must be enough for the tabs that are told, on a machine that is busy.
