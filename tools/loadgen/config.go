@@ -30,9 +30,9 @@ const help = `Opens tabs on a live page, clicks in them, and says whether all st
 
   loadgen [flags] URL...
 
-The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults), and
-then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold failed,
-2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults),
+and then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold
+failed, 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
 
 `
 
