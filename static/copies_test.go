@@ -83,7 +83,7 @@ func TestNoScriptHasACopyOfAConstant(t *testing.T) {
 // for are those that mean nothing else there.
 func TestNoOtherTabHasACopyOfAConstant(t *testing.T) {
 	copies := regexp.MustCompile(`(?m)^\s+\w+\s+= (?:(\d+) \* time\.Second|(\d+)\b).*$`)
-	for _, file := range files(t, "../e2e/*client*_test.go", "../tools/loadgen/load/browser/*.go", "../live/livetest/*.go") {
+	for _, file := range files(t, "../e2e/*client*_test.go", "../tools/loadgen/load/internal/browser/*.go", "../live/livetest/*.go") {
 		for _, m := range copies.FindAllStringSubmatch(read(t, file), -1) {
 			seconds, _ := strconv.Atoi(m[1]) // 0: it has none
 			count, _ := strconv.Atoi(m[2])

@@ -17,25 +17,26 @@ import (
 	"lockstep/tools/loadgen/load/workload"
 )
 
-// A config is what the arguments say.
+// A config has what the arguments say.
 type config struct {
 	options    load.Options
-	findMax    load.Expectations // nil: no search
-	raise      string            // what a search raises: "rate" or "browsers"
-	json, html string            // files
-	prometheus string            // address
+	findMax    load.Thresholds // nil: no search
+	raise      string          // what a search raises: "rate" or "browsers"
+	json, html string          // files
+	prometheus string          // address
 }
 
 const help = `Opens tabs on a live page, clicks in them, and says whether all stayed in step, and how fast.
 
   loadgen [flags] URL...
 
-The URLs are replicas, or a balancer. Exit code: 0 it held, 1 a verdict or an expectation failed,
+The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults), and
+then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold failed,
 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
 
 `
 
-// flags are those that need more than a variable.
+// flags are the flags that become options together with others.
 type flags struct {
 	browsers                        int
 	ramp, duration                  time.Duration
@@ -53,6 +54,26 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
+	f.defineLoad(fs, &c)
+	f.defineRest(fs, &c)
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		_, _ = io.WriteString(out, help)
+		fs.SetOutput(out)
+		fs.PrintDefaults()
+		return c, err
+	}
+	if err != nil {
+		return c, fmt.Errorf("%w (-h lists the flags)", err)
+	}
+	given := make(map[string]bool)
+	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	c.options.Targets = fs.Args()
+	return c, f.fill(&c, given, args)
+}
+
+// defineLoad defines the flags that say what the tabs do.
+func (f *flags) defineLoad(fs *flag.FlagSet, c *config) {
 	fs.IntVar(&f.browsers, "browsers", 100, "`tabs` that are open")
 	fs.DurationVar(&f.ramp, "ramp", 0, "time over which they join (default 1s for each 500)")
 	fs.StringVar(&f.rate, "rate", "20", "clicks a second, all tabs together: `200`, a slope 100..5000, steps 100,200,400")
@@ -65,8 +86,13 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.Float64Var(&f.hidden, "hidden", 0, "`share` that are in the background")
 	fs.Float64Var(&f.churn, "churn", 0, "`tabs` a second that are closed, each followed by a new one")
 	fs.Float64Var(&c.options.Repeat, "repeat", .01, "`share` of the clicks that are sent twice, to see that they count once")
-	fs.Uint64Var(&f.seed, "seed", 0, "repeats who clicks when (default: chance; the report has it)")
+	fs.Uint64Var(&f.seed, "seed", 0, "repeats the same clicks in the same tabs (default: chance; the report has it)")
 	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of the flags above from -browsers to -churn")
+}
+
+// defineRest defines the flags that say what is wanted of the target, how it is spoken to, and
+// where the outcome goes.
+func (f *flags) defineRest(fs *flag.FlagSet, c *config) {
 	fs.StringVar(&f.expect, "expect", "", "what has to hold, such as `p99<250ms,lost=0,converge<1s`")
 	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
 	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
@@ -80,20 +106,6 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
-
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			_, _ = io.WriteString(out, help)
-			fs.SetOutput(out)
-			fs.PrintDefaults()
-			return c, err
-		}
-		return c, fmt.Errorf("%w (-h lists the flags)", err)
-	}
-	given := make(map[string]bool)
-	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
-	c.options.Targets = fs.Args()
-	return c, f.fill(&c, given, args)
 }
 
 // fill makes options out of flags.
@@ -114,16 +126,16 @@ func (f *flags) fill(c *config, given map[string]bool, args []string) (err error
 		return err
 	}
 	if f.insecure {
-		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for by name
+		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // -insecure asks for it
 	}
 	c.options.Command = command(args, c.options.Plan.Seed, given["seed"])
 	return f.goals(c)
 }
 
-// goals are what has to hold.
+// goals parses the thresholds, and what a search raises.
 func (f *flags) goals(c *config) (err error) {
 	if f.expect != "" {
-		if c.options.Expect, err = load.ParseExpect(f.expect); err != nil {
+		if c.options.Thresholds, err = load.ParseThresholds(f.expect); err != nil {
 			return err
 		}
 	}
@@ -133,7 +145,7 @@ func (f *flags) goals(c *config) (err error) {
 	if f.findMax == "" {
 		return nil
 	}
-	if c.findMax, err = load.ParseExpect(f.findMax); err != nil {
+	if c.findMax, err = load.ParseThresholds(f.findMax); err != nil {
 		return err
 	}
 	if s := c.options.Plan.Stages; len(s) != 1 || len(s[0].Rate) != 1 || s[0].Rate[0].From != s[0].Rate[0].To || s[0].Rate[0].From == 0 {
@@ -173,7 +185,7 @@ func (f *flags) plan(given map[string]bool) (workload.Plan, error) {
 	return p, p.Validate()
 }
 
-// wire is the protocol. The path of the only URL counts unless there are several pages.
+// wire is the protocol. A path of the first URL is that of the page, unless -path is given.
 func (f *flags) wire(targets []string, given map[string]bool) (protocol.Protocol, error) {
 	switch f.protocol {
 	case "lockstep":
@@ -196,7 +208,7 @@ func hasPath(url string) bool {
 	return path != ""
 }
 
-// command is what does the run again.
+// command is the command line that does the run again.
 func command(args []string, seed uint64, seeded bool) string {
 	words := []string{"loadgen"}
 	if !seeded {
@@ -211,7 +223,21 @@ func command(args []string, seed uint64, seeded bool) string {
 	return strings.Join(words, " ")
 }
 
-// first is what a search begins with.
+// takes says how long the run takes, if all goes well.
+func (c config) takes() string {
+	plan := &c.options.Plan
+	ramp := plan.Stages[0].Ramp
+	each := ""
+	if c.findMax != nil {
+		each = "each step of the search "
+	}
+	return fmt.Sprintf("%stakes %v: %v to join, %v of load, then at most %v until all tabs are equal", each,
+		rounded(ramp+plan.Length()), rounded(ramp), rounded(plan.Length()), c.options.Settle)
+}
+
+func rounded(d time.Duration) time.Duration { return d.Round(100 * time.Millisecond) }
+
+// first is the load that a search begins with.
 func (c config) first() float64 {
 	s := c.options.Plan.Stages[0]
 	if c.raise == "browsers" {
@@ -220,7 +246,7 @@ func (c config) first() float64 {
 	return s.Rate[0].From
 }
 
-// unit is that of what a search raises.
+// unit is the unit of the load that a search raises.
 func (c config) unit() string {
 	if c.raise == "browsers" {
 		return "tabs"
@@ -228,7 +254,7 @@ func (c config) unit() string {
 	return "clicks/s"
 }
 
-// with are the options of a step of a search.
+// with are the options of one step of a search, which raises the load to n.
 func (c config) with(n float64) load.Options {
 	o := c.options
 	s := o.Plan.Stages[0]

@@ -22,7 +22,7 @@ import (
 // The exit codes.
 const (
 	exitFine        = 0
-	exitFailed      = 1 // a verdict or an expectation did not hold, or something broke
+	exitFailed      = 1 // a verdict or a threshold did not hold, or something broke
 	exitUsage       = 2
 	exitUnreachable = 3
 	exitAtOnce      = 130 // a second Ctrl-C
@@ -61,7 +61,7 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 	return exitFine
 }
 
-// complain writes one line, and returns the exit code of an error; nil is none.
+// complain writes one line about an error, and returns its exit code. Nil is none.
 func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitFine
@@ -121,31 +121,21 @@ func workers(ctx context.Context, args []string) func() *exec.Cmd {
 	}
 }
 
-// run makes the load, and shows how it goes.
+// run makes the load or the search, and shows how it goes.
 func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.File) (*load.Report, error) {
 	isTTY := isatty.IsTerminal(stderr.Fd())
 	view := load.NewTerminal(stderr, isTTY, getenv("NO_COLOR") != "")
 	show := []func(load.Progress){view.Show}
 	if c.prometheus != "" {
-		exporter, err := load.NewExporter(c.prometheus)
+		exporter, err := newExporter(c.prometheus)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", load.ErrUsage, err)
 		}
-		defer func() { _ = exporter.Close() }() // nobody reads it any more
-		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.Addr())
-		show = append(show, exporter.Set)
+		defer func() { _ = exporter.close() }() // the run is over
+		_, _ = fmt.Fprintf(stderr, "metrics at http://%s/metrics\n", exporter.addr())
+		show = append(show, exporter.set)
 	}
-	told := false
-	c.options.Progress = func(p load.Progress) {
-		if ctx.Err() != nil && !told {
-			told = true
-			view.Done()
-			_, _ = fmt.Fprintln(stderr, "loadgen: no more clicks; what was done is settled and judged (again to exit at once)")
-		}
-		for _, f := range show {
-			f(p)
-		}
-	}
+	c.options.Progress = c.progress(ctx, view, stderr, show)
 	if c.findMax == nil {
 		defer view.Done()
 		return load.Run(ctx, c.options)
@@ -153,7 +143,26 @@ func (c config) run(ctx context.Context, getenv func(string) string, stderr *os.
 	return c.search(ctx, view, stderr)
 }
 
-// search looks for the most that holds.
+// progress shows how a run goes. It begins with how long it takes, and says what an interrupt does.
+func (c config) progress(ctx context.Context, view *load.Terminal, stderr io.Writer, show []func(load.Progress)) func(load.Progress) {
+	started, interrupted := false, false
+	return func(p load.Progress) {
+		if !started {
+			started = true
+			_, _ = fmt.Fprintln(stderr, "loadgen:", c.takes())
+		}
+		if ctx.Err() != nil && !interrupted {
+			interrupted = true
+			view.Done()
+			_, _ = fmt.Fprintln(stderr, "loadgen: no more clicks; what was done is settled and judged (again to exit at once)")
+		}
+		for _, f := range show {
+			f(p)
+		}
+	}
+}
+
+// search looks for the highest load that holds.
 func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Writer) (*load.Report, error) {
 	knee, err := load.FindMax(ctx, c.findMax, c.unit(), c.first(), func(ctx context.Context, n float64) (*load.Report, error) {
 		defer view.Done()
@@ -173,7 +182,7 @@ func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Write
 	return report, nil
 }
 
-// write writes the report where it is wanted.
+// write writes the report to stdout and to the files of the flags.
 func (c config) write(r *load.Report, stdout io.Writer) error {
 	if err := load.WriteText(stdout, r); err != nil {
 		return err
@@ -193,7 +202,7 @@ func (c config) write(r *load.Report, stdout io.Writer) error {
 }
 
 func toFile(name string, r *load.Report, write func(io.Writer, *load.Report) error) error {
-	f, err := os.Create(name) //nolint:gosec // where the person wants it
+	f, err := os.Create(name) //nolint:gosec // the file that a flag names
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,8 @@ func TestALoadThatHoldsExitsWithZero(t *testing.T) {
 	dir := t.TempDir()
 	js, page := filepath.Join(dir, "r.json"), filepath.Join(dir, "r.html")
 	code, stdout, stderr := invoke(t, short("-expect", "lost=0,twice=0,stale=0,rate>50", "-json", js, "-html", page, "-prometheus", "127.0.0.1:0", s.URL)...)
-	if code != exitFine || !strings.HasPrefix(stdout, "PASSED") || !strings.Contains(stderr, "metrics at http://127.0.0.1:") {
+	if code != exitFine || !strings.HasPrefix(stdout, "PASSED") || !strings.Contains(stderr, "metrics at http://127.0.0.1:") ||
+		!strings.Contains(stderr, "loadgen: takes 1.1s: 100ms to join, 1s of load, then at most 30s until all tabs are equal\n") {
 		t.Errorf("got %d, %s, %s", code, stdout, stderr)
 	}
 	text, err := os.ReadFile(js)
@@ -165,7 +166,7 @@ func TestASearchFindsTheKnee(t *testing.T) {
 		t.Errorf("got %d, %s, %s, want a knee at about 100", code, stdout, stderr)
 	}
 	code, stdout, stderr = invoke(t, short("-duration", "300ms", "-browsers", "10", "-raise", "browsers", "-find-max", "deliveries<3000", s.URL)...)
-	if code != exitFine || !strings.Contains(stdout, "tabs hold") {
+	if code != exitFine || !strings.Contains(stdout, "tabs hold") || strings.Count(stderr, "loadgen: each step of the search takes 400ms: ") != 1 {
 		t.Errorf("got %d, %s, %s, want a knee in tabs", code, stdout, stderr)
 	}
 }

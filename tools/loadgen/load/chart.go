@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 // The inner edges of a chart in its own units; the text beside them is drawn outside.
@@ -18,7 +16,7 @@ const (
 
 // A chart is an SVG drawing: the template turns it into elements and escapes all text.
 type chart struct {
-	Title, Unit, Summary string // Summary is for who can't see it
+	Title, Unit, Summary string // Summary is for readers who can't see it
 	Width, Height        int
 	Left, Right          int
 	Top, Bottom          int
@@ -46,7 +44,7 @@ type series struct {
 
 type point struct{ x, y float64 }
 
-// charts leaves out those for which there is nothing to draw.
+// charts are the charts of a report, without those for which there is nothing to draw.
 func charts(r *Report) []chart {
 	if len(r.Series) == 0 {
 		return curves(r)
@@ -102,9 +100,10 @@ func curves(r *Report) []chart {
 	return []chart{c}
 }
 
-func curve(s latency.Summary, name, class string) series {
+func curve(s Latency, name, class string) series {
 	out := series{name: name, class: class}
-	// The last point is at quantile 1, an infinite number of nines: it is drawn where half a value would be left.
+	// The last point is at quantile 1, an infinite number of nines: it is drawn where half a value
+	// would be left.
 	most := 1 - 1/(2*float64(max(1, s.Count)))
 	for _, p := range s.Curve {
 		out.at = append(out.at, point{-math.Log10(1 - min(p.Quantile, most)), p.Value})
@@ -112,7 +111,7 @@ func curve(s latency.Summary, name, class string) series {
 	return out
 }
 
-// quantileLabel names n nines.
+// quantileLabel is the label of n nines.
 func quantileLabel(n int) string {
 	switch n {
 	case 0:
@@ -179,7 +178,7 @@ func (s series) draw(width, height float64) line {
 	return l
 }
 
-// scale puts v of 0 to most between from and to.
+// scale maps v from the range 0 to most to the range from to to.
 func scale(v, most, from, to float64) float64 {
 	return from + (to-from)*max(0, min(1, v/most))
 }

@@ -4,60 +4,65 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"sort"
 	"time"
 
-	"lockstep/tools/loadgen/load/browser"
-	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/latency"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// A collector adds up what all loops of all crews see. A loop knows when the last of *its* tabs had
-// come as far as a state; that all tabs had is known when each loop has said so.
+// A collector adds up what all loops of all workers see. A loop knows when the last of *its* tabs
+// had come as far as a state; that all tabs had is known when each loop has said so.
 type collector struct {
 	totals     Totals
-	advanced   int64 // versions that tabs went forward by
-	dropped    int64
-	left       int64
-	sum        spread // of the whole run
-	last       spread // of the last second
+	advanced   int64         // versions that tabs went forward by
+	dropped    int64         // states that came late over a new connection
+	sum        distributions // of the whole run
+	last       distributions // of the last second
 	late       latency.Distribution
 	replicas   map[string]*replicaSum
 	counters   []counterSum
-	loops      []loopSum // in the order of crews, and of loops within them
+	loops      []loopSum // in the order of workers, and of loops within them
 	violations []browser.Violation
 	broken     map[browser.Rule]int64
 	errors     map[string]int
 	warning    string
 	busy       int // seconds in which a loop was busy all the time
 	seconds    int
-
-	connected, joined, absent, outstanding int // now
-	peak                                   int // connected at most
-	planned                                bool
-	lastAck                                int64
-	cpu                                    time.Duration
-	memory                                 float64
-	processes                              int
+	peak       int   // connected at most
+	lastAck    int64 // ns
+	current
 }
 
-// A spread is the latencies of some time, by their names.
-type spread map[string]*latency.Distribution
+// current is what the last observations of all loops add up to.
+type current struct {
+	connected, joined, absent, outstanding int  // tabs, tabs, tabs, clicks
+	planned                                bool // all clicks and moves of the plan are made
 
-func newSpread() spread {
-	s := make(spread)
-	for _, name := range LatencyNames() {
+	// What all processes have needed so far.
+	processes int
+	cpu       time.Duration
+	memory    float64 // MB, at most
+}
+
+// distributions has the latencies of a time, by their names.
+type distributions map[string]*latency.Distribution
+
+func newDistributions() distributions {
+	s := make(distributions)
+	for _, name := range latencyNames() {
 		s[name] = new(latency.Distribution)
 	}
 	return s
 }
 
-// summaries are without those that have no value.
-func (s spread) summaries() map[string]latency.Summary {
-	all := make(map[string]latency.Summary)
+// summaries leaves out latencies without a value.
+func (s distributions) summaries() map[string]Latency {
+	all := make(map[string]Latency)
 	for name, d := range s {
-		if sum := d.Summary(); sum.Count > 0 {
-			all[name] = sum
+		if d.Count() > 0 {
+			all[name] = latencyOf(d)
 		}
 	}
 	return all
@@ -68,36 +73,16 @@ type replicaSum struct {
 	own latency.Distribution
 }
 
-// counterSum is one counter as all tabs show it.
-type counterSum struct {
-	acked       int64
-	outstanding int
-	clicks      []browser.Resolved // of which it is not known that all tabs have seen them
-	newest      protocol.State
-	stalest     float64
-	first       protocol.State // before the load
-}
-
-// loopSum is one loop, by counter.
-type loopSum struct {
-	busy     float64 // share of the time that it did not wait, summed over the looks of this second
-	looks    int
-	tabs     []int
-	oldest   []protocol.State
-	advances [][]browser.Advance
-}
-
 func newCollector(counters int) *collector {
 	return &collector{
-		sum: newSpread(), last: newSpread(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
+		sum: newDistributions(), last: newDistributions(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
 		errors: make(map[string]int), broken: make(map[browser.Rule]int64),
 	}
 }
 
-// collect takes in what all crews have seen since the last time.
-func (c *collector) collect(crews []crew) error {
-	c.connected, c.joined, c.absent, c.outstanding, c.planned = 0, 0, 0, 0, true
-	c.cpu, c.memory, c.processes = 0, 0, 0
+// collect takes in what all workers have seen since the last time.
+func (c *collector) collect(all []workers.Worker) error {
+	c.current = current{planned: true}
 	for i := range c.counters {
 		c.counters[i].outstanding, c.counters[i].stalest = 0, 0
 	}
@@ -105,16 +90,16 @@ func (c *collector) collect(crews []crew) error {
 		r.Tabs = 0
 	}
 	n := 0
-	for _, crew := range crews {
-		w, err := crew.observe()
+	for _, worker := range all {
+		o, err := worker.Observe()
 		if err != nil {
 			return err
 		}
-		c.cpu += w.CPU
-		c.memory += w.Memory
+		c.cpu += o.CPU
+		c.memory += o.Memory
 		c.processes++
-		for _, o := range w.Loops {
-			c.add(n, o)
+		for _, loop := range o.Loops {
+			c.add(n, loop)
 			n++
 		}
 	}
@@ -157,7 +142,7 @@ func (c *collector) add(loop int, o browser.Observation) {
 		c.errors[cause] += times
 	}
 	c.loops[loop].busy += o.Busy
-	c.loops[loop].looks++
+	c.loops[loop].observations++
 }
 
 func (c *collector) addCounts(n browser.Counts) {
@@ -174,7 +159,6 @@ func (c *collector) addCounts(n browser.Counts) {
 	t.Refusals += n.Refusals
 	c.advanced += n.Advanced
 	c.dropped += n.Dropped
-	c.left += n.Left
 }
 
 func (c *collector) replica(name string) *replicaSum {
@@ -193,20 +177,7 @@ func (r *replicaSum) add(o *browser.Replica) {
 	r.own.Merge(&o.Own)
 }
 
-func (c *collector) addCounter(loop, i int, seen browser.Counter) {
-	l, sum := &c.loops[loop], &c.counters[i]
-	l.tabs[i], l.oldest[i] = seen.Tabs, seen.Oldest
-	l.advances[i] = append(l.advances[i], seen.Advances...)
-	sum.acked += seen.Acked
-	sum.outstanding += seen.Outstanding
-	sum.clicks = append(sum.clicks, seen.Clicks...)
-	sum.stalest = max(sum.stalest, seen.Stalest)
-	if sum.newest.Older(seen.Newest) {
-		sum.newest = seen.Newest
-	}
-}
-
-// maxNamed is how many offenders a verdict names.
+// maxNamed is how many tabs, ops or counters a verdict names.
 const maxNamed = 20
 
 func (c *collector) violate(v browser.Violation) {
@@ -216,80 +187,26 @@ func (c *collector) violate(v browser.Violation) {
 	}
 }
 
-// kept is for how long advances are kept: the acknowledgement of a click may come that much later
-// than its state.
-const kept = 30 * time.Second
-
-// resolve measures the clicks that all tabs have been shown.
-func (c *collector) resolve(i int) {
-	sum := &c.counters[i]
-	sum.clicks = slices.DeleteFunc(sum.clicks, func(click browser.Resolved) bool {
-		at, ok := c.reached(i, click.State)
-		if ok {
-			ms := float64(max(0, at-click.Due)) / 1e6
-			c.sum[LatencyAll].Add(ms)
-			c.last[LatencyAll].Add(ms)
-		}
-		return ok
-	})
-	for l := range c.loops {
-		all := c.loops[l].advances[i]
-		if n := len(all); n > 0 {
-			old := sort.Search(n-1, func(k int) bool { return all[n-1].At-all[k].At < int64(kept) })
-			c.loops[l].advances[i] = slices.Delete(all, 0, old)
-		}
-	}
-}
-
-// reached is when the last tab had been shown a state or a newer one, and false if some have not.
-func (c *collector) reached(counter int, s protocol.State) (at int64, ok bool) {
-	for l := range c.loops {
-		if c.loops[l].tabs[counter] == 0 {
-			continue
-		}
-		all := c.loops[l].advances[counter]
-		k := sort.Search(len(all), func(k int) bool { return !all[k].State.Older(s) })
-		if k == len(all) {
-			return 0, false
-		}
-		at = max(at, all[k].At)
-	}
-	return at, true
-}
-
-// equal reports whether all tabs, as far as they are connected and not slow, show the same.
-func (c *collector) equal() bool {
-	for i, sum := range c.counters {
-		for _, l := range c.loops {
-			if l.tabs[i] > 0 && l.oldest[i] != sum.newest {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// sample is what was seen in the last seconds, of which there is about one, as rates. It begins
-// the next.
-func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]latency.Summary) {
-	own, all := c.last[LatencyOwn].Summary(), c.last[LatencyAll].Summary()
+// sample is the time since the last sample, about one second, as rates. It begins the next sample.
+func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]Latency) {
+	own, all := c.last[LatencyOwn], c.last[LatencyAll]
 	rate := func(n int64) int64 { return int64(math.Round(float64(n) / seconds)) }
 	s := Sample{
 		Connected: c.connected, Clicks: rate(c.totals.Sent - since.Sent), Acks: rate(c.totals.Acked - since.Acked),
 		Deliveries: rate(c.totals.Deliveries - since.Deliveries), Bytes: rate(c.totals.Bytes - since.Bytes),
-		OwnP50: own.P50, OwnP99: own.P99, AllP99: all.P99,
+		OwnP50: own.At(50), OwnP99: own.At(99), AllP99: all.At(99),
 	}
 	for _, sum := range c.counters {
 		s.Stalest = max(s.Stalest, sum.stalest)
 	}
 	latencies := c.last.summaries()
-	c.last = newSpread()
+	c.last = newDistributions()
 	c.seconds++
 	c.addBusy()
 	return s, latencies
 }
 
-// saturated is the share of the time from which on a loop that works is one that lags.
+// saturated is the busy share of the time from which on a loop is likely to lag.
 const saturated = .95
 
 // addBusy counts the second if a loop had no time to wait in it.
@@ -297,15 +214,15 @@ func (c *collector) addBusy() {
 	busy := false
 	for i := range c.loops {
 		l := &c.loops[i]
-		busy = busy || l.busy > saturated*float64(l.looks)
-		l.busy, l.looks = 0, 0
+		busy = busy || l.busy > saturated*float64(l.observations)
+		l.busy, l.observations = 0, 0
 	}
 	if busy {
 		c.busy++
 	}
 }
 
-// errorCount is how much went wrong so far.
+// errorCount is the number of errors so far.
 func (c *collector) errorCount() (n int64) {
 	for _, times := range c.errors {
 		n += int64(times)
@@ -313,13 +230,12 @@ func (c *collector) errorCount() (n int64) {
 	return n
 }
 
-// replicaReports are in the order of their names.
+// replicaReports are the reports of all replicas, by rising name.
 func (c *collector) replicaReports() []ReplicaReport {
 	var all []ReplicaReport
 	for _, name := range slices.Sorted(maps.Keys(c.replicas)) {
 		r := c.replicas[name]
-		own := r.own.Summary()
-		r.OwnP50, r.OwnP99 = own.P50, own.P99
+		r.OwnP50, r.OwnP99 = r.own.At(50), r.own.At(99)
 		all = append(all, r.ReplicaReport)
 	}
 	return all

@@ -12,7 +12,7 @@ import (
 
 // A test of an application of your own may run a load, too.
 func ExampleRun() {
-	goals, err := load.ParseExpect("p99<250ms,lost=0,converge<1s")
+	thresholds, err := load.ParseThresholds("p99<250ms,lost=0,converge<1s")
 	if err != nil {
 		panic(err)
 	}
@@ -21,7 +21,7 @@ func ExampleRun() {
 		Plan: workload.Plan{Seed: 7, Stages: []workload.Stage{
 			{Browsers: 1000, Ramp: 5 * time.Second, Duration: 20 * time.Second, Rate: workload.Rate{{From: 10, To: 100}}},
 		}},
-		Expect: goals,
+		Thresholds: thresholds,
 	})
 	if err != nil {
 		fmt.Println(err) // e.g. that the target does not answer

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// The search ends when the rate that fails is within searchStep of the one that holds,
-// and gives up when a rate holds that is searchSpan times the first, or fails at its
-// fraction.
+// A search ends when the rate that fails is within searchStep of the one that holds, or when a rate
+// holds that is searchSpan times the first, or fails that is as small a fraction of it.
 const (
 	searchStep = 1.05
 	searchSpan = 1 << 20
@@ -16,29 +15,29 @@ const (
 
 // A Knee is where a search by FindMax ended.
 type Knee struct {
-	Goal    string   `json:"goal"`
+	Goal    string   `json:"goal"`          // the thresholds, as ParseThresholds reads them
 	Unit    string   `json:"unit"`          // of what was raised: "clicks/s" or "tabs"
-	Best    float64  `json:"best"`          // that held, in Unit; 0: none did
+	Best    float64  `json:"best"`          // the highest that held, in Unit; 0: none did
 	Failing float64  `json:"failing"`       // the lowest that did not hold; 0: none failed
-	Why     []string `json:"why,omitempty"` // it did not
+	Why     []string `json:"why,omitempty"` // what did not hold at Failing
 	Tries   []Try    `json:"tries"`         // in the order they were made
 	Report  *Report  `json:"-"`             // of the best rate; nil: none held
 }
 
 // A Try is one run of a search.
 type Try struct {
-	Rate float64  `json:"rate"` // in the unit of the search
-	P99  float64  `json:"p99"`  // ms, click to the last tab
-	Why  []string `json:"why,omitempty"`
+	Rate float64  `json:"rate"`          // in the unit of the search
+	P99  float64  `json:"p99"`           // ms, click to the last tab
+	Why  []string `json:"why,omitempty"` // what did not hold; nil: all did
 }
 
 // FindMax looks for the most with which a run keeps to goal, in a unit such as "clicks/s". It
-// starts at from, doubles it until the goal no longer holds (or halves it until it does)
-// and then bisects to about 5 %. A verdict that fails counts as not holding. The runs are
-// made one after the other by run; log, which may be nil, is told of each in one line.
+// starts at from, doubles it until the goal no longer holds (or halves it until it does) and then
+// bisects to about 5 %. A verdict that fails counts as not holding. FindMax calls run for one rate
+// after the other, and log, unless that is nil, with one line about each.
 //
 // An error of run or an interrupted run ends the search; the Knee has what is known by then.
-func FindMax(ctx context.Context, goal Expectations, unit string, from float64,
+func FindMax(ctx context.Context, goal Thresholds, unit string, from float64,
 	run func(ctx context.Context, rate float64) (*Report, error), log func(string)) (Knee, error) {
 	if !(from > 0) {
 		return Knee{}, fmt.Errorf("load: find max: %w: the first try is %g %s, it has to be more than 0", ErrUsage, from, unit)
@@ -53,7 +52,7 @@ func FindMax(ctx context.Context, goal Expectations, unit string, from float64,
 	return s.knee, nil
 }
 
-// String says it in one line.
+// String says in one line where the search ended.
 func (k Knee) String() string {
 	switch {
 	case k.Best == 0 && k.Failing == 0:
@@ -67,7 +66,7 @@ func (k Knee) String() string {
 }
 
 type search struct {
-	goal Expectations
+	goal Thresholds
 	run  func(ctx context.Context, rate float64) (*Report, error)
 	log  func(string)
 	knee Knee

@@ -8,16 +8,15 @@ import (
 	"testing"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
 
-func goal(t *testing.T) load.Expectations {
+func goal(t *testing.T) load.Thresholds {
 	t.Helper()
-	es, err := load.ParseExpect("p99<200ms")
+	ts, err := load.ParseThresholds("p99<200ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return es
+	return ts
 }
 
 // kneeAt is a target that is well up to a rate and much slower above it.
@@ -27,7 +26,7 @@ func kneeAt(knee float64) func(context.Context, float64) (*load.Report, error) {
 		if rate > knee {
 			p99 = 900
 		}
-		return &load.Report{Latencies: map[string]latency.Summary{load.LatencyAll: {Count: 1, P99: p99}}}, nil
+		return &load.Report{Latencies: map[string]load.Latency{load.LatencyAll: {Count: 1, P99: p99}}}, nil
 	}
 }
 

@@ -24,7 +24,7 @@ func grouped(n int64) string {
 	return sign + b.String()
 }
 
-// short writes a figure with three digits at least, and none after the point from 100 on.
+// short writes a number with at least three digits, and none after the point from 100 on.
 func short(v float64) string {
 	if math.IsInf(v, 0) || math.IsNaN(v) {
 		return "never"
@@ -38,7 +38,7 @@ func short(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// precise writes a figure with three digits, also where the last ones are zeros: for columns.
+// precise writes a number with three digits, zeros at the end included: for columns.
 func precise(v float64) string {
 	switch {
 	case v >= 100:
@@ -66,7 +66,7 @@ func duration(ms float64) string {
 	return short(ms) + " ms"
 }
 
-// compact writes 1234567 as 1.23M, for an axis or a line that has to be narrow.
+// compact writes 1234567 as 1.23M, for an axis or a narrow line.
 func compact(v float64) string {
 	for _, unit := range []struct {
 		size float64
@@ -83,7 +83,7 @@ func compact(v float64) string {
 	return trim(v)
 }
 
-// trim has at most three digits, without zeros at the end of a fraction.
+// trim writes a number with at most three digits, without zeros at the end of a fraction.
 func trim(v float64) string {
 	places := 2
 	switch a := math.Abs(v); {

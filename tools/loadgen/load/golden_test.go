@@ -19,7 +19,7 @@ import (
 	"golang.org/x/net/html"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load/internal/latency"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -27,14 +27,15 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 // hostile is what a target might call its replicas.
 const hostile = `"><img src=x onerror=alert(1)></style><script>alert(1)</script>&amp;'` + "\x1b[31m\u202e"
 
-// distribution has n values whose logarithms are spread evenly from low ms, and a tail up to high ms.
-func distribution(low, high float64, n int) latency.Summary {
+// distribution has n values whose logarithms are spread evenly from low ms, and a tail up to high
+// ms.
+func distribution(low, high float64, n int) load.Latency {
 	var d latency.Distribution
 	for i := range n {
 		q := float64(i) / float64(n)
 		d.Add(low + low*q + (high-low)*math.Pow(q, 40))
 	}
-	return d.Summary()
+	return load.LatencyOf(&d)
 }
 
 func clean() *load.Report {
@@ -44,7 +45,7 @@ func clean() *load.Report {
 		Seed:    7, Targets: []string{"http://127.0.0.1:8001", "http://127.0.0.1:8002", "http://127.0.0.1:8003"}, Browsers: 15000,
 		Totals: load.Totals{Due: 600, Sent: 600, Resent: 2, Acked: 600, Deliveries: 8_640_112, Bytes: 6_134_479_520,
 			Changes: 600, Conflation: 1.04, Joins: 15000, Reconnects: 48},
-		Latencies: map[string]latency.Summary{
+		Latencies: map[string]load.Latency{
 			load.LatencyOwn: distribution(4, 90, 600), load.LatencyAll: distribution(48, 210, 600),
 			load.LatencyAck: distribution(3, 82, 600), load.LatencyJoin: distribution(6, 340, 15000),
 			load.LatencyReconnect: distribution(120, 5100, 48), load.LatencyStaleness: distribution(12, 190, 100000),
@@ -57,7 +58,7 @@ func clean() *load.Report {
 		Counters: []load.CounterReport{{Name: "lobby", Before: 41, Acked: 600, Want: 641, Got: 641}},
 		Verdicts: []load.Verdict{
 			{Name: load.VerdictCounted, OK: true, Detail: "600 acknowledged clicks are counted, on 1 counter"},
-			{Name: load.VerdictTwice, OK: true, Detail: "no op was applied twice"},
+			{Name: load.VerdictOnce, OK: true, Detail: "no op was applied twice"},
 			{Name: load.VerdictForward, OK: true, Detail: "no tab was shown an older version after a newer one"},
 			{Name: load.VerdictInStep, OK: true, Detail: "all 15,000 tabs showed the same 112 ms after the last click"},
 			{Name: load.VerdictAnswered, OK: true, Detail: "every click was acknowledged or refused"},

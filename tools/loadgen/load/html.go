@@ -6,15 +6,13 @@ import (
 	"html/template"
 	"io"
 	"time"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
 //go:embed report
 var pages embed.FS
 
-// WriteHTML writes one page that needs nothing else: no script, no font, no network. It
-// follows the reader's light or dark colours. All that comes from the target is escaped.
+// WriteHTML writes one page that needs nothing else: no script, no font, no network. It follows the
+// reader's light or dark colours. All that comes from the target is escaped.
 func WriteHTML(w io.Writer, r *Report) error {
 	t, err := template.New("report.html").Funcs(template.FuncMap{
 		"grouped": grouped, "duration": duration, "short": short, "precise": precise, "bytes": bytesize, "trim": trim, "plural": plural,
@@ -35,7 +33,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 type page struct {
 	*Report
 	Passed  bool
-	Broken  int // verdicts and expectations that failed
+	Broken  int // verdicts and thresholds that failed
 	Date    string
 	Figures []figure
 	Charts  []chart
@@ -48,7 +46,7 @@ type figure struct{ Label, Value, Note string }
 
 type latencyRow struct {
 	Name string
-	latency.Summary
+	Latency
 }
 
 func newPage(r *Report) page {
@@ -69,7 +67,7 @@ func figures(r *Report) []figure {
 	}
 }
 
-// unless is a dash where there is nothing to say.
+// unless is s, or a dash if there is nothing to say.
 func unless(nothing bool, s string) string {
 	if nothing {
 		return "–"
@@ -79,7 +77,7 @@ func unless(nothing bool, s string) string {
 
 func latencyRows(r *Report) []latencyRow {
 	var rows []latencyRow
-	for _, name := range LatencyNames() {
+	for _, name := range latencyNames() {
 		if s := r.Latencies[name]; s.Count > 0 {
 			rows = append(rows, latencyRow{name, s})
 		}

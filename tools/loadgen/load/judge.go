@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/internal/browser"
 )
 
 // judge fills in the report.
@@ -18,18 +18,18 @@ func (r *run) judge() {
 	p.Browsers = r.c.peak
 	p.Totals, p.Latencies, p.Converge = r.totals(), r.c.sum.summaries(), r.converge
 	p.Replicas, p.Counters, p.Errors = r.c.replicaReports(), r.counterReports(), r.c.errors
-	late := r.c.late.Summary().P99
+	late := r.c.late.At(99)
 	p.Generator = GeneratorReport{Processes: r.c.processes, CPU: r.c.cpu.Seconds(), Memory: r.c.memory, Late: late}
 	p.Verdicts = r.verdicts()
 	r.warnings(late)
-	p.Expect, p.Failed = r.Expect.String(), r.Expect.Check(p)
+	p.Expect, p.Failed = r.Thresholds.String(), r.Thresholds.Check(p)
 }
 
-// lateness is from when on a click's being late, p99, says that the generator was the bottleneck.
-const lateness = 20 // ms
+// maxLate is how late clicks may be sent, p99 in ms. Beyond it the generator was the bottleneck.
+const maxLate = 20
 
 func (r *run) warnings(late float64) {
-	if late > lateness {
+	if late > maxLate {
 		r.warn("clicks were made %.0f ms late (p99): the generator was the bottleneck, the latencies are partly its own", late)
 	}
 	if r.c.busy > r.c.seconds/10 && r.c.busy > 0 {
@@ -66,7 +66,7 @@ func (r *run) counterName(i int) string {
 	return r.targets[0].Path
 }
 
-// verdicts are those that the protocol has what it takes for.
+// verdicts are those that the traits of the protocol allow.
 func (r *run) verdicts() []Verdict {
 	traits := r.Protocol.Traits()
 	all := []Verdict{r.counted()}
@@ -83,7 +83,7 @@ func (r *run) verdicts() []Verdict {
 	return all
 }
 
-// counted compares the pages with the clicks. What has no answer may count or not.
+// counted compares the pages with the clicks. A click without an answer may count or not.
 func (r *run) counted() Verdict {
 	v := Verdict{Name: VerdictCounted, OK: true}
 	if r.final == nil {
@@ -112,9 +112,9 @@ func (r *run) counted() Verdict {
 	return v
 }
 
-// once looks for clicks that count more than once: by what tabs saw at the time, and by the sum.
+// once looks for clicks that count more than once: by what tabs saw at the time, and by the sums.
 func (r *run) once() Verdict {
-	v := r.rule(VerdictTwice, browser.RuleOnce, fmt.Sprintf("no op was applied twice, %s were sent again", grouped(r.c.totals.Resent)))
+	v := r.rule(VerdictOnce, browser.RuleOnce, fmt.Sprintf("no op was applied twice, %s were sent again", grouped(r.c.totals.Resent)))
 	if r.final == nil {
 		return v
 	}
@@ -135,7 +135,7 @@ func (r *run) once() Verdict {
 	return v
 }
 
-// rule is a verdict on what tabs have seen themselves.
+// rule is a verdict on a rule that tabs check by themselves. fine is its detail if it held.
 func (r *run) rule(name string, rule browser.Rule, fine string) Verdict {
 	n := r.c.broken[rule]
 	if n == 0 {

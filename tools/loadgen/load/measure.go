@@ -6,14 +6,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"lockstep/tools/loadgen/load/latency"
 )
 
-// errNoValue says that a run has not measured what was asked for.
+// errNoValue says that a run has no value of a measure.
 var errNoValue = errors.New("nothing was measured")
 
-// measure returns what r has under a name of ParseExpect, and errNoValue if it has none.
+// measure returns what r has under a name of ParseThresholds, and errNoValue if it has none.
 func measure(r *Report, name string) (float64, error) {
 	if latency, percentile, ok := latencyMeasure(name); ok {
 		return percentileOf(r.Latencies[latency], percentile)
@@ -39,16 +37,17 @@ func measure(r *Report, name string) (float64, error) {
 	return 0, fmt.Errorf("no measure %q", name)
 }
 
-// latencyMeasure takes "own.p99" apart. Without a name before it, it is the click to the last tab.
+// latencyMeasure takes "own.p99" apart. A percentile without a name is of the click to the last
+// tab.
 func latencyMeasure(name string) (latency, percentile string, ok bool) {
 	latency, percentile, qualified := strings.Cut(name, ".")
 	if !qualified {
 		latency, percentile = LatencyAll, name
 	}
-	return latency, percentile, slices.Contains(LatencyNames(), latency) && slices.Contains(percentileNames(), percentile)
+	return latency, percentile, slices.Contains(latencyNames(), latency) && slices.Contains(percentileNames(), percentile)
 }
 
-func percentileOf(s latency.Summary, name string) (float64, error) {
+func percentileOf(s Latency, name string) (float64, error) {
 	if s.Count == 0 {
 		return 0, errNoValue
 	}
@@ -65,7 +64,7 @@ func percentileOf(s latency.Summary, name string) (float64, error) {
 	return s.Max, nil
 }
 
-// converged is in ms; tabs that never became equal took for ever.
+// converged is the time in ms until all tabs were equal; infinite if they never were.
 func converged(r *Report) (float64, error) {
 	if r.Converge < 0 {
 		return math.Inf(1), nil
@@ -89,7 +88,7 @@ func twice(r *Report) int64 {
 	for _, c := range r.Counters {
 		more += max(0, c.Got-c.Want)
 	}
-	return max(0, more-r.Totals.Unanswered, broken(r, VerdictTwice))
+	return max(0, more-r.Totals.Unanswered, broken(r, VerdictOnce))
 }
 
 // broken is how many tabs, ops or counters broke a rule, as far as the verdict says.
@@ -110,7 +109,7 @@ func errorCount(r *Report) int {
 	return n
 }
 
-// rate is n for each second of the run.
+// rate is n per second of the run.
 func rate(r *Report, n int64) float64 {
 	if r.Seconds <= 0 {
 		return 0
@@ -118,10 +117,11 @@ func rate(r *Report, n int64) float64 {
 	return float64(n) / r.Seconds
 }
 
-// Passed says whether every verdict and every expectation held. A run without any proves nothing.
+// Passed reports whether every verdict and every threshold held. A run without verdicts proves
+// nothing: it did not pass.
 func Passed(r *Report) bool { return len(r.Verdicts) > 0 && len(failures(r)) == 0 }
 
-// failures has one line for each verdict and each expectation that did not hold.
+// failures has one line for each verdict and each threshold that did not hold.
 func failures(r *Report) []string { return append(failedVerdicts(r), r.Failed...) }
 
 func failedVerdicts(r *Report) []string {

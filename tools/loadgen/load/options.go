@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"os/exec"
@@ -11,11 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )
 
-// The kinds of errors of Run that a caller may want to tell apart.
+// The kinds of errors of Run that a caller may want to tell apart, by errors.Is.
 var (
 	// ErrUsage says that the options are not possible.
 	ErrUsage = errors.New("not possible")
@@ -25,14 +28,20 @@ var (
 
 // Defaults of Options.
 const (
-	DefaultSettle     = 10 * time.Second
-	DefaultPatience   = 30 * time.Second
-	DefaultPerProcess = 15_000 // tabs
+	DefaultSettle     = 10 * time.Second // of Options.Settle
+	DefaultPerProcess = 15_000           // tabs, of Options.PerProcess
 )
 
-// Options are what a load is. They must not be changed while it runs.
+// usageError is what Run returns for options that are not possible.
+func usageError(err error) error { return fmt.Errorf("load: %w: %w", ErrUsage, err) }
+
+// defaultPatience is the default of Options.Patience.
+const defaultPatience = 30 * time.Second
+
+// Options say what a load is. They must not be changed while it runs.
 type Options struct {
-	// Targets are URLs of replicas or of a balancer, at least one. Tabs are spread over them evenly.
+	// Targets are URLs of replicas or of a balancer, at least one. Tabs are spread over them
+	// evenly.
 	Targets []string
 	// Plan says who clicks when; its seed is part of the report.
 	Plan workload.Plan
@@ -45,7 +54,7 @@ type Options struct {
 	Repeat float64
 	// Settle is how long the tabs have for becoming equal after the last click; 0: DefaultSettle.
 	Settle time.Duration
-	// Patience is how long tabs may need for joining beyond the ramp; 0: DefaultPatience.
+	// Patience is how long tabs may need for joining beyond the ramp; 0: 30 s.
 	Patience time.Duration
 	// Wait is how long the targets may take to answer at all, at first; 0: not at all.
 	Wait time.Duration
@@ -57,9 +66,10 @@ type Options struct {
 	// PerProcess is how many tabs there are in a process before there is another, given Worker; 0:
 	// DefaultPerProcess, or less if fewer files may be open.
 	PerProcess int
-	// Expect is what the report has to keep to.
-	Expect Expectations
-	// Progress is told how the run stands, once a second, and must not keep it waiting; nil: nobody is.
+	// Thresholds are what the report has to keep to; nil: nothing but the verdicts.
+	Thresholds Thresholds
+	// Progress is called with how the run stands, when tabs begin to join and then once a second,
+	// by one goroutine. The run waits for it. Nil: it is not called.
 	Progress func(Progress)
 	// Command is for the report; "" if there was none.
 	Command string
@@ -67,7 +77,7 @@ type Options struct {
 	plain bool // for tests: a goroutine for each connection
 }
 
-// settings are options with their defaults, after they were looked at.
+// settings are valid options with their defaults.
 type settings struct {
 	Options
 	targets   []*url.URL
@@ -75,35 +85,62 @@ type settings struct {
 	sources   bool
 }
 
-// check fills in the defaults.
+// check fills in the defaults. Its error is ErrUsage.
 func (o Options) check() (settings, error) {
 	if o.Protocol == nil {
 		o.Protocol = protocol.Lockstep{}
 	}
 	o.Counters = max(1, o.Counters)
-	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, DefaultPatience)
+	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, defaultPatience)
 	s := settings{Options: o, processes: 1}
-	if err := o.Plan.Validate(); err != nil {
-		return s, fmt.Errorf("load: %w: %w", ErrUsage, err)
-	}
-	if len(o.Targets) == 0 {
-		return s, fmt.Errorf("load: %w: there is no target: give the URL of a page, such as http://localhost:8000", ErrUsage)
-	}
-	if !(o.Repeat >= 0 && o.Repeat <= 1) {
-		return s, fmt.Errorf("load: %w: repeat is %g: it is a share of the clicks, from 0 to 1", ErrUsage, o.Repeat)
-	}
-	if n := o.Plan.Slots() / len(o.Targets); o.Counters > max(1, n) {
-		return s, fmt.Errorf("load: %w: %d counters for %d tabs of each target: some would have no tab", ErrUsage, o.Counters, n)
-	}
-	for _, t := range o.Targets {
-		u, err := parseTarget(t)
-		if err != nil {
-			return s, fmt.Errorf("load: %w: %w", ErrUsage, err)
-		}
-		s.targets = append(s.targets, u)
+	if err := s.validate(); err != nil {
+		return s, usageError(err)
 	}
 	s.sources = s.manyPorts()
 	return s, nil
+}
+
+// validate says what is wrong with the options, and parses the targets.
+func (s *settings) validate() error {
+	if err := s.Plan.Validate(); err != nil {
+		return err
+	}
+	if len(s.Targets) == 0 {
+		return errors.New("there is no target: give the URL of a page, such as http://localhost:8000")
+	}
+	if !(s.Repeat >= 0 && s.Repeat <= 1) {
+		return fmt.Errorf("repeat is %g: it is a share of the clicks, from 0 to 1", s.Repeat)
+	}
+	if n := s.Plan.Slots() / len(s.Targets); s.Counters > max(1, n) {
+		return fmt.Errorf("%d counters for %d tabs of each target: some would have no tab", s.Counters, n)
+	}
+	for _, t := range s.Targets {
+		u, err := parseTarget(t)
+		if err != nil {
+			return err
+		}
+		s.targets = append(s.targets, u)
+	}
+	return nil
+}
+
+// Work makes this process a worker of the load whose Options.Worker started it, with the same
+// options: it has a share of the tabs. It ends when in does, and writes nothing but answers to out.
+// Errors are ErrUsage, or those of out.
+func Work(o Options, in io.Reader, out io.WriteCloser) error {
+	s, err := o.check()
+	if err != nil {
+		return err
+	}
+	return workers.Serve(s.browsers(), in, out)
+}
+
+// browsers are all tabs of the load.
+func (s *settings) browsers() browser.Config {
+	return browser.Config{
+		Targets: s.targets, Protocol: s.Protocol, Plan: &s.Plan, Counters: s.Counters,
+		Repeat: s.Repeat, TLS: s.TLS, Plain: s.plain, Sources: s.sources,
+	}
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
@@ -164,7 +201,7 @@ func (s *settings) manyPorts() bool {
 	return true
 }
 
-// tooManyPorts is a warning for those who can't have it.
+// tooManyPorts is a warning if the tabs need more source addresses than they can have; "" if not.
 func (s *settings) tooManyPorts() string {
 	n := s.Plan.Slots() / len(s.targets)
 	if n <= portsOfAnAddress || s.sources {

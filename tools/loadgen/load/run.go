@@ -2,17 +2,14 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"lockstep/tools/loadgen/load/browser"
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -26,32 +23,35 @@ const (
 // second is the time between two samples.
 const second = time.Second
 
-// Run opens the tabs, makes the clicks, waits until all is quiet and judges. It returns when it has
-// closed every tab.
+// pollInterval is the time between two observations of all tabs.
+const pollInterval = 100 * time.Millisecond
+
+// Run opens the tabs, makes the clicks, waits until all tabs show the same and judges. It returns
+// when it has closed every tab. Several runs may be made concurrently.
 //
-// When ctx ends the load does so early: what was done until then is settled, judged and reported
-// all the same. Errors are ErrUsage, ErrUnreachable, or of a worker process; a target that
-// disappears later is no error but part of the report.
+// When ctx ends the load ends early; what was done until then is settled, judged and reported all
+// the same. Errors are ErrUsage, ErrUnreachable, or of a worker process. A target that disappears
+// later is no error but part of the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	s, err := o.check()
 	if err != nil {
 		return nil, err
 	}
 	if err := s.split(); err != nil {
-		return nil, fmt.Errorf("load: %w: %w", ErrUsage, err)
+		return nil, usageError(err)
 	}
 	r := run{settings: s, client: browser.NewClient(s.TLS), c: newCollector(s.Counters), report: &Report{
 		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
 	}}
 	defer r.client.CloseIdleConnections()
-	if err := r.surveyed(ctx); err != nil {
+	if err := r.waitForPages(ctx); err != nil {
 		return nil, err
 	}
-	if r.crews, err = s.crews(); err != nil {
-		return nil, err
+	if r.workers, err = workers.Start(s.browsers(), s.processes, s.Worker); err != nil {
+		return nil, fmt.Errorf("load: %w", err)
 	}
 	err = r.phases(ctx)
-	if cerr := closeAll(r.crews); err == nil {
+	if cerr := workers.Close(r.workers); err == nil {
 		err = cerr
 	}
 	if err != nil {
@@ -63,16 +63,16 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 // A run is one load under way. Its methods are called one after the other.
 type run struct {
 	settings
-	client *http.Client
-	crews  []crew
-	c      *collector
-	before []int64 // of each counter
-	start  time.Time
-	load   time.Time // when the first click was due
-	end    time.Time // of the load
-	shown  time.Time // when the last sample was taken
-	since  Totals    // what they were then
-	report *Report
+	client  *http.Client
+	workers []workers.Worker
+	c       *collector
+	before  []int64 // of each counter
+	start   time.Time
+	load    time.Time // when the first click was due
+	end     time.Time // of the load
+	sampled time.Time // when the last sample was taken
+	since   Totals    // the totals at that time
+	report  *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
 	behind   []browser.Tab
@@ -81,11 +81,12 @@ type run struct {
 
 func (r *run) phases(ctx context.Context) error {
 	r.start = time.Now()
-	r.shown = r.start
+	r.sampled = r.start
+	r.show(phaseJoin, Sample{}, nil)
 	if err := r.join(ctx); err != nil {
 		return err
 	}
-	if err := r.work(ctx); err != nil {
+	if err := r.click(ctx); err != nil {
 		return err
 	}
 	// ctx may have ended by now: what was clicked is judged all the same.
@@ -96,97 +97,30 @@ func (r *run) phases(ctx context.Context) error {
 	return nil
 }
 
-// surveyed waits until the pages are there.
-func (r *run) surveyed(ctx context.Context) error {
-	deadline := time.Now().Add(r.Wait)
-	for {
-		err := r.survey(ctx)
-		if err == nil || ctx.Err() != nil || !time.Now().Before(deadline) {
-			return err
-		}
-		wait(ctx, look)
-	}
-}
-
-// survey looks at every page before anybody clicks: are they there, and what do they count?
-func (r *run) survey(ctx context.Context) error {
-	for _, u := range r.targets[1:] {
-		if _, err := r.page(ctx, u, 0); err != nil {
-			return err
-		}
-	}
-	views, err := r.pages(ctx)
-	if err != nil {
-		return err
-	}
-	r.before = make([]int64, len(views))
-	for i, v := range views {
-		if !v.Known {
-			return fmt.Errorf("load: %w: %s says that it does not know the count: is its store reachable?", ErrUnreachable, r.address(i))
-		}
-		r.before[i] = v.State.Count
-		r.c.counters[i].first = v.State
-	}
-	return nil
-}
-
-// pages gets the page of each counter, from each target in turn.
-func (r *run) pages(ctx context.Context) ([]*protocol.View, error) {
-	views := make([]*protocol.View, r.Counters)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(32)
-	for i := range views {
-		g.Go(func() (err error) {
-			views[i], err = r.page(ctx, r.targets[i%len(r.targets)], i)
-			return err
-		})
-	}
-	return views, g.Wait()
-}
-
-func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View, error) {
-	v, err := browser.Page(ctx, r.client, r.Protocol, u, counter)
-	switch {
-	case err == nil:
-		return v, nil
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case errors.Is(err, protocol.ErrNoSocket):
-		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u, err)
-	case errors.As(err, new(browser.Refusal)):
-		return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
-	case errors.As(err, new(*url.Error)):
-		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u, browser.Cause(err))
-	}
-	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
-}
-
-func (r *run) address(counter int) string { return r.targets[0].String() + r.Protocol.Page(counter) }
-
 // join opens the tabs of the first stage, and waits for them.
 func (r *run) join(ctx context.Context) error {
-	for _, c := range r.crews {
-		if err := c.join(); err != nil {
+	for _, w := range r.workers {
+		if err := w.Join(); err != nil {
 			return err
 		}
 	}
 	first := r.Plan.Stages[0]
 	deadline := r.start.Add(first.Ramp + r.Patience)
 	all := func() bool { return r.c.joined == first.Browsers && r.c.connected == first.Browsers }
-	if err := r.watch(ctx, phaseJoin, deadline, all); err != nil {
+	if err := r.await(ctx, phaseJoin, deadline, all); err != nil {
 		return err
 	}
 	if ctx.Err() == nil && r.c.totals.Joins == 0 {
-		return fmt.Errorf("%w: no tab could join within %v: %s", ErrUnreachable, first.Ramp+r.Patience, r.mostly())
+		return fmt.Errorf("%w: no tab could join within %v: %s", ErrUnreachable, first.Ramp+r.Patience, r.mainCause())
 	}
 	if ctx.Err() == nil && !all() {
-		r.warn("only %d of %d tabs had joined %v after the ramp: %s", r.c.connected, first.Browsers, r.Patience, r.mostly())
+		r.warn("only %d of %d tabs had joined %v after the ramp: %s", r.c.connected, first.Browsers, r.Patience, r.mainCause())
 	}
 	return nil
 }
 
-// mostly is what went wrong most often.
-func (r *run) mostly() string {
+// mainCause is the cause of most errors.
+func (r *run) mainCause() string {
 	most, times := "nothing went wrong, it only took too long", 0
 	for _, cause := range slices.Sorted(maps.Keys(r.c.errors)) {
 		if r.c.errors[cause] > times {
@@ -199,26 +133,26 @@ func (r *run) mostly() string {
 	return fmt.Sprintf("%s (%d times)", most, times)
 }
 
-// work makes the clicks.
-func (r *run) work(ctx context.Context) error {
+// click makes the clicks of the plan.
+func (r *run) click(ctx context.Context) error {
 	r.load = time.Now().Add(100 * time.Millisecond) // so that no worker is late
 	r.end = r.load.Add(r.Plan.Length())
 	if ctx.Err() != nil {
 		r.end = r.load
 		return nil
 	}
-	for _, c := range r.crews {
-		if err := c.load(r.load, r.before); err != nil {
+	for _, w := range r.workers {
+		if err := w.Load(r.load, r.before); err != nil {
 			return err
 		}
 	}
 	// A generator that lags behind still makes every click that was due.
 	over := func() bool { return r.c.planned && !time.Now().Before(r.end) }
-	if err := r.watch(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
+	if err := r.await(ctx, phaseLoad, r.end.Add(r.Settle), over); err != nil {
 		return err
 	}
-	for _, c := range r.crews {
-		if err := c.unload(); err != nil {
+	for _, w := range r.workers {
+		if err := w.Unload(); err != nil {
 			return err
 		}
 	}
@@ -228,15 +162,16 @@ func (r *run) work(ctx context.Context) error {
 	return nil
 }
 
-// watch observes until a time, until done says so, or until ctx ends, and shows every second.
-func (r *run) watch(ctx context.Context, phase string, until time.Time, done func() bool) error {
+// await collects what the tabs see, and shows it every second, until a time, until done says so, or
+// until ctx ends.
+func (r *run) await(ctx context.Context, phase string, until time.Time, done func() bool) error {
 	for {
-		wait(ctx, min(look, time.Until(until)))
+		pause(ctx, min(pollInterval, time.Until(until)))
 		interrupted := ctx.Err() != nil
-		if err := r.c.collect(r.crews); err != nil {
+		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
-		r.show(phase)
+		r.sample(phase)
 		if interrupted || done() || !time.Now().Before(until) {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
@@ -244,7 +179,8 @@ func (r *run) watch(ctx context.Context, phase string, until time.Time, done fun
 	}
 }
 
-func wait(ctx context.Context, d time.Duration) {
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -253,50 +189,16 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// show keeps the last second, if one is over, and tells whoever looks.
-func (r *run) show(phase string) {
-	now := time.Now()
-	if now.Sub(r.shown) < second {
-		return
-	}
-	sample, latencies := r.c.sample(now.Sub(r.shown).Seconds(), r.since)
-	sample.At = now.Sub(r.start).Seconds()
-	r.shown, r.since = now, r.c.totals
-	r.report.Series = append(r.report.Series, sample)
-	if r.Progress == nil {
-		return
-	}
-	p := Progress{
-		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
-		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
-	}
-	switch phase {
-	case phaseJoin:
-		p.Left = max(0, r.Plan.Stages[0].Ramp-p.Elapsed) + r.Plan.Length()
-	case phaseLoad:
-		p.Left = max(0, time.Until(r.end))
-	}
-	r.Progress(p)
-}
-
-func (r *run) warn(format string, args ...any) {
-	r.c.warning = fmt.Sprintf(format, args...)
-	r.report.Warnings = append(r.report.Warnings, r.c.warning)
-}
-
-// look is the time between two looks at all tabs.
-const look = 100 * time.Millisecond
-
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {
 	deadline := time.Now().Add(r.Settle)
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
 	defer cancel()
 	for {
-		if err := r.c.collect(r.crews); err != nil {
+		if err := r.c.collect(r.workers); err != nil {
 			return err
 		}
-		r.show(phaseSettle)
+		r.sample(phaseSettle)
 		late := !time.Now().Before(deadline)
 		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
@@ -305,7 +207,7 @@ func (r *run) settle(ctx context.Context) error {
 				return err
 			}
 		}
-		wait(ctx, look)
+		pause(ctx, pollInterval)
 	}
 }
 
@@ -321,8 +223,8 @@ func (r *run) compare(ctx context.Context) (bool, error) {
 	for i, v := range views {
 		r.final[i] = v.State
 	}
-	for _, c := range r.crews {
-		tabs, err := c.behind(r.final)
+	for _, w := range r.workers {
+		tabs, err := w.Behind(r.final)
 		if err != nil {
 			return false, err
 		}
@@ -345,7 +247,38 @@ func (r *run) converged(quiet bool) {
 	}
 }
 
-// totals are those so far.
+// sample adds the last second to the report, if one is over, and shows it.
+func (r *run) sample(phase string) {
+	now := time.Now()
+	if now.Sub(r.sampled) < second {
+		return
+	}
+	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
+	sample.At = now.Sub(r.start).Seconds()
+	r.sampled, r.since = now, r.c.totals
+	r.report.Series = append(r.report.Series, sample)
+	r.show(phase, sample, latencies)
+}
+
+// show calls Options.Progress, if there is one.
+func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
+	if r.Progress == nil {
+		return
+	}
+	p := Progress{
+		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
+		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
+	}
+	switch phase {
+	case phaseJoin:
+		p.Left = max(0, r.Plan.Stages[0].Ramp-p.Elapsed) + r.Plan.Length()
+	case phaseLoad:
+		p.Left = max(0, time.Until(r.end))
+	}
+	r.Progress(p)
+}
+
+// totals are the totals so far.
 func (r *run) totals() Totals {
 	t := r.c.totals
 	t.Unanswered = int64(r.c.outstanding)
@@ -359,4 +292,9 @@ func (r *run) totals() Totals {
 		t.Conflation = float64(r.c.advanced) / float64(t.Deliveries)
 	}
 	return t
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.c.warning = fmt.Sprintf(format, args...)
+	r.report.Warnings = append(r.report.Warnings, r.c.warning)
 }

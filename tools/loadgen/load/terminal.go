@@ -13,10 +13,9 @@ const (
 	barWidth   = 40              // columns
 )
 
-// A Terminal shows people how a run goes. On a terminal it redraws a few lines in place;
-// elsewhere it writes one line every 5 s, as a log wants it. Its methods must not be
-// called concurrently. What the writer answers is not looked at: a view that cannot be
-// written must not end a run.
+// A Terminal shows people how a run goes. On a terminal it redraws a few lines in place; elsewhere
+// it writes one line every 5 s, as a log wants it. Its methods must not be called concurrently.
+// Errors of its writer are ignored: a view that cannot be written must not end a run.
 type Terminal struct {
 	w       io.Writer
 	isTTY   bool
@@ -27,24 +26,24 @@ type Terminal struct {
 	next                time.Duration
 }
 
-// NewTerminal shows progress on w. With isTTY w understands escape sequences for the
-// cursor; noColor, which NO_COLOR asks for, leaves out those for colours.
+// NewTerminal makes a view on w. With isTTY it uses escape sequences for the cursor; noColor, which
+// NO_COLOR asks for, leaves out those for colours.
 func NewTerminal(w io.Writer, isTTY, noColor bool) *Terminal {
 	return &Terminal{w: w, isTTY: isTTY, noColor: noColor}
 }
 
-// Show shows p in place of what it showed before.
+// Show replaces what the view shows by p.
 func (t *Terminal) Show(p Progress) {
 	if !t.isTTY {
 		t.log(p)
 		return
 	}
-	t.deliveries = keep(t.deliveries, float64(p.Sample.Deliveries))
-	t.latency = keep(t.latency, p.Latencies[LatencyAll].P99)
+	t.deliveries = appendLast(t.deliveries, float64(p.Sample.Deliveries))
+	t.latency = appendLast(t.latency, p.Latencies[LatencyAll].P99)
 	t.redraw(t.view(p))
 }
 
-// Done takes the view away, so that a summary can follow.
+// Done removes the view, so that a summary can follow.
 func (t *Terminal) Done() { t.redraw(nil) }
 
 func (t *Terminal) log(p Progress) {
@@ -93,7 +92,7 @@ func (t *Terminal) bar(p Progress) string {
 	return head + t.color(green, strings.Repeat("█", full)) + strings.Repeat("░", barWidth-full) + " " + clock(p.Left) + " left"
 }
 
-// redraw writes all lines at once, so that nobody sees half a view.
+// redraw writes all lines at once, so that half a view is never seen.
 func (t *Terminal) redraw(lines []string) {
 	var b strings.Builder
 	if t.drawn > 0 {
@@ -133,8 +132,8 @@ func (t *Terminal) color(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// keep appends v and forgets what a sparkline does not show any more.
-func keep(values []float64, v float64) []float64 {
+// appendLast appends v and drops what a sparkline does not show any more.
+func appendLast(values []float64, v float64) []float64 {
 	values = append(values, v)
 	return values[max(0, len(values)-sparks):]
 }

@@ -10,8 +10,20 @@ import (
 	"unicode/utf8"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
+
+func inTheMiddle() load.Progress {
+	return load.Progress{
+		Phase: "load", Elapsed: 65 * time.Second, Left: 15 * time.Second, Browsers: 15000,
+		Sample: load.Sample{At: 65, Connected: 14998, Clicks: 200, Acks: 199, Deliveries: 288_000, Bytes: 204_000_000, Stalest: 81},
+		Totals: load.Totals{Due: 13_001, Sent: 13_000, Acked: 12_990, Refused: 2, Deliveries: 9_000_000, Bytes: 1 << 32, Reconnects: 48, Refusals: 1},
+		Latencies: map[string]load.Latency{
+			load.LatencyOwn: {Count: 200, P50: 6, P90: 9, P99: 61.8, P999: 83, Max: 88.4},
+			load.LatencyAll: {Count: 200, P50: 71.9, P90: 93.4, P99: 197, P999: 238, Max: 1248},
+		},
+		Errors: 3,
+	}
+}
 
 // shown is what a Terminal writes for a minute of a run, the last picture of which is whole.
 func shown(isTTY, noColor bool) string {
@@ -21,7 +33,7 @@ func shown(isTTY, noColor bool) string {
 		p := inTheMiddle()
 		p.Elapsed, p.Left = time.Duration(i+1)*time.Second, time.Duration(59-i)*time.Second
 		p.Sample.Deliveries = int64(280_000 + 3000*(i%7))
-		p.Latencies[load.LatencyAll] = latency.Summary{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
+		p.Latencies[load.LatencyAll] = load.Latency{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
 		if i < 10 {
 			p.Phase = "join"
 		}

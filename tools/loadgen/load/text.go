@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// columns is how wide a summary may be: it is pasted into terminals and issues.
+// columns is how wide a summary may be, which people paste into terminals and issues.
 const columns = 80
 
-// WriteText writes a summary for people: verdicts, figures, tables. It is plain text of
-// at most 80 columns.
+// WriteText writes a summary for people: verdicts, figures, tables. It is plain text of at most 80
+// columns.
 func WriteText(w io.Writer, r *Report) error {
 	t := &text{}
 	t.heading(r)
@@ -104,7 +104,7 @@ func (t *text) latencies(r *Report) {
 	}
 	t.line("")
 	t.line("%-22s %9s %9s %9s %9s %9s", "Latency (ms)", "p50", "p90", "p99", "p99.9", "max")
-	for _, name := range LatencyNames() {
+	for _, name := range latencyNames() {
 		s := r.Latencies[name]
 		if s.Count == 0 {
 			continue
@@ -165,7 +165,7 @@ func (t *text) command(r *Report) {
 	}
 	t.line("")
 	t.line("Again")
-	// Not wrapped: it is there to be copied.
+	// It is not wrapped, so that it can be copied.
 	t.line("  %s", r.Command)
 }
 
@@ -186,7 +186,7 @@ func word(ok bool) string {
 	return "FAILED"
 }
 
-// more says how many broke a rule beyond those who are named.
+// more says how many broke a rule beyond those that are named.
 func more(v Verdict) string {
 	rest := v.Broken - int64(len(v.Named))
 	if rest <= 0 {
@@ -228,7 +228,7 @@ func errorLines(r *Report) []string {
 	return lines
 }
 
-// wrap parts words into lines of at most width. What has no blank is cut.
+// wrap breaks words into lines of at most width. A word that is longer is cut.
 func wrap(words string, width int) []string {
 	var lines []string
 	line := ""
@@ -256,7 +256,7 @@ func cut(s string, width int) string {
 	return string(r[:width-2]) + ".."
 }
 
-// plain leaves out what could command a terminal: names come from the target.
+// plain replaces characters that could control a terminal: names come from the target.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {

@@ -77,7 +77,8 @@ func (s *Server) broadcast(c *counter) {
 
 func ack(op string) string { return fmt.Sprintf(`{"ack":[%q]}`, op) }
 
-// A tab is a connection with a queue that has no end: the server must not be slow where it is right.
+// A tab is a connection with a queue that has no end: the server must not be slow where it is
+// right.
 type tab struct {
 	number  int // in the order of connecting, from 1
 	name    string
@@ -85,7 +86,7 @@ type tab struct {
 
 	mu    sync.Mutex // guards the rest
 	queue []string
-	ended string // why; "gone" if nobody cares
+	ended string // why, as the tab is told; "": without a word
 	done  bool
 	more  chan struct{}
 }
@@ -98,7 +99,7 @@ func (t *tab) send(message string) {
 	t.wake()
 }
 
-// end ends the connection after what is queued. why "restart" says so to the tab.
+// end closes the connection once the queue is written. The tab is told why, unless that is "".
 func (t *tab) end(why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -28,14 +28,14 @@ type Plain struct {
 // StartHTMX runs a page whose number is shared, over a websocket, until the test ends.
 func StartHTMX(t testing.TB) *Plain { return startPlain(t, false, `hx-ws:connect="/ws"`, `hx-ws:send`) }
 
-// StartSSE runs the same with server-sent events, and clicks that are posted.
+// StartSSE runs the same page with server-sent events, and clicks that are posted.
 func StartSSE(t testing.TB) *Plain {
 	return startPlain(t, false, `hx-sse:connect="/events"`, `hx-post="/click"`)
 }
 
-// StartClassicMistake runs a page that counts for each session, and tells that number to all: what a
-// tutorial does that keeps the state in the handler of a connection. Two tabs that click five times
-// each end at five.
+// StartClassicMistake runs a page that counts for each session, and tells that number to all: what
+// a tutorial does that keeps the state in the handler of a connection. Two tabs that click five
+// times each end at five.
 func StartClassicMistake(t testing.TB) *Plain {
 	return startPlain(t, true, `hx-ws:connect="/ws"`, `hx-ws:send`)
 }
@@ -77,7 +77,7 @@ func session(r *http.Request) string {
 
 func span(n int64) string { return fmt.Sprintf(`<b id="count">%d</b>`, n) }
 
-// click counts, and tells all.
+// click counts a click, and sends the number to all tabs.
 func (p *Plain) click(session string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (p *Plain) click(session string) {
 	}
 }
 
-// subscribe is told each number from now on, first the one that is.
+// subscribe gets each number from now on, and first the newest. The caller has to leave.
 func (p *Plain) subscribe() (numbers chan int64, leave func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -15,24 +15,24 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Bugs are what a Server does wrong. The zero value is a correct server. Numbers count from 1: a
-// Twice of 100 is the 100th, 200th, … op.
+// Bugs are what a Server does wrong. The zero value is a correct server. With a number n the bug is
+// in every nth op or state, counted from 1, unless its comment says otherwise.
 type Bugs struct {
-	DropUpdate    int  // each state is withheld from one tab in so many, another one each time
-	Freeze        int  // the tab that connected as this one gets no state after its first
-	Backwards     int  // after each so-manieth state a tab is sent the one before, too
-	TwoTruths     int  // each so-manieth state has another count for every second tab
-	Twice         int  // each so-manieth op counts two times
+	DropUpdate    int  // each state is withheld from one tab in n, another one each time
+	Freeze        int  // the nth tab that connects gets no state after its first
+	Backwards     int  // after the state a tab is sent the one before, too
+	TwoTruths     int  // the state has another count for every second tab
+	Twice         int  // the op counts two times
 	TwiceOnResend bool // an op that is sent again counts again
-	LoseClick     int  // each so-manieth op is acknowledged and not counted
-	NoAck         int  // each so-manieth op is counted and never acknowledged
-	EarlyAck      int  // each so-manieth op is acknowledged, and the state follows with the next
-	Retry         int  // each so-manieth op is not taken at first (right: it is sent again)
-	Refuse        int  // each so-manieth op is refused for good (right, if nothing is counted)
-	CutEvery      int  // after so many ops all connections are closed (right: tabs connect again)
-	Tabs          int  // connections beyond so many are turned away; 0: none
+	LoseClick     int  // the op is acknowledged and not counted
+	NoAck         int  // the op is counted and never acknowledged
+	EarlyAck      int  // the op is acknowledged, and the state follows with the next
+	Retry         int  // the op is not taken at first (right: it is sent again)
+	Refuse        int  // the op is refused for good (right, if nothing is counted)
+	CutEvery      int  // after n ops all connections are closed (right: tabs connect again)
+	Tabs          int  // connections beyond n are refused; 0: none
 	NoSocket      bool // the page names no socket
-	Garbage       int  // each so-manieth state is followed by bytes that nobody can read
+	Garbage       int  // bytes that are no message follow the state
 }
 
 // A Server has counters by name, from 0. Its methods may be called concurrently.
@@ -46,7 +46,7 @@ type Server struct {
 	open     int
 }
 
-// counter is one page.
+// A counter is one page.
 type counter struct {
 	count   int64
 	version uint64
@@ -79,7 +79,7 @@ func (s *Server) Count(name string) int64 {
 	return s.counter(name).count
 }
 
-// counter is one by its name. The caller holds mu.
+// counter is the counter of a name, which may be new. The caller holds mu.
 func (s *Server) counter(name string) *counter {
 	c := s.counters[name]
 	if c == nil {
@@ -114,7 +114,7 @@ func state(name string, version uint64, count int64) string {
 	return fmt.Sprintf(`{"t":"counter:%s","e":1,"v":%d,"swap":"none","content":%q}`, name, version, content)
 }
 
-// socket serves a tab until it goes.
+// socket serves a tab until it leaves.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	t := s.admit(r.PathValue("name"))
 	if t == nil {
@@ -144,7 +144,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// admit has one more tab; nil: it is one too many.
+// admit adds a tab; nil: there are too many.
 func (s *Server) admit(name string) *tab {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -199,8 +199,8 @@ func (s *Server) receive(t *tab, message []byte) {
 	}
 }
 
-// each reports whether it is the turn of a bug. 0: never.
+// each reports whether op or state n has a bug. 0: none has.
 func each(bug, n int) bool { return bug > 0 && n%bug == 0 }
 
-// writeTimeout ends a connection that takes nothing any more.
+// writeTimeout is after what time the connection of a tab that does not read is closed.
 const writeTimeout = 10 * time.Second

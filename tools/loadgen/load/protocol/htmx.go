@@ -18,9 +18,9 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// HTMX is any page that shows a number which arrives over htmx, by websocket or server-sent
-// events, of htmx 4 (hx-ws:connect, hx-sse:connect) or 2 (ws-connect, sse-connect). Make one with
-// NewHTMX.
+// HTMX is any page that shows a number which arrives over htmx, by websocket or server-sent events,
+// of htmx 4 (hx-ws:connect, hx-sse:connect) or 2 (ws-connect, sse-connect). NewHTMX makes one; the
+// zero value is of no use.
 type HTMX struct {
 	path          string
 	number, click cascadia.Matcher
@@ -33,7 +33,7 @@ func socketAttributes() map[string]bool {
 	return map[string]bool{"hx-ws:connect": true, "ws-connect": true, "hx-sse:connect": false, "sse-connect": false}
 }
 
-// clickables is what is clicked unless somebody says otherwise.
+// clickables selects what is clicked by default.
 const clickables = `[hx-ws\:send], [ws-send], [hx-post], [hx-put]`
 
 // NewHTMX makes the protocol of a page. number selects the element with the number (CSS). click
@@ -111,7 +111,7 @@ func (*HTMX) Click(v *View, _ string, _ bool, _ int) Send {
 	return Send{Request: r}
 }
 
-// Read implements Protocol. What has no number in it is of other parts of the page.
+// Read implements Protocol. A message without the number is of other parts of the page.
 func (h *HTMX) Read(_ *View, message []byte) (Message, error) {
 	fragment := message
 	if bytes.HasPrefix(bytes.TrimSpace(message), []byte("{")) {

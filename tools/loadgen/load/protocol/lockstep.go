@@ -15,7 +15,7 @@ import (
 type Lockstep struct {
 	// Path of the page of a counter; "{n}" in it is its number, from 1. "": "/c/load-{n}".
 	Path string
-	// Own has the page of the target's own URL in place of Path.
+	// Own says that the page is that of the target's own URL, not of Path.
 	Own bool
 }
 
@@ -74,7 +74,7 @@ func (Lockstep) Click(_ *View, op string, again bool, age int) Send {
 	return Send{Message: fmt.Appendf(nil, `{"action":"increment","op":%q}`, op)}
 }
 
-// wire is every message of a server.
+// wire has the fields of all messages of a server.
 type wire struct {
 	Topic   string   `json:"t"`
 	Epoch   uint64   `json:"e"`
@@ -115,14 +115,15 @@ func (Lockstep) Read(_ *View, message []byte) (Message, error) {
 func status(s string) Status {
 	switch s {
 	case "":
-		return NotSaid
+		return StatusUnknown
 	case "live":
-		return WellStatus
+		return StatusLive
 	}
-	return TroubleStatus
+	return StatusDegraded
 }
 
-// rootState is what the element that has it says of the counter, and false if it says that it is not known.
+// rootState is what the element that has it says of the counter, and false if it says that it is
+// not known.
 func rootState(body []byte) (s State, known bool, err error) {
 	if !bytes.Contains(body, []byte("data-count")) {
 		return State{}, false, errors.New("nothing has data-count: is this the page of a counter?")

@@ -68,7 +68,8 @@ func hasID(z *html.Tokenizer, id string) bool {
 	return false
 }
 
-// socketURL is where a page's socket is: ref as the page has it, with the scheme of websockets if ws.
+// socketURL is where a page's socket is: ref as the page has it, with the scheme of websockets if
+// ws.
 func socketURL(page *url.URL, ref string, ws bool) (string, error) {
 	u, err := page.Parse(ref)
 	if err != nil {

@@ -79,8 +79,8 @@ func TestMessagesOfLockstepAreRead(t *testing.T) {
 		{in: `{"t":"counter:a","e":1,"v":8,"content":"<p>"}`, err: "data-count"},
 		{in: `{"ack":["a","b"]}`, want: protocol.Message{Acks: []string{"a", "b"}}},
 		{in: `{"error":"no","op":"a","retry":true}`, want: protocol.Message{Error: "no", Refused: "a", Retry: true}},
-		{in: `{"status":"degraded"}`, want: protocol.Message{Status: protocol.TroubleStatus}},
-		{in: `{"status":"live","content":"x"}`, want: protocol.Message{Status: protocol.WellStatus}},
+		{in: `{"status":"degraded"}`, want: protocol.Message{Status: protocol.StatusDegraded}},
+		{in: `{"status":"live","content":"x"}`, want: protocol.Message{Status: protocol.StatusLive}},
 		{in: `{"t":"tabs:a","content":"<p>"}`},
 		{in: `<p>`, err: "not of the wire"},
 	} {

@@ -1,25 +1,25 @@
-// Package workload says what virtual browsers do and when: how many tabs are open, which
-// of them leave and come, who clicks at which moment. It is arithmetic without a clock:
-// the same Plan with the same seed gives the same clicks at the same times, in however
-// many processes it is carried out.
+// Package workload says what virtual browsers do and when: how many tabs are open, which of them
+// leave and come, how often they click. A Plan is written in Go, or read from YAML by
+// ParseScenario. The same Plan with the same seed gives the same clicks at the same times, in
+// however many processes it is carried out. The package opens nothing and has no clock.
 package workload
 
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 )
 
 // The limits of a plan. They keep a slip of the keyboard from becoming a denial of service.
 const (
-	MaxBrowsers = 1_000_000
-	MaxRate     = 1_000_000 // clicks a second
-	MaxDuration = 24 * time.Hour
+	MaxBrowsers = 1_000_000      // tabs that are open at once
+	MaxRate     = 1_000_000      // clicks a second
+	MaxDuration = 24 * time.Hour // of a ramp, of a stage and of all stages together
 )
 
 // A Plan is a load. Tabs are numbered from 0: in a stage with n browsers those below n are open.
-// A Plan is not changed once it is in use, and may be read concurrently.
+// A Plan is not changed once it is in use, and may be read concurrently. The zero value is no valid
+// plan: it has no stage.
 type Plan struct {
 	Seed    uint64  `yaml:"seed"`    // decides who clicks when
 	Poisson bool    `yaml:"poisson"` // clicks at random times, as those of many people are; otherwise evenly
@@ -37,16 +37,9 @@ type Stage struct {
 	Name     string        `yaml:"name"`     // for people
 	Browsers int           `yaml:"browsers"` // that are open from the end of the ramp on
 	Ramp     time.Duration `yaml:"ramp"`     // of the first stage it is over before the first click
-	Duration time.Duration `yaml:"duration"`
-	Rate     Rate          `yaml:"rate"`  // of clicks, of all tabs together
-	Churn    float64       `yaml:"churn"` // tabs a second that leave, each followed by a new one
-}
-
-// A Click is one that is due.
-type Click struct {
-	N    int64         // from 0, in the order of Due
-	Due  time.Duration // since the load began
-	Slot int           // the number of the tab; it may be offline by then
+	Duration time.Duration `yaml:"duration"` // after the ramp
+	Rate     Rate          `yaml:"rate"`     // of clicks, of all tabs together
+	Churn    float64       `yaml:"churn"`    // tabs a second that leave, each followed by a new one
 }
 
 // Validate says what is wrong with a plan, for the person who wrote it.
@@ -70,7 +63,7 @@ func (p *Plan) Validate() error {
 	if p.Length() > MaxDuration {
 		return fmt.Errorf("a load of %v: at most %v are possible", p.Length(), MaxDuration)
 	}
-	if p.Clicking() && p.clickers(p.Stages[0].Browsers) == 0 {
+	if p.Watchers == 1 && p.hasClicks() {
 		return errors.New("all tabs only watch: nobody is left to click")
 	}
 	return nil
@@ -108,8 +101,8 @@ func (p *Plan) Length() time.Duration {
 	return d
 }
 
-// Clicking reports whether anybody clicks at all.
-func (p *Plan) Clicking() bool {
+// hasClicks reports whether anybody is to click at all.
+func (p *Plan) hasClicks() bool {
 	for _, s := range p.Stages {
 		for _, r := range s.Rate {
 			if r.From > 0 || r.To > 0 {
@@ -118,46 +111,4 @@ func (p *Plan) Clicking() bool {
 		}
 	}
 	return false
-}
-
-// IsSlow reports whether a tab reads only now and then.
-func (p *Plan) IsSlow(slot int) bool { return spread(slot, .7548776662466927) < p.Slow }
-
-// IsHidden reports whether a tab is in the background.
-func (p *Plan) IsHidden(slot int) bool { return spread(slot, .5698402909980532) < p.Hidden }
-
-// spread gives numbers from 0 to 1 such that each run of slots has its share of each part: a
-// multiple of an irrational, its fraction. (The two are the base of the R2 sequence, in which
-// they don't depend on each other.) Slot 0 is the last to be slow or hidden.
-func spread(slot int, irrational float64) float64 {
-	_, f := math.Modf(float64(slot) * irrational)
-	return 1 - f
-}
-
-// clickers is how many of the first n tabs click, not counting that some are slow or hidden.
-func (p *Plan) clickers(n int) int { return int(math.Ceil(float64(n) * (1 - p.Watchers))) }
-
-// clicker is the tab that makes click n among those of the first present tabs that click. What is
-// slow or hidden passes it on to the next.
-func (p *Plan) clicker(n int64, present int) int {
-	count := p.clickers(present)
-	if count == 0 {
-		return 0
-	}
-	first := int(mix(p.Seed, uint64(n)) % uint64(count))
-	for i := range count {
-		slot := min(present-1, int(float64((first+i)%count)/(1-p.Watchers)))
-		if !p.IsSlow(slot) && !p.IsHidden(slot) {
-			return slot
-		}
-	}
-	return 0
-}
-
-// mix makes a number out of two that looks like chance (splitmix64).
-func mix(seed, n uint64) uint64 {
-	z := seed + (n+1)*0x9e3779b97f4a7c15
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
 }

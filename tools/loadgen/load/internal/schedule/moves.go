@@ -1,45 +1,22 @@
-package workload
+package schedule
 
 import (
 	"slices"
 	"time"
+
+	"lockstep/tools/loadgen/load/workload"
 )
 
 // A Move is a tab that comes or goes while the load goes on.
 type Move struct {
 	At    time.Duration // since the load began
-	Slot  int
-	Leave bool // the tab is closed
-	Join  bool // a page is opened; after Leave if both: another person on the same slot
-}
-
-// Arrival is when a tab of the first stage opens its page, since the ramp began.
-func (p *Plan) Arrival(slot int) time.Duration {
-	first := p.Stages[0]
-	return time.Duration(float64(first.Ramp) * float64(slot) / float64(first.Browsers))
-}
-
-// Present is how many tabs are open at a time since the load began, as planned.
-func (p *Plan) Present(at time.Duration) int {
-	n := p.Stages[0].Browsers
-	for i, s := range p.Stages {
-		if i > 0 {
-			if at < s.Ramp {
-				return n + int(float64(s.Browsers-n)*float64(at)/float64(s.Ramp))
-			}
-			at -= s.Ramp
-		}
-		n = s.Browsers
-		if at < s.Duration {
-			break
-		}
-		at -= s.Duration
-	}
-	return n
+	Slot  int           // the number of the tab
+	Leave bool          // the tab is closed
+	Join  bool          // a page is opened; after Leave if both: another person on the same slot
 }
 
 // Moves are all tabs that come and go after the load began, in the order of time.
-func (p *Plan) Moves() []Move {
+func Moves(p *workload.Plan) []Move {
 	var moves []Move
 	var start time.Duration
 	var churned uint64

@@ -17,7 +17,7 @@ type socket interface {
 	flush() error               // goes on after a write that the kernel had no room for
 	read(b []byte) (int, error) // 0: nothing is there
 	pause()                     // reports nothing to read until resume
-	resume()                    //
+	resume()                    // ends a pause
 	close()
 }
 
@@ -28,7 +28,7 @@ type event struct {
 	readable, writable, ended bool
 }
 
-// attach makes the socket of a tab out of what was opened.
+// attach makes the socket of a tab out of the connection that was opened.
 func (o opening) attach(l *loop, t *tab) socket {
 	if o.body != nil {
 		return newStream(l, t, o.body)
@@ -42,7 +42,7 @@ func (o opening) attach(l *loop, t *tab) socket {
 }
 
 // A plain socket has goroutines of its own that read and write. It is for TLS, and for systems
-// without epoll. It can't be slow: what was read is read.
+// without epoll. It can't be slow: its goroutine reads all the time.
 type plain struct {
 	conn net.Conn
 	out  chan []byte // closed by close
@@ -60,7 +60,7 @@ func newPlain(l *loop, t *tab, conn net.Conn) *plain {
 				break
 			}
 		}
-		_ = conn.Close() // all was said
+		_ = conn.Close() // all is written
 		for range p.out {
 		}
 	})
@@ -108,7 +108,7 @@ type stream struct {
 	body io.Closer
 }
 
-// stream asks for a page's events.
+// stream opens the stream of a page's events.
 func (f *Fleet) stream(v *protocol.View) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(f.ctx, http.MethodGet, v.Socket, nil)
 	if err != nil {
@@ -123,7 +123,7 @@ func (f *Fleet) stream(v *protocol.View) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		_ = resp.Body.Close() // what it says is not for us
+		_ = resp.Body.Close() // the status says enough
 		return nil, Refusal{resp.Status}
 	}
 	return resp.Body, nil
@@ -151,7 +151,7 @@ func newStream(l *loop, t *tab, body io.ReadCloser) *stream {
 }
 
 func (s *stream) write([]byte) error { return nil }
-func (s *stream) close()             { _ = s.body.Close() } // nothing was to be said
+func (s *stream) close()             { _ = s.body.Close() } // nothing is lost with it
 
 // events calls f with the data of each event, until the stream ends. (HTML, 9.2.6.)
 func events(body io.Reader, f func(data []byte)) error {

@@ -1,4 +1,4 @@
-package load
+package main
 
 import (
 	"context"
@@ -12,76 +12,87 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"lockstep/tools/loadgen/load/latency"
+	"lockstep/tools/loadgen/load"
 )
 
-// An Exporter serves the progress of a run as /metrics, for Prometheus. Its methods may
-// be called concurrently.
-type Exporter struct {
+// An exporter serves the progress of a run as /metrics, for Prometheus. Its methods may be called
+// concurrently.
+type exporter struct {
 	listener net.Listener
 	server   *http.Server
 	served   chan struct{} // closed when the server's goroutine has ended
-
-	mu       sync.Mutex
-	progress Progress
+	latest   latest
 }
 
-// NewExporter listens on addr, host:port, and serves until Close. Before the first Set
-// everything is 0.
-func NewExporter(addr string) (*Exporter, error) {
-	// It listens until Close, not for as long as some call.
+// newExporter listens on addr, host:port, and serves until close. Before the first set everything
+// is 0.
+func newExporter(addr string) (*exporter, error) {
+	// It listens until close, not for as long as some call.
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("load: metrics: %w", err)
+		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	e := &Exporter{listener: l, served: make(chan struct{})}
+	e := &exporter{listener: l, served: make(chan struct{})}
 	registry := prometheus.NewRegistry()
-	if err := registry.Register(e); err != nil {
-		return nil, errors.Join(fmt.Errorf("load: metrics: %w", err), l.Close())
+	if err := registry.Register(&e.latest); err != nil {
+		return nil, errors.Join(fmt.Errorf("metrics: %w", err), l.Close())
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go e.serve() // until Close, which waits for it
+	go e.serve() // until close, which waits for it
 	return e, nil
 }
 
-// Set replaces what is served.
-func (e *Exporter) Set(p Progress) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.progress = p
+// set replaces what is served.
+func (e *exporter) set(p load.Progress) {
+	e.latest.mu.Lock()
+	defer e.latest.mu.Unlock()
+	e.latest.progress = p
 }
 
-// Addr is where it listens: with port 0 the one that was chosen.
-func (e *Exporter) Addr() string { return e.listener.Addr().String() }
+// addr is where it listens: with port 0 the one that was chosen.
+func (e *exporter) addr() string { return e.listener.Addr().String() }
 
-// Close ends the server and its connections, and waits for it. A second one is harmless.
-func (e *Exporter) Close() error {
+// close ends the server and its connections, and waits for it. Closing again is harmless.
+func (e *exporter) close() error {
 	err := e.server.Close()
 	<-e.served
 	if err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("load: metrics: %w", err)
+		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil
 }
 
-// Describe is for the registry. That it sends nothing makes the collector unchecked.
-func (e *Exporter) Describe(chan<- *prometheus.Desc) {}
+func (e *exporter) serve() {
+	defer close(e.served)
+	// Serve ends with close, whose error is the one that counts.
+	_ = e.server.Serve(e.listener)
+}
 
-// Collect is for the registry: it sends the last progress.
-func (e *Exporter) Collect(ch chan<- prometheus.Metric) {
-	e.mu.Lock()
-	p := e.progress
-	e.mu.Unlock()
+// latest is the collector of the last progress.
+type latest struct {
+	mu       sync.Mutex
+	progress load.Progress // guarded by mu
+}
+
+// Describe implements prometheus.Collector. That it sends nothing makes the collector unchecked.
+func (c *latest) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *latest) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	p := c.progress
+	c.mu.Unlock()
 	for _, m := range metrics(p) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, nil, nil), m.kind, m.value)
 	}
 	collectLatencies(ch, p.Latencies)
 }
 
-// collectLatencies sends gauges and no summary: they are of one second, and their counts don't grow.
-func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]latency.Summary) {
+// collectLatencies sends gauges and no summary: they are of one second, and their counts don't
+// grow.
+func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]load.Latency) {
 	desc := prometheus.NewDesc("loadgen_latency_seconds", "Latency in the last second, by what was waited for.", []string{"what", "quantile"}, nil)
 	for what, s := range latencies {
 		for quantile, ms := range map[string]float64{"0.5": s.P50, "0.9": s.P90, "0.99": s.P99, "0.999": s.P999, "1": s.Max} {
@@ -90,19 +101,13 @@ func collectLatencies(ch chan<- prometheus.Metric, latencies map[string]latency.
 	}
 }
 
-func (e *Exporter) serve() {
-	defer close(e.served)
-	// Serve ends with Close, whose error is the one that counts.
-	_ = e.server.Serve(e.listener)
-}
-
 type metric struct {
 	name, help string
 	kind       prometheus.ValueType
 	value      float64
 }
 
-func metrics(p Progress) []metric {
+func metrics(p load.Progress) []metric {
 	n := p.Totals
 	counter := func(name, help string, v int64) metric {
 		return metric{"loadgen_" + name + "_total", help, prometheus.CounterValue, float64(v)}

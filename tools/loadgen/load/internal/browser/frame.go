@@ -25,7 +25,7 @@ var (
 	errFrame   = errors.New("the server sends a frame that is not of the websocket protocol")
 )
 
-// A frame is one of a server, within the bytes it was read from.
+// A frame is a websocket frame of a server. Its payload is a part of the bytes it was read from.
 type frame struct {
 	op      byte
 	fin     bool
@@ -62,7 +62,7 @@ func nextFrame(b []byte) (frame, int, error) {
 	return frame{op: b[0] & 0x0f, fin: b[0]&0x80 != 0, payload: b[head:size]}, size, nil
 }
 
-// appendFrame appends a frame of a client: whole, and masked.
+// appendFrame appends a frame of a client: final and masked.
 func appendFrame(b []byte, op byte, payload []byte, chance *rand.Rand) []byte {
 	b = append(b, 0x80|op)
 	switch n := len(payload); {

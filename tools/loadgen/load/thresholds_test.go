@@ -7,10 +7,9 @@ import (
 	"testing"
 
 	"lockstep/tools/loadgen/load"
-	"lockstep/tools/loadgen/load/latency"
 )
 
-func TestExpectationsAreChecked(t *testing.T) {
+func TestThresholdsAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		expect string
 		want   []string // reasons on broken()
@@ -24,23 +23,23 @@ func TestExpectationsAreChecked(t *testing.T) {
 		{"errors=0,refusals<31", []string{"errors: wanted = 0, got 33", "refusals: wanted < 31, got 31"}},
 		{"rate>=20,deliveries>300000", []string{"rate: wanted >= 20, got 19.6", "deliveries: wanted > 300000, got 288003.733"}},
 	} {
-		es, err := load.ParseExpect(c.expect)
+		ts, err := load.ParseThresholds(c.expect)
 		if err != nil {
 			t.Errorf("%q: %v", c.expect, err)
 			continue
 		}
-		if got := es.Check(broken()); !slices.Equal(got, c.want) {
+		if got := ts.Check(broken()); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, want %q", c.expect, got, c.want)
 		}
 	}
 }
 
 func TestALatencyThatWasNotMeasuredFails(t *testing.T) {
-	es, err := load.ParseExpect("reconnect.max<10s")
+	ts, err := load.ParseThresholds("reconnect.max<10s")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := es.Check(&load.Report{})
+	got := ts.Check(&load.Report{})
 	want := []string{"reconnect.max: wanted < 10000ms, got nothing: nothing was measured"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -58,19 +57,19 @@ func TestClicksBeyondTheUnansweredCountTwice(t *testing.T) {
 		{"more than that", load.Report{
 			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 8}}}, false},
 		{"an op that was seen twice while another one was lost", load.Report{
-			Verdicts: []load.Verdict{{Name: load.VerdictTwice}}, Counters: []load.CounterReport{{Want: 5, Got: 5}}}, false},
+			Verdicts: []load.Verdict{{Name: load.VerdictOnce}}, Counters: []load.CounterReport{{Want: 5, Got: 5}}}, false},
 	} {
-		es, err := load.ParseExpect("twice=0")
+		ts, err := load.ParseThresholds("twice=0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if reasons := es.Check(&c.report); (len(reasons) == 0) != c.holds {
+		if reasons := ts.Check(&c.report); (len(reasons) == 0) != c.holds {
 			t.Errorf("%s: got %q", c.name, reasons)
 		}
 	}
 }
 
-func TestAWrongExpectationSaysWhatThereIs(t *testing.T) {
+func TestAWrongThresholdSaysWhatThereIs(t *testing.T) {
 	for _, c := range []struct{ expect, want string }{
 		{"", "no operator"},
 		{"p99<250ms,", "no operator"},
@@ -86,42 +85,42 @@ func TestAWrongExpectationSaysWhatThereIs(t *testing.T) {
 		{"lost=Inf", "no number"},
 		{"lost=-1", "no number"},
 	} {
-		_, err := load.ParseExpect(c.expect)
+		_, err := load.ParseThresholds(c.expect)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q in it", c.expect, err, c.want)
 		}
 	}
 }
 
-func FuzzParseExpect(f *testing.F) {
+func FuzzParseThresholds(f *testing.F) {
 	for _, s := range []string{"p99<250ms,lost=0,converge<1s", "own.p99.9 >= 3", "rate>1.5,,", "a=b=c", "max<1e9h", "lost=1.2.3", "<", "p99<0.0000001"} {
 		f.Add(s)
 	}
 	r := broken()
 	f.Fuzz(func(t *testing.T, s string) {
-		es, err := load.ParseExpect(s)
+		ts, err := load.ParseThresholds(s)
 		if err != nil {
 			return
 		}
-		again, err := load.ParseExpect(es.String())
-		if err != nil || !slices.Equal(again, es) {
-			t.Errorf("%q is read as %q, which is read as %q, %v", s, es, again, err)
+		again, err := load.ParseThresholds(ts.String())
+		if err != nil || !slices.Equal(again, ts) {
+			t.Errorf("%q is read as %q, which is read as %q, %v", s, ts, again, err)
 		}
-		es.Check(r)
+		ts.Check(r)
 	})
 }
 
-func ExampleParseExpect() {
-	gate, err := load.ParseExpect("p99<250ms,lost=0")
+func ExampleParseThresholds() {
+	thresholds, err := load.ParseThresholds("p99<250ms,lost=0")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	r := &load.Report{
 		Totals:    load.Totals{Unanswered: 3},
-		Latencies: map[string]latency.Summary{load.LatencyAll: {Count: 1000, P99: 312}},
+		Latencies: map[string]load.Latency{load.LatencyAll: {Count: 1000, P99: 312}},
 	}
-	for _, reason := range gate.Check(r) {
+	for _, reason := range thresholds.Check(r) {
 		fmt.Println(reason)
 	}
 	// Output:

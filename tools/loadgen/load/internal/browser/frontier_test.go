@@ -12,14 +12,14 @@ func version(v int) protocol.State {
 	return protocol.State{Epoch: 1, Version: uint64(v), Count: int64(v)}
 }
 
-// plainFront is what a front says, found out by looking at every tab each time.
-type plainFront struct {
+// plainFrontier is what a frontier says, found out by looking at every tab each time.
+type plainFrontier struct {
 	tabs  []int       // version that each shows
 	first map[int]int // when a version was first shown
 }
 
 // overtaken is when a version newer than v was first shown; 0: never.
-func (p *plainFront) overtaken(v int) int {
+func (p *plainFrontier) overtaken(v int) int {
 	at := 0
 	for w, t := range p.first {
 		if w > v && (at == 0 || t < at) {
@@ -29,10 +29,10 @@ func (p *plainFront) overtaken(v int) int {
 	return at
 }
 
-func TestAFrontAgreesWithLookingAtEveryTab(t *testing.T) {
+func TestAFrontierAgreesWithLookingAtEveryTab(t *testing.T) {
 	for seed := range uint64(50) {
 		chance := rand.New(rand.NewPCG(seed, 0))
-		f, p := new(front), &plainFront{first: map[int]int{0: 1}}
+		f, p := new(frontier), &plainFrontier{first: map[int]int{0: 1}}
 		for range 20 {
 			f.add(version(0), 1)
 			p.tabs = append(p.tabs, 0)
@@ -63,7 +63,7 @@ func TestAFrontAgreesWithLookingAtEveryTab(t *testing.T) {
 				t.Fatalf("seed %d: got %+v as first seen, want version %d", seed, first, to)
 			}
 			oldest := slices.Min(p.tabs)
-			if got := int(f.rows[0].state.Version); got != oldest {
+			if got := int(f.levels[0].state.Version); got != oldest {
 				t.Fatalf("seed %d: got version %d as the oldest, want %d", seed, got, oldest)
 			}
 			if oldest > reached {
@@ -77,15 +77,15 @@ func TestAFrontAgreesWithLookingAtEveryTab(t *testing.T) {
 	}
 }
 
-func TestATabThatNeverMovesDoesNotFillAFront(t *testing.T) {
-	f := new(front)
+func TestATabThatNeverMovesDoesNotFillAFrontier(t *testing.T) {
+	f := new(frontier)
 	f.add(version(0), 1)
 	f.add(version(0), 1)
 	for v := 1; v <= 10_000; v++ {
 		f.move(version(v-1), version(v), int64(v))
 	}
-	if len(f.rows) > crowded {
-		t.Errorf("got %d rows for two tabs", len(f.rows))
+	if len(f.levels) > crowded {
+		t.Errorf("got %d levels for two tabs", len(f.levels))
 	}
 	if got := f.stalest(10_001); got != 10_000 {
 		t.Errorf("got %d, want the tab that never moved to have been overtaken at 1", got)
@@ -97,7 +97,7 @@ func TestATabThatNeverMovesDoesNotFillAFront(t *testing.T) {
 }
 
 func TestTabsThatLeaveHoldNothingBack(t *testing.T) {
-	f := new(front)
+	f := new(frontier)
 	f.add(version(1), 1)
 	f.add(version(3), 2)
 	f.remove(version(1), 5)
@@ -106,13 +106,13 @@ func TestTabsThatLeaveHoldNothingBack(t *testing.T) {
 		t.Errorf("got %+v, want all that are left to have come to 3 at 5", last)
 	}
 	f.remove(version(9), 6) // nobody shows it
-	if len(f.rows) != 1 || f.rows[0].tabs != 1 {
-		t.Errorf("got %+v", f.rows)
+	if len(f.levels) != 1 || f.levels[0].tabs != 1 {
+		t.Errorf("got %+v", f.levels)
 	}
 }
 
 func TestAnOldStateOfATabThatJoinsIsNoAdvance(t *testing.T) {
-	f := new(front)
+	f := new(frontier)
 	f.add(version(5), 1)
 	f.add(version(2), 2)
 	f.move(version(2), version(4), 3)
@@ -122,7 +122,7 @@ func TestAnOldStateOfATabThatJoinsIsNoAdvance(t *testing.T) {
 }
 
 func TestTheFirstToSeeAStateIsTold(t *testing.T) {
-	f := new(front)
+	f := new(frontier)
 	if !f.add(version(1), 1) || f.add(version(1), 2) {
 		t.Error("the first and only the first tab is new")
 	}

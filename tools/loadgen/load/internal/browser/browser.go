@@ -1,11 +1,11 @@
 // Package browser runs virtual browser tabs: thousands of them in one process, each of which does
 // what the real page does. It knows the page's behaviour and measures what a person in front of it
-// would see; what a message means it asks a protocol.Protocol, who clicks when a workload.Plan, and
-// whether all of it was right is judged above it.
+// would see. A protocol.Protocol knows what a message means, a workload.Plan who clicks when, and
+// the package above judges whether all of it was right.
 //
 // A tab costs no goroutine. There is a loop per core, which waits for the sockets of all its tabs
-// with epoll and owns their state. What is no plain TCP socket on Linux (TLS, server-sent
-// events, another system) has a goroutine for each connection that reads for the loop.
+// with epoll and owns their state. A connection that is no plain TCP socket on Linux (TLS,
+// server-sent events, another system) has a goroutine that reads for the loop.
 package browser
 
 import (
@@ -22,11 +22,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep/tools/loadgen/load/internal/schedule"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
 )
 
-// A Config is what a Fleet is to do. It must not be changed afterwards.
+// A Config says what a Fleet does. It must not be changed afterwards.
 type Config struct {
 	Targets  []*url.URL // tab n is of target n modulo their number
 	Protocol protocol.Protocol
@@ -58,7 +59,7 @@ type Fleet struct {
 
 	sent, acked []atomic.Int64 // clicks, by counter
 	ops         atomic.Int64
-	starting    sync.Mutex     // held to begin a dial, and to end that
+	starting    sync.Mutex     // held to begin a dial, and to end dialing
 	dials       sync.WaitGroup // attempts to open, and requests
 	sockets     sync.WaitGroup // goroutines of plain sockets
 	running     sync.WaitGroup // loops
@@ -103,8 +104,8 @@ func (f *Fleet) newLoop(number int) (*loop, error) {
 	l := &loop{
 		fleet: f, number: number, poll: poll, ended: make(chan struct{}),
 		buffer: make([]byte, 64<<10), broken: make(map[Rule]int),
-		chance: mrand.New(mrand.NewPCG(f.config.Plan.Seed, uint64(number)+1)),
-		fronts: make([]front, f.config.Counters), excess: make([]int64, f.config.Counters),
+		chance:    mrand.New(mrand.NewPCG(f.config.Plan.Seed, uint64(number)+1)),
+		frontiers: make([]frontier, f.config.Counters), excess: make([]int64, f.config.Counters),
 	}
 	l.seen = l.emptyObservation()
 	plan := f.config.Plan
@@ -114,13 +115,14 @@ func (f *Fleet) newLoop(number int) (*loop, error) {
 		}
 		l.tabs = append(l.tabs, tab{
 			slot: slot, index: int32(len(l.tabs)), counter: slot / len(f.config.Targets) % f.config.Counters,
-			slow: plan.IsSlow(slot), hidden: plan.IsHidden(slot),
+			slow: schedule.IsSlow(plan, slot), hidden: schedule.IsHidden(plan, slot),
 		})
 	}
 	return l, nil
 }
 
-// owner is the loop of a tab, of all of all processes. Each has tabs of each target.
+// owner is the number of the loop that has a tab, counted over all processes. Each loop has tabs of
+// each target.
 func (f *Fleet) owner(slot int) int {
 	return slot / len(f.config.Targets) % (f.config.Of * f.config.Loops)
 }
@@ -138,7 +140,7 @@ func (f *Fleet) Join() {
 		l.post(func() {
 			for i := range l.tabs {
 				if t := &l.tabs[i]; t.slot < first {
-					t.arrive(l, f.config.Plan.Arrival(t.slot))
+					t.arrive(l, schedule.Arrival(f.config.Plan, t.slot))
 				}
 			}
 		})
@@ -161,7 +163,7 @@ func (f *Fleet) Unload() {
 	}
 }
 
-// Observe is what each loop has seen since the last call.
+// Observe returns what each loop has seen since the last call.
 func (f *Fleet) Observe() []Observation {
 	all := make([]Observation, len(f.loops))
 	for i, l := range f.loops {
@@ -206,10 +208,10 @@ func (f *Fleet) begin(work func()) {
 // now is the time in ns, of the wall clock as it was when the process started: it never jumps.
 func (f *Fleet) now() int64 { return f.start.UnixNano() + int64(time.Since(f.start)) }
 
-// at is a time as now has it.
+// at is t on the clock of now.
 func (f *Fleet) at(t time.Time) int64 { return f.start.UnixNano() + int64(t.Sub(f.start)) }
 
-// newOp is an op that nobody has used, in this run or another.
+// newOp is the id of an op that no other has, in this run or another.
 func (f *Fleet) newOp(l *loop) string {
 	return fmt.Sprintf("%s-%d-%d", f.run, l.number, f.ops.Add(1))
 }

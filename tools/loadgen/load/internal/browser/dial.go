@@ -43,17 +43,18 @@ type opening struct {
 	err   error
 }
 
-// drop lets go of a connection that nobody wants any more.
+// drop closes a connection that is not wanted any more.
 func (o opening) drop() {
 	if o.conn != nil {
-		_ = o.conn.Close() // nothing was said on it
+		_ = o.conn.Close() // nothing is lost with it
 	}
 	if o.body != nil {
 		_ = o.body.Close() // likewise
 	}
 }
 
-// NewClient makes what gets pages; nil is the default for TLS. Connections are kept: what a page costs to get is not what is measured.
+// NewClient makes the client that gets pages; nil is the default for TLS. It reuses connections:
+// the cost of getting a page is not what is measured.
 func NewClient(t *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: t, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: 10 * time.Second,
@@ -61,7 +62,7 @@ func NewClient(t *tls.Config) *http.Client {
 	}}
 }
 
-// open has a tab connect, and before that open its page if it has none.
+// open has a tab connect, after it has opened its page if it has none.
 func (f *Fleet) open(l *loop, t *tab) {
 	slot, counter, life, view := t.slot, t.counter, t.life, t.view
 	t.queued = false
@@ -173,7 +174,7 @@ func (f *Fleet) dial(ctx context.Context, slot int, u *url.URL) (net.Conn, error
 // perSource is how many tabs share a source address: a pair of addresses has 28,000 ports on Linux.
 const perSource = 20_000
 
-// source is the loopback address of a tab: 127.0.0.1 is left to others.
+// source is the loopback address that a tab connects from. 127.0.0.1 is left to other programs.
 func source(slot int) *net.TCPAddr {
 	n := slot/perSource + 2
 	return &net.TCPAddr{IP: net.IPv4(127, 0, byte(n>>8), byte(n))}
@@ -223,7 +224,7 @@ func (f *Fleet) request(l *loop, t *tab, req *http.Request) {
 			switch {
 			case t.life != life:
 			case err != nil:
-				l.mishap("a click: " + Cause(err))
+				l.countError("a click: " + Cause(err))
 			case len(body) > 0:
 				t.receive(l, body)
 			}
@@ -252,7 +253,7 @@ func (f *Fleet) do(req *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// Cause says in few words, the same for all tabs, why something failed.
+// Cause says in few words, which are the same for all tabs, why something failed.
 func Cause(err error) string {
 	var errno syscall.Errno
 	var timeout net.Error

@@ -14,7 +14,7 @@ type cache struct {
 	next    int
 }
 
-// cached is how many messages are kept: those of some replicas, some counters.
+// cached is how many messages are kept: enough for some replicas and some counters.
 const cached = 16
 
 type entry struct {
@@ -24,7 +24,7 @@ type entry struct {
 
 // get returns the message that was parsed from the same bytes, or nil.
 func (c *cache) get(b []byte) *protocol.Message {
-	// From the newest on: that is the likely one.
+	// The newest is the most likely, so it comes first.
 	for i := 1; i <= cached; i++ {
 		e := &c.entries[(c.next+cached-i)%cached]
 		if bytes.Equal(e.bytes, b) {
@@ -34,7 +34,7 @@ func (c *cache) get(b []byte) *protocol.Message {
 	return nil
 }
 
-// put keeps what b, which it copies, was parsed to.
+// put keeps the message that b was parsed to. It copies b.
 func (c *cache) put(b []byte, m *protocol.Message) {
 	e := &c.entries[c.next]
 	e.bytes = append(e.bytes[:0], b...)

@@ -12,7 +12,7 @@ import (
 
 // A poller waits for the sockets of a loop, for a time and for a call, with one epoll.
 //
-// Reading is a plain system call and not one that the Go scheduler is told of: the sockets are
+// Reading is a raw system call, of which the Go scheduler is not told: the sockets are
 // non-blocking, and each delivery is one read, so the difference is a tenth of all time.
 type poller struct {
 	epoll, timer, wakeup int
@@ -62,7 +62,8 @@ func (p *poller) poll(timeout int) int {
 	return n
 }
 
-// event is one of those that wait has returned. That of the poller's own descriptors is of no tab.
+// event is event i of those that wait has counted. It returns false for the poller's own
+// descriptors.
 func (p *poller) event(i int) (event, bool) {
 	e := p.events[i]
 	if e.Fd < 0 {
@@ -106,7 +107,7 @@ type polled struct {
 	out  []byte // what the kernel had no room for
 }
 
-// attach takes a connection over. Nil: it can't be, and is as it was.
+// attach takes a connection over. Nil: it could not, and the connection is as it was.
 func (p *poller) attach(conn *net.TCPConn, tab int32, life uint32) socket {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -55,26 +55,25 @@ func TestALibraryReadsOurFrames(t *testing.T) {
 	}
 }
 
-// kept is a socket that keeps what is written.
-type kept struct {
+// A recorder is a socket that keeps what is written.
+type recorder struct {
 	socket
 	out []byte
 }
 
-func (k *kept) write(b []byte) error {
-	k.out = append(k.out, b...)
+func (r *recorder) write(b []byte) error {
+	r.out = append(r.out, b...)
 	return nil
 }
 
-// TestAPingIsAnswered has a server ask whether the tab is there: one that is
-// silent is cut off.
+// A server that pings closes the connection of a tab that is silent.
 func TestAPingIsAnswered(t *testing.T) {
-	k := new(kept)
-	tab := &tab{conn: k}
+	r := new(recorder)
+	tab := &tab{conn: r}
 	tab.frame(&loop{chance: rand.New(rand.NewPCG(1, 2))}, frame{opPing, true, []byte("ping")})
 	want := appendFrame(nil, opPong, []byte("ping"), rand.New(rand.NewPCG(1, 2)))
-	if !bytes.Equal(k.out, want) {
-		t.Errorf("got %q, want %q", k.out, want)
+	if !bytes.Equal(r.out, want) {
+		t.Errorf("got %q, want %q", r.out, want)
 	}
 }
 
@@ -116,7 +115,7 @@ func TestEventsAreTakenApart(t *testing.T) {
 	}
 }
 
-// serveOne accepts a websocket on a connection and tells what it reads.
+// serveOne accepts a websocket on a connection and sends what it reads to got.
 func serveOne(t *testing.T, conn net.Conn, got chan<- string) {
 	l := &oneListener{conn: make(chan net.Conn, 1)}
 	l.conn <- conn

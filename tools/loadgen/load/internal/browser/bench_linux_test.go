@@ -72,7 +72,7 @@ func connectedLoop(b *testing.B) (*loop, []net.Conn) {
 		b.Cleanup(func() { _ = server.Close() })
 		servers = append(servers, server)
 		t := &l.tabs[i]
-		t.page(l, opening{view: &protocol.View{Replica: "r", Known: true}})
+		t.showPage(l, opening{view: &protocol.View{Replica: "r", Known: true}})
 		t.conn = l.poll.attach(client.(*net.TCPConn), t.index, t.life)
 	}
 	return l, servers

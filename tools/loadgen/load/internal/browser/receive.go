@@ -1,0 +1,175 @@
+package browser
+
+import (
+	"lockstep/tools/loadgen/load/protocol"
+)
+
+// read reads what the socket has.
+func (t *tab) read(l *loop) {
+	n, err := t.conn.read(l.buffer)
+	if err != nil {
+		t.lost(l, err)
+		return
+	}
+	if n > 0 {
+		t.feed(l, l.buffer[:n])
+	}
+}
+
+// feed takes bytes of the socket. It copies what it keeps.
+func (t *tab) feed(l *loop, b []byte) {
+	l.seen.Counts.Bytes += int64(len(b))
+	l.replicas[t.replica].seen.Bytes += int64(len(b))
+	if len(t.in) > 0 {
+		t.in = append(t.in, b...)
+		b = t.in
+	}
+	for {
+		f, size, err := nextFrame(b)
+		if err != nil {
+			l.violate(RuleRead, "tab %d of %s: %v", t.slot, t.view.Replica, err)
+			t.lost(l, err)
+			return
+		}
+		if size == 0 {
+			break
+		}
+		if t.frame(l, f); t.conn == nil {
+			return
+		}
+		b = b[size:]
+	}
+	if len(b) == 0 {
+		t.in = nil
+		return
+	}
+	t.in = append(t.in[:0], b...)
+}
+
+// frame handles one frame.
+func (t *tab) frame(l *loop, f frame) {
+	switch {
+	case f.op == opPing:
+		if err := t.conn.write(appendFrame(nil, opPong, f.payload, l.chance)); err != nil {
+			t.lost(l, err)
+		}
+	case f.op == opPong:
+	case f.op == opClose:
+		t.closed(l, closeCode(f.payload))
+	case f.fin && f.op != opContinuation:
+		t.receive(l, f.payload)
+	case len(t.message)+len(f.payload) > maxMessage:
+		t.lost(l, errTooLong)
+	default:
+		t.message = append(t.message, f.payload...)
+		if f.fin {
+			whole := t.message
+			t.message = nil
+			t.receive(l, whole)
+		}
+	}
+}
+
+// receive handles one message.
+func (t *tab) receive(l *loop, message []byte) {
+	now := l.fleet.now()
+	m := l.cache.get(message)
+	if m == nil {
+		parsed, err := l.fleet.config.Protocol.Read(t.view, message)
+		if err != nil {
+			l.violate(RuleRead, "tab %d of %s: %v", t.slot, t.view.Replica, err)
+			return
+		}
+		m = &parsed
+		if len(m.Acks) == 0 && m.Refused == "" {
+			l.cache.put(message, m)
+		}
+	}
+	t.receivedAt, t.waitingSince = now, 0
+	if m.Status != protocol.StatusUnknown {
+		t.live = m.Status == protocol.StatusLive
+	}
+	if m.HasState {
+		t.receiveState(l, m.State, now)
+	}
+	for _, op := range m.Acks {
+		t.acknowledge(l, op, now)
+	}
+	if m.Error != "" {
+		t.refused(l, m)
+	}
+	if t.leaving {
+		t.leave(l)
+	}
+}
+
+// receiveState handles a state of the server.
+func (t *tab) receiveState(l *loop, s protocol.State, now int64) {
+	l.seen.Counts.Deliveries++
+	l.replicas[t.replica].seen.Deliveries++
+	if !t.gotState {
+		t.countArrival(l, now)
+	}
+	old := t.known && s.Older(t.shown) && l.fleet.traits.Versions
+	switch {
+	case old && t.gotState:
+		l.violate(RuleForward, "tab %d of %s was sent version %d after %d", t.slot, t.view.Replica, s.Version, t.shown.Version)
+	case old:
+		l.seen.Counts.Dropped++ // the page drops what a replica that lags behind says first
+	default:
+		t.show(l, s, now)
+	}
+	t.gotState = true
+	if !l.fleet.traits.Acks {
+		for len(t.outbox) > 0 && t.outbox[0].first != 0 {
+			t.acknowledge(l, t.outbox[0].op, now)
+		}
+	}
+}
+
+// show shows a state.
+func (t *tab) show(l *loop, s protocol.State, now int64) {
+	from, known := t.shown, t.known
+	if known && s.Same(from) {
+		if s.Count != from.Count {
+			l.violate(RuleForward, "tab %d of %s was shown %d and then %d, both as version %d", t.slot, t.view.Replica, from.Count, s.Count, s.Version)
+		}
+		return
+	}
+	t.shown, t.shownAt, t.known = s, now, true
+	if known && from.Epoch == s.Epoch && from.Version < s.Version {
+		l.seen.Counts.Advanced += int64(s.Version - from.Version)
+	}
+	if t.slow {
+		return
+	}
+	if !known {
+		if l.frontiers[t.counter].add(s, now) {
+			t.checkCount(l, s)
+		}
+		return
+	}
+	stale, first, isNew := l.frontiers[t.counter].move(from, s, now)
+	if stale > 0 {
+		l.seen.Staleness.Add(ms(stale))
+	}
+	switch {
+	case isNew:
+		t.checkCount(l, s)
+	case first.Count != s.Count:
+		l.violate(RuleForward, "tab %d of %s shows %d as version %d, another tab %d", t.slot, t.view.Replica, s.Count, s.Version, first.Count)
+	}
+}
+
+// checkCount checks a state that no tab has shown before: it must not have more than was clicked.
+func (t *tab) checkCount(l *loop, s protocol.State) {
+	if l.before == nil || !l.fleet.alone || !l.fleet.traits.Acks {
+		return
+	}
+	sent := l.fleet.sent[t.counter].Load()
+	if more := s.Count - l.before[t.counter] - sent; more > l.excess[t.counter] {
+		l.excess[t.counter] = more
+		l.violate(RuleOnce, "version %d shows %d more than was clicked by then, first in tab %d of %s; the last op was %s",
+			s.Version, more, t.slot, t.view.Replica, l.lastOp)
+	}
+}

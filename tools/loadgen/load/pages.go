@@ -1,0 +1,81 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/protocol"
+)
+
+// waitForPages reads all pages, and waits for them as long as Options.Wait says.
+func (r *run) waitForPages(ctx context.Context) error {
+	deadline := time.Now().Add(r.Wait)
+	for {
+		err := r.readPages(ctx)
+		if err == nil || ctx.Err() != nil || !time.Now().Before(deadline) {
+			return err
+		}
+		pause(ctx, pollInterval)
+	}
+}
+
+// readPages reads every page before the first click: each has to be there and to know its count.
+func (r *run) readPages(ctx context.Context) error {
+	for _, u := range r.targets[1:] {
+		if _, err := r.page(ctx, u, 0); err != nil {
+			return err
+		}
+	}
+	views, err := r.pages(ctx)
+	if err != nil {
+		return err
+	}
+	r.before = make([]int64, len(views))
+	for i, v := range views {
+		if !v.Known {
+			return fmt.Errorf("load: %w: %s says that it does not know the count: is its store reachable?", ErrUnreachable, r.address(i))
+		}
+		r.before[i] = v.State.Count
+		r.c.counters[i].first = v.State
+	}
+	return nil
+}
+
+// pages gets the page of each counter; the targets take turns.
+func (r *run) pages(ctx context.Context) ([]*protocol.View, error) {
+	views := make([]*protocol.View, r.Counters)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(32)
+	for i := range views {
+		g.Go(func() (err error) {
+			views[i], err = r.page(ctx, r.targets[i%len(r.targets)], i)
+			return err
+		})
+	}
+	return views, g.Wait()
+}
+
+func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View, error) {
+	v, err := browser.Page(ctx, r.client, r.Protocol, u, counter)
+	switch {
+	case err == nil:
+		return v, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, protocol.ErrNoSocket):
+		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u, err)
+	case errors.As(err, new(browser.Refusal)):
+		return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+	case errors.As(err, new(*url.Error)):
+		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u, browser.Cause(err))
+	}
+	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+}
+
+func (r *run) address(counter int) string { return r.targets[0].String() + r.Protocol.Page(counter) }
