@@ -1,7 +1,7 @@
 # Two small images: the server (the default target) and the load generator
 # (--target loadgen). Each is one static program, the certificates of public
-# authorities and, for the server, an empty /data. They run as nobody in
-# particular, on a read-only file system.
+# authorities and, for the server, an empty /data. They run without
+# root, on a read-only file system.
 #
 #   docker build -t lockstep .
 #   docker run --read-only -p 8000:8000 -v lockstep:/data lockstep

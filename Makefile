@@ -1,4 +1,15 @@
 # Lockstep. "make" lists the tasks.
+# In "make module PATH=..." it is the module that has a new path, not the shell: programs are found where they were
+# before. The environment that make was started with has the shell's own PATH; Linux shows it in /proc, others with ps.
+ifeq ($(origin PATH),command line)
+MODULE_PATH := $(PATH)
+SHELL := /bin/bash
+override PATH := $(shell if [ -r /proc/$$PPID/environ ]; then while IFS= read -r -d '' v; do \
+  [[ $$v != PATH=* ]] || printf %s "$${v:5}"; done </proc/$$PPID/environ; \
+  else /bin/ps eww -o command= -p $$PPID | /usr/bin/sed -E 's/.* PATH=([^ ]*).*/\1/'; fi)
+export PATH
+endif
+
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -6,15 +17,19 @@ SHELL := bash
 GOFLAGS_TEST ?= -race -shuffle=on
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
+TEMPL := $(BIN)/templ
 ESBUILD := $(BIN)/esbuild
 NODE_MODULES := node_modules/.package-lock.json
+# Modules that the workspace of the root (go.work) leaves out.
+APART := bench deploy e2e
+MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
 VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
-  lint-js test-js deploy-test image dist dist-check vuln
+  lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check
 
 help: ## list the tasks
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,42 +40,42 @@ run: ## start the app on http://localhost:8000
 replicas: ## start three replicas behind a balancer on http://localhost:8000
 	go run ./cmd/web -replicas 3
 
-dev: ## start the app and restart it on every change of a template
-	go tool templ generate --watch --cmd="go run ./cmd/web"
+dev: $(TEMPL) ## start the app and restart it on every change of a template
+	$(TEMPL) generate --watch --cmd="go run ./cmd/web"
 
-generate: $(ESBUILD) ## write generated code and the browser bundle anew (a few seconds)
-	go tool templ generate -include-version=false -path components
+generate: $(ESBUILD) $(TEMPL) ## write generated code and the browser bundle anew (a few seconds)
+	$(TEMPL) generate -include-version=false -path components
 	go generate ./...
 
 wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
 	cd static && go run ./wasmbuild && go run ./wasmbuild -sizes
-	LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x .
 
 check: lint test ## all that CI runs
 
-lint: $(GOLANGCI) lint-js ## vet, format, linters, freshness of generated code
+lint: $(GOLANGCI) $(TEMPL) lint-js ## vet, format, linters, freshness of generated code
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
-	go vet ./...
-	cd bench && go vet ./... && go mod tidy -diff
-	cd deploy && go vet ./... && go mod tidy -diff
+	go vet work
+	@for m in $(APART); do (cd $$m && echo "go vet in $$m" && go vet ./...) || exit 1; done
 	GOOS=js GOARCH=wasm go vet $(BROWSER)
-	$(GOLANGCI) run
+	$(GOLANGCI) run $$(go list -f '{{.Dir}}/...' -m)
+	cd e2e && $(GOLANGCI) run
 	GOOS=js GOARCH=wasm $(GOLANGCI) run $(BROWSER)
 	go mod verify
-	go mod tidy -diff
+	@for m in $(MODULES); do (cd $$m && GOWORK=off go mod tidy -diff) || exit 1; done
 	./internal/fresh.sh
 
 lint-js: $(NODE_MODULES) ## check the scripts with eslint and tsc (ten seconds)
 	npm run --silent lint
 
-fmt: ## format everything
+fmt: $(TEMPL) ## format everything
 	gofmt -w $$(git ls-files '*.go')
-	go tool templ fmt components
+	$(TEMPL) fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) test-js ## install what tests need, and run every test against real servers
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m $$(go list ./... | grep -v /e2e$$)
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m ./e2e
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
@@ -69,20 +84,20 @@ test-js: ## run the tests of the scripts (a second)
 	node --test static/tab/*.test.js
 
 test-quick: ## run the tests that need nothing installed
-	go test -short ./...
+	go test -short work
 
 e2e: deps ## run only the tests of whole processes, in real browsers
-	LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m ./e2e/...
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
-	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
-	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
+	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' .
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
 	@cat docs/chaos-table.md
 
 attack: deps ## let every attack loose on the program, with and without the guards against it (about fifteen minutes)
-	LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_ATTACK=full LOCKSTEP_ATTACK_TABLE=$(CURDIR)/docs/attack-table.md \
-	  go test -count=1 -timeout 40m -run '^TestAttacks$$' ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_ATTACK=full LOCKSTEP_ATTACK_TABLE=$(CURDIR)/docs/attack-table.md \
+	  go test -count=1 -timeout 40m -run '^TestAttacks$$' .
 	@cat docs/attack-table.md
 
 load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
@@ -93,10 +108,10 @@ load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 	  http://localhost:8601 http://localhost:8602 http://localhost:8603
 
 drain: deps ## move 10,000 tabs between replicas behind nginx, and say how fast they come (about six minutes)
-	LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x ./e2e
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x .
 
 fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it
-	@failed=; for p in $$(go list ./...); do \
+	@failed=; for p in $$(go list work); do \
 	  for f in $$(go test -list '^Fuzz' $$p | grep -E "^Fuzz.*($${FUZZ:-})" || true); do \
 	    echo "$$p $$f"; \
 	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $${FUZZTIME:-30s} -fuzzminimizetime 1s $$p || failed="$$failed $$f"; \
@@ -106,7 +121,7 @@ bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchm
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
 
 bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem work
 
 deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v ./...
@@ -128,11 +143,29 @@ dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare
 	(cd deploy && GOCACHE=$$there/cache go run ./release $$args -root $$there/other -out $$there/b); \
 	diff $$there/a/SHA256SUMS $$there/b/SHA256SUMS
 
+release-check: ## check that a version is complete, and print its tags: make release-check VERSION=v0.1.0
+	./internal/release.sh check $(VERSION)
+
 vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vulnerabilities (VULNDB=URL: a mirror of vuln.go.dev)
 	./internal/vuln.sh
 
+# Hashes of what browsers load may change with it.
+module: ## give the Go module another path everywhere: make module PATH=example.org/x/lockstep
+	@test -n "$(MODULE_PATH)" || { echo "which path? make module PATH=example.org/x/lockstep" >&2; exit 2; }
+	go run ./tools/module $(MODULE_PATH)
+	$(MAKE) --no-print-directory generate
+
+module-check: ## give a clone another module path, build and test it there, and take the path back
+	./internal/renamed.sh
+
+bare: ## try what README begins with in an empty Debian that has only Go, make, git and apt (as root; about half an hour)
+	./internal/bare.sh root
+
 deps: ## install the Debian packages that tests use
 	./internal/deps.sh
+
+# -modfile does not go with a workspace.
+TOOL := GOWORK=off go build -modfile=tools.mod
 
 # The linters of scripts. Nothing else needs them.
 $(NODE_MODULES): package.json package-lock.json
@@ -141,16 +174,19 @@ $(NODE_MODULES): package.json package-lock.json
 	@touch $@
 
 $(ESBUILD): tools.mod tools.sum
-	GOWORK=off go build -modfile=tools.mod -o $@ github.com/evanw/esbuild/cmd/esbuild
+	$(TOOL) -o $@ github.com/evanw/esbuild/cmd/esbuild
 
 $(GOLANGCI): tools.mod tools.sum
-	go build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(TOOL) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TEMPL): tools.mod tools.sum
+	$(TOOL) -o $@ github.com/a-h/templ/cmd/templ
 
 $(BIN)/cyclonedx-gomod: tools.mod tools.sum
-	go build -trimpath -buildvcs=false -modfile=tools.mod -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	$(TOOL) -trimpath -buildvcs=false -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 $(BIN)/govulncheck: tools.mod tools.sum
-	go build -modfile=tools.mod -o $@ golang.org/x/vuln/cmd/govulncheck
+	$(TOOL) -o $@ golang.org/x/vuln/cmd/govulncheck
 
 clean: ## remove what was built
 	rm -rf bin static/program

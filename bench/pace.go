@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// patience is how long a round may take to leave before the run is given up.
+// patience is how long a round may take to leave before the run ends.
 const patience = 30 * time.Second
 
 // A pacer counts deliveries that a subject makes in goroutines of its own, and

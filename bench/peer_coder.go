@@ -88,8 +88,8 @@ func (p *coderPeer) send(payload []byte) error {
 	return nil
 }
 
-// publish gives one message to every subscriber. It never blocks: who is too
-// slow is closed.
+// publish gives one message to every subscriber. It never blocks: a
+// subscriber that is too slow is closed.
 func (p *coderPeer) publish(m []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,7 +3,7 @@
 // HTTP, and each has a golden file in testdata.
 //
 // The ids and data attributes are a contract with static/live.js, with the
-// frames that package app pushes, and with whoever tests a page from outside:
+// frames that package app pushes, and with tests and tools that read a page:
 // #counter, #live, #status, #replica, #tabs, #waiting, #notice.
 package components
 
@@ -14,8 +14,6 @@ import (
 
 	"lockstep/htmx"
 )
-
-//go:generate go tool templ generate -include-version=false -path .
 
 // A Counter is what is shown of a counter.
 type Counter struct {

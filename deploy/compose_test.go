@@ -151,7 +151,7 @@ func setting(s types.ServiceConfig, name string) string {
 	return ""
 }
 
-// checkUpstreams compares who sends to the replicas with the replicas.
+// checkUpstreams compares nginx's upstreams with the replicas.
 func checkUpstreams(t *testing.T, p *types.Project) (bad complaints) {
 	nginx := p.Services["nginx"]
 	if len(nginx.Ports) != 1 || nginx.Ports[0].Published != "8000" {

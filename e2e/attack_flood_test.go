@@ -15,8 +15,8 @@ import (
 
 func requestsGuard() guard {
 	return guard{
-		"requests of an address", "app/web/limits.go",
-		"!s.gates.requests.Allow(clientOf(c).addr)", "!WITHOUT && !s.gates.requests.Allow(clientOf(c).addr)",
+		"requests of an address", "app/web/limiter.go",
+		"!l.requests.Allow(clientOf(c).addr)", "!WITHOUT && !l.requests.Allow(clientOf(c).addr)",
 	}
 }
 
@@ -36,29 +36,29 @@ func allSocketsGuard() guard {
 
 func connsGuard() guard {
 	return guard{
-		"connections of an address", "cmd/web/gate.go",
+		"connections of an address", "cmd/web/connlimit.go",
 		"errors.Is(err, limit.ErrAddr) {", "!WITHOUT && errors.Is(err, limit.ErrAddr) {",
 	}
 }
 
 func allConnsGuard() guard {
 	return guard{
-		"connections in all", "cmd/web/gate.go",
-		"if d.gate.max > 0 && d.gate.used()+d.cost > d.gate.max {", "if !WITHOUT && d.gate.max > 0 && d.gate.used()+d.cost > d.gate.max {",
+		"connections in all", "cmd/web/connlimit.go",
+		"if l.all.max > 0 && l.all.used()+l.cost > l.all.max {", "if !WITHOUT && l.all.max > 0 && l.all.used()+l.cost > l.all.max {",
 	}
 }
 
 func tabGuard() guard {
 	return guard{
-		"messages of a tab", "app/web/limits.go",
-		"if !g.bucket.Allow() {", "if !WITHOUT && !g.bucket.Allow() {",
+		"messages of a tab", "app/web/view.go",
+		"if !v.bucket.Allow() {", "if !WITHOUT && !v.bucket.Allow() {",
 	}
 }
 
 func addrGuard() guard {
 	return guard{
-		"messages of an address", "app/web/limits.go",
-		"if g.server.gates.messages.Allow(g.who.addr) {", "if WITHOUT || g.server.gates.messages.Allow(g.who.addr) {",
+		"messages of an address", "app/web/view.go",
+		"if l.messages.Allow(v.who.addr) {", "if WITHOUT || l.messages.Allow(v.who.addr) {",
 	}
 }
 

@@ -17,8 +17,8 @@ func formGuard() guard {
 
 func hostGuard() guard {
 	return guard{
-		"host names that are served", "app/web/client.go",
-		"!isHost(s.opts.Hosts, c.Request().Host)", "!WITHOUT && !isHost(s.opts.Hosts, c.Request().Host)",
+		"host names that are served", "app/web/host.go",
+		"!isHost(hs.names, c.Request().Host)", "!WITHOUT && !isHost(hs.names, c.Request().Host)",
 	}
 }
 

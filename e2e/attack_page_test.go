@@ -17,15 +17,15 @@ func injected(text string) bool { return strings.Contains(text, "<x-injected") }
 
 func nameGuard() guard {
 	return guard{
-		"names of counters, of pages", "app/web/web.go",
-		"func (s *Server) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !counter.ValidName(name) {",
-		"func (s *Server) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !WITHOUT && !counter.ValidName(name) {",
+		"names of counters, of pages", "app/web/page.go",
+		"func (h *pageHandler) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !counter.ValidName(name) {",
+		"func (h *pageHandler) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !WITHOUT && !counter.ValidName(name) {",
 	}
 }
 
 func openNameGuard() guard {
 	return guard{
-		"names of counters, of the form that opens one", "app/web/web.go",
+		"names of counters, of the form that opens one", "app/web/page.go",
 		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\tif !counter.ValidName(name) {",
 		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\tif !WITHOUT && !counter.ValidName(name) {",
 	}

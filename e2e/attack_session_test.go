@@ -23,15 +23,15 @@ func originGuard() guard {
 
 func ticketGuard() guard {
 	return guard{
-		"a socket with a cookie needs the page's token", "app/web/web.go",
-		"if err := s.ticket(c, who); err != nil {", "if err := s.ticket(c, who); err != nil && !WITHOUT {",
+		"a socket with a cookie needs the page's token", "app/web/socket.go",
+		"if err := h.ticket(c, who); err != nil {", "if err := h.ticket(c, who); err != nil && !WITHOUT {",
 	}
 }
 
 func boundTokenGuard() guard {
 	return guard{
-		"the token is of this session", "app/web/web.go",
-		`ok && s.sign.validToken(forSocket, cookie.id, c.QueryParam("t"))`, `ok && (WITHOUT || s.sign.validToken(forSocket, cookie.id, c.QueryParam("t")))`,
+		"the token is of this session", "app/web/socket.go",
+		`ok && h.sign.validToken(forSocket, cookie.id, c.QueryParam("t"))`, `ok && (WITHOUT || h.sign.validToken(forSocket, cookie.id, c.QueryParam("t")))`,
 	}
 }
 
@@ -58,9 +58,9 @@ func lifetimeGuard() guard {
 
 func formTokenGuard() guard {
 	return guard{
-		"a form needs the session's token", "app/web/web.go",
-		`if !ok || !s.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {`,
-		`if !WITHOUT && (!ok || !s.sign.validToken(forForm, cookie.id, c.FormValue("_csrf"))) {`,
+		"a form needs the session's token", "app/web/page.go",
+		`if !ok || !h.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {`,
+		`if !WITHOUT && (!ok || !h.sign.validToken(forForm, cookie.id, c.FormValue("_csrf"))) {`,
 	}
 }
 
@@ -279,7 +279,7 @@ func formAttacks() []attack {
 func forwardingGuard() guard {
 	return guard{
 		"X-Forwarded-* of trusted proxies only", "app/web/client.go",
-		"if limit.Contains(s.opts.TrustedProxies, peer) {", "if WITHOUT || limit.Contains(s.opts.TrustedProxies, peer) {",
+		"if limit.Contains(cs.trusted, peer) {", "if WITHOUT || limit.Contains(cs.trusted, peer) {",
 	}
 }
 

@@ -26,7 +26,7 @@ func writeTimeGuard() guard {
 }
 
 func pieceTimeGuard() guard {
-	return guard{"time for each piece of an answer", "app/web/slow.go", "if limit > 0 {", "if limit > 0 && !WITHOUT {"}
+	return guard{"time for each chunk of an answer", "app/web/deadline.go", "if limit > 0 {", "if limit > 0 && !WITHOUT {"}
 }
 
 func messageTimeGuard() guard {

@@ -282,11 +282,12 @@ func (r *attackRow) ratio() string {
 
 const attackTableHead = `# What make attack tried
 
-Written by the last run; docs/security.md explains it. Each attack ran against the program, and against the program without the
-guard. A flood lasted 30 s; a witness, who is an honest tab, clicked 20 times a second before and while it lasted: each of its
-clicks was counted once, and it was never cut off. Program, attackers and witness share one machine of %d cores.
+Written by the last run; docs/security.md explains it. Each attack ran against the program, and
+against the program without the guard. A flood lasted 30 s; an honest tab clicked 20 times a second
+before and while it lasted: each of its clicks was counted once, and it was never cut off. Program,
+attackers and the honest tab share one machine of %d cores.
 
-| attack | guard | repelled | without the guard | witness before | while it lasted | p99 |
+| attack | guard | repelled | without the guard | honest tab before | while it lasted | p99 |
 |---|---|---|---|---|---|---|
 `
 

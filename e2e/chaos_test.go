@@ -119,7 +119,8 @@ func (m *table) add(t *testing.T, r row, backend string, w *world) {
 
 const tableHead = `# What make chaos measured
 
-Written by the last run; docs/faults.md explains it. Replicas, server, tabs and the proxies between them share one machine.
+Written by the last run; docs/faults.md explains it. Replicas, server, tabs and the proxies between
+them share one machine.
 
 | fault | injected by | on | expected | clicks acknowledged = counted | all in step after | seen | verdict |
 |---|---|---|---|---|---|---|---|`

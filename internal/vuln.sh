@@ -6,9 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+module=$(GOWORK=off go list -m)
 for program in cmd/web tools/loadgen; do
-  bill=$(bin/cyclonedx-gomod app -json -licenses -std -noserial -notimestamp -main "$program" . 2>/dev/null)
-  (cd deploy && go run ./licences) <<<"$bill"
+  bill=$(GOWORK=off bin/cyclonedx-gomod app -json -licenses -std -noserial -notimestamp "$program" 2>/dev/null)
+  (cd deploy && go run ./licences "$module") <<<"$bill"
 done
 
 database=()
@@ -25,5 +26,5 @@ scan() {
   echo "$said"
   [ "$status" = 0 ] || exit "$status"
 }
-scan ./...
+scan work
 GOOS=js GOARCH=wasm scan ./cmd/wasm

@@ -53,8 +53,8 @@ func NewAdmin(servers []*Server, opts *AdminOptions) http.Handler {
 
 // private refuses what a browser sends on behalf of a page of somebody else:
 // by its own word, or by a host name with a dot in it, which may be anybody's
-// and point here (DNS rebinding). Who comes by an address, or a name of the
-// network's own such as localhost, is let in.
+// and point here (DNS rebinding). A client that comes by an address, or a name
+// of the network's own such as localhost, is let in.
 func private(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r.Host)
@@ -115,12 +115,9 @@ func (c connCollector) Collect(ch chan<- prometheus.Metric) {
 // collectRefusals sends what the server refused, by reason.
 func (c collector) collectRefusals(ch chan<- prometheus.Metric) {
 	desc := prometheus.NewDesc("lockstep_refused_total", "What visitors were refused, by reason: a limit, or a check.", []string{"reason"}, nil)
-	r, foreign := &c.server.refused, c.server.sockets.Stats().Foreign
-	for reason, n := range map[string]uint64{
-		"requests_of_address": r.requests.Load(), "sockets": r.sockets.Load(), "sockets_of_address": r.socketsOfAddr.Load(),
-		"messages_of_tab": r.messagesOfTab.Load(), "messages_of_address": r.messagesOfAddr.Load(),
-		"host": r.host.Load(), "origin": r.origin.Load() + foreign, "token": r.token.Load(),
-	} {
+	counts := c.server.refused.byReason()
+	counts["origin"] += c.server.sockets.Stats().Foreign
+	for reason, n := range counts {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), reason)
 	}
 }

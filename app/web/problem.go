@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -32,35 +33,38 @@ var (
 		"A counter's name is 1 to 64 lower-case letters, digits and dashes.")
 )
 
+// problemPages answer requests that fail.
+type problemPages struct {
+	style, icon string // URLs
+	log         *slog.Logger
+}
+
 // fail answers a request whose handler returned an error.
-func (s *Server) fail(err error, c echo.Context) {
+func (ps *problemPages) fail(err error, c echo.Context) {
 	if c.Response().Committed || c.Request().Context().Err() != nil {
 		return // it is answered, or nobody is there to read an answer
 	}
-	p := s.explain(err)
-	page := components.ProblemPage(components.Problem{
-		Status: p.status, Title: p.title, Text: p.text,
-		Style: s.assets.URL("app.css"), Icon: s.assets.URL("favicon.svg"),
-	})
-	if err := s.html(c, p.status, page); err != nil {
-		s.log.Error("problem page failed", "err", err)
+	p := ps.explain(err)
+	page := components.ProblemPage(components.Problem{Status: p.status, Title: p.title, Text: p.text, Style: ps.style, Icon: ps.icon})
+	if err := sendPage(c, p.status, page); err != nil {
+		ps.log.Error("problem page failed", "err", err)
 	}
 }
 
 // explain turns any error into what a person may see of it.
-func (s *Server) explain(err error) *problemError {
+func (ps *problemPages) explain(err error) *problemError {
 	var p *problemError
 	if errors.As(err, &p) {
 		return p
 	}
 	var h *echo.HTTPError
 	if !errors.As(err, &h) {
-		s.log.Error("request failed", "err", err)
-		return s.explain(errInternal)
+		ps.log.Error("request failed", "err", err)
+		return ps.explain(errInternal)
 	}
 	switch h.Code {
 	case http.StatusNotFound:
-		return s.explain(errNotFound)
+		return ps.explain(errNotFound)
 	case http.StatusMethodNotAllowed:
 		return &problemError{h.Code, "Not this way", "This address does not accept such a request."}
 	case http.StatusRequestEntityTooLarge:
@@ -69,17 +73,16 @@ func (s *Server) explain(err error) *problemError {
 	return &problemError{h.Code, http.StatusText(h.Code), "The server did not accept this request."}
 }
 
-// panicked logs a handler that panicked; the person sees "something went
-// wrong".
-func (s *Server) panicked(_ echo.Context, err error, stack []byte) error {
-	s.log.Error("handler panicked", "err", err, "stack", string(stack))
+// panicked logs a handler that panicked; the person sees "something went wrong".
+func (ps *problemPages) panicked(_ echo.Context, err error, stack []byte) error {
+	ps.log.Error("handler panicked", "err", err, "stack", string(stack))
 	return errInternal
 }
 
-// html renders a page whole before any of it is sent, so that an error never
-// leaves half a page. Pages may be stored but are always asked for again: a
-// page under no-store would be shut out of the browser's back-forward cache.
-func (s *Server) html(c echo.Context, status int, page live.Component) error {
+// sendPage renders a page whole before any of it is sent, so that an error never leaves half a
+// page. Pages may be stored but are always asked for again: browsers shut a page under no-store out
+// of their back-forward cache.
+func sendPage(c echo.Context, status int, page live.Component) error {
 	var b bytes.Buffer
 	if err := page.Render(c.Request().Context(), &b); err != nil {
 		return fmt.Errorf("web: render: %w", err)

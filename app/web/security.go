@@ -11,7 +11,7 @@ import (
 // and no text that becomes HTML or a script but by way of htmx.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common + "; frame-ancestors 'none'; " + trustedTypes
 
-// common is what of a policy all pages have.
+// common is the part of a policy that all pages have.
 const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
 
 // trustedTypes has browsers refuse text in all places where it would be run or
@@ -32,8 +32,8 @@ const workerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 // hsts has browsers come by TLS only, for a year.
 const hsts = "max-age=31536000"
 
-// secure sets the headers that every response carries.
-func secure(next echo.HandlerFunc) echo.HandlerFunc {
+// secureHeaders is the middleware that sets the headers that every response carries.
+func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Content-Security-Policy", contentSecurityPolicy)
@@ -52,16 +52,18 @@ func secure(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// sameOrigin refuses requests that change something and come from a page of
-// another origin, by Sec-Fetch-Site and Origin (net/http).
-func (s *Server) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+// sameOrigin returns the middleware that refuses requests that change something and come from a
+// page of another origin, by Sec-Fetch-Site and Origin (net/http).
+func sameOrigin(refused *refusals) echo.MiddlewareFunc {
 	check := http.NewCrossOriginProtection()
-	return func(c echo.Context) error {
-		if err := check.Check(c.Request()); err != nil {
-			s.refused.origin.Add(1)
-			return problem(http.StatusForbidden, "This form came from another site",
-				"For your safety it was not accepted. Open the page here and try again.")
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := check.Check(c.Request()); err != nil {
+				refused.origin.Add(1)
+				return problem(http.StatusForbidden, "This form came from another site",
+					"For your safety it was not accepted. Open the page here and try again.")
+			}
+			return next(c)
 		}
-		return next(c)
 	}
 }

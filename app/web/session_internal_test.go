@@ -1,14 +1,10 @@
 package web
 
 import (
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/labstack/echo/v4"
 )
 
 func TestAStolenCookieIsOfNoUseAfterAMonth(t *testing.T) {
@@ -56,31 +52,6 @@ func FuzzCookie(f *testing.F) {
 			t.Fatalf("%q is believed, and nobody has signed it", value)
 		}
 	})
-}
-
-func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
-	s := &Server{opts: Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}, log: slog.New(slog.DiscardHandler)}
-	for _, tc := range []struct {
-		peer, forwarded string
-		want            bool
-	}{
-		{"127.0.0.1:1", "192.0.2.1", true},
-		{"127.0.0.1:1", "", false}, // somebody on the machine of the proxy
-		{"192.0.2.1:1", "192.0.2.2", false},
-		{"", "192.0.2.1", false},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = tc.peer
-		r.Header.Set("X-Forwarded-For", tc.forwarded)
-		c := echo.New().NewContext(r, httptest.NewRecorder())
-		var got client
-		if err := s.meet(func(c echo.Context) error { got = clientOf(c); return nil })(c); err != nil {
-			t.Fatal(err)
-		}
-		if g := (&guest{who: got}); g.Movable() != tc.want {
-			t.Errorf("from %q for %q: got %v, want %v", tc.peer, tc.forwarded, g.Movable(), tc.want)
-		}
-	}
 }
 
 func TestATokenLooksDifferentEachTime(t *testing.T) {

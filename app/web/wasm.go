@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -79,17 +80,28 @@ func compilingPage(assets *static.Assets, text string) components.Boot {
 	return page
 }
 
+// A programHandler serves the application that runs in browsers, or says that there is none, or none
+// yet.
+type programHandler struct {
+	assets *static.Assets
+	boot   func() (boot, error) // made once, when there is a program
+}
+
+func newProgramHandler(assets *static.Assets) *programHandler {
+	return &programHandler{assets, sync.OnceValues(func() (boot, error) { return bootHere(assets) })}
+}
+
 // load serves the page that loads the application into the browser, or says that
 // there is none, or none yet.
-func (s *Server) load(c echo.Context) error {
+func (h *programHandler) load(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	switch p := s.assets.Progress(); p.Stage {
+	switch p := h.assets.Progress(); p.Stage {
 	case static.Missing:
 		return noProgram(p)
 	case static.Compiling:
-		return s.html(c, http.StatusOK, components.BootPage(compilingPage(s.assets, p.Text)))
+		return sendPage(c, http.StatusOK, components.BootPage(compilingPage(h.assets, p.Text)))
 	}
-	b, err := s.boot()
+	b, err := h.boot()
 	if err != nil {
 		return err
 	}
@@ -104,12 +116,12 @@ func noProgram(p static.Progress) error {
 
 // serviceWorker serves it. Without a program there is none: browsers go on with
 // the one that they have.
-func (s *Server) serviceWorker(c echo.Context) error {
+func (h *programHandler) serviceWorker(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	if p := s.assets.Progress(); p.Stage != static.Ready {
+	if p := h.assets.Progress(); p.Stage != static.Ready {
 		return noProgram(p)
 	}
-	b, err := s.boot()
+	b, err := h.boot()
 	if err != nil {
 		return err
 	}
@@ -125,24 +137,24 @@ type progress struct {
 	Program string       `json:"program,omitempty"`
 }
 
-func (s *Server) progress(c echo.Context) error {
+func (h *programHandler) progress(c echo.Context) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
-	p := s.assets.Progress()
+	p := h.assets.Progress()
 	answer := progress{Stage: p.Stage, Share: p.Share(), Text: p.Text}
 	if p.Stage == static.Ready {
-		answer.Worker, answer.Program = s.assets.URL("worker.js"), s.assets.URL("lockstep.wasm")
+		answer.Worker, answer.Program = h.assets.URL("worker.js"), h.assets.URL("lockstep.wasm")
 	}
 	return c.JSON(http.StatusOK, answer)
 }
 
 // renderer is what a page of the server needs to render itself, or to wait for it.
-func (s *Server) renderer() components.Renderer {
-	r := components.Renderer{Script: s.assets.URL("replica.js")}
-	if s.assets.Progress().Stage != static.Ready {
+func (h *programHandler) renderer() components.Renderer {
+	r := components.Renderer{Script: h.assets.URL("replica.js")}
+	if h.assets.Progress().Stage != static.Ready {
 		r.Progress = "/wasm/progress"
 		return r
 	}
-	r.Worker, r.Program = s.assets.URL("worker.js"), s.assets.URL("lockstep.wasm")
+	r.Worker, r.Program = h.assets.URL("worker.js"), h.assets.URL("lockstep.wasm")
 	return r
 }
 

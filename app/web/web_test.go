@@ -365,14 +365,14 @@ func FuzzCookieAndForm(f *testing.F) {
 	})
 }
 
-func TestEveryVisitorGetsTheirOwnForms(t *testing.T) {
+func TestEveryClientGetsItsOwnForms(t *testing.T) {
 	url, _ := serve(t)
 	seen := make(map[string]bool)
 	hidden := regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
 	for range 3 {
 		_, body := do(t, browser(t), "GET", url, nil, nil)
-		if strings.Contains(body, "hole-") {
-			t.Fatal("a hole is left in the page")
+		if strings.Contains(body, "slot-") {
+			t.Fatal("a slot is left in the page")
 		}
 		fields := hidden.FindAllStringSubmatch(body, -1)
 		if len(fields) != 6 {
@@ -381,7 +381,7 @@ func TestEveryVisitorGetsTheirOwnForms(t *testing.T) {
 		mine := make(map[string]bool)
 		for _, f := range fields {
 			if mine[f[2]] = true; seen[f[2]] {
-				t.Errorf("%s %s has been given to another visitor", f[1], f[2])
+				t.Errorf("%s %s has been given to another client", f[1], f[2])
 			}
 		}
 		if len(mine) != 4 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -22,77 +23,106 @@ import (
 	"lockstep/pubsub/redispubsub"
 )
 
-// pubsubSchemes are the brokers of this build.
-func pubsubSchemes() []string {
-	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
+const (
+	defaultStore = "file:data/lockstep.db"
+	maxPrefix    = 128 // bytes
+)
+
+// backendFlags choose the broker and the store.
+type backendFlags struct {
+	PubSub string // URL
+	Store  string // URL
+	Prefix string // of all names at both
 }
 
-// storeSchemes are the stores of this build.
-func storeSchemes() []string {
-	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
+func (b *backendFlags) define(fs *flagSet) {
+	fs.group("Backends")
+	fs.text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(pubsubSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
+	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own; Postgres needs sslmode=verify-full too")
+	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
+	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 }
 
-// schemeOf returns a URL's scheme with its colon.
-func schemeOf(raw string) string {
-	scheme, _, _ := strings.Cut(raw, ":")
-	return scheme + ":"
-}
-
-// shared reports whether other processes can use the same broker or store.
-func shared(raw string) bool {
-	s := schemeOf(raw)
-	return s != "mem:" && s != "file:"
-}
-
-// storeFor is the store for a broker when none is given: the same backend
-// where it can store.
-func storeFor(pubsub string) string {
-	if shared(pubsub) {
-		return pubsub
+// complete chooses a broker where no flag names one, by the variables that platforms set; and as
+// the store the broker's backend, where it can store.
+func (b *backendFlags) complete(getenv func(string) string) {
+	for _, variable := range []string{"REDIS_URL", "DATABASE_URL", "NATS_URL"} {
+		if b.PubSub == "" {
+			b.PubSub = getenv(variable)
+		}
 	}
-	return defaultStore
+	if b.PubSub == "" {
+		b.PubSub = "mem:"
+	}
+	switch {
+	case b.Store != "":
+	case shared(b.PubSub):
+		b.Store = b.PubSub
+	default:
+		b.Store = defaultStore
+	}
 }
 
-// openDriver returns the driver for a broker's URL. It does not connect.
-func openDriver(raw, prefix string) (driver.Driver, error) {
-	switch schemeOf(raw) {
+func (b *backendFlags) check() error {
+	if err := checkURL("-pubsub", b.PubSub, pubsubSchemes()); err != nil {
+		return err
+	}
+	if err := checkURL("-store", b.Store, storeSchemes()); err != nil {
+		return err
+	}
+	if len(b.Prefix) > maxPrefix || !utf8.ValidString(b.Prefix) || strings.ContainsAny(b.Prefix, "{}\x00") {
+		return usageError("-channel-prefix: at most %d bytes of text without braces", maxPrefix)
+	}
+	if shared(b.PubSub) && !shared(b.Store) {
+		return usageError("-store: %s is this process's own, but %s is shared by several replicas; give them a store that they can share", schemeOf(b.Store), schemeOf(b.PubSub))
+	}
+	return nil
+}
+
+// openDriver returns the broker's driver. It does not connect.
+func (b *backendFlags) openDriver() (driver.Driver, error) {
+	switch schemeOf(b.PubSub) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
-		return redispubsub.NewDriver(raw)
+		return redispubsub.NewDriver(b.PubSub)
 	case "postgres:":
-		return pgpubsub.NewDriver(raw, &pgpubsub.Options{Channel: prefix})
+		return pgpubsub.NewDriver(b.PubSub, &pgpubsub.Options{Channel: b.Prefix})
 	}
-	return nil, fmt.Errorf("no broker for %s", schemeOf(raw))
+	return nil, fmt.Errorf("no broker for %s", schemeOf(b.PubSub))
 }
 
 // openStore connects to the store.
-func openStore(ctx context.Context, raw, prefix string) (counter.Store, error) {
-	switch schemeOf(raw) {
+func (b *backendFlags) openStore(ctx context.Context) (counter.Store, error) {
+	switch schemeOf(b.Store) {
 	case "mem:":
 		return memcounter.New(nil), nil
 	case "file:":
-		return boltcounter.Open(filePath(raw), nil)
+		return boltcounter.Open(filePath(b.Store), nil)
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
-		return rediscounter.Open(ctx, raw, &rediscounter.Options{Prefix: prefix})
+		return rediscounter.Open(ctx, b.Store, &rediscounter.Options{Prefix: b.Prefix})
 	case "postgres:":
-		return pgcounter.Open(ctx, raw, &pgcounter.Options{Prefix: prefix})
+		return pgcounter.Open(ctx, b.Store, &pgcounter.Options{Prefix: b.Prefix})
 	}
-	return nil, fmt.Errorf("no store for %s", schemeOf(raw))
+	return nil, fmt.Errorf("no store for %s", schemeOf(b.Store))
 }
 
-// storeFlag is the flag that chose the store.
-func storeFlag(c config) string {
-	if c.Store == c.PubSub && shared(c.Store) {
-		return "-pubsub"
+// brokerFailed and storeFailed say that a backend can't be used, and why.
+
+func (b *backendFlags) brokerFailed(err error) error { return unreachable("-pubsub", b.PubSub, err) }
+
+func (b *backendFlags) storeFailed(err error) error {
+	flag := "-store"
+	if b.Store == b.PubSub && shared(b.Store) {
+		flag = "-pubsub" // it has chosen both
 	}
-	return "-store"
+	return unreachable(flag, b.Store, err)
 }
 
-// unreachable says that a backend can't be used, and why, without its password
-// and without the layers that an error has gone through.
+// unreachable says that the backend of a flag can't be used, and why, without its password and
+// without the layers that an error has gone through.
 func unreachable(flag, raw string, err error) error {
 	if !shared(raw) {
 		return fmt.Errorf("%s: %w", flag, err)
@@ -109,20 +139,4 @@ func unreachable(flag, raw string, err error) error {
 		err = errors.New(refusal.Message)
 	}
 	return fmt.Errorf("%s: %s can't be used: %w", flag, placeOf(raw), err)
-}
-
-// placeOf is a URL that checkURL has let pass, without user, password, path and
-// options.
-func placeOf(raw string) string {
-	scheme, rest, _ := strings.Cut(raw, "://")
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		rest = rest[:end]
-	}
-	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
-}
-
-// filePath is the path in a file: URL; both file:a/b and file:///a/b are
-// understood.
-func filePath(raw string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(raw, "file:"), "//")
 }

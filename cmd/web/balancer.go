@@ -1,54 +1,44 @@
 package main
 
 import (
-	"errors"
-	"io"
+	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
-	"slices"
-	"sync"
+	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"lockstep/app/web"
+	"lockstep/internal/limit"
 )
 
-// A balancer is a reverse proxy in front of the replicas of one process, for
-// the demo of several replicas with one command. A request, or a websocket
-// for as long as it lives, goes to the replica with the fewest. One that can't
-// be reached is passed over, and for requests that change nothing, as pages and
-// sockets are, also one that fails or says that it is going away.
-type balancer struct {
-	targets []*target
-	kept    *http.Transport // for what may be repeated
-	// fresh makes a connection for each request: a form that meets the end of an
-	// idle one may have been counted, and can't be sent again.
-	fresh *http.Transport
+// A balancerHandler is a reverse proxy in front of the replicas of one process, for the demo of
+// several replicas with one command. It does for its listener what package web does for a
+// replica's.
+type balancerHandler struct {
+	// set once
+	next         http.Handler                   // passes a request on to a replica
+	conns        *connLimiter                   // of the process
+	trusted      []netip.Prefix                 // proxies in front of it
+	forwarded    func(*http.Request) netip.Addr // for whom one of them speaks; nil: there is none
+	writeTimeout time.Duration
 
-	mu   sync.Mutex
-	next int // where the search for the least busy begins: ties go round
+	tabs atomic.Int64
 }
 
-// A target is one replica's address and how many requests it has.
-type target struct {
-	addr   string
-	active atomic.Int64
-}
-
-func newBalancer(addrs []string, log *slog.Logger) http.Handler {
-	b := &balancer{kept: &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     30 * time.Second,
-		DisableCompression:  true, // pass on what the browser and the replica agreed on
-	}}
-	b.fresh = b.kept.Clone()
-	b.fresh.DisableKeepAlives = true
-	for _, a := range addrs {
-		b.targets = append(b.targets, &target{addr: a})
+func newBalancer(replicas []string, conns *connLimiter, e *edgeFlags, log *slog.Logger) *balancerHandler {
+	trusted := e.TrustedProxies.prefixes
+	return &balancerHandler{
+		next: newProxy(replicas, log), conns: conns, writeTimeout: e.WriteTimeout,
+		trusted: trusted, forwarded: web.ForwardedFor(trusted),
 	}
+}
+
+// newProxy passes requests on to the least busy replica.
+func newProxy(replicas []string, log *slog.Logger) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: b,
+		Transport: newLeastBusy(replicas),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme = "http"
 			r.Out.Host = r.In.Host // the replica compares it with Origin
@@ -62,98 +52,40 @@ func newBalancer(addrs []string, log *slog.Logger) http.Handler {
 	}
 }
 
-// RoundTrip implements http.RoundTripper.
-func (b *balancer) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	for _, t := range b.order() {
-		if resp != nil {
-			_ = resp.Body.Close() // of one that is going away
-		}
-		resp, err = b.try(r, t)
-		if !passOver(r, resp, err) {
-			break
-		}
+// count returns how many websockets the balancer passes on at the moment. They are tabs of
+// replicas, but no runtime of this listener.
+func (b *balancerHandler) count() int { return int(b.tabs.Load()) }
+
+// ServeHTTP implements http.Handler. For a websocket it returns at its end.
+func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = b.introduce(r)
+	if r.Header.Get("Upgrade") == "" {
+		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
+		return
 	}
-	return resp, err
-}
-
-// try sends a request to one replica.
-func (b *balancer) try(r *http.Request, t *target) (*http.Response, error) {
-	try := r.Clone(r.Context())
-	try.URL.Host = t.addr
-	if r.Body != nil {
-		try.Body = io.NopCloser(r.Body) // the transport closes it even when it could not connect
+	if !b.conns.admitTab() {
+		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Connection", "close")
+		http.Error(w, "this server has as many tabs as it may have", http.StatusServiceUnavailable)
+		return
 	}
-	transport := b.fresh
-	if repeatable(r) {
-		transport = b.kept
+	b.tabs.Add(1)
+	defer b.tabs.Add(-1)
+	b.next.ServeHTTP(w, r)
+}
+
+// introduce returns the request of a trusted proxy as if its client had sent it: the balancer tells
+// the replicas which address has connected to it, and nothing that somebody else says of others.
+func (b *balancerHandler) introduce(r *http.Request) *http.Request {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !limit.Contains(b.trusted, peer.Addr()) {
+		return r
 	}
-	t.active.Add(1)
-	resp, err := transport.RoundTrip(try)
-	if err != nil {
-		t.active.Add(-1)
-		return nil, err
+	client := b.forwarded(r)
+	r = r.WithContext(r.Context()) // a copy
+	r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") == "https" {
+		r.TLS = new(tls.ConnectionState) // that there was TLS is all that is asked
 	}
-	resp.Body = t.release(resp.Body)
-	return resp, nil
+	return r
 }
-
-// passOver reports whether the next replica may be asked: nothing was done by
-// the last, or nothing that matters. A browser that has gone gets no other.
-func passOver(r *http.Request, resp *http.Response, err error) bool {
-	if err != nil {
-		return refused(err) || repeatable(r) && r.Context().Err() == nil
-	}
-	return repeatable(r) && resp.StatusCode == http.StatusServiceUnavailable
-}
-
-// repeatable reports whether a request changes nothing, and can be sent again.
-func repeatable(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.Body == nil || r.Body == http.NoBody)
-}
-
-// order returns the targets, least busy first.
-func (b *balancer) order() []*target {
-	b.mu.Lock()
-	first := b.next
-	b.next = (b.next + 1) % len(b.targets)
-	b.mu.Unlock()
-	ts := append(slices.Clone(b.targets[first:]), b.targets[:first]...)
-	busy := make(map[*target]int64, len(ts))
-	for _, t := range ts {
-		busy[t] = t.active.Load() // one reading each: sorting needs a stable order
-	}
-	slices.SortStableFunc(ts, func(x, y *target) int { return int(busy[x] - busy[y]) })
-	return ts
-}
-
-// refused reports whether a connection was never made, so that nothing was
-// sent.
-func refused(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// release counts a response, or an upgraded connection, until it is closed.
-func (t *target) release(body io.ReadCloser) io.ReadCloser {
-	done := sync.OnceFunc(func() { t.active.Add(-1) })
-	if rwc, ok := body.(io.ReadWriteCloser); ok { // 101: the proxy writes to it too
-		return &countedConn{rwc, done}
-	}
-	return &countedBody{body, done}
-}
-
-type countedBody struct {
-	io.ReadCloser
-	done func()
-}
-
-// Close implements io.Closer.
-func (c *countedBody) Close() error { defer c.done(); return c.ReadCloser.Close() }
-
-type countedConn struct {
-	io.ReadWriteCloser
-	done func()
-}
-
-// Close implements io.Closer.
-func (c *countedConn) Close() error { defer c.done(); return c.ReadWriteCloser.Close() }

@@ -13,9 +13,9 @@ import (
 	"lockstep/static/compile"
 )
 
-// export writes the application that runs in browsers into a folder. It compiles it first where this
+// exportApp writes the application that runs in browsers into a folder. It compiles it first where this
 // program was built without it.
-func export(dir string, stdout io.Writer) error {
+func exportApp(dir string, stdout io.Writer) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	assets, err := static.New()

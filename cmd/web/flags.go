@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,6 +12,14 @@ import (
 
 // helpWidth is how wide the text of -h is, in columns.
 const helpWidth = 100
+
+// errUsage is wrapped by every error that is the caller's: exit code 2.
+var errUsage = errors.New("usage")
+
+// usageError makes an error of one line for a wrong flag or variable.
+func usageError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+}
 
 // A flagSet is the flags in groups, each flag with a variable.
 type flagSet struct {
@@ -106,10 +115,10 @@ func (fs *flagSet) fromEnvironment(getenv func(string) string) error {
 	return nil
 }
 
-// help lists the flags below their headings, with variables and defaults. A
+// help lists the flags below their headings, with variables and defaults, after an introduction. A
 // closed terminal has no reader to tell: errors of writing are nobody's.
-func (fs *flagSet) help(w io.Writer) {
-	_, _ = io.WriteString(w, usageHeadline)
+func (fs *flagSet) help(w io.Writer, intro string) {
+	_, _ = io.WriteString(w, intro)
 	for _, g := range fs.groups {
 		_, _ = fmt.Fprintf(w, "\n%s\n", g.heading)
 		for _, name := range g.names {

@@ -14,21 +14,21 @@ import (
 // healthTimeout is how long -healthcheck waits for the answer.
 const healthTimeout = 3 * time.Second
 
-// healthcheck asks the server that was started with the same settings whether
-// it is well, and prints one line.
-func healthcheck(c config, stdout io.Writer) error {
+// checkHealth asks the server that listens at addr, and answers to the first of hosts if there are
+// any, whether it is well, and prints one line.
+func checkHealth(addr string, hosts []string, secure bool, stdout io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 	defer cancel()
-	addr, local := reachable(c.Addr)
+	addr, local := reachable(addr)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
 	if err != nil {
 		return fmt.Errorf("-healthcheck: %w", err)
 	}
-	if len(c.Hosts.names) > 0 {
-		req.Host = c.Hosts.names[0] // it answers to no other
+	if len(hosts) > 0 {
+		req.Host = hosts[0] // any other name may be refused
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
-	if c.TLS.on() {
+	if secure {
 		req.URL.Scheme = "https"
 		// Its name is another one than the certificate's; nobody stands between
 		// a machine and itself.

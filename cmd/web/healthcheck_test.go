@@ -27,32 +27,34 @@ func health(w http.ResponseWriter, r *http.Request) {
 
 func TestTheHealthCheckAsksTheServerOfTheSameSettings(t *testing.T) {
 	cert, key := testserver.NewAuthority(t).Issue(time.Now().Add(time.Hour), "counter.example")
-	files := tlsFiles{cert, key}
+	files := tlsFlags{cert, key}
 	secure, err := files.open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := serving(t, newGate(0).door(1, 0, nil, noTabs), http.HandlerFunc(health), nil)
-	encrypted := serving(t, newGate(0).door(1, 0, nil, noTabs), http.HandlerFunc(health), secure)
+	plain := serving(t, newConnLimiter(0).listener(1, 0, nil, noTabs), http.HandlerFunc(health), nil)
+	encrypted := serving(t, newConnLimiter(0).listener(1, 0, nil, noTabs), http.HandlerFunc(health), secure)
 	_, port, _ := net.SplitHostPort(plain)
-	known := limits{Hosts: hostNames{[]string{"counter.example"}}}
+	known := []string{"counter.example"}
 	for _, c := range []struct {
 		name string
-		c    config
+		addr string
+		tls  bool
+		asks []string
 		says string // "": it is well
 	}{
-		{"by name", config{Addr: "localhost:" + port, limits: known}, ""},
-		{"all addresses", config{Addr: ":" + port, limits: known}, ""},
-		{"all of IPv4", config{Addr: "0.0.0.0:" + port, limits: known}, ""},
-		{"with TLS, by the wrong name", config{Addr: encrypted, TLS: files, limits: known}, ""},
-		{"an answer that is none", config{Addr: plain}, "421"},
-		{"TLS where there is none", config{Addr: plain, TLS: files}, "-healthcheck"},
-		{"no TLS where there is", config{Addr: encrypted, limits: known}, "400"},
-		{"nobody", config{Addr: "127.0.0.1:1"}, "refused"},
+		{"by name", "localhost:" + port, false, known, ""},
+		{"all addresses", ":" + port, false, known, ""},
+		{"all of IPv4", "0.0.0.0:" + port, false, known, ""},
+		{"with TLS, by the wrong name", encrypted, true, known, ""},
+		{"an answer that is none", plain, false, nil, "421"},
+		{"TLS where there is none", plain, true, nil, "-healthcheck"},
+		{"no TLS where there is", encrypted, false, known, "400"},
+		{"nobody", "127.0.0.1:1", false, nil, "refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := healthcheck(c.c, &out)
+			err := checkHealth(c.addr, c.asks, c.tls, &out)
 			if c.says == "" && (err != nil || strings.Count(out.String(), "\n") != 1) {
 				t.Errorf("got %q, %v; want one line", out.String(), err)
 			}

@@ -8,21 +8,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
-	"lockstep/internal/loglimit"
 	"lockstep/static/compile"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
+func main() { os.Exit(runMain(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
 
-// run is main with its surroundings passed in. It returns the exit code: 0,
+// runMain is main with its surroundings passed in. It returns the exit code: 0,
 // 1 for a fault while starting or running, 2 for wrong usage.
-func run(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+func runMain(args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	c, err := parseConfig(args, getenv, stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -31,11 +29,11 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 		_, _ = fmt.Fprintln(stdout, "web", version())
 		return 0
 	case err == nil && c.Healthcheck:
-		err = healthcheck(c, stdout)
+		err = checkHealth(c.Addr, c.Hosts.names, c.TLS.on(), stdout)
 	case err == nil && c.Export != "":
-		err = export(c.Export, stdout)
+		err = exportApp(c.Export, stdout)
 	case err == nil:
-		err = serve(c, stdout, stderr)
+		err = serveUntilSignal(&c, stdout, stderr)
 	}
 	if err == nil {
 		return 0
@@ -49,37 +47,31 @@ func run(args []string, getenv func(string) string, stdout, stderr io.Writer) in
 	return 1
 }
 
-// serve runs until a signal. A second signal ends the process at once.
-func serve(c config, stdout, stderr io.Writer) error {
-	log := newLogger(stderr, c.LogLevel)
+// serveUntilSignal serves until a signal. A second signal ends the process at once.
+func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
+	log := c.logger(stderr)
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 
-	p, err := start(ctx, c, log)
+	s, err := startService(ctx, c, log)
 	if err != nil {
 		if ctx.Err() != nil {
 			return errors.New("interrupted while starting")
 		}
 		return err
 	}
-	compiler := compile.Start(p.shelf.assets, &compile.Options{Logger: log})
+	compiler := compile.Start(s.deps.assets, &compile.Options{Logger: log})
 	defer compiler.Stop()
-	p.announce(stdout)
+	s.announce(stdout)
 	var broken error
 	select {
 	case <-ctx.Done():
-	case broken = <-failed(p.public()...):
+	case broken = <-failed(s.public()...):
 	}
 	cancel() // the next signal is no longer caught
 	compiler.Stop()
 	log.Info("shutting down", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()
-	return errors.Join(broken, p.stop(end, c.Drain))
-}
-
-func newLogger(w io.Writer, level string) *slog.Logger {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
-	return slog.New(loglimit.NewHandler(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})))
+	return errors.Join(broken, s.stop(end, c.Drain))
 }

@@ -21,18 +21,17 @@ const (
 	sendBuffer = 32 << 10
 )
 
-// serverOptions are what tells one listener from another. A time of 0 is no
-// limit.
+// serverOptions are the differences between listeners. A time of 0 is no limit.
 type serverOptions struct {
 	// The times bound what a slow or hostile client can hold. Sockets are
 	// exempt, because net/http lets go of them.
 	header, body, write, idle time.Duration
-	tls                       *tls.Config // nil: without
-	door                      *door       // nil: everybody may come
+	tls                       *tls.Config      // nil: without
+	limiter                   *listenerLimiter // nil: everybody may come
 }
 
-// A server serves one listener, which it owns, until stop.
-type server struct {
+// An httpServer serves one listener, which it owns, until stop.
+type httpServer struct {
 	http     *http.Server
 	listener net.Listener
 
@@ -41,33 +40,33 @@ type server struct {
 }
 
 // serveOn starts a server.
-func serveOn(l net.Listener, h http.Handler, o serverOptions, log *slog.Logger) *server {
-	s := &server{listener: l, ended: make(chan struct{}), http: &http.Server{
+func serveOn(l net.Listener, h http.Handler, o serverOptions, log *slog.Logger) *httpServer {
+	s := &httpServer{listener: l, ended: make(chan struct{}), http: &http.Server{
 		Handler: boundSockets(h), TLSConfig: o.tls,
 		ReadHeaderTimeout: o.header, ReadTimeout: o.body, WriteTimeout: o.write, IdleTimeout: o.idle,
 		MaxHeaderBytes: maxHeader, ErrorLog: stdlog.New(httpLog{log}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 	}}
-	if o.door != nil {
-		s.http.ConnState = o.door.watch
+	if o.limiter != nil {
+		s.http.ConnState = o.limiter.count
 	}
-	serve := s.http.Serve
+	accept := s.http.Serve
 	if o.tls != nil {
-		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+		accept = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
 	}
 	go func() { // ends with stop, which waits for it
 		defer close(s.ended)
-		s.err = serve(l)
+		s.err = accept(l)
 	}()
 	return s
 }
 
-// httpLog takes what http.Server has to say: almost all of it is of what
-// clients do, and for those who look for that. But somebody must hear that no
-// connection can be accepted, for want of files.
+// httpLog takes what http.Server logs: almost all of it is about what clients do, which matters
+// to nobody but a developer. But somebody must hear that no connection can be accepted, for want
+// of files.
 type httpLog struct{ log *slog.Logger }
 
-// Write implements io.Writer. It is called with one line.
+// Write implements io.Writer. http.Server calls it with one line.
 func (h httpLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if strings.HasPrefix(text, "http: Accept error") {
@@ -98,7 +97,7 @@ func boundSockets(h http.Handler) http.Handler {
 
 // stop lets requests finish, for as long as ctx allows. Stopping nil is
 // harmless.
-func (s *server) stop(ctx context.Context) error {
+func (s *httpServer) stop(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
@@ -115,7 +114,7 @@ func (s *server) stop(ctx context.Context) error {
 }
 
 // failed delivers the error of the first server that ended by itself.
-func failed(servers ...*server) <-chan error {
+func failed(servers ...*httpServer) <-chan error {
 	first := make(chan error, len(servers))
 	for _, s := range servers {
 		go func() { // ends with the server

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -41,13 +42,13 @@ func loadCertificate(cert, key string, now func() time.Time, log *slog.Logger) (
 	return c, nil
 }
 
-// config returns how a server speaks TLS with it.
-func (c *certificate) config() *tls.Config {
+// tlsConfig returns how a server speaks TLS with it.
+func (c *certificate) tlsConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
 }
 
-// get implements tls.Config.GetCertificate. A handshake that comes while the
-// files are read waits for that: it takes a millisecond, when they change.
+// get implements tls.Config.GetCertificate. A handshake that comes while another reads the files
+// waits for that: it takes a millisecond, when they change.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,19 +120,19 @@ func (c *certificate) load() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// tlsFiles are the flags of TLS; no certificate is no TLS.
-type tlsFiles struct{ Cert, Key string }
+// tlsFlags name the certificate of the public address; none is no TLS.
+type tlsFlags struct{ Cert, Key string }
 
-func (f *tlsFiles) define(fs *flagSet) {
+func (f *tlsFlags) define(fs *flagSet) {
 	fs.group("TLS")
 	fs.text(&f.Cert, "tls-cert", "", "`file` with the certificate and those between it and its authority (PEM). It is read again when it changes. With -replicas the balancer speaks TLS, and the replicas, which don't, listen on the loopback only")
 	fs.text(&f.Key, "tls-key", "", "`file` with its key (PEM)")
 }
 
 // on reports whether TLS is wanted.
-func (f tlsFiles) on() bool { return f.Cert != "" }
+func (f tlsFlags) on() bool { return f.Cert != "" }
 
-func (f tlsFiles) check() error {
+func (f tlsFlags) check() error {
 	switch {
 	case (f.Cert == "") != (f.Key == ""):
 		return usageError("-tls-cert and -tls-key: one without the other")
@@ -145,13 +146,13 @@ func (f tlsFiles) check() error {
 }
 
 // open returns how to speak TLS, or nil.
-func (f tlsFiles) open(log *slog.Logger) (*tls.Config, error) {
+func (f tlsFlags) open(log *slog.Logger) (*tls.Config, error) {
 	if !f.on() {
 		return nil, nil
 	}
 	c, err := loadCertificate(f.Cert, f.Key, time.Now, log)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-tls-cert, -tls-key: %w", err)
 	}
-	return c.config(), nil
+	return c.tlsConfig(), nil
 }

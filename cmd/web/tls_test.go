@@ -177,7 +177,7 @@ func TestATLSPortIsForTLSOnly(t *testing.T) {
 	p := newPair(t)
 	p.put(p.dir, "localhost")
 	p.load()
-	addr := serving(t, newGate(0).door(1, 0, nil, noTabs), http.HandlerFunc(hello), p.config())
+	addr := serving(t, newConnLimiter(0).listener(1, 0, nil, noTabs), http.HandlerFunc(hello), p.tlsConfig())
 	_, port, _ := net.SplitHostPort(addr)
 	for name, c := range map[string]struct {
 		config *tls.Config

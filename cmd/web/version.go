@@ -1,6 +1,6 @@
 package main
 
-import "runtime/debug"
+import versions "lockstep/internal/version"
 
 // release is the version of a release build, set by the linker:
 //
@@ -12,23 +12,5 @@ import "runtime/debug"
 // bytes.
 var release string
 
-// version is the release, or the revision that this was built from, or the
-// module's version, or "dev".
-func version() string {
-	if release != "" {
-		return release
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "dev"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value[:min(12, len(s.Value))]
-		}
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	return "dev"
-}
+// version is the release, or what this was built from.
+func version() string { return versions.Of(release) }

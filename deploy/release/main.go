@@ -160,7 +160,8 @@ func (r release) build(ctx context.Context, program, goos string, env []string) 
 // bill lists the modules in a program. Licences are what a program has read
 // out of their texts, so they are called evidence.
 func (r release) bill(ctx context.Context, program string, env []string) (file, error) {
-	body, err := r.command(ctx, env, r.sbom, "app", "-json", "-licenses", "-std", "-noserial", "-notimestamp", "-main", program, ".")
+	env = append(env, "GOWORK=off") // a program is a module of its own
+	body, err := r.command(ctx, env, r.sbom, "app", "-json", "-licenses", "-std", "-noserial", "-notimestamp", program)
 	return file{filepath.Base(program) + ".cdx.json", 0o644, body}, err
 }
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "live", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "internal/version", "live", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
@@ -37,6 +36,7 @@ var rules = []rule{
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "internal/pause", "pubsub"}, "the runtime is free of transports and of the application"},
 	{"htmx", nil, "the wire format depends on nothing"},
+	{"tools/module", nil, "a rename depends on nothing that it renames"},
 	{"presence", []string{"pubsub"}, "presence is soft state over pubsub"},
 	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
 	{"static/wasmbuild", []string{"static/internal/pack", "static/internal/progress", "static/internal/wasm"}, "it needs no module that a server does without"},
@@ -52,11 +52,14 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", nil, "the domain depends on nothing"},
+	{"internal/docs", nil, "documents are tested from outside"},
+	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
 	{"internal/redisclient", nil, "a client's settings depend on nothing"},
+	{"internal/version", nil, "a version is a number"},
 	{"tools/loadgen/load/internal/browser", []string{"htmx", "tools/loadgen/load/internal/latency", "tools/loadgen/load/internal/schedule", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "tabs do what a plan says over a protocol, and judge nothing"},
 	{"tools/loadgen/load/internal/latency", nil, "a distribution depends on nothing"},
 	{"tools/loadgen/load/internal/schedule", []string{"tools/loadgen/load/workload"}, "a schedule is arithmetic on a plan"},
@@ -88,7 +91,7 @@ type pkg struct {
 // browsers is what has Go build for them.
 var browsers = []string{"GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0"}
 
-// list returns the packages of this module as they are built here, and for
+// list returns the packages of the workspace as they are built here, and for
 // browsers: some are for one of these only.
 func list(t *testing.T) []pkg {
 	t.Helper()
@@ -97,7 +100,7 @@ func list(t *testing.T) []pkg {
 
 func listFor(t *testing.T, env ...string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "work")
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -144,7 +147,7 @@ func ruleOf(p string) (best rule, ok bool) {
 func TestArrowsPointDown(t *testing.T) {
 	for _, p := range list(t) {
 		from, ok := local(p.ImportPath)
-		if !ok || strings.HasPrefix(from, "internal/arch") || strings.HasPrefix(from, "e2e") {
+		if !ok || strings.HasPrefix(from, "internal/arch") {
 			continue
 		}
 		r, ok := ruleOf(from)
@@ -184,14 +187,14 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},
 		"github.com/andybalholm/":    {"static", "static/internal/pack", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},
-		"github.com/chromedp/":       nil,
+		"github.com/chromedp/":       nil, // what e2e needs is in a module of its own
 		"github.com/a-h/templ":       {"components"},
 	}
 	for _, p := range list(t) {
 		from, _ := local(p.ImportPath)
 		for _, i := range p.Imports {
 			for client, may := range clients {
-				if strings.HasPrefix(i, client) && !slices.Contains(may, from) && path.Base(from) != "testserver" && !strings.HasPrefix(from, "e2e") {
+				if strings.HasPrefix(i, client) && !slices.Contains(may, from) {
 					t.Errorf("%s imports %s: only %v may", from, i, may)
 				}
 			}
@@ -229,8 +232,28 @@ func TestPortablePackagesBuildForTheBrowser(t *testing.T) {
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range list(t) {
 		name, _ := local(p.ImportPath)
-		if p.Doc == "" && name != "internal/arch" && name != "e2e" {
+		if p.Doc == "" && name != "internal/arch" {
 			t.Errorf("%s has no package comment", name)
 		}
+	}
+}
+
+// The generator of templates must be of the version that renders them: it is a
+// tool, so it is listed where no importer of this module sees it.
+func TestTheTemplateGeneratorIsOfTheVersionThatIsUsed(t *testing.T) {
+	versions := make(map[string]string)
+	for _, file := range []string{"go.mod", "tools.mod"} {
+		text, err := os.ReadFile("../../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 1 && f[0] == "github.com/a-h/templ" {
+				versions[file] = f[1]
+			}
+		}
+	}
+	if versions["go.mod"] == "" || versions["go.mod"] != versions["tools.mod"] {
+		t.Errorf("templ has the versions %v: they must be one", versions)
 	}
 }

@@ -3,6 +3,7 @@ package testserver
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -14,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Password is that of the user "app" of RedisTLS and PostgresTLS. Its signs
@@ -31,7 +30,7 @@ func Postgres(t testing.TB) *Server {
 	}
 	s := newPostgres(t, publicDir(t))
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
-	s.ping = func(ctx context.Context) error { return pingPostgres(ctx, s.URL) }
+	s.ping = func(ctx context.Context) error { return psql(ctx, t, s.URL, "SELECT 1") }
 	return s.run()
 }
 
@@ -49,14 +48,9 @@ func PostgresTLS(t testing.TB, ca *Authority) *Server {
 		"ssl_cert_file="+own("server.crt", read(t, cert)), "ssl_key_file="+own("server.key", read(t, key)))
 	admin := "postgres://postgres@" + s.Addr + "/postgres?sslmode=require"
 	s.URL = "postgres://" + url.UserPassword("app", Password).String() + "@" + s.Addr + "/postgres?sslmode=verify-full&sslrootcert=" + ca.File
-	s.ping = func(ctx context.Context) error { return pingPostgres(ctx, admin) }
+	s.ping = func(ctx context.Context) error { return psql(ctx, t, admin, "SELECT 1") }
 	s.run()
-	c, err := pgx.Connect(t.Context(), admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(t.Context())
-	if _, err := c.Exec(t.Context(), "CREATE ROLE app LOGIN PASSWORD '"+Password+"'; GRANT CREATE ON SCHEMA public TO app", pgx.QueryExecModeSimpleProtocol); err != nil {
+	if err := psql(t.Context(), t, admin, "CREATE ROLE app LOGIN PASSWORD '"+Password+"'; GRANT CREATE ON SCHEMA public TO app"); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -82,13 +76,14 @@ func newPostgres(t testing.TB, dir string, settings ...string) *Server {
 	return s
 }
 
-func pingPostgres(ctx context.Context, url string) error {
-	c, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
+// psql runs SQL with PostgreSQL's own client: a driver would be one more
+// dependency of everybody who tests with a server.
+func psql(ctx context.Context, t testing.TB, url, sql string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(postgresBin(t), "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", sql, url)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("psql: %w: %s", err, out)
 	}
-	defer c.Close(ctx)
-	return c.Ping(ctx)
+	return nil
 }
 
 // giveToPostgres writes a file that only the server's user can read, as it

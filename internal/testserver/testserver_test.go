@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"lockstep/internal/redisclient"
 	"lockstep/internal/testserver"
 )
 
@@ -41,27 +38,16 @@ func products() map[string]product {
 	}
 }
 
-func redisDo(ctx context.Context, url string, args ...any) error {
-	c, err := redisclient.New(url)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	text, err := c.Do(ctx, args...).Text()
-	if err == nil && text == "" {
+func redisDo(ctx context.Context, url string, args ...string) error {
+	out, err := exec.CommandContext(ctx, "redis-cli", append([]string{"-e", "-u", url}, args...)...).CombinedOutput()
+	if err == nil && strings.TrimSpace(string(out)) == "" {
 		return fmt.Errorf("%v: nothing there", args)
 	}
 	return err
 }
 
 func postgresDo(ctx context.Context, url, statement string) error {
-	c, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer c.Close(context.WithoutCancel(ctx))
-	_, err = c.Exec(ctx, statement)
-	return err
+	return exec.CommandContext(ctx, "psql", "--no-psqlrc", "--command", statement, url).Run()
 }
 
 func must(t *testing.T, err error) {

@@ -30,7 +30,7 @@ func unwanted(importPath string) bool {
 }
 
 // slimmed are the folders of templ's module that rendering needs.
-func slimmed() []string { return []string{".", "runtime"} }
+func slimmed() []string { return []string{".", "runtime", "internal/htmlattr"} }
 
 // Slim copies templ's module from src to dst, without what is unwanted.
 func Slim(src, dst string) error {
@@ -55,7 +55,7 @@ func slimDir(src, dst string) error {
 	if err != nil {
 		return err
 	}
-	gone := make(map[string]bool) // names that were declared at the top level
+	gone := make(map[string]bool) // names that were declared at the top level, and "Type.method"
 	for more := true; more; {
 		more = false
 		for _, f := range files {
@@ -121,6 +121,7 @@ func leaveOut(f *ast.File, gone map[string]bool) (some bool) {
 	for _, d := range f.Decls {
 		flushersAreAnybody(d, packages)
 		neverDevelop(d)
+		forbidCases(d, packages, gone)
 		if !uses(d, packages, gone) {
 			kept = append(kept, d)
 			continue
@@ -167,6 +168,23 @@ func neverDevelop(d ast.Decl) {
 	})
 }
 
+// forbidCases has the cases of switches panic that need what is left out: one function renders
+// attributes of all kinds, and styles, whose values regular expressions check, are one of them. A
+// template with a style of its own does not compile for browsers; a panic is what remains for
+// attributes whose names are known only when the program runs.
+func forbidCases(d ast.Decl, packages, gone map[string]bool) {
+	self, typ := receiver(d)
+	ast.Inspect(d, func(n ast.Node) bool {
+		c, ok := n.(*ast.CaseClause)
+		if !ok || !slices.ContainsFunc(c.Body, func(s ast.Stmt) bool { return usesIn(s, self, typ, packages, gone) }) {
+			return true
+		}
+		why := &ast.BasicLit{Kind: token.STRING, Value: strconv.Quote("not in the program for browsers: see package wasm")}
+		c.Body = []ast.Stmt{&ast.ExprStmt{X: &ast.CallExpr{Fun: ast.NewIdent("panic"), Args: []ast.Expr{why}}}}
+		return false
+	})
+}
+
 // selects reports whether e is the name of one of the packages' declarations; "": any.
 func selects(e ast.Node, packages map[string]bool, name string) bool {
 	s, ok := e.(*ast.SelectorExpr)
@@ -182,10 +200,22 @@ func uses(d ast.Decl, packages, gone map[string]bool) (yes bool) {
 	if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.IMPORT {
 		return false
 	}
-	ast.Inspect(d, func(n ast.Node) bool {
+	self, typ := receiver(d)
+	return usesIn(d, self, typ, packages, gone)
+}
+
+// usesIn is uses for a part of a declaration whose receiver is self, of a type.
+func usesIn(part ast.Node, self, typ string, packages, gone map[string]bool) (yes bool) {
+	ast.Inspect(part, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
-			yes = yes || selects(s, packages, "")
-			return true
+			x, named := s.X.(*ast.Ident)
+			yes = yes || selects(s, packages, "") || named && x.Name == self && gone[typ+"."+s.Sel.Name]
+			ast.Inspect(s.X, func(n ast.Node) bool {
+				id, ok := n.(*ast.Ident)
+				yes = yes || ok && gone[id.Name]
+				return !yes
+			})
+			return !yes // what is selected is a member, whatever else has its name
 		}
 		if id, ok := n.(*ast.Ident); ok {
 			yes = yes || gone[id.Name]
@@ -195,13 +225,35 @@ func uses(d ast.Decl, packages, gone map[string]bool) (yes bool) {
 	return yes
 }
 
-// declared are the names that a top-level declaration declares; a method declares none.
+// receiver returns how a method calls its receiver, and the receiver's type.
+func receiver(d ast.Decl) (name, typ string) {
+	f, ok := d.(*ast.FuncDecl)
+	if !ok || f.Recv == nil {
+		return "", ""
+	}
+	field := f.Recv.List[0]
+	if len(field.Names) > 0 {
+		name = field.Names[0].Name
+	}
+	ast.Inspect(field.Type, func(n ast.Node) bool {
+		id, ok := n.(*ast.Ident)
+		if ok && typ == "" { // the first: what follows are parameters of the type
+			typ = id.Name
+		}
+		return true
+	})
+	return name, typ
+}
+
+// declared are the names that a top-level declaration declares: a method declares "Type.method".
 func declared(d ast.Decl) (names []string) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
-		if d.Recv == nil {
-			names = append(names, d.Name.Name)
+		name := d.Name.Name
+		if _, typ := receiver(d); typ != "" {
+			name = typ + "." + name
 		}
+		names = append(names, name)
 	case *ast.GenDecl:
 		for _, s := range d.Specs {
 			switch s := s.(type) {

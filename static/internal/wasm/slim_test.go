@@ -57,8 +57,34 @@ const developmentMode = false
 
 func watch() { _ = template.HTML("") }
 `,
-	"render_test.go":   "package templ\n\nimport \"net/http\"\n\nvar _ http.Handler\n",
-	"runtime/write.go": "package runtime\n\nimport _ \"unsafe\"\n\nfunc Write() {}\n",
+	"style.go": `package templ
+
+import "regexp"
+
+type Checker struct{}
+
+func (c Checker) check(s string) bool { return regexp.MustCompile(s).MatchString(s) }
+
+func (c Checker) Style(s string) bool { return c.check(s) }
+
+type Other struct{}
+
+func (o Other) check() bool { return true }
+
+func (o Other) Fine() bool { return o.check() }
+
+func Attribute(kind int, s string) string {
+	switch kind {
+	case 1:
+		return regexp.QuoteMeta(s)
+	default:
+		return "plain " + s
+	}
+}
+`,
+	"render_test.go":         "package templ\n\nimport \"net/http\"\n\nvar _ http.Handler\n",
+	"runtime/write.go":       "package runtime\n\nimport _ \"unsafe\"\n\nfunc Write() {}\n",
+	"internal/htmlattr/a.go": "package htmlattr\n",
 }
 
 func slim(t *testing.T, files map[string]string) (dir string, err error) {
@@ -91,6 +117,7 @@ func TestWhatNamesServersIsLeftOutAndWhatNeedsIt(t *testing.T) {
 	for name, wants := range map[string][]string{
 		"handler.go":       {"type Handler struct", "func NewHandler"},
 		"render.go":        {"func Render", `"io"`, "Flush()", "hello"},
+		"style.go":         {"func (o Other) Fine", "func Attribute", "panic(", `"plain "`},
 		"runtime/write.go": {"func Write", `_ "unsafe"`},
 		"LICENSE":          {"free"},
 		"go.mod":           {"module github.com/a-h/templ\n"},
@@ -105,6 +132,7 @@ func TestWhatNamesServersIsLeftOutAndWhatNeedsIt(t *testing.T) {
 		"handler.go":    {"ServeHTTP", "net/http"},
 		"middleware.go": {"Middleware", "use", "net/http"},
 		"render.go":     {"net/http", "html/template", "watch"},
+		"style.go":      {"regexp", "func (c Checker)"},
 	} {
 		for _, s := range unwanted {
 			if strings.Contains(read(name), s) {

@@ -9,7 +9,7 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// A tab does what a page does (package htmx), and these are its own.
+// A tab does what a page does, at times that a page does not name.
 const (
 	throttle  = 1 * time.Second // a timer of a hidden tab is not sooner
 	slowPause = 2 * time.Second // between two reads of a slow tab

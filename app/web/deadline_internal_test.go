@@ -16,10 +16,9 @@ import (
 // TestAClientThatTakesNothingIsCutOff asks for more than the kernel buffers,
 // and reads nothing.
 func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
-	s := &Server{opts: Options{Limits: Limits{WriteTimeout: 50 * time.Millisecond}}}
 	ended := make(chan error, 1)
 	e := echo.New()
-	e.Use(s.hurried)
+	e.Use(deadlines(50 * time.Millisecond))
 	e.GET("/", func(c echo.Context) error {
 		_, err := c.Response().Write(make([]byte, 64<<20))
 		ended <- err
@@ -46,14 +45,13 @@ func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
 	}
 }
 
-// TestAnAnswerIsWrittenInPieces: each has its own time, however long the whole
+// TestAnAnswerIsWrittenInChunks: each has its own time, however long the whole
 // takes, and nothing is lost on the way.
-func TestAnAnswerIsWrittenInPieces(t *testing.T) {
-	s := &Server{opts: Options{Limits: Limits{WriteTimeout: time.Minute}}}
-	body := bytes.Repeat([]byte("0123456789abcdef"), 3*piece/16)
+func TestAnAnswerIsWrittenInChunks(t *testing.T) {
+	body := bytes.Repeat([]byte("0123456789abcdef"), 3*chunk/16)
 	body = append(body, "the rest"...)
 	e := echo.New()
-	e.Use(s.hurried)
+	e.Use(deadlines(time.Minute))
 	e.GET("/", func(c echo.Context) error { return c.Blob(200, "text/plain", body) })
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))

@@ -11,18 +11,18 @@ import (
 
 func TestManyProbesCostOneReadOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r readiness
 		asked, away := 0, errors.New("away")
 		ask := func(context.Context) error {
 			asked++
 			return away
 		}
+		r := &readiness{ask: ask}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() {
-				if err := r.of(gone, ask); !errors.Is(err, away) {
+				if err := r.check(gone); !errors.Is(err, away) {
 					t.Errorf("got %v, want %v", err, away)
 				}
 			})
@@ -33,7 +33,7 @@ func TestManyProbesCostOneReadOfTheStore(t *testing.T) {
 		}
 		time.Sleep(readyFor)
 		away = nil
-		if err := r.of(t.Context(), ask); err != nil || asked != 2 {
+		if err := r.check(t.Context()); err != nil || asked != 2 {
 			t.Errorf("got %v after %d reads, want that it is asked again", err, asked)
 		}
 	})

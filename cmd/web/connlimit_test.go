@@ -19,17 +19,17 @@ import (
 	"lockstep/internal/testserver"
 )
 
-// patience is how long anything may take before a test gives up on it.
+// patience is how long anything may take before a test fails for it.
 const patience = 20 * time.Second
 
-// serving starts a server behind a door, and returns its address.
-func serving(t *testing.T, d *door, h http.Handler, secure *tls.Config) string {
+// serving starts a server with a limiter, and returns its address.
+func serving(t *testing.T, limiter *listenerLimiter, h http.Handler, secure *tls.Config) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serveOn(l, h, serverOptions{header: patience, idle: patience, door: d, tls: secure}, slog.New(slog.DiscardHandler))
+	s := serveOn(l, h, serverOptions{header: patience, idle: patience, limiter: limiter, tls: secure}, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { _ = s.http.Close(); _ = s.stop(t.Context()) })
 	return l.Addr().String()
 }
@@ -102,8 +102,8 @@ func until(t *testing.T, what string, cond func() bool) {
 }
 
 func TestOneConnectionTooManyIsToldSo(t *testing.T) {
-	g := newGate(2)
-	addr := serving(t, g.door(1, 0, nil, noTabs), http.HandlerFunc(hello), nil)
+	all := newConnLimiter(2)
+	addr := serving(t, all.listener(1, 0, nil, noTabs), http.HandlerFunc(hello), nil)
 	a, b := call(t, "127.0.0.1", addr), call(t, "127.0.0.1", addr)
 	if x, y := a.get(), b.get(); x != http.StatusOK || y != http.StatusOK {
 		t.Fatalf("got %d and %d", x, y)
@@ -118,19 +118,19 @@ func TestOneConnectionTooManyIsToldSo(t *testing.T) {
 	if got := a.get(); got != http.StatusOK {
 		t.Errorf("got %d on a connection that was there before", got)
 	}
-	if total, perAddr := g.refused(); total != 1 || perAddr != 0 {
+	if total, perAddr := all.refused(); total != 1 || perAddr != 0 {
 		t.Errorf("got %d and %d refused, want 1 and 0", total, perAddr)
 	}
 	b.Close()
-	until(t, "room", func() bool { return g.used() == 1 })
+	until(t, "room", func() bool { return all.used() == 1 })
 	if got := call(t, "127.0.0.1", addr).get(); got != http.StatusOK {
 		t.Errorf("got %d after another has left, want 200", got)
 	}
 }
 
 func TestAnAddressHasItsShareAndNoMore(t *testing.T) {
-	g := newGate(0)
-	addr := serving(t, g.door(1, 1, []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}, noTabs), http.HandlerFunc(hello), nil)
+	all := newConnLimiter(0)
+	addr := serving(t, all.listener(1, 1, []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}, noTabs), http.HandlerFunc(hello), nil)
 	for _, c := range []struct {
 		from string
 		want int
@@ -139,7 +139,7 @@ func TestAnAddressHasItsShareAndNoMore(t *testing.T) {
 			t.Errorf("got %d for %s, want %d", got, c.from, c.want)
 		}
 	}
-	if total, perAddr := g.refused(); total != 0 || perAddr != 2 {
+	if total, perAddr := all.refused(); total != 0 || perAddr != 2 {
 		t.Errorf("got %d and %d refused, want 0 and 2", total, perAddr)
 	}
 }
@@ -147,10 +147,10 @@ func TestAnAddressHasItsShareAndNoMore(t *testing.T) {
 // TestTabsAndRequestsShareTheLimit: net/http no longer knows a websocket, but
 // it is a connection all the same.
 func TestTabsAndRequestsShareTheLimit(t *testing.T) {
-	g := newGate(3)
+	all := newConnLimiter(3)
 	var tabs atomic.Int64
 	taken := make(chan net.Conn, 1)
-	addr := serving(t, g.door(1, 0, nil, func() int { return int(tabs.Load()) }), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	addr := serving(t, all.listener(1, 0, nil, func() int { return int(tabs.Load()) }), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		tabs.Add(1)
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -164,26 +164,26 @@ func TestTabsAndRequestsShareTheLimit(t *testing.T) {
 	}), nil)
 	_, _ = io.WriteString(call(t, "127.0.0.1", addr), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	defer (<-taken).Close()
-	until(t, "the socket to be counted once", func() bool { return g.used() == 1 })
+	until(t, "the socket to be counted once", func() bool { return all.used() == 1 })
 	call(t, "127.0.0.1", addr)
 	call(t, "127.0.0.1", addr)
-	until(t, "two idle ones", func() bool { return g.used() == 3 })
+	until(t, "two idle ones", func() bool { return all.used() == 3 })
 	if got := call(t, "127.0.0.1", addr).answer(); got != http.StatusServiceUnavailable {
 		t.Errorf("got %d for the fourth, want 503", got)
 	}
 	tabs.Add(-1)
 	call(t, "127.0.0.1", addr)
-	until(t, "the place of a tab that has left to be taken", func() bool { return g.used() == 3 })
+	until(t, "the place of a tab that has left to be taken", func() bool { return all.used() == 3 })
 }
 
 // TestAllListenersShareTheLimit, each with its own cost of a connection.
 func TestAllListenersShareTheLimit(t *testing.T) {
-	g := newGate(4)
-	one := serving(t, g.door(1, 0, nil, noTabs), http.HandlerFunc(hello), nil)
-	two := serving(t, g.door(2, 0, nil, noTabs), http.HandlerFunc(hello), nil)
+	all := newConnLimiter(4)
+	one := serving(t, all.listener(1, 0, nil, noTabs), http.HandlerFunc(hello), nil)
+	two := serving(t, all.listener(2, 0, nil, noTabs), http.HandlerFunc(hello), nil)
 	call(t, "127.0.0.1", two)
 	call(t, "127.0.0.1", one)
-	until(t, "both to be counted", func() bool { return g.used() == 3 })
+	until(t, "both to be counted", func() bool { return all.used() == 3 })
 	if got := call(t, "127.0.0.1", two).answer(); got != http.StatusServiceUnavailable {
 		t.Errorf("got %d for one that costs 2, want 503", got)
 	}
@@ -195,11 +195,11 @@ func TestAllListenersShareTheLimit(t *testing.T) {
 func TestWithTLSOneTooManyIsClosed(t *testing.T) {
 	ca := testserver.NewAuthority(t)
 	cert, key := ca.Issue(time.Now().Add(time.Hour), "127.0.0.1")
-	secure, err := tlsFiles{cert, key}.open(slog.New(slog.DiscardHandler))
+	secure, err := tlsFlags{cert, key}.open(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := serving(t, newGate(1).door(1, 0, nil, noTabs), http.HandlerFunc(hello), secure)
+	addr := serving(t, newConnLimiter(1).listener(1, 0, nil, noTabs), http.HandlerFunc(hello), secure)
 	first := tls.Client(call(t, "127.0.0.1", addr), &tls.Config{RootCAs: pool(t, ca), ServerName: "127.0.0.1"})
 	if err := first.HandshakeContext(t.Context()); err != nil {
 		t.Fatal(err)

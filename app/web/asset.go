@@ -1,0 +1,41 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"lockstep/static"
+)
+
+// An assetHandler serves what pages load.
+type assetHandler struct{ *static.Assets }
+
+// serve answers with an asset. Its name contains a hash of its content, so it may be kept for ever.
+func (a assetHandler) serve(c echo.Context) error {
+	r, h := c.Request(), c.Response().Header()
+	path := strings.TrimPrefix(r.URL.Path, "/wasm")
+	f, ok := a.Open(path, r.Header.Get("Accept-Encoding"))
+	if !ok {
+		return errNotFound
+	}
+	if path == a.URL("worker.js") {
+		h.Set("Content-Security-Policy", workerPolicy)
+	}
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("ETag", f.ETag)
+	if r.Header.Get("If-None-Match") == f.ETag {
+		return c.NoContent(http.StatusNotModified)
+	}
+	if f.Encoding != "" {
+		h.Set("Content-Encoding", f.Encoding)
+	}
+	return c.Blob(http.StatusOK, f.ContentType, f.Body)
+}
+
+// icon leads to the icon of the site, for what asks by the address of old.
+func (a assetHandler) icon(c echo.Context) error {
+	return c.Redirect(http.StatusMovedPermanently, a.URL("favicon.svg"))
+}

@@ -1,0 +1,48 @@
+package web
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// hosts are the names that a server answers to.
+type hosts struct {
+	names   []string // none: all
+	refused *refusals
+}
+
+// known is the middleware that refuses requests for a host that is not this server's: a page whose
+// name its owner lets point here (DNS rebinding) is of the same origin, as browsers see it. Probes
+// may come by any: an orchestrator asks by address.
+func (hs hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if len(hs.names) > 0 && !isProbe(c.Request()) && !isHost(hs.names, c.Request().Host) {
+			hs.refused.host.Add(1)
+			return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
+		}
+		return next(c)
+	}
+}
+
+// isHost reports whether a Host header, with or without a port, is one of names.
+func isHost(names []string, header string) bool {
+	host := hostOf(header)
+	for _, name := range names {
+		if strings.EqualFold(strings.Trim(name, "[]"), host) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostOf returns a Host header without its port, and without the brackets of an IPv6 address.
+func hostOf(header string) string {
+	host, _, err := net.SplitHostPort(header)
+	if err != nil {
+		host = header
+	}
+	return strings.Trim(host, "[]")
+}

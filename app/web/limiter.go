@@ -1,0 +1,61 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"lockstep/internal/limit"
+)
+
+// A limiter holds the clients of one server to its limits. It may be used concurrently.
+type limiter struct {
+	limits   Limits
+	requests *limit.Rates
+	messages *limit.Rates
+	sockets  *limit.Counts
+	refused  *refusals
+}
+
+func newLimiter(l Limits, refused *refusals) *limiter {
+	return &limiter{
+		limits:   l,
+		requests: limit.NewRates(l.RequestRate, l.RequestBurst, l.Exempt),
+		messages: limit.NewRates(l.AddrRate, l.AddrBurst, l.Exempt),
+		sockets:  limit.NewCounts(l.Sockets, l.SocketsPerAddr, l.Exempt),
+		refused:  refused,
+	}
+}
+
+// slowed is the middleware that refuses the requests of an address that sends too many. It never
+// refuses probes: an orchestrator would end a process that is well.
+func (l *limiter) slowed(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !isProbe(c.Request()) && !l.requests.Allow(clientOf(c).addr) {
+			l.refused.requests.Add(1)
+			c.Response().Header().Set(echo.HeaderRetryAfter, "1")
+			return problem(http.StatusTooManyRequests, "Too many requests",
+				"There were more requests from your address than this server answers. Try again in a little while.")
+		}
+		return next(c)
+	}
+}
+
+// admit counts a tab that is about to connect, or returns why there is no room for it. leave takes
+// it back.
+func (l *limiter) admit(c echo.Context, who client) error {
+	err := l.sockets.Add(who.addr)
+	if err == nil {
+		return nil
+	}
+	c.Response().Header().Set(echo.HeaderRetryAfter, "5")
+	if errors.Is(err, limit.ErrTotal) {
+		l.refused.sockets.Add(1)
+		return problem(http.StatusServiceUnavailable, "No room", "This server has as many tabs as it may have. Try again in a little while.")
+	}
+	l.refused.socketsOfAddr.Add(1)
+	return problem(http.StatusTooManyRequests, "Too many tabs", "There are as many tabs from your address as this server allows.")
+}
+
+func (l *limiter) leave(who client) { l.sockets.Done(who.addr) }

@@ -1,0 +1,18 @@
+package web
+
+import "sync/atomic"
+
+// refusals count what was not let in, by reason. They may be used concurrently.
+type refusals struct {
+	requests, sockets, socketsOfAddr, messagesOfTab, messagesOfAddr, host, origin, token atomic.Uint64
+}
+
+// byReason returns the counts by their names in the metrics. The origin's are those of forms:
+// wslive.Stats has the sockets of other origins.
+func (r *refusals) byReason() map[string]uint64 {
+	return map[string]uint64{
+		"requests_of_address": r.requests.Load(), "sockets": r.sockets.Load(), "sockets_of_address": r.socketsOfAddr.Load(),
+		"messages_of_tab": r.messagesOfTab.Load(), "messages_of_address": r.messagesOfAddr.Load(),
+		"host": r.host.Load(), "origin": r.origin.Load(), "token": r.token.Load(),
+	}
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+
+	"lockstep/counter"
+	"lockstep/pubsub/driver"
+	"lockstep/static"
+)
+
+// dependencies are what the replicas of one process share.
+type dependencies struct {
+	driver driver.Driver
+	store  counter.Store // nil: not open
+	assets *static.Assets
+	prefix string // of all names at broker and store
+	keys   [][]byte
+	conns  *connLimiter
+	tls    *tls.Config // of the public address; nil: without
+}
+
+// openBackends opens the broker, the store, and the keys that befit them.
+func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags) (err error) {
+	d.prefix = b.Prefix
+	if d.driver, err = b.openDriver(); err != nil {
+		return usageError("-pubsub: %s", err)
+	}
+	if d.store, err = b.openStore(ctx); err != nil {
+		return b.storeFailed(err)
+	}
+	if d.keys, err = k.open(b); err != nil {
+		return errors.Join(err, d.close())
+	}
+	return nil
+}
+
+// close closes the store. Closing what was not opened is harmless.
+func (d *dependencies) close() error {
+	if d.store == nil {
+		return nil
+	}
+	return d.store.Close()
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// minSecret is how long a key must be, in bytes.
+const minSecret = 32
+
+// keyFlags are the keys that sign cookies and forms.
+type keyFlags struct {
+	Secret   string // keys, one in each line
+	Insecure bool   // do without on a shared broker
+
+	keys [][]byte // of Secret, once they are checked
+}
+
+func (k *keyFlags) define(fs *flagSet) {
+	fs.group("Keys")
+	fs.text(&k.Secret, "secret", "", fmt.Sprintf("`keys` that sign cookies and forms, one in each line, at least %d bytes each: the first signs, all are believed, so that they can be replaced one after the other. Equal on all replicas. Needed with a shared broker; better given by SECRET_FILE or the environment than by a flag, which all users of the machine can read", minSecret))
+	fs.add("insecure-dev")
+	fs.BoolVar(&k.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")
+}
+
+// check reads the keys: replicas that share a broker need them.
+func (k *keyFlags) check(broker string) (err error) {
+	if k.keys, err = parseKeys(k.Secret); err != nil {
+		return err
+	}
+	if len(k.keys) == 0 && shared(broker) && !k.Insecure {
+		return usageError("-secret: needed with a shared broker, the same on all replicas (%d bytes or more), or -insecure-dev for development", minSecret)
+	}
+	return nil
+}
+
+// parseKeys returns the keys of -secret, one in each line: the first signs, all
+// are believed. It does not say what they are.
+func parseKeys(text string) ([][]byte, error) {
+	var keys [][]byte
+	for line := range strings.Lines(text) {
+		key := strings.TrimSpace(line)
+		if key == "" {
+			continue
+		}
+		if len(key) < minSecret {
+			return nil, usageError("-secret: key %d has %d bytes, at least %d are needed", len(keys)+1, len(key), minSecret)
+		}
+		keys = append(keys, []byte(key))
+	}
+	return keys, nil
+}
+
+// open returns the keys that sign cookies and forms: where none were given, those that befit the
+// backends.
+func (k *keyFlags) open(b *backendFlags) ([][]byte, error) {
+	switch {
+	case len(k.keys) > 0:
+		return k.keys, nil
+	case shared(b.PubSub): // -insecure-dev: known to all replicas, and to everybody
+		return [][]byte{[]byte("insecure development key of " + b.Prefix)}, nil
+	case schemeOf(b.Store) == "file:":
+		key, err := keptSecret(filePath(b.Store) + ".secret")
+		if err != nil {
+			return nil, fmt.Errorf("-secret: %w", err)
+		}
+		return [][]byte{key}, nil
+	}
+	return [][]byte{freshSecret()}, nil
+}
+
+// keptSecret reads the key beside the store's file, or makes it, so that
+// pages stay valid when the process restarts.
+func keptSecret(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err == nil && len(bytes.TrimSpace(key)) >= minSecret {
+		return bytes.TrimSpace(key), nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	key = freshSecret()
+	return key, os.WriteFile(path, key, 0o600)
+}
+
+func freshSecret() []byte {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return []byte(hex.EncodeToString(b[:]))
+}

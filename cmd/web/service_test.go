@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"lockstep/counter/memcounter"
+	"lockstep/pubsub/driver"
+	"lockstep/pubsub/mempubsub"
+	"lockstep/static"
+)
+
+// A tiredDriver opens a number of connections, and then no more.
+type tiredDriver struct {
+	driver.Driver
+	left atomic.Int64
+}
+
+func (d *tiredDriver) Open(ctx context.Context) (driver.Conn, error) {
+	if d.left.Add(-1) < 0 {
+		return nil, errors.New("no more")
+	}
+	return d.Driver.Open(ctx)
+}
+
+// TestWhenAReplicaDoesNotStartNoListenerIsLeft: neither that of a replica before it, nor of one
+// that was still to come.
+func TestWhenAReplicaDoesNotStartNoListenerIsLeft(t *testing.T) {
+	c, err := parseConfig([]string{"-replicas", "3", "-addr", "127.0.0.1:0", "-store", "mem:"}, env(), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	assets, err := static.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := listenPublic(t.Context(), c.Addr, c.Replicas, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, backs := public.split()
+	broker := &tiredDriver{Driver: mempubsub.NewBus()}
+	broker.left.Store(1)
+	s := &service{log: slog.New(slog.DiscardHandler), deps: dependencies{
+		driver: broker, store: memcounter.New(nil), assets: assets, keys: [][]byte{freshSecret()}, conns: newConnLimiter(0),
+	}}
+	err = s.startReplicas(t.Context(), backs, &c)
+	if err == nil || !strings.Contains(err.Error(), "-pubsub") || len(s.replicas) != 1 {
+		t.Fatalf("got %v and %d replicas, want one and an error of the broker", err, len(s.replicas))
+	}
+	if err := errors.Join(s.abort(), front.Close()); err != nil {
+		t.Errorf("got %v while stopping", err)
+	}
+	for _, l := range backs {
+		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String()); err == nil {
+			_ = conn.Close()
+			t.Errorf("%s is still listened on", l.Addr())
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package outside_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "lockstep"
+
+// most is how many modules may come with the one that is imported, itself and
+// the importer included.
+const most = 12
+
+const alone = `package main
+
+import (
+	"context"
+	"fmt"
+
+	"lockstep/pubsub"
+	"lockstep/pubsub/mempubsub"
+)
+
+func main() {
+	ctx := context.Background()
+	hub := pubsub.NewHub(mempubsub.NewBus(), nil)
+	if err := hub.Start(ctx); err != nil {
+		panic(err)
+	}
+	heard := make(chan int)
+	prices := pubsub.NewTopic[int]("prices")
+	err := prices.Subscribe(ctx, hub, "me", func(_ context.Context, e pubsub.Event[int]) error {
+		if !e.Gap {
+			heard <- e.Value
+		}
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	if err := prices.Broadcast(ctx, hub, 42); err != nil {
+		panic(err)
+	}
+	fmt.Println(<-heard)
+}
+`
+
+const withRedis = `package main
+
+import (
+	"fmt"
+
+	"lockstep/pubsub"
+	"lockstep/pubsub/redispubsub"
+)
+
+func main() {
+	driver, err := redispubsub.NewDriver("redis://localhost")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(pubsub.NewHub(driver, nil) != nil)
+}
+`
+
+func TestAModuleUsesPubsubByReplace(t *testing.T) {
+	m := newOutsider(t, alone)
+	m.run(t, "go", "mod", "tidy")
+	if got := m.run(t, "go", "run", "."); got != "42\n" {
+		t.Errorf("got %q, want 42", got)
+	}
+	if all := strings.Fields(m.run(t, "go", "list", "-m", "-f", "{{.Path}}", "all")); len(all) > most {
+		t.Errorf("%d modules come with pubsub, and no more than %d may: %q", len(all), most, all)
+	}
+}
+
+func TestAModuleUsesPubsubByAWorkspace(t *testing.T) {
+	m := newOutsider(t, alone)
+	if err := os.WriteFile(filepath.Join(m.dir, "go.mod"), []byte("module example.com/mine\n\ngo 1.26.0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.run(t, "go", "work", "init", ".", m.root)
+	if got := m.run(t, "go", "run", "."); got != "42\n" {
+		t.Errorf("got %q, want 42", got)
+	}
+}
+
+func TestAModuleUsesABackendByReplace(t *testing.T) {
+	m := newOutsider(t, withRedis, "pubsub/redispubsub", "internal/redisclient")
+	m.run(t, "go", "mod", "tidy")
+	if got := m.run(t, "go", "run", "."); got != "true\n" {
+		t.Errorf("got %q, want true", got)
+	}
+}
+
+// An outsider is a module in a folder outside of this tree.
+type outsider struct {
+	dir  string
+	root string // of this tree
+}
+
+// newOutsider makes a module with one program, which finds this tree and the
+// modules in these folders of it by replace.
+func newOutsider(t *testing.T, program string, folders ...string) outsider {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: it may have to fetch modules")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := outsider{t.TempDir(), root}
+	file := "module example.com/mine\n\ngo 1.26.0\n\nrequire " + module + " v0.0.0\nreplace " + module + " => " + root + "\n"
+	for _, folder := range folders {
+		file += "replace " + module + "/" + folder + " => " + filepath.Join(root, folder) + "\n"
+	}
+	for name, text := range map[string]string{"go.mod": file, "main.go": program} {
+		if err := os.WriteFile(filepath.Join(m.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// run runs a command in the module and returns what it printed.
+func (m outsider) run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir, cmd.Env = m.dir, append(os.Environ(), "GOFLAGS=", "GOWORK=")
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, &said)
+	}
+	return string(out)
+}
