@@ -21,7 +21,7 @@ import { View } from './view.js';
  */
 
 const RENEW = 60000; // ms between two reloads that are to bring a new session
-const LOOK = 1000; // ms between two looks at the connection
+const CHECK = 1000; // ms between two checks of the connection
 
 /**
  * What renders this tab instead of the server: see replica.js.
@@ -82,7 +82,7 @@ class Tab {
   start() {
     this.#root.renderWith = (renderer) => this.#renderWith(renderer);
     this.#root.waiting = () => this.#outbox.clicks();
-    setInterval(() => this.#look(), LOOK);
+    setInterval(() => this.#check(), CHECK);
     addEventListener('online', () => this.#reconnect());
     addEventListener('pageshow', (e) => {
       if (e.persisted && !this.#isTrying()) this.#reconnect();
@@ -190,7 +190,7 @@ class Tab {
     c.visibilityHandler?.();
   }
 
-  #look() {
+  #check() {
     if (this.#watchdog.hangs(this.#socket, this.#server === 'live')) this.#reconnect();
   }
 

@@ -28,7 +28,7 @@ import { HeldStates } from './tab/held.js';
  * @property {string} html
  */
 
-const LOOK = 500; // ms between two looks at how the server gets on with the program
+const CHECK = 500; // ms between two questions how far the program is
 const PATIENCE = 10000; // ms; the worker renders within a few
 const KEY = 'render'; // in sessionStorage: a reload goes on as it was
 
@@ -161,7 +161,7 @@ class Replica {
   async #compiled(progress) {
     const { signal } = (this.#loading = new AbortController());
     this.#waits = true;
-    for (; !signal.aborted; await new Promise((done) => setTimeout(done, LOOK))) {
+    for (; !signal.aborted; await new Promise((done) => setTimeout(done, CHECK))) {
       const got = await ask(progress, signal);
       if (signal.aborted) break;
       if (got?.stage === 'missing') return this.#giveUp(got.text);
