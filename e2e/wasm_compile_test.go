@@ -69,10 +69,10 @@ func slowGo(t *testing.T) (dir string) {
 }
 
 // plainBuild builds the server without the program for browsers.
-func plainBuild(t *testing.T, source string, flags ...string) (path string) {
+func plainBuild(t *testing.T, source string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "web")
-	build := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/web")...)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/web")
 	build.Dir = source
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -91,7 +91,8 @@ func (p *page) saysAt(selector, want string) {
 	})
 }
 
-// TestAServerFromAClone, where nothing has been built, compiles the application.
+// TestAServerFromAClone, where nothing has been built, compiles the application. An installed server,
+// whose source has gone, does not.
 func TestAServerFromAClone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles the program: not with -short")
@@ -101,6 +102,10 @@ func TestAServerFromAClone(t *testing.T) {
 	t.Run("and it works", func(t *testing.T) { cloneCompiles(t, path) })
 	t.Run("unless it ends before", func(t *testing.T) { cloneEnds(t, path) })
 	wantOnly(t, source, "bin")
+	if err := os.RemoveAll(source); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("and without its source it says what helps", func(t *testing.T) { installedSays(t, path) })
 }
 
 // cloneCompiles: the pages say so, and go on by themselves when it is there; the service worker that
@@ -221,37 +226,26 @@ func nobodyWorksIn(dir string) error {
 	return nil
 }
 
-// TestAServerWithoutItsSourceSaysWhatHelps: in one sentence, on the page and at the switch, and for
-// -export.
-func TestAServerWithoutItsSourceSaysWhatHelps(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program: not with -short")
-	}
+// installedSays: what helps is said in one sentence, on the page and at the switch, and for -export.
+func installedSays(t *testing.T, path string) {
 	const sentence = "This server was built without the application for browsers: " +
 		"start it with “go run ./cmd/web” in a checkout, or build it with “make dist”."
-	path := plainBuild(t, "..", "-trimpath")
-	t.Run("on pages", func(t *testing.T) {
-		browser := newBrowser(t)
-		p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, path: path}
-		p.run()
-		tab := visit(t, browser, p.url)
-		tab.clickOn("#renderer")
-		tab.saysAt("#notice", sentence)
-		tab.click("increment")
-		tab.showsCount(1)
-		tab.navigate(p.url + "/wasm/")
-		tab.saysAt("main", sentence)
-	})
-	t.Run("on the command line", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		dir := filepath.Join(t.TempDir(), "export")
-		out, err := exec.CommandContext(ctx, path, "-export", dir).CombinedOutput()
-		if err == nil || string(out) != "web: -export: "+sentence+"\n" {
-			t.Errorf("got %v, %q", err, out)
-		}
-		if _, err := os.Stat(dir); err == nil {
-			t.Error("the folder was made")
-		}
-	})
+	p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, path: path}
+	p.run()
+	tab := visit(t, newBrowser(t), p.url)
+	tab.clickOn("#renderer")
+	tab.saysAt("#notice", sentence)
+	tab.click("increment")
+	tab.showsCount(1)
+	tab.navigate(p.url + "/wasm/")
+	tab.saysAt("main", sentence)
+
+	dir := filepath.Join(t.TempDir(), "export")
+	out, err := exec.CommandContext(t.Context(), path, "-export", dir).CombinedOutput()
+	if err == nil || string(out) != "web: -export: "+sentence+"\n" {
+		t.Errorf("got %v, %q", err, out)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
+	}
 }
