@@ -16,8 +16,8 @@ var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", 
 // binary returns the path of the program under test, built once.
 var binary = sync.OnceValues(func() (string, error) { return buildWeb("web", nil) })
 
-// forBrowsers makes the program for browsers, once, and returns what has a build embed it: files that
-// stand for others. It is compressed for one machine, which is 18 s faster than for a release.
+// forBrowsers makes the program for browsers, once, and returns what has a build embed it: files
+// that stand for others. It is compressed for one machine, which is 18 s faster than for a release.
 var forBrowsers = sync.OnceValues(func() (map[string]string, error) {
 	dir, err := buildDir()
 	if err != nil {

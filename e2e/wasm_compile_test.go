@@ -69,10 +69,10 @@ func slowGo(t *testing.T) (dir string) {
 }
 
 // plainBuild builds the server without the program for browsers.
-func plainBuild(t *testing.T, source string, flags ...string) (path string) {
+func plainBuild(t *testing.T, source string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "web")
-	build := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/web")...)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/web")
 	build.Dir = source
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -91,17 +91,22 @@ func (p *page) saysAt(selector, want string) {
 	})
 }
 
-// TestAServerFromAClone, where nothing has been built, compiles the application.
+// TestAServerFromAClone, where nothing has been built, compiles the application. An installed
+// server, whose source has gone, does not.
 func TestAServerFromAClone(t *testing.T) {
 	source := cloneTree(t)
 	path := plainBuild(t, source)
 	t.Run("and it works", func(t *testing.T) { cloneCompiles(t, path) })
 	t.Run("unless it ends before", func(t *testing.T) { cloneEnds(t, path) })
 	wantOnly(t, source, "bin")
+	if err := os.RemoveAll(source); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("and without its source it says what helps", func(t *testing.T) { installedSays(t, path) })
 }
 
-// cloneCompiles: the pages say so, and go on by themselves when it is there; the service worker that
-// one of them has goes on when the server starts again and has none. No file is left behind.
+// cloneCompiles: the pages say so, and go on by themselves when it is there; the service worker
+// that one of them has goes on when the server starts again and has none. No file is left behind.
 func cloneCompiles(t *testing.T, path string) {
 	browser, temp, bin := newBrowser(t), t.TempDir(), slowGo(t)
 	on := filepath.Join(bin, "go on")
@@ -148,8 +153,8 @@ func cloneCompiles(t *testing.T, path string) {
 	}
 }
 
-// compiles waits until the server has the application, which takes longer than anything else when the
-// machine is busy: it is compiled when nobody else wants to run.
+// compiles waits until the server has the application, which takes longer than anything else when
+// the machine is busy: it is compiled when nobody else wants to run.
 func compiles(t *testing.T, p *process) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
@@ -218,34 +223,27 @@ func nobodyWorksIn(dir string) error {
 	return nil
 }
 
-// TestAServerWithoutItsSourceSaysWhatHelps: in one sentence, on the page and at the switch, and for
+// installedSays: what helps is said in one sentence, on the page and at the switch, and for
 // -export.
-func TestAServerWithoutItsSourceSaysWhatHelps(t *testing.T) {
+func installedSays(t *testing.T, path string) {
 	const sentence = "This server was built without the application for browsers: " +
 		"start it with “go run ./cmd/web” in a checkout, or build it with “make dist”."
-	path := plainBuild(t, "..", "-trimpath")
-	t.Run("on pages", func(t *testing.T) {
-		browser := newBrowser(t)
-		p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, path: path}
-		p.run()
-		tab := visit(t, browser, p.url)
-		tab.clickOn("#renderer")
-		tab.saysAt("#notice", sentence)
-		tab.click("increment")
-		tab.showsCount(1)
-		tab.navigate(p.url + "/wasm/")
-		tab.saysAt("main", sentence)
-	})
-	t.Run("on the command line", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		dir := filepath.Join(t.TempDir(), "export")
-		out, err := exec.CommandContext(ctx, path, "-export", dir).CombinedOutput()
-		if err == nil || string(out) != "web: -export: "+sentence+"\n" {
-			t.Errorf("got %v, %q", err, out)
-		}
-		if _, err := os.Stat(dir); err == nil {
-			t.Error("the folder was made")
-		}
-	})
+	p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}, path: path}
+	p.run()
+	tab := visit(t, newBrowser(t), p.url)
+	tab.clickOn("#renderer")
+	tab.saysAt("#notice", sentence)
+	tab.click("increment")
+	tab.showsCount(1)
+	tab.navigate(p.url + "/wasm/")
+	tab.saysAt("main", sentence)
+
+	dir := filepath.Join(t.TempDir(), "export")
+	out, err := exec.CommandContext(t.Context(), path, "-export", dir).CombinedOutput()
+	if err == nil || string(out) != "web: -export: "+sentence+"\n" {
+		t.Errorf("got %v, %q", err, out)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
+	}
 }

@@ -2,9 +2,9 @@ package static
 
 import "fmt"
 
-// The program for browsers, lockstep.wasm, and the script of its worker, worker.js, come together: of
-// one build, by one toolchain. A server has them embedded (-tags program), or somebody makes them
-// while it runs (package compile).
+// The program for browsers, lockstep.wasm, and the script of its worker, worker.js, come together:
+// of one build, by one toolchain. A server has them embedded (-tags program), or somebody makes
+// them while it runs (package compile).
 
 // notBuiltIn is what a person is told when nobody makes the program.
 const notBuiltIn = "This server was built without the application for browsers: " +
@@ -50,8 +50,8 @@ func (a *Assets) Progress() Progress { return a.program.Load().progress }
 // SetProgress has Progress return p, from before the program is Ready.
 func (a *Assets) SetProgress(p Progress) { a.program.Store(&program{progress: p}) }
 
-// SetProgram adds the program and its worker, which is Ready from then on. files are by name, and as
-// wasmbuild makes them; an error says that one is missing. The program must not be Ready before.
+// SetProgram adds the program and its worker, which is Ready from then on. files are by name, and
+// as wasmbuild makes them; an error says that one is missing. The program must not be Ready before.
 func (a *Assets) SetProgram(files map[string][]byte) error {
 	f, err := newFolder(files)
 	if err != nil {

@@ -275,8 +275,8 @@ func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestTheProgramKeepsItsBudget: as a release has it, made here. It is compressed anew only when it has
-// changed.
+// TestTheProgramKeepsItsBudget: as a release has it, made here. It is compressed anew only when it
+// has changed.
 func TestTheProgramKeepsItsBudget(t *testing.T) {
 	short.Skip(t, "compiles the program")
 	build := exec.CommandContext(t.Context(), "go", "run", "./wasmbuild")

@@ -80,8 +80,8 @@ func compilingPage(assets *static.Assets, text string) components.Boot {
 	return page
 }
 
-// A programHandler serves the application that runs in browsers, or says that there is none, or none
-// yet.
+// A programHandler serves the application that runs in browsers, or says that there is none, or
+// none yet.
 type programHandler struct {
 	assets *static.Assets
 	boot   func() (boot, error) // made once, when there is a program

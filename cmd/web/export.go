@@ -13,8 +13,8 @@ import (
 	"lockstep/static/compile"
 )
 
-// exportApp writes the application that runs in browsers into a folder. It compiles it first where this
-// program was built without it.
+// exportApp writes the application that runs in browsers into a folder. It compiles it first where
+// this program was built without it.
 func exportApp(dir string, stdout io.Writer) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()

@@ -199,8 +199,8 @@ func text(m progress.Message) string {
 	return fmt.Sprintf("%s %d of %d packages are done.", started, m.Done, m.Total)
 }
 
-// sourceRoot returns the folder of the module that this program was compiled from, if it is there and
-// somebody works in it: not that of a download.
+// sourceRoot returns the folder of the module that this program was compiled from, if it is there
+// and somebody works in it: not that of a download.
 func sourceRoot() (string, error) {
 	pc, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) { // a build with -trimpath

@@ -1,5 +1,5 @@
-// Command wasmbuild compiles cmd/wasm for browsers, and makes the script of the worker that runs it.
-// It is run in the folder of package static:
+// Command wasmbuild compiles cmd/wasm for browsers, and makes the script of the worker that runs
+// it. It is run in the folder of package static:
 //
 //	go run ./wasmbuild              # into program/, which a build with -tags program embeds
 //	go run ./wasmbuild -out DIR     # into DIR, for a build with -tags program -overlay DIR/overlay.json

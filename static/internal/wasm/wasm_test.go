@@ -75,8 +75,8 @@ func TestTheSameSourcesGiveTheSameProgramInAnyFolder(t *testing.T) {
 	}
 }
 
-// TestTwoBuildsInOneFolderDoNotDisturbEachOther, the first ones there as well, and leave behind only
-// what the next one uses.
+// TestTwoBuildsInOneFolderDoNotDisturbEachOther, the first ones there as well, and leave behind
+// only what the next one uses.
 func TestTwoBuildsInOneFolderDoNotDisturbEachOther(t *testing.T) {
 	slow(t)
 	dir := copyModule(t)
