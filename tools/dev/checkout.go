@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -36,14 +37,16 @@ func (c *checkout) close() {
 
 func (c *checkout) scan() tree { return scan(os.DirFS(c.root)) }
 
-func (c *checkout) generate(dir string) error { return c.run("generate", "./"+dir) }
+func (c *checkout) generate(ctx context.Context, dir string) error {
+	return c.run(ctx, "generate", "./"+dir)
+}
 
 func (c *checkout) program(name string) string { return filepath.Join(c.bin, name) }
 
-func (c *checkout) build() (differs bool, err error) {
+func (c *checkout) build(ctx context.Context) (differs bool, err error) {
 	next := c.program("next")
 	// Without debug information linking takes half the time.
-	if err := c.run("build", "-buildvcs=false", "-ldflags=-w", "-o", next, "./cmd/web"); err != nil {
+	if err := c.run(ctx, "build", "-buildvcs=false", "-ldflags=-w", "-o", next, "./cmd/web"); err != nil {
 		return false, err
 	}
 	text, err := os.ReadFile(next)
@@ -54,7 +57,7 @@ func (c *checkout) build() (differs bool, err error) {
 }
 
 // restart stops the old server first: it holds the file of the store.
-func (c *checkout) restart() (addr string, err error) {
+func (c *checkout) restart(ctx context.Context) (addr string, err error) {
 	c.server.stop()
 	web := c.program("web")
 	if err := os.Rename(c.program("next"), web); err != nil {
@@ -65,13 +68,13 @@ func (c *checkout) restart() (addr string, err error) {
 		return "", err
 	}
 	c.running = sha256.Sum256(text)
-	return c.server.start(web)
+	return c.server.start(ctx, web)
 }
 
 // run runs the go command to its end. Its error says what the command said.
-func (c *checkout) run(args ...string) error {
+func (c *checkout) run(ctx context.Context, args ...string) error {
 	var out bytes.Buffer
-	cmd := exec.Command("go", args...)
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.root, &out, &out
 	ownGroup(cmd)
 	if err := cmd.Run(); err != nil {

@@ -39,7 +39,7 @@ func main() {
 // file as "make generate" writes it.
 func dev(ctx context.Context, addr string, args []string) error {
 	runtime.LockOSThread() // see ownGroup
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -28,15 +28,16 @@ func generators() []generator {
 	}
 }
 
-// A project is what a runner works on. Its methods are called one at a time.
+// A project is what a runner works on. Its methods are called one at a time,
+// with a context that does not end.
 type project interface {
 	scan() tree
-	generate(dir string) error
+	generate(ctx context.Context, dir string) error
 	// build reports whether the program differs from the one that runs.
-	build() (differs bool, err error)
+	build(ctx context.Context) (differs bool, err error)
 	// restart replaces the running server by what was built last, and returns
 	// where it listens.
-	restart() (addr string, err error)
+	restart(ctx context.Context) (addr string, err error)
 }
 
 // A runner keeps what tabs show in step with the sources.
@@ -65,7 +66,7 @@ func (r *runner) run(ctx context.Context) {
 		select {
 		case <-again.C:
 		case <-ctx.Done():
-			r.finish()
+			r.finish(context.WithoutCancel(ctx))
 			return
 		}
 		now := r.project.scan()
@@ -78,7 +79,7 @@ func (r *runner) run(ctx context.Context) {
 
 // finish generates everything if anything has changed: what is generated can
 // depend on any Go file, though for a tab to show a change it needs not.
-func (r *runner) finish() {
+func (r *runner) finish(ctx context.Context) {
 	r.note(r.project.scan())
 	if len(r.first.changes(r.built)) > 0 {
 		fmt.Println("dev: ends when everything is generated")
@@ -86,7 +87,7 @@ func (r *runner) finish() {
 			r.stale[g.dir] = true
 		}
 	}
-	if err := r.generate(); err != nil {
+	if err := r.generate(ctx); err != nil {
 		r.fail(err)
 	}
 }
@@ -106,20 +107,21 @@ func (r *runner) note(now tree) {
 // update brings the tabs what the sources are now, unless ctx ends before.
 func (r *runner) update(ctx context.Context, now tree) {
 	r.note(now)
-	begun := time.Now()
-	if err := r.generate(); err != nil {
+	begun, interrupted := time.Now(), ctx.Err
+	ctx = context.WithoutCancel(ctx)
+	if err := r.generate(ctx); err != nil {
 		r.fail(err)
 		return
 	}
-	if ctx.Err() != nil {
+	if interrupted() != nil {
 		return
 	}
-	differs, err := r.project.build()
+	differs, err := r.project.build(ctx)
 	if err != nil {
 		r.fail(err)
 		return
 	}
-	if ctx.Err() != nil {
+	if interrupted() != nil {
 		return
 	}
 	if !differs {
@@ -127,7 +129,7 @@ func (r *runner) update(ctx context.Context, now tree) {
 		return
 	}
 	r.tabs.wait()
-	addr, err := r.project.restart()
+	addr, err := r.project.restart(ctx)
 	if err != nil {
 		r.fail(err)
 		return
@@ -138,12 +140,12 @@ func (r *runner) update(ctx context.Context, now tree) {
 
 // generate generates what is stale. What fails is tried again with the next
 // change, whatever that is.
-func (r *runner) generate() error {
+func (r *runner) generate(ctx context.Context) error {
 	for _, g := range generators() {
 		if !r.stale[g.dir] {
 			continue
 		}
-		if err := r.project.generate(g.dir); err != nil {
+		if err := r.project.generate(ctx, g.dir); err != nil {
 			return err
 		}
 		delete(r.stale, g.dir)

@@ -43,11 +43,16 @@ func (f *fakeProject) scan() tree {
 	return copied
 }
 
-func (f *fakeProject) generate(dir string) error { return f.do("generate " + dir) }
+func (f *fakeProject) generate(_ context.Context, dir string) error { return f.do("generate " + dir) }
 
-func (f *fakeProject) build() (differs bool, err error) { err = f.do("build"); return !f.same, err }
+func (f *fakeProject) build(context.Context) (differs bool, err error) {
+	err = f.do("build")
+	return !f.same, err
+}
 
-func (f *fakeProject) restart() (addr string, err error) { return "here", f.do("restart") }
+func (f *fakeProject) restart(context.Context) (addr string, err error) {
+	return "here", f.do("restart")
+}
 
 // edit changes a file, and which steps fail from now on.
 func (f *fakeProject) edit(name string, fails ...string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -51,14 +52,14 @@ func (s *server) up() bool {
 }
 
 // start runs a program on a free port, waits until it answers there, and
-// returns where that is.
-func (s *server) start(program string) (addr string, err error) {
-	addr, err = freeAddr()
+// returns where that is. The program is killed when ctx ends.
+func (s *server) start(ctx context.Context, program string) (addr string, err error) {
+	addr, err = freeAddr(ctx)
 	if err != nil {
 		return "", err
 	}
 	p := &process{addr: addr, done: make(chan struct{})}
-	p.cmd = exec.Command(program, append([]string{"-addr", addr, "-drain", "0s"}, s.args...)...)
+	p.cmd = exec.CommandContext(ctx, program, append([]string{"-addr", addr, "-drain", "0s"}, s.args...)...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = s.dir, os.Stdout, io.MultiWriter(os.Stderr, &p.said)
 	ownGroup(p.cmd)
 	if err := p.cmd.Start(); err != nil {
@@ -72,7 +73,7 @@ func (s *server) start(program string) (addr string, err error) {
 		}
 	}()
 	s.process = p
-	if err := p.await(); err != nil {
+	if err := p.await(ctx); err != nil {
 		s.stop()
 		return "", err
 	}
@@ -81,8 +82,8 @@ func (s *server) start(program string) (addr string, err error) {
 
 // freeAddr returns an address of the loopback that is free. Each process has
 // its own: the port of one that has ended may be another's by then.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -90,12 +91,12 @@ func freeAddr() (string, error) {
 }
 
 // await waits until the process answers.
-func (p *process) await() error {
+func (p *process) await(ctx context.Context) error {
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
-	for !p.answers() {
+	for !p.answers(ctx) {
 		select {
 		case <-again.C:
 		case <-p.done:
@@ -107,10 +108,15 @@ func (p *process) await() error {
 	return nil
 }
 
-func (p *process) answers() bool {
-	client := http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
-	resp, err := client.Get("http://" + p.addr + "/healthz")
+func (p *process) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.addr+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	req.Close = true // once is enough
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return false
 	}

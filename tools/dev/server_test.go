@@ -44,7 +44,7 @@ func newTestServer(t *testing.T, does string) (*server, <-chan error) {
 
 func TestAServerThatEndsByItselfSaysWhy(t *testing.T) {
 	s, ended := newTestServer(t, "serves")
-	addr, err := s.start(os.Args[0])
+	addr, err := s.start(t.Context(), os.Args[0])
 	if err != nil || !s.up() {
 		t.Fatalf("got %v, want a server", err)
 	}
@@ -61,20 +61,20 @@ func TestAServerThatEndsByItselfSaysWhy(t *testing.T) {
 
 func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
 	s, _ := newTestServer(t, "fails")
-	if addr, err := s.start(os.Args[0]); err == nil || !strings.Contains(err.Error(), "line 7") {
+	if addr, err := s.start(t.Context(), os.Args[0]); err == nil || !strings.Contains(err.Error(), "line 7") {
 		t.Errorf("got %q, %v; want what it said", addr, err)
 	}
 }
 
 func TestAServerThatIsStoppedIsNoProblem(t *testing.T) {
 	s, ended := newTestServer(t, "serves")
-	first, err := s.start(os.Args[0])
+	first, err := s.start(t.Context(), os.Args[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.stop()
 	s.stop() // as often as one likes
-	second, err := s.start(os.Args[0])
+	second, err := s.start(t.Context(), os.Args[0])
 	if err != nil || first == second {
 		t.Errorf("got %q after %q, %v; want another address", second, first, err)
 	}
