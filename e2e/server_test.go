@@ -32,11 +32,10 @@ const testSecret = "a-secret-of-tests-that-is-long-enough"
 
 // binary returns the path of the program under test, built once.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lockstep-e2e-")
-	if err != nil {
+	if err := os.MkdirAll(binaryDir(), 0o700); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "web")
+	path := filepath.Join(binaryDir(), "web")
 	out, err := exec.Command("go", "build", "-o", path, "lockstep/cmd/web").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
@@ -44,12 +43,13 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// binaryDir is where this process has its binary.
+func binaryDir() string { return filepath.Join(os.TempDir(), fmt.Sprint("lockstep-e2e-", os.Getpid())) }
+
 func TestMain(m *testing.M) {
 	short.Main("starts servers and browsers")
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
+	_ = os.RemoveAll(binaryDir()) // the system's temporary folder is for what can't be deleted
 	os.Exit(code)
 }
 
