@@ -31,29 +31,28 @@ BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx .
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
   lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check
 
-help: ## list the tasks
+help: ## list the tasks, and how long they take on two cores (at once)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: ## start the app on http://localhost:8000
+run: ## start the app on http://localhost:8000 (a few seconds; the first time a minute)
 	go run ./cmd/web
 
-replicas: ## start three replicas behind a balancer on http://localhost:8000
+replicas: ## start three replicas behind a balancer on http://localhost:8000 (as run)
 	go run ./cmd/web -replicas 3
 
-dev: $(TEMPL) ## start the app and restart it on every change of a template
-	$(TEMPL) generate --watch --cmd="go run ./cmd/web"
+dev: $(ESBUILD) $(TEMPL) ## start the app, and have its open tabs show each change of a source (a few seconds each)
+	go run ./tools/dev
 
 generate: $(ESBUILD) $(TEMPL) ## write generated code and the browser bundle anew (a few seconds)
-	$(TEMPL) generate -include-version=false -path components
 	go generate ./...
 
-wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts
+wasm: deps ## compile the application for browsers; print what it weighs and how fast it starts (a minute)
 	cd static && go run ./wasmbuild && go run ./wasmbuild -sizes
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -run '^$$' -bench '^BenchmarkStartInTheBrowser$$' -benchtime 5x .
 
-check: lint test ## all that CI runs
+check: lint test-quick test ## all that CI runs (about twenty minutes)
 
-lint: $(GOLANGCI) $(TEMPL) lint-js ## vet, format, linters, freshness of generated code
+lint: $(GOLANGCI) $(ESBUILD) $(TEMPL) lint-js ## vet, format, linters, freshness of generated code (2 minutes; 10 when nothing is built yet)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet work
 	@for m in $(APART); do (cd $$m && echo "go vet in $$m" && go vet ./...) || exit 1; done
@@ -68,12 +67,12 @@ lint: $(GOLANGCI) $(TEMPL) lint-js ## vet, format, linters, freshness of generat
 lint-js: $(NODE_MODULES) ## check the scripts with eslint and tsc (ten seconds)
 	npm run --silent lint
 
-fmt: $(TEMPL) ## format everything
+fmt: $(TEMPL) ## format everything (some seconds)
 	gofmt -w $$(git ls-files '*.go')
 	$(TEMPL) fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
-test: deps $(ESBUILD) test-js ## install what tests need, and run every test against real servers
+test: deps $(ESBUILD) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
@@ -83,10 +82,10 @@ test-js: ## run the tests of the scripts (a second)
 	./internal/deps.sh node
 	node --test static/tab/*.test.js
 
-test-quick: ## run the tests that need nothing installed
+test-quick: ## run the tests that need nothing but Go, and start no server and no browser (under a minute)
 	go test -short work
 
-e2e: deps ## run only the tests of whole processes, in real browsers
+e2e: deps ## run only the tests of whole processes, in real browsers (about eight minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
@@ -100,7 +99,7 @@ attack: deps ## let every attack loose on the program, with and without the guar
 	  go test -count=1 -timeout 40m -run '^TestAttacks$$' .
 	@cat docs/attack-table.md
 
-load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
+load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html (a minute)
 	go build -trimpath -o $(BIN)/ ./cmd/web ./tools/loadgen
 	@$(BIN)/web -addr localhost:8600 -replicas 3 -store mem: >$(BIN)/load.log 2>&1 & server=$$!; trap 'kill $$server' EXIT; \
 	$(BIN)/loadgen -wait 10s -browsers 3000 -ramp 6s -rate 50 -duration 20s -churn 5 -slow 0.01 -hidden 0.1 \
@@ -110,7 +109,7 @@ load: ## open 3,000 tabs on three replicas, click in them, write bin/load.html
 drain: deps ## move 10,000 tabs between replicas behind nginx, and say how fast they come (about six minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 DRAIN_TABS=$${DRAIN_TABS:-10000} go test -timeout 40m -run '^$$' -bench '^BenchmarkDrain$$' -benchtime 1x .
 
-fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it
+fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has FUZZ in it (about ten minutes)
 	@failed=; for p in $$(go list work); do \
 	  for f in $$(go test -list '^Fuzz' $$p | grep -E "^Fuzz.*($${FUZZ:-})" || true); do \
 	    echo "$$p $$f"; \
@@ -120,21 +119,21 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has
 bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
 
-bench: ## run the benchmarks
+bench: ## run the benchmarks (about ten minutes)
 	go test -run '^$$' -bench . -benchmem work
 
-deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts
+deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts (about two minutes)
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v ./...
 
-image: ## build the images for docker, the server and the load generator
+image: ## build the images for docker, the server and the load generator (a few minutes)
 	docker build --build-arg VERSION=$(VERSION) -t lockstep:$(VERSION) .
 	docker build --build-arg VERSION=$(VERSION) -t lockstep-loadgen:$(VERSION) --target loadgen .
 
-dist: $(BIN)/cyclonedx-gomod ## build the programs for all platforms into bin/dist, with checksums and bills of materials
+dist: $(BIN)/cyclonedx-gomod ## build the programs for all platforms into bin/dist, with checksums and bills of materials (about ten minutes)
 	cd deploy && go run ./release -version $(VERSION) -time $$(git log -1 --format=%ct) -sbom $< -out $(BIN)/dist
 
 # A clone in another folder and an empty cache must give the same bytes.
-dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare
+dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare (about five minutes)
 	@set -x; there=$$(mktemp -d); trap 'chmod -R u+w $$there; rm -rf $$there' EXIT; \
 	git clone -q . $$there/clone; \
 	args="-version check -time 0 -platforms linux/amd64 -sbom $<"; \
@@ -143,25 +142,25 @@ dist-check: $(BIN)/cyclonedx-gomod ## build one platform twice, and compare
 	(cd deploy && GOCACHE=$$there/cache go run ./release $$args -root $$there/other -out $$there/b); \
 	diff $$there/a/SHA256SUMS $$there/b/SHA256SUMS
 
-release-check: ## check that a version is complete, and print its tags: make release-check VERSION=v0.1.0
+release-check: ## check that a version is complete, and print its tags: make release-check VERSION=v0.1.0 (at once)
 	./internal/release.sh check $(VERSION)
 
-vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vulnerabilities (VULNDB=URL: a mirror of vuln.go.dev)
+vuln: $(BIN)/cyclonedx-gomod $(BIN)/govulncheck ## check licences and known vulnerabilities (VULNDB=URL: a mirror of vuln.go.dev; a minute)
 	./internal/vuln.sh
 
 # Hashes of what browsers load may change with it.
-module: ## give the Go module another path everywhere: make module PATH=example.org/x/lockstep
+module: ## give the Go module another path everywhere: make module PATH=example.org/x/lockstep (some seconds)
 	@test -n "$(MODULE_PATH)" || { echo "which path? make module PATH=example.org/x/lockstep" >&2; exit 2; }
 	go run ./tools/module $(MODULE_PATH)
 	$(MAKE) --no-print-directory generate
 
-module-check: ## give a clone another module path, build and test it there, and take the path back
+module-check: ## give a clone another module path, build and test it there, and take the path back (two minutes)
 	./internal/renamed.sh
 
 bare: ## try what README begins with in an empty Debian that has only Go, make, git and apt (as root; about half an hour)
 	./internal/bare.sh root
 
-deps: ## install the Debian packages that tests use
+deps: ## install the Debian packages that tests use (a few minutes; at once when they are there)
 	./internal/deps.sh
 
 # -modfile does not go with a workspace.
@@ -188,5 +187,5 @@ $(BIN)/cyclonedx-gomod: tools.mod tools.sum
 $(BIN)/govulncheck: tools.mod tools.sum
 	$(TOOL) -o $@ golang.org/x/vuln/cmd/govulncheck
 
-clean: ## remove what was built
+clean: ## remove what was built (at once)
 	rm -rf bin static/program

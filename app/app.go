@@ -36,7 +36,7 @@ type Options struct {
 	Refresh, Digest time.Duration
 	// Rebalance is how many movable tabs this replica sends to others in a
 	// second, at most, while it has more than they have; see live.Movable. 0 or
-	// less: never, and the others leave it alone too.
+	// less: none, and the others send it none.
 	Rebalance float64
 	// Live and Hub are passed on; what App sets in them itself is ignored.
 	Live live.Options
@@ -87,7 +87,7 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 		Health:  a.writes.report,
 		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
 	})
-	// Two replicas may have the same name: they are told apart all the same.
+	// Two replicas may have the same name: their ids differ all the same.
 	id := o.Replica + "#" + strconv.FormatUint(rand.Uint64(), 36)
 	a.presence = presence.NewTracker(a.hub, id, &presence.Options{
 		Logger:  o.Logger,
@@ -111,7 +111,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.counters = live.NewRooms(a.rt, a.hub, live.RoomsOptions[counter.Value]{
 		Name:   "counter",
 		Topic:  counterTopic,
-		Show:   showCounter,
+		Render: renderCounter,
 		Order:  func(v counter.Value) (uint64, uint64) { return v.Epoch, v.Version },
 		Load:   a.store.Get,
 		Encode: encodeCounter,
@@ -122,8 +122,8 @@ func (a *App) Start(ctx context.Context) error {
 		Digest:  a.opts.Digest,
 	})
 	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
-		Topic: func(topic string) string { return "tabs:" + topic },
-		Show:  func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
+		Topic:  func(topic string) string { return "tabs:" + topic },
+		Render: func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
 
 		FrameInterval: tabsInterval,
 		PerTab:        tabsPerTab,
@@ -175,13 +175,13 @@ func (a *App) Ready(ctx context.Context) error {
 	if errors.Is(a.rt.Err(), live.ErrDraining) {
 		errs = append(errs, live.ErrDraining)
 	}
-	ill := a.rt.Degraded()
-	if !slices.Contains(ill, "store") {
+	degraded := a.rt.Degraded()
+	if !slices.Contains(degraded, "store") {
 		if _, err := a.store.Get(ctx, "lobby"); err != nil {
-			ill = append(ill, "store")
+			degraded = append(degraded, "store")
 		}
 	}
-	for _, part := range ill {
+	for _, part := range degraded {
 		errs = append(errs, errors.New(part+": "+trouble(part)))
 	}
 	return errors.Join(errs...)
@@ -200,7 +200,7 @@ func trouble(part string) string {
 	return "the broker refuses it"
 }
 
-// welcome is what a tab is shown when it connects: who serves it now.
+// welcome is what a tab is shown when it connects: the replica that serves it.
 func (a *App) welcome() []htmx.Partial {
 	return []htmx.Partial{{Target: "#replica", HTML: html.EscapeString(a.opts.Replica)}}
 }

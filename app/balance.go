@@ -9,12 +9,12 @@ import (
 	"lockstep/live"
 )
 
-// How replicas become even. A websocket stays where it is, so a replica that
-// comes later has no tabs: the balancer gives it the next ones, and nothing
+// How tabs are balanced over the replicas. A websocket stays where it is, so a
+// replica that comes later has no tabs: the balancer gives it the next ones, and nothing
 // moves those that are there. Each replica therefore knows how many movable
 // tabs the others have, and one with too many sends some away, which come back
-// by way of the balancer. Nobody decides for others: a replica gives away only
-// what it has more than the mean, so all of them end at the mean.
+// by way of the balancer. No replica decides for others: it sends away only what
+// it has more than the mean, so all of them end at the mean.
 
 // movableTopic is what presence counts the tabs by that another replica can
 // take over.
@@ -70,7 +70,7 @@ type scale struct {
 
 // next returns what to do with so many tabs here and there. When the last step
 // has not helped, because the balancer sends the tabs straight back, it is one
-// without tabs and a long wait: people are not thrown about for nothing.
+// without tabs and a long wait: no tab is moved for nothing.
 func (s *scale) next(here int, there []int) step {
 	over := excess(here, there)
 	helped := 4*(s.excess-over) >= s.away // a quarter of those that went stayed away
@@ -90,15 +90,15 @@ func (s *scale) next(here int, there []int) step {
 	}
 }
 
-// forget has the next step taken without regard to the last.
+// forget makes the next step independent of the last one.
 func (s *scale) forget() { s.away = 0 }
 
-// startBalancing takes part in becoming even, until stopBalancing.
+// startBalancing balances tabs with the other replicas, until stopBalancing.
 func (a *App) startBalancing() {
 	if a.opts.Rebalance <= 0 {
 		return
 	}
-	a.presence.Keep(movableTopic)
+	a.presence.Participate(movableTopic)
 	ctx, cancel := context.WithCancel(context.Background())
 	a.endBalance = cancel
 	a.balancing.Go(func() { a.balance(ctx) }) // ends with ctx
@@ -111,7 +111,7 @@ func (a *App) stopBalancing() {
 	if a.endBalance == nil {
 		return
 	}
-	a.presence.Drop(movableTopic)
+	a.presence.Withdraw(movableTopic)
 	a.endBalance()
 	a.balancing.Wait()
 }

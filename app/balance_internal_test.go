@@ -13,7 +13,7 @@ func TestExcess(t *testing.T) {
 		want  int
 	}{
 		{"nobody else is known", 5000, nil, 0},
-		{"all are even", 100, []int{100, 100}, 0},
+		{"all have the same number", 100, []int{100, 100}, 0},
 		{"a new one has none", 5000, []int{5000, 0}, 1666},
 		{"this one has none", 0, []int{5000, 5000}, 0},
 		{"this one has fewer than the mean", 90, []int{200, 0, 300}, 0},
@@ -45,7 +45,7 @@ func TestAScaleTakesSteps(t *testing.T) {
 		rate   float64
 		states []state
 	}{
-		"of at most its rate, until it is even": {20, []state{
+		"of at most its rate, until all have the same number": {20, []state{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{400, 100, step{100, 5 * time.Second, settle}},
 			{300, 200, step{50, 2500 * time.Millisecond, settle}},
@@ -71,7 +71,7 @@ func TestAScaleTakesSteps(t *testing.T) {
 			{460, 40, step{100, 5 * time.Second, settle}}, // not all, but some
 			{460, 40, step{0, 0, 10 * time.Second}},
 		}},
-		"without a grudge, when it became even by itself": {20, []state{
+		"without a grudge, when the tabs have spread by themselves": {20, []state{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{500, 0, step{0, 0, 10 * time.Second}},
 			{100, 100, step{0, 0, settle}},

@@ -150,37 +150,40 @@ func (p *passenger) Wire() *live.Wire     { return plainWire }
 func (p *passenger) Bind(s *live.Session) { p.s = s }
 func (p *passenger) Send([]byte) bool     { return true }
 
-func (p *passenger) Close(code live.Code, _ string) {
+func (p *passenger) Close(why live.Reason) {
+	if why == live.ReasonNotServing {
+		return // connect tries another replica
+	}
 	p.once.Do(func() {
 		p.road.mu.Lock()
 		defer p.road.mu.Unlock()
 		if p.road.ended {
-			p.road.wg.Go(p.s.Disconnect)
+			p.road.wg.Go(func() { p.s.Disconnect(why) })
 			return
 		}
 		p.road.moved = append(p.road.moved, time.Now())
 		p.road.wg.Go(func() {
-			p.s.Disconnect()
+			p.s.Disconnect(why)
 			time.Sleep(500 * time.Millisecond)
 			p.road.connect(p.at, true)
 		})
 	})
 }
 
-func TestReplicasBecomeEven(t *testing.T) {
+func TestTabsAreSpreadEvenly(t *testing.T) {
 	for _, rate := range []int{10, 1000} {
 		t.Run(fmt.Sprintf("at %d tabs a second", rate), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { becomeEven(t, rate) })
+			synctest.Test(t, func(t *testing.T) { spreadEvenly(t, rate) })
 		})
 	}
 }
 
-func becomeEven(t *testing.T, rate int) {
+func spreadEvenly(t *testing.T, rate int) {
 	r := newRoad(t, 2, float64(rate))
 	r.open(600)
 	time.Sleep(time.Minute)
 	if n, _ := r.sent(); n > 0 {
-		t.Errorf("%d tabs were sent away from replicas that are even", n)
+		t.Errorf("%d tabs were sent away from replicas that have the same number", n)
 	}
 	r.addReplica()
 	time.Sleep(3 * time.Minute)
@@ -199,7 +202,7 @@ func becomeEven(t *testing.T, rate int) {
 	}
 	time.Sleep(10 * time.Minute)
 	if again, _ := r.sent(); again != n {
-		t.Errorf("%d more tabs were sent away when all was even", again-n)
+		t.Errorf("%d more tabs were sent away when all had the same number", again-n)
 	}
 }
 
@@ -223,7 +226,7 @@ func TestTabsThatComeStraightBackAreLeftAlone(t *testing.T) {
 	})
 }
 
-func TestWhoIsNotMovedByRebalancing(t *testing.T) {
+func TestTabsThatRebalancingDoesNotMove(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate  float64
 		setup func(r *road)
@@ -235,7 +238,7 @@ func TestWhoIsNotMovedByRebalancing(t *testing.T) {
 			}
 			r.addReplica()
 		}},
-		"anybody, when only those are uneven that came directly": {10, func(r *road) {
+		"anybody, when only the tabs that came directly are spread unevenly": {10, func(r *road) {
 			r.addReplica()
 			r.choose = func(int) []int { return []int{0} }
 			for range 200 {
@@ -299,6 +302,6 @@ func hold(t *testing.T, a *app.App) (release func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Hold()
-	return s.Release
+	s.BeginOp()
+	return s.EndOp
 }

@@ -109,9 +109,9 @@ func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Even
 		s.Refuse(e.Op, refusal.Reason, refusal.Retry)
 		return nil
 	}
-	s.Hold()
+	s.BeginOp()
 	v.app.batcher.Submit(v.name, counter.Op{ID: e.Op, Kind: kind}, func(_ counter.Value, err error) {
-		defer s.Release()
+		defer s.EndOp()
 		if err != nil {
 			r := refuse(err)
 			s.Refuse(e.Op, r.Reason, r.Retry)
@@ -163,7 +163,7 @@ func counterProps(name string, v counter.Value, known bool) components.Counter {
 // counterTarget is where a page has its counter.
 const counterTarget = "#live"
 
-// showCounter is how a counter's room looks in a tab.
-func showCounter(name string, v counter.Value) (string, live.Component) {
+// renderCounter is how a counter's room looks in a tab.
+func renderCounter(name string, v counter.Value) (string, live.Component) {
 	return counterTarget, components.CounterView(counterProps(name, v, true))
 }

@@ -12,7 +12,7 @@ import (
 
 // Render is what a tab that renders itself shows of a topic: the state that it was
 // sent, and the effect of its own clicks that wait for an answer. It is what
-// the server would show (see showCounter), made by the same component; what it
+// the server would show (see renderCounter), made by the same component; what it
 // makes never leaves the tab.
 func Render(topic string, state []byte, waiting []htmx.Event) (target string, c live.Component, err error) {
 	name, ok := strings.CutPrefix(topic, counterTopic(""))

@@ -32,11 +32,11 @@ func newProduct(rooms int) (subject, error) { return newProductWith(rooms, time.
 func newConflating(rooms int) (subject, error) { return newProductWith(rooms, 0) }
 
 func newProductWith(rooms int, interval time.Duration) (subject, error) {
-	p := &product{rt: live.NewRuntime(&live.Options{FrameInterval: interval, Beat: time.Hour})}
+	p := &product{rt: live.NewRuntime(&live.Options{FrameInterval: interval, StatusInterval: time.Hour})}
 	p.rt.Start()
 	p.rooms = live.NewRooms(p.rt, nil, live.RoomsOptions[[]byte]{
-		Topic: func(key string) string { return key },
-		Show:  func(key string, b []byte) (string, live.Component) { return "#" + key, html(b) },
+		Topic:  func(key string) string { return key },
+		Render: func(key string, b []byte) (string, live.Component) { return "#" + key, html(b) },
 	})
 	for i := range rooms {
 		p.names = append(p.names, "room"+strconv.Itoa(i))

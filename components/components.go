@@ -7,6 +7,8 @@
 // #counter, #live, #status, #replica, #tabs, #waiting, #notice.
 package components
 
+//go:generate ../bin/templ generate -include-version=false
+
 import (
 	"strconv"
 	"strings"

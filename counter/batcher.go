@@ -42,12 +42,12 @@ type BatcherOptions struct {
 	CallTimeout time.Duration
 	// Applied is called once after each successful store call with the state
 	// it returned, in order for each counter, before the calls of done for
-	// its ops. It must not block. Nil: nobody is told.
+	// its ops. It must not block. Nil: it is not called.
 	Applied func(name string, v Value)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with ErrOverflow, and else with its error. It must not
-	// block, and is called concurrently for different counters. Nil: nobody
-	// is told.
+	// block, and is called concurrently for different counters. Nil: it is
+	// not called.
 	Health func(err error)
 	Logger *slog.Logger // nil: discard
 }
@@ -107,7 +107,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 	return b
 }
 
-// Submit has op applied to the counter called name. It never blocks. done is
+// Submit applies op to the counter called name, later. It never blocks. done is
 // called exactly once: with the state after a store call that applied op, or
 // that found it applied already; or with an error, which is ErrBadName,
 // ErrBadOp, ErrOverflow, ErrOverloaded, ErrUnavailable or ErrBatcherClosed.
@@ -186,7 +186,7 @@ func (b *Batcher) run(name string) {
 		if len(batch) == 0 {
 			return
 		}
-		_ = b.apply(name, batch) // its ops have been told
+		_ = b.apply(name, batch) // its ops have been answered
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *fakeStore) Apply(ctx context.Context, name string, ops ...counter.Op) (
 	return v, applied, err
 }
 
-// failNext has the next n calls fail without being applied.
+// failNext makes the next n calls fail without being applied.
 func (s *fakeStore) failNext(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +215,7 @@ func TestBatcherMerges(t *testing.T) {
 			wg.Wait()
 			closeAll(t, b)
 			wantState(t, s, "a", 64*20, 64*20)
-			// Whoever is answered submits at once, so about 20 or 40 calls.
+			// A caller that is answered submits at once, so about 20 or 40 calls.
 			if got := len(s.seen()); got > 50 {
 				t.Errorf("%d ops took %d calls, want at most 50", 64*20, got)
 			}

@@ -2,8 +2,8 @@
 // change at once, and the Store in which it lives.
 //
 // The store is the truth. It applies each op exactly once, however often it
-// is sent, and numbers every change, so that whoever hears of two states
-// knows which is newer. It is not a general key-value store and knows nothing
+// is sent, and numbers every change, so that of two states everybody knows
+// which is newer. It is not a general key-value store and knows nothing
 // of pages, sockets or brokers.
 package counter
 

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,6 +34,17 @@ func write(t testing.TB, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestMain leaves out the whole module with -short, as package internal/short
+// does for others: it needs programs of Debian, starts nginx and compiles.
+func TestMain(m *testing.M) {
+	flag.Parse() // or -short is not known yet
+	if testing.Short() {
+		fmt.Println("skipped: it needs programs of Debian: not with -short")
+		return
+	}
+	os.Exit(m.Run())
 }
 
 // tool finds a program of Debian, also where only root's PATH leads. Without

@@ -179,9 +179,6 @@ func (img *image) volume(t *testing.T) string {
 // TestTheImageRunsReadOnlyAsNobody: what the Dockerfile makes is small, serves,
 // checks itself and keeps its count in /data only.
 func TestTheImageRunsReadOnlyAsNobody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it compiles the program")
-	}
 	img := buildImage(t)
 	t.Logf("the image is %.1f MB", float64(img.size)/1e6)
 	if img.size > maxImage {

@@ -34,7 +34,7 @@ func adminAttacks() []attack {
 	return []attack{
 		{
 			name: "DNS rebinding to the admin address", guards: []guard{adminHostGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, host := range []string{"evil.example", "evil.example:80", "127.0.0.1.evil.example", "evil.example."} {
 					if a := v.administer("/metrics", "Host: "+host); a.status != http.StatusForbidden {
 						return fmt.Errorf("metrics are shown to a page of %s", host)
@@ -45,7 +45,7 @@ func adminAttacks() []attack {
 		},
 		{
 			name: "another site's page starts a profile", guards: []guard{adminSiteGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, site := range []string{"cross-site", "same-site"} {
 					for _, path := range []string{"/debug/pprof/trace?seconds=0.1", "/debug/pprof/profile?seconds=1", "/debug/pprof/heap?gc=1", "/metrics"} {
 						if a := v.administer(path, "Sec-Fetch-Site: "+site); a.status != http.StatusForbidden {
@@ -61,7 +61,7 @@ func adminAttacks() []attack {
 		},
 		{
 			name: "admin pages at the public address", why: "they have a listener of their own",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, path := range []string{"/metrics", "/debug/", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap", "/debug/vars", "/static/../metrics"} {
 					if a := v.from(hostile).get(path); a.status != http.StatusNotFound {
 						return fmt.Errorf("%s is answered with %d", path, a.status)
@@ -74,7 +74,7 @@ func adminAttacks() []attack {
 }
 
 // administer asks the admin address.
-func (v *victim) administer(path string, headers ...string) answer {
+func (v *target) administer(path string, headers ...string) answer {
 	v.Helper()
 	req, err := http.NewRequestWithContext(v.Context(), http.MethodGet, v.admin+path, nil)
 	if err != nil {
@@ -89,7 +89,7 @@ func (v *victim) administer(path string, headers ...string) answer {
 }
 
 // lookForSecrets reads all that an operator can see.
-func lookForSecrets(v *victim) error {
+func lookForSecrets(v *target) error {
 	p := v.from(hostile).mustVisit("/c/lobby")
 	ws := v.from(hostile).connect("lobby")
 	ws.text(clickText(newOp()))
@@ -108,7 +108,7 @@ func lookForSecrets(v *victim) error {
 	}
 	for what, secret := range map[string]string{"the key": testSecret, "a session": id, "a token": p.csrf, "a visitor's address": hostile} {
 		if strings.Contains(seen, secret) {
-			return errors.New(what + " is shown to whoever sees the admin pages or the log")
+			return errors.New(what + " is shown to anybody who sees the admin pages or the log")
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func brokerAttacks() []attack {
 	return []attack{
 		{
 			name: "false states on the broker", redis: true, guards: []guard{doubtGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return neighbour(v, func(publish func(topic, payload string), epoch uint64) {
 					for range 20 {
 						publish("counter:lobby", fmt.Sprintf(`{"n":666,"v":18446744073709551615,"e":%d}`, epoch))
@@ -34,7 +34,7 @@ func brokerAttacks() []attack {
 		},
 		{
 			name: "garbage on the broker", redis: true, flood: true, why: "what can't be decoded is dropped, and a payload has nothing in it but numbers",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return neighbour(v, func(publish func(topic, payload string), epoch uint64) {
 					rnd := rand.New(rand.NewPCG(7, 7))
 					for range v.rounds {
@@ -66,7 +66,7 @@ func garbage(rnd *rand.Rand, publish func(topic, payload string), epoch uint64) 
 
 // neighbour opens a tab, has poison publish, and returns an error if the tab
 // or the page shows anything but the truth.
-func neighbour(v *victim, poison func(publish func(topic, payload string), epoch uint64)) error {
+func neighbour(v *target, poison func(publish func(topic, payload string), epoch uint64)) error {
 	opts, err := goredis.ParseURL(v.broker)
 	if err != nil {
 		v.Fatal(err)

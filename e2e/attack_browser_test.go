@@ -75,19 +75,19 @@ func browserAttacks() []attack {
 		},
 		{
 			name: "text that a script puts into the page as HTML", guards: []guard{trustedTypesGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return faulty(v, `document.querySelector('#notice').innerHTML = '<i id="hacked"></i>'; window.hacked = document.querySelector('#hacked') ? 1 : undefined`)
 			},
 		},
 		{
 			name: "a handler that a script takes from text", given: []guard{trustedTypesGuard()}, guards: []guard{policyGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return faulty(v, `const b = document.createElement('b'); b.setAttribute('onclick', 'window.hacked = 1'); b.click()`)
 			},
 		},
 		{
 			name: "text that a script evaluates", given: []guard{trustedTypesGuard()}, guards: []guard{policyGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return faulty(v, `const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)`)
 			},
 		},
@@ -96,17 +96,17 @@ func browserAttacks() []attack {
 }
 
 // A site is another origin's: pages that do what they like.
-func (v *victim) site(html string) (url string) {
+func (v *target) site(html string) (url string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, "<!doctype html><title>evil</title>"+html)
 	}))
 	v.Cleanup(s.Close)
-	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // another site than the victim's, as browsers see it
+	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // another site than the target's, as browsers see it
 }
 
 // tab opens a tab in which anything may go wrong.
-func (v *victim) tab(url string) *chromiumTab {
+func (v *target) tab(url string) *chromiumTab {
 	v.Helper()
 	tab := newChromiumTab(chromedp.NewContext(v.chromium))
 	v.Cleanup(func() {
@@ -118,7 +118,7 @@ func (v *victim) tab(url string) *chromiumTab {
 	return tab
 }
 
-func (v *victim) try(tab *chromiumTab, do func(ctx context.Context) error) {
+func (v *target) try(tab *chromiumTab, do func(ctx context.Context) error) {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
 	defer cancel()
@@ -128,14 +128,14 @@ func (v *victim) try(tab *chromiumTab, do func(ctx context.Context) error) {
 }
 
 // evaluate runs a script in a tab and returns its value as text.
-func (v *victim) evaluate(tab *chromiumTab, script string) (text string) {
+func (v *target) evaluate(tab *chromiumTab, script string) (text string) {
 	v.Helper()
 	v.try(tab, func(ctx context.Context) (err error) { text, err = tab.evaluate(ctx, script); return err })
 	return text
 }
 
-// live waits until a tab shows the victim's page with its socket.
-func (v *victim) live(tab *chromiumTab) {
+// live waits until a tab shows the target's page with its socket.
+func (v *target) live(tab *chromiumTab) {
 	v.Helper()
 	eventually(v, "the page to be live", func() error {
 		var s state
@@ -146,7 +146,7 @@ func (v *victim) live(tab *chromiumTab) {
 	})
 }
 
-func foreignSocket(v *victim) error {
+func foreignSocket(v *target) error {
 	v.live(v.tab(v.p.url)) // the visitor has a cookie
 	evil := v.tab(v.site(""))
 	got := v.evaluate(evil, fmt.Sprintf(`new Promise((done) => {
@@ -161,7 +161,7 @@ func foreignSocket(v *victim) error {
 	return v.counted("lobby")
 }
 
-func foreignForm(v *victim) error {
+func foreignForm(v *target) error {
 	v.live(v.tab(v.p.url))
 	evil := v.tab(v.site(`<form method=post action="` + v.p.url + `/c/lobby/increment"><button>Win a prize</button></form>`))
 	v.try(evil, func(ctx context.Context) error { return evil.click(ctx, "button") })
@@ -174,7 +174,7 @@ func foreignForm(v *victim) error {
 	return v.counted("lobby")
 }
 
-func foreignFrame(v *victim) error {
+func foreignFrame(v *target) error {
 	evil := v.tab(v.site(""))
 	v.evaluate(evil, fmt.Sprintf(`new Promise((done) => {
 		const f = document.createElement('iframe');
@@ -193,7 +193,7 @@ func foreignFrame(v *victim) error {
 	return nil
 }
 
-func foreignScript(v *victim) error {
+func foreignScript(v *target) error {
 	page := v.from(auditor).mustVisit("/").html
 	_, path, _ := strings.Cut(page, `<script src="`)
 	path, _, _ = strings.Cut(path, `"`)
@@ -211,7 +211,7 @@ func foreignScript(v *victim) error {
 	return nil
 }
 
-func foreignOpener(v *victim) error {
+func foreignOpener(v *target) error {
 	evil := v.tab(v.site("<button>Win a prize</button>"))
 	v.evaluate(evil, fmt.Sprintf(`document.querySelector('button').onclick = () => { window.opened = window.open('%s/') }; ''`, v.p.url))
 	v.try(evil, func(ctx context.Context) error { return evil.click(ctx, "button") })
@@ -228,7 +228,7 @@ func foreignOpener(v *victim) error {
 }
 
 // hacked opens the page, and looks whether the script in the name has run.
-func hacked(v *victim) error {
+func hacked(v *target) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
 	v.evaluate(tab, `new Promise((done) => {
@@ -239,7 +239,7 @@ func hacked(v *victim) error {
 	return wasHacked(v, tab)
 }
 
-func wasHacked(v *victim, tab *chromiumTab) error {
+func wasHacked(v *target, tab *chromiumTab) error {
 	if v.evaluate(tab, `String(window.hacked)`) != "undefined" {
 		return errors.New("it has run")
 	}
@@ -247,7 +247,7 @@ func wasHacked(v *victim, tab *chromiumTab) error {
 }
 
 // faulty has the page's own scripts make a mistake, when somebody clicks.
-func faulty(v *victim, mistake string) error {
+func faulty(v *target, mistake string) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
 	v.evaluate(tab, `document.querySelector('[data-action=increment]').addEventListener('click', () => { try { `+mistake+` } finally { window.clicked = 1 } }); ''`)
@@ -262,7 +262,7 @@ func faulty(v *victim, mistake string) error {
 }
 
 // pollute leaves an outbox in which a neighbour has written.
-func pollute(v *victim) error {
+func pollute(v *target) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
 	v.evaluate(tab, `sessionStorage.setItem('outbox:/ws/c/lobby', `+"`"+`[

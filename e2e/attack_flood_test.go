@@ -101,12 +101,12 @@ func floodAttacks() []attack {
 		{
 			name: "flood of connections", flood: true, flags: []string{"-max-conns-per-addr", "50"},
 			guards: []guard{connsGuard()}, refused: `lockstep_connections_refused_total{limit="address"`,
-			run: func(v *victim) error { return floodConns(v, 50, []string{hostile}) },
+			run: func(v *target) error { return floodConns(v, 50, []string{hostile}) },
 		},
 		{
 			name: "flood of connections from many addresses", flood: true, others: haveNone, flags: []string{"-max-conns", "200", "-max-conns-per-addr", "50"},
 			guards: []guard{allConnsGuard()}, refused: `lockstep_connections_refused_total{limit="all"`,
-			run: func(v *victim) error { return floodConns(v, 200, manyAddresses()) },
+			run: func(v *target) error { return floodConns(v, 200, manyAddresses()) },
 		},
 		{
 			name: "flood of messages of one tab", flood: true, flags: tab,
@@ -138,7 +138,7 @@ func manyAddresses() (addrs []string) {
 	return addrs
 }
 
-func floodRequests(v *victim) error {
+func floodRequests(v *target) error {
 	who := v.from(hostile)
 	began, served, refused := time.Now(), 0, 0
 	for range v.rounds {
@@ -162,7 +162,7 @@ func floodRequests(v *victim) error {
 	return nil
 }
 
-func floodUpgrades(v *victim) error {
+func floodUpgrades(v *target) error {
 	who := v.from(hostile)
 	held := 0
 	for range v.rounds {
@@ -181,7 +181,7 @@ func floodUpgrades(v *victim) error {
 	return nil
 }
 
-func floodSockets(v *victim) error {
+func floodSockets(v *target) error {
 	held := 0
 	for range v.rounds {
 		for _, addr := range manyAddresses() {
@@ -192,7 +192,7 @@ func floodSockets(v *victim) error {
 			}
 		}
 	}
-	// Between two requests of somebody else, who is served.
+	// Between two requests of an honest visitor, which are served.
 	if a := v.from(auditor).get("/c/lobby"); a.status != http.StatusOK {
 		return fmt.Errorf("with %d sockets there is no page for anybody: %d", held, a.status)
 	}
@@ -201,7 +201,7 @@ func floodSockets(v *victim) error {
 
 // floodConns opens connections and says nothing. No more than so many may be
 // kept.
-func floodConns(v *victim, allowed int, addrs []string) error {
+func floodConns(v *target, allowed int, addrs []string) error {
 	var all []net.Conn
 	defer func() {
 		for _, c := range all {
@@ -263,15 +263,15 @@ func stillOpen(all []net.Conn) (open []net.Conn) {
 
 // A clicker is a hostile tab that clicks, and counts its acknowledgements.
 type clicker struct {
-	ws    *rawSocket
-	heard sync.WaitGroup
+	ws      *rawSocket
+	reading sync.WaitGroup
 
-	acks, refusals int // readable when heard is done
+	acks, refusals int // readable when reading is done
 }
 
-func newClicker(v *victim, name string) *clicker {
+func newClicker(v *target, name string) *clicker {
 	c := &clicker{ws: v.from(hostile).connect(name)}
-	c.heard.Go(func() { // ends with the connection
+	c.reading.Go(func() { // ends with the connection
 		for {
 			m := c.ws.hear()
 			c.acks += len(m.Ack)
@@ -299,12 +299,12 @@ func (c *clicker) click(n int) {
 // frame when it has read what came before.
 func (c *clicker) done() int {
 	_, _ = c.ws.Write(masked(finClose, []byte{0x03, 0xe8})) // it may have been closed
-	c.heard.Wait()
+	c.reading.Wait()
 	_ = c.ws.Close()
 	return c.acks
 }
 
-func floodTab(v *victim) error {
+func floodTab(v *target) error {
 	for range v.rounds {
 		began := time.Now()
 		c := newClicker(v, "lobby")
@@ -319,7 +319,7 @@ func floodTab(v *victim) error {
 	return nil
 }
 
-func floodTabs(v *victim) error {
+func floodTabs(v *target) error {
 	began := time.Now()
 	for range v.rounds {
 		var all []*clicker
@@ -339,7 +339,7 @@ func floodTabs(v *victim) error {
 	return nil
 }
 
-func goOnForEver(v *victim) error {
+func goOnForEver(v *target) error {
 	for range v.rounds {
 		c := newClicker(v, "lobby")
 		for range 20 {
@@ -353,7 +353,7 @@ func goOnForEver(v *victim) error {
 }
 
 // floodHellos has the whole state sent again by a few bytes, again and again.
-func floodHellos(v *victim) error {
+func floodHellos(v *target) error {
 	for range v.rounds {
 		began, shown := time.Now(), 0
 		ws := v.from(hostile).connect("lobby")
@@ -374,7 +374,7 @@ func floodHellos(v *victim) error {
 	return nil
 }
 
-func floodControls(v *victim) error {
+func floodControls(v *target) error {
 	for range v.rounds {
 		ws := v.from(hostile).connect("lobby")
 		pings := strings.Repeat(string(masked(finPing, []byte("x"))), 1000)

@@ -101,7 +101,7 @@ const libraryChecks = "coder/websocket checks it"
 // Each has a click in it, that would count if the guard were not there.
 func frameAttacks() []attack {
 	one := func(name string, make func(click string) []byte, guards ...guard) attack {
-		a := attack{name: name, guards: guards, run: func(v *victim) error { return slip(v, make(clickText(newOp()))) }}
+		a := attack{name: name, guards: guards, run: func(v *target) error { return slip(v, make(clickText(newOp()))) }}
 		if len(guards) == 0 {
 			a.why = libraryChecks
 		}
@@ -115,7 +115,7 @@ func frameAttacks() []attack {
 		one("binary message", func(click string) []byte { return masked(finBinary, []byte(click)) }, textGuard()),
 		{
 			name: "compression bomb: 2 KB that are 2 MB", guards: []guard{bombGuard(), inflatedLengthGuard(), eventLengthGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return slip(v, bomb(clickText(newOp())), "Sec-WebSocket-Extensions: permessage-deflate")
 			},
 		},
@@ -125,7 +125,7 @@ func frameAttacks() []attack {
 		},
 		{
 			name: "wrong opcodes, lengths and orders", why: libraryChecks,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, b := range wrongFrames(clickText(newOp())) {
 					if err := slip(v, b); err != nil {
 						return err
@@ -136,7 +136,7 @@ func frameAttacks() []attack {
 		},
 		{
 			name: "nonsense without end", guards: []guard{malformedGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				ws := v.from(hostile).connect("lobby")
 				for range 1000 {
 					ws.text(`{"nonsense":true}`)
@@ -159,7 +159,7 @@ func frameAttacks() []attack {
 }
 
 // slip sends bytes, and returns an error if the click in them counts.
-func slip(v *victim, b []byte, headers ...string) error {
+func slip(v *target, b []byte, headers ...string) error {
 	v.Helper()
 	ws := v.from(hostile).connect("lobby", headers...)
 	defer ws.Close()
@@ -207,7 +207,7 @@ func bomb(click string) []byte {
 }
 
 // fragmentForEver sends a message that never ends.
-func fragmentForEver(v *victim) error {
+func fragmentForEver(v *target) error {
 	ws := v.from(hostile).connect("lobby")
 	if _, err := ws.Write(masked(justText, []byte("{"))); err != nil {
 		return err
@@ -253,7 +253,7 @@ func wrongFrames(click string) (all [][]byte) {
 }
 
 // thousand sends a thousand hostile messages from a seed. None may count.
-func thousand(v *victim) error {
+func thousand(v *target) error {
 	for round := range v.rounds {
 		rnd := rand.New(rand.NewPCG(uint64(round), 7))
 		var ws *rawSocket

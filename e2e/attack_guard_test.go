@@ -53,8 +53,24 @@ func (s *suite) without(removed []guard) string {
 	return text
 }
 
+// TestEachGuardIsInTheSource finds guards that have changed within a second:
+// TestAttacks does so too, once it has built the program.
+func TestEachGuardIsInTheSource(t *testing.T) {
+	(&suite{plain: attacks(), browser: browserAttacks()}).overlay(t, t.TempDir())
+}
+
 // build compiles the program with a switch at each guard.
 func (s *suite) build(t *testing.T) {
+	t.Helper()
+	var err error
+	if s.switched, err = buildWeb("web-without-guards", s.overlay(t, t.TempDir())); err != nil {
+		t.Fatalf("without guards: %v", err)
+	}
+}
+
+// overlay writes the files with the switches into a folder, and returns which
+// files they stand for.
+func (s *suite) overlay(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -70,7 +86,6 @@ func (s *suite) build(t *testing.T) {
 			}
 		}
 	}
-	dir := t.TempDir()
 	replace := map[string]string{}
 	for file, guards := range byFile {
 		path := filepath.Join(root, filepath.FromSlash(file))
@@ -81,10 +96,7 @@ func (s *suite) build(t *testing.T) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	s.switched, err = buildWeb("web-without-guards", replace)
-	if err != nil {
-		t.Fatalf("without guards: %v", err)
-	}
+	return replace
 }
 
 // switchable returns a file's text with a switch at each guard, and the name of

@@ -25,7 +25,7 @@ func hostGuard() guard {
 // httpAttacks bend the protocol.
 func httpAttacks() []attack {
 	// tooLarge has such headers refused, and nothing else.
-	tooLarge := func(v *victim, headers ...string) error {
+	tooLarge := func(v *target, headers ...string) error {
 		a := v.from(hostile).get("/", headers...)
 		if a.status == http.StatusOK {
 			return fmt.Errorf("a head of that size is read and answered")
@@ -38,11 +38,11 @@ func httpAttacks() []attack {
 	return []attack{
 		{
 			name: "a head of 200 KB", guards: []guard{headGuard()},
-			run: func(v *victim) error { return tooLarge(v, "X-Large: "+strings.Repeat("x", 200<<10)) },
+			run: func(v *target) error { return tooLarge(v, "X-Large: "+strings.Repeat("x", 200<<10)) },
 		},
 		{
 			name: "a head of 3,000 lines", guards: []guard{headGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				var headers []string
 				for i := range 3000 {
 					headers = append(headers, fmt.Sprintf("X-Line-%d: something", i))
@@ -52,7 +52,7 @@ func httpAttacks() []attack {
 		},
 		{
 			name: "a form of 1 MB", guards: []guard{formGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(hostile).mustVisit("/c/lobby")
 				v.from(hostile).post("/c/lobby/increment", url.Values{"x": {strings.Repeat("x", 1<<20)}, "_csrf": {p.csrf}}, "Cookie: "+p.cookie)
 				return v.counted("lobby")
@@ -61,7 +61,7 @@ func httpAttacks() []attack {
 		{
 			name: "DNS rebinding: a foreign Host", flags: []string{"-hosts", "127.0.0.1,localhost"}, guards: []guard{hostGuard()},
 			refused: `lockstep_refused_total{reason="host"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				_, port, _ := strings.Cut(v.host(), ":")
 				for _, host := range []string{"evil.example", "evil.example:" + port, "127.0.0.1.evil.example", "[::1]", "127.0.0.1@evil.example"} {
 					if a := v.from(hostile).get("/", "Host: "+host); a.status == http.StatusOK {
@@ -73,7 +73,7 @@ func httpAttacks() []attack {
 		},
 		{
 			name: "a foreign Host that gets into links", why: "all links are paths",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, path := range []string{"/", "/wasm", "/c?name=lobby", "/favicon.ico", "/wasm/", "/nothing"} {
 					a := v.from(hostile).get(path, "Host: evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example")
 					if strings.Contains(a.body+fmt.Sprint(a.header), "evil.example") {
@@ -92,7 +92,7 @@ func httpAttacks() []attack {
 
 // smuggle hides a request in another one, and looks whether somebody else is
 // given its answer.
-func smuggle(v *victim) error {
+func smuggle(v *target) error {
 	const hidden = "GET /c/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	chunks := "0\r\n\r\n" + hidden
 	// with returns a head, with the length of the body in place of %d, and the body.

@@ -49,7 +49,7 @@ func opAttacks() []attack {
 	return []attack{
 		{
 			name: "an op that another tab has sent, once more", guards: []guard{repeatGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				op := newOp()
 				for _, addr := range []string{honest, hostile, hostile} {
 					ws := v.from(addr).connect("lobby")
@@ -69,7 +69,7 @@ func opAttacks() []attack {
 		},
 		{
 			name: "ids and actions that are none", guards: []guard{opIDGuard(), storeOpGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, text := range wrongClicks() {
 					if err := slip(v, masked(finText, []byte(text))); err != nil {
 						return fmt.Errorf("%.60s: %w", text, err)
@@ -80,7 +80,7 @@ func opAttacks() []attack {
 		},
 		{
 			name: "states in a message of a tab", why: "what a tab says of states is not read",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				ws, other := v.from(hostile).connect("lobby"), v.from(honest).connect("lobby")
 				ws.text(`{"hello":1,"e":9007199254740991,"v":9007199254740991,"n":666,"t":"counter:lobby","state":"{\"n\":666}"}`)
 				ws.text(`{"t":"counter:lobby","e":9007199254740991,"v":1,"swap":"none","content":"<b>666</b>"}`)
@@ -101,7 +101,7 @@ func opAttacks() []attack {
 
 // overhear listens in a second tab, and on pages, while a first one clicks and
 // is refused.
-func overhear(v *victim) error {
+func overhear(v *target) error {
 	first, second := v.from(honest).connect("lobby"), v.from(hostile).connect("lobby")
 	second.text(`{"hello":1,"as":"data"}`)
 	third := v.from(hostile).connect("lobby")

@@ -62,7 +62,7 @@ func pageAttacks() []attack {
 		},
 		{
 			name: "script in the replica's name, on the page", flags: []string{"-replica", marker}, guards: []guard{escapedReplicaGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				if injected(v.from(hostile).get("/").body) {
 					return errors.New("the page has it in it")
 				}
@@ -71,7 +71,7 @@ func pageAttacks() []attack {
 		},
 		{
 			name: "script in the replica's name, in a frame", flags: []string{"-replica", marker}, guards: []guard{escapedWelcomeGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				ws := v.from(hostile).connect("lobby")
 				ws.text(`{"action":"nobody"}`)
 				for {
@@ -90,7 +90,7 @@ func pageAttacks() []attack {
 		},
 		{
 			name: "paths for names", guards: []guard{nameGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, name := range wrongNames() {
 					if a := v.from(hostile).get("/c/" + name); a.status == http.StatusOK {
 						return fmt.Errorf("there is a counter of the name %q", name)
@@ -101,7 +101,7 @@ func pageAttacks() []attack {
 		},
 		{
 			name: "a name that leads elsewhere", guards: []guard{openNameGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				for _, name := range []string{"../../evil", "//evil.example", "x?y", "x%0d%0aX-Injected:1", `\\evil.example`} {
 					a := v.from(hostile).get("/c?name=" + url.QueryEscape(name))
 					if to := a.header.Get("Location"); to != "" {
@@ -129,7 +129,7 @@ func wrongNames() []string {
 }
 
 // inject puts the marker into all that a request has.
-func inject(v *victim) error {
+func inject(v *target) error {
 	who := v.from(hostile)
 	p := who.mustVisit("/c/lobby")
 	raw, escaped := marker, url.PathEscape(marker)
@@ -181,7 +181,7 @@ func inject(v *victim) error {
 
 // injectMessage puts the marker into all that a message has, and looks at what
 // the tab and another one are sent.
-func injectMessage(v *victim) error {
+func injectMessage(v *target) error {
 	other := v.from(honest).connect("lobby")
 	for _, text := range []string{
 		`{"hello":1,"tab":%q}`, `{"hello":1,"as":%q}`, `{"action":%q,"op":"0123456789abcdef"}`, `{"action":"increment","op":%q}`,
@@ -212,7 +212,7 @@ func injectMessage(v *victim) error {
 }
 
 // traverse looks for files that are not meant to be served.
-func traverse(v *victim) error {
+func traverse(v *target) error {
 	v.Helper()
 	who := v.from(hostile)
 	for _, prefix := range []string{"/static/", "/wasm/static/", "/wasm/", "/"} {
@@ -232,7 +232,7 @@ func traverse(v *victim) error {
 }
 
 // splitHeaders tries to make headers of its own in answers.
-func splitHeaders(v *victim) error {
+func splitHeaders(v *target) error {
 	who := v.from(hostile)
 	p := who.mustVisit("/c/lobby")
 	const line = "%0d%0aX-Injected:%201%0d%0a%0d%0a<x-injected>"

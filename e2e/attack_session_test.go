@@ -86,7 +86,7 @@ func sessionAttacks() []attack {
 	return []attack{
 		{
 			name: "forged Origin", guards: []guard{originGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				host := v.host()
 				return opens(v, [][]string{
 					{"Origin: http://evil.example"}, {"Origin: http://" + host + ".evil.example"}, {"Origin: http://evil.example/" + host},
@@ -98,32 +98,32 @@ func sessionAttacks() []attack {
 		},
 		{
 			name: "Origin null", guards: []guard{originGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *victim) error { return opens(v, [][]string{{"Origin: null"}, {"Origin: NULL"}}) },
+			run: func(v *target) error { return opens(v, [][]string{{"Origin: null"}, {"Origin: NULL"}}) },
 		},
 		{
 			name: "stolen cookie, no Origin, no token", guards: []guard{ticketGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				stolen := v.from(honest).mustVisit("/c/lobby").cookie
 				return clicksWith(v, "/ws/c/lobby", "Cookie: "+stolen)
 			},
 		},
 		{
 			name: "stolen cookie with the token of another session", guards: []guard{boundTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				stolen, own := v.from(honest).mustVisit("/c/lobby").cookie, v.from(hostile).mustVisit("/c/lobby").socket
 				return clicksWith(v, own, "Cookie: "+stolen)
 			},
 		},
 		{
 			name: "stolen cookie with the token of the form for a socket", guards: []guard{purposeGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				return clicksWith(v, "/ws/c/lobby?t="+p.csrf, "Cookie: "+p.cookie)
 			},
 		},
 		{
 			name: "forged cookie", guards: []guard{signatureGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				now := time.Now().Unix()
 				cookie, token := forge("a guess", "AAAAAAAAAAAAAAAAAAAAAA", now)
 				for _, c := range []string{cookie, fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d.", now), fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d", now)} {
@@ -136,21 +136,21 @@ func sessionAttacks() []attack {
 		},
 		{
 			name: "cookie of another deployment", guards: []guard{signatureGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				cookie, token := forge(otherSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Unix())
 				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
 			},
 		},
 		{
 			name: "replayed cookie that is 31 days old", guards: []guard{lifetimeGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				cookie, token := forge(testSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Add(-31*24*time.Hour).Unix())
 				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
 			},
 		},
 		{
 			name: "token guessed from the lengths of compressed pages (BREACH)", guards: []guard{maskGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				again := v.from(honest).get("/c/lobby", "Cookie: "+p.cookie).body
 				if _, token, _ := strings.Cut(p.socket, "?t="); strings.Contains(again, token) || strings.Contains(again, p.csrf) {
@@ -162,7 +162,7 @@ func sessionAttacks() []attack {
 	}
 }
 
-// forge makes a cookie and the token of a socket as one who has the key.
+// forge makes a cookie and the token of a socket as somebody with the key would.
 func forge(key, id string, begun int64) (cookie, token string) {
 	sign := func(purpose, value string) []byte {
 		m := hmac.New(sha256.New, []byte(key))
@@ -176,7 +176,7 @@ func forge(key, id string, begun int64) (cookie, token string) {
 }
 
 // opens tries to open a socket with each set of headers, and to click on it.
-func opens(v *victim, tries [][]string) error {
+func opens(v *target, tries [][]string) error {
 	var in []string
 	for _, headers := range tries {
 		if err := clicksWith(v, "/ws/c/lobby", headers...); err != nil {
@@ -190,7 +190,7 @@ func opens(v *victim, tries [][]string) error {
 }
 
 // clicksWith returns an error if a click on such a socket counts.
-func clicksWith(v *victim, path string, headers ...string) error {
+func clicksWith(v *target, path string, headers ...string) error {
 	ws, _ := v.from(hostile).upgrade(path, headers...)
 	if ws == nil {
 		return nil
@@ -206,7 +206,7 @@ func clicksWith(v *victim, path string, headers ...string) error {
 // formAttacks try to count by a form that the visitor never sent.
 func formAttacks() []attack {
 	// A page of another site has the visitor's browser send the cookie, at worst.
-	post := func(v *victim, p opened, csrf string, headers ...string) error {
+	post := func(v *target, p opened, csrf string, headers ...string) error {
 		form := url.Values{"_csrf": {csrf}, "_op": {newOp()}}
 		if csrf == "" {
 			form.Del("_csrf")
@@ -223,7 +223,7 @@ func formAttacks() []attack {
 	return []attack{
 		{
 			name: "form of another site, by Origin", guards: []guard{sameOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *victim) error { // and the token has become known
+			run: func(v *target) error { // and the token has become known
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, origin := range []string{"http://evil.example", "null", "http://" + v.host() + ".evil.example"} {
 					if err := post(v, p, p.csrf, "Origin: "+origin); err != nil {
@@ -235,7 +235,7 @@ func formAttacks() []attack {
 		},
 		{
 			name: "form of another site, by Sec-Fetch-Site", guards: []guard{sameOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, site := range []string{"cross-site", "same-site"} {
 					if err := post(v, p, p.csrf, "Sec-Fetch-Site: "+site); err != nil {
@@ -247,21 +247,21 @@ func formAttacks() []attack {
 		},
 		{
 			name: "form without a token", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error { // from a browser that says neither
+			run: func(v *target) error { // from a browser that says neither
 				p := v.from(honest).mustVisit("/c/lobby")
 				return post(v, p, "")
 			},
 		},
 		{
 			name: "form with the token of another session", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p, own := v.from(honest).mustVisit("/c/lobby"), v.from(hostile).mustVisit("/c/lobby")
 				return post(v, p, own.csrf)
 			},
 		},
 		{
 			name: "a link or an image that counts", why: "there is no such address for GET",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
 					a := v.from(honest).request(method, "/c/lobby/increment?_csrf="+p.csrf, "", "Cookie: "+p.cookie, "X-HTTP-Method-Override: POST")
@@ -303,7 +303,7 @@ func forwardingAttacks() []attack {
 		{
 			name: "X-Forwarded-For forged, to escape the limits", flags: slow, guards: []guard{forwardingGuard(), nearestGuard()},
 			refused: `lockstep_refused_total{reason="requests_of_address"`,
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return escapes(v, func(i int) []string {
 					a := fmt.Sprintf("203.0.113.%d", i)
 					return []string{"X-Forwarded-For: " + a, "X-Real-IP: " + a, "Forwarded: for=" + a}
@@ -313,13 +313,13 @@ func forwardingAttacks() []attack {
 		{
 			name: "X-Forwarded-For forged through a trusted proxy", flags: append(slow, "-trusted-proxies", hostile), guards: []guard{nearestGuard()},
 			refused: `lockstep_refused_total{reason="requests_of_address"`,
-			run: func(v *victim) error { // which appends the true address
+			run: func(v *target) error { // which appends the true address
 				return escapes(v, func(i int) []string { return []string{fmt.Sprintf("X-Forwarded-For: 203.0.113.%d, 198.51.100.7", i)} })
 			},
 		},
 		{
 			name: "X-Forwarded-Proto forged", guards: []guard{forwardingGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				a := v.from(hostile).get("/", "X-Forwarded-Proto: https", "Host: counter.example")
 				if h := a.header.Get("Strict-Transport-Security"); h != "" || strings.Contains(a.header.Get("Set-Cookie"), "Secure") {
 					return fmt.Errorf("the server believes that it is reached by TLS: it sends Strict-Transport-Security %q", h)
@@ -331,7 +331,7 @@ func forwardingAttacks() []attack {
 }
 
 // escapes sends more requests than are allowed, each in the name of another.
-func escapes(v *victim, headers func(i int) []string) error {
+func escapes(v *target, headers func(i int) []string) error {
 	who := v.from(hostile)
 	began, served := time.Now(), 0
 	for i := range 200 {

@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"lockstep/internal/testserver"
 )
 
-// Guards against those who are slow on purpose.
+// Guards against clients that are slow on purpose.
 
 func headerTimeGuard() guard {
 	return guard{"time for the head of a request", "cmd/web/server.go", "ReadHeaderTimeout: o.header", "ReadHeaderTimeout: pick(WITHOUT, 0, o.header)"}
@@ -38,7 +40,7 @@ func messageTimeGuard() guard {
 
 func pongGuard() guard {
 	return guard{
-		"a ping must be answered", "live/wslive/watch.go",
+		"a ping must be answered", "live/wslive/keepalive.go",
 		"if c.pinged == 0 || c.answered() ||", "if WITHOUT || c.pinged == 0 || c.answered() ||",
 	}
 }
@@ -49,7 +51,7 @@ func slowAttacks() []attack {
 	attacks := []attack{
 		{
 			name: "slow head (slowloris)", flood: true, flags: []string{"-header-timeout", "500ms"}, guards: []guard{headerTimeGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return hold(v, "GET / HTTP/1.1\r\nHost: "+v.host()+"\r\n", func(c net.Conn) error {
 					_, err := c.Write([]byte("X-A: b\r\n"))
 					return err
@@ -58,7 +60,7 @@ func slowAttacks() []attack {
 		},
 		{
 			name: "slow body", flood: true, flags: []string{"-body-timeout", "500ms"}, guards: []guard{bodyTimeGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				p := v.from(hostile).mustVisit("/")
 				return hold(v, "POST /c/lobby/increment HTTP/1.1\r\nHost: "+v.host()+"\r\nCookie: "+p.cookie+
 					"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n", func(c net.Conn) error {
@@ -69,7 +71,7 @@ func slowAttacks() []attack {
 		},
 		{
 			name: "slow read", flood: true, flags: []string{"-write-timeout", "500ms"}, guards: []guard{writeTimeGuard(), pieceTimeGuard()},
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				return hold(v, "GET "+largeFile(v)+" HTTP/1.1\r\nHost: "+v.host()+"\r\n\r\n", func(c net.Conn) error {
 					_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 					_, _ = c.Read(make([]byte, 1)) // one byte at a time
@@ -81,7 +83,7 @@ func slowAttacks() []attack {
 		{
 			name: "sockets of nobody: no ping is answered", flags: []string{"-ping-interval", "300ms", "-pong-timeout", "300ms"},
 			guards: []guard{pongGuard()}, refused: "lockstep_silent_total",
-			run: func(v *victim) error {
+			run: func(v *target) error {
 				ws := v.from(hostile).connect("lobby")
 				_ = ws.SetReadDeadline(time.Now().Add(5 * time.Second))
 				for {
@@ -107,7 +109,7 @@ func slowAttacks() []attack {
 }
 
 // largeFile is the path of the largest file that is served.
-func largeFile(v *victim) string {
+func largeFile(v *target) string {
 	v.Helper()
 	m := programPattern.FindStringSubmatch(v.from(auditor).mustVisit("/").html)
 	if m == nil {
@@ -119,7 +121,7 @@ func largeFile(v *victim) string {
 // hold opens connections with a beginning and does a step with each every 50 ms.
 // It returns an error when the server still has some in the end, long after it
 // should have closed them.
-func hold(v *victim, begin string, step func(c net.Conn) error) error {
+func hold(v *target, begin string, step func(c net.Conn) error) error {
 	const n = 40
 	var held []net.Conn
 	defer func() {
@@ -164,7 +166,7 @@ func dropped(held []net.Conn, step func(c net.Conn) error) (left []net.Conn) {
 }
 
 // dribble sends a message a byte at a time, for longer than one may take.
-func dribble(v *victim) error {
+func dribble(v *target) error {
 	ws := v.from(hostile).connect("lobby")
 	message := masked(finText, []byte(clickText(newOp())))
 	tick := time.NewTicker(13 * time.Second / time.Duration(len(message)))
@@ -185,7 +187,7 @@ func dribble(v *victim) error {
 func slowHTTP(name string, limits, mode []string, guards ...guard) attack {
 	a := attack{
 		name: name, flood: true, guards: guards, flags: append(limits, "-max-conns", "150", "-max-conns-per-addr", "50"),
-		run: func(v *victim) error { return slowHTTPTest(v, mode) },
+		run: func(v *target) error { return slowHTTPTest(v, mode) },
 	}
 	if len(guards) == 0 {
 		a.why = "ranges are not supported"
@@ -193,7 +195,7 @@ func slowHTTP(name string, limits, mode []string, guards ...guard) attack {
 	return a
 }
 
-func slowHTTPTest(v *victim, mode []string) error {
+func slowHTTPTest(v *target, mode []string) error {
 	path, err := exec.LookPath("slowhttptest")
 	if err != nil {
 		if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
@@ -203,7 +205,7 @@ func slowHTTPTest(v *victim, mode []string) error {
 	}
 	url := v.p.url + "/"
 	switch mode[0] {
-	case "-B": // a form is read only of those who have a session
+	case "-B": // the form of a visitor without a session is not read
 		url += "c/lobby/increment"
 		mode = append(mode, "-j", v.from(hostile).mustVisit("/c/lobby").cookie)
 	case "-X":
@@ -221,20 +223,16 @@ func slowHTTPTest(v *victim, mode []string) error {
 
 // servedDuring runs a command, and asks for pages in the name of somebody else
 // until it ends.
-func servedDuring(v *victim, path string, args []string) error {
+func servedDuring(v *target, path string, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience+v.lasts(30*time.Second, 0))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	var out syncBuffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	ended, err := testserver.Launch(cmd) // it says with its exit code what it thinks of the server
+	if err != nil {
 		v.Fatal(err)
 	}
-	ended := make(chan struct{})
-	go func() { // ends with the command, which ends with ctx
-		defer close(ended)
-		_ = cmd.Wait() // it says with its exit code what it thinks of the server
-	}()
 	defer func() { cancel(); <-ended }()
 	// A new connection each time: from one that is kept nobody is kept away.
 	tick := time.NewTicker(50 * time.Millisecond)

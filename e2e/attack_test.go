@@ -44,7 +44,7 @@ type attack struct {
 	refused string
 	// run returns nil when the attack is repelled. An error says what the attacker
 	// has achieved. What keeps it from being tried fails the test.
-	run func(v *victim) error
+	run func(v *target) error
 }
 
 // others is what an honest stranger can have while a flood lasts.
@@ -71,7 +71,7 @@ func TestAttacks(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	s := &suite{plain: attacks(), browser: browserAttacks(), rows: make(map[string]*attackRow)}
+	s := &suite{plain: attacks(), browser: browserAttacks(), results: make(map[string]*attackResult)}
 	s.build(t)
 	t.Run("are repelled", func(t *testing.T) { s.each(t, true, s.repelled) })
 	t.Run("succeed without their guards", func(t *testing.T) { s.each(t, false, s.succeeds) })
@@ -85,8 +85,8 @@ type suite struct {
 	switched       string           // the program whose guards can be taken away
 	ids            map[guard]string // by which it knows them
 
-	mu   sync.Mutex
-	rows map[string]*attackRow // by the attack's name
+	mu      sync.Mutex
+	results map[string]*attackResult // by the attack's name
 }
 
 // all returns the attacks in the order of the table.
@@ -115,24 +115,24 @@ func (s *suite) each(t *testing.T, measured bool, f func(t *testing.T, chromium 
 
 // repelled runs an attack against the program as it is.
 func (s *suite) repelled(t *testing.T, chromium context.Context, a attack) {
-	v := s.victim(t, a, a.given)
+	v := s.target(t, a, a.given)
 	v.chromium, v.armed = chromium, true
-	row := s.row(a)
-	var w *witness
+	r := s.result(a)
+	var w *honestTab
 	if a.flood {
-		w = v.witness(a.others)
+		w = v.honestTab(a.others)
 		v.ends = time.Now().Add(v.lasts(30*time.Second, 1500*time.Millisecond))
 	}
 	if err := a.run(v); err != nil {
 		t.Errorf("the attacker has achieved this: %v", err)
 	}
 	if w != nil {
-		row.before, row.during = w.end()
+		r.before, r.during = w.end()
 	}
 	if a.refused != "" && v.metric(a.refused) == 0 {
 		t.Errorf("%s has not counted what was refused", a.refused)
 	}
-	row.held = !t.Failed()
+	r.held = !t.Failed()
 }
 
 // succeeds runs an attack against the program without its guards.
@@ -143,26 +143,26 @@ func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
 		}
 		return
 	}
-	v := s.victim(t, a, slices.Concat(a.given, a.guards))
+	v := s.target(t, a, slices.Concat(a.given, a.guards))
 	v.chromium = chromium
 	err := a.run(v)
 	if err == nil {
 		t.Fatal("it is repelled without the guard: something else stands in its way, or it shows nothing")
 	}
-	s.row(a).achieved = err.Error()
+	s.result(a).achieved = err.Error()
 }
 
-func (s *suite) row(a attack) *attackRow {
+func (s *suite) result(a attack) *attackResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.rows[a.name] == nil {
-		s.rows[a.name] = &attackRow{}
+	if s.results[a.name] == nil {
+		s.results[a.name] = &attackResult{}
 	}
-	return s.rows[a.name]
+	return s.results[a.name]
 }
 
-// A victim is a running program under attack.
-type victim struct {
+// A target is a running program under attack.
+type target struct {
 	*testing.T
 	full     bool // long floods, as "make attack" has them
 	armed    bool // the guards are in their places
@@ -176,14 +176,14 @@ type victim struct {
 	visitors map[string]*visitor // by address
 }
 
-// victim starts the program without some of its guards.
-func (s *suite) victim(t *testing.T, a attack, removed []guard) *victim {
+// target starts the program without some of its guards.
+func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
 	t.Helper()
 	if a.long && !attackFull() {
 		t.Skip("it takes long, and is for make attack")
 	}
 	admin := address(testserver.FreePort(t))
-	v := &victim{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor)}
+	v := &target{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor)}
 	args := []string{"-addr", address(freePorts(t, 3)), "-admin", admin, "-secret", testSecret, "-drain", "0s", "-exempt", auditor}
 	if a.redis {
 		v.broker = testserver.Redis(t, "--appendonly", "no").URL
@@ -199,12 +199,12 @@ func (s *suite) victim(t *testing.T, a attack, removed []guard) *victim {
 	return v
 }
 
-// attackPrefix is the channel prefix of a victim on Redis.
+// attackPrefix is the channel prefix of a target on Redis.
 const attackPrefix = "attacked:"
 
 func attackFull() bool { return os.Getenv("LOCKSTEP_ATTACK") == "full" }
 
-func (v *victim) lasts(full, quick time.Duration) time.Duration {
+func (v *target) lasts(full, quick time.Duration) time.Duration {
 	if v.full {
 		return full
 	}
@@ -213,7 +213,7 @@ func (v *victim) lasts(full, quick time.Duration) time.Duration {
 
 // rounds are what a flood consists of: at least one, and as many as there is
 // time for.
-func (v *victim) rounds(yield func(int) bool) {
+func (v *target) rounds(yield func(int) bool) {
 	for i := 0; i == 0 || time.Now().Before(v.ends); i++ {
 		if !yield(i) {
 			return
@@ -222,10 +222,10 @@ func (v *victim) rounds(yield func(int) bool) {
 }
 
 // host is what a browser writes into Host.
-func (v *victim) host() string { return v.p.addr() }
+func (v *target) host() string { return v.p.addr() }
 
 // count returns what the page of a counter says.
-func (v *victim) count(name string) int64 {
+func (v *target) count(name string) int64 {
 	v.Helper()
 	a := v.from(auditor).get("/c/" + name)
 	n, ok := parseRoot(a.body)
@@ -236,7 +236,7 @@ func (v *victim) count(name string) int64 {
 }
 
 // counted returns an error if a counter is not 0: an attacker has changed it.
-func (v *victim) counted(name string) error {
+func (v *target) counted(name string) error {
 	v.Helper()
 	if n := v.count(name); n != 0 {
 		return fmt.Errorf("the count was changed to %d", n)
@@ -246,7 +246,7 @@ func (v *victim) counted(name string) error {
 
 // metric returns the sum of a metric's values of which the line begins like
 // that.
-func (v *victim) metric(begins string) (sum float64) {
+func (v *target) metric(begins string) (sum float64) {
 	v.Helper()
 	code, body := get(v, v.admin+"/metrics")
 	if code != http.StatusOK {
@@ -265,15 +265,15 @@ func (v *victim) metric(begins string) (sum float64) {
 	return sum
 }
 
-// An attackRow is what came of one attack.
-type attackRow struct {
+// An attackResult is what came of one attack.
+type attackResult struct {
 	held           bool
 	achieved       string // without the guard
 	before, during latencies
 }
 
-// ratio is how much longer the slowest clicks of the witness took.
-func (r *attackRow) ratio() string {
+// ratio is how much longer the slowest clicks of the honest tab took.
+func (r *attackResult) ratio() string {
 	if r.before.p99 == 0 {
 		return ""
 	}
@@ -300,17 +300,17 @@ func (s *suite) write(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, attackTableHead, runtime.NumCPU())
 	for _, a := range s.all() {
-		row := s.row(a)
+		r := s.result(a)
 		verdict := "**NO**"
-		if row.held {
+		if r.held {
 			verdict = "yes"
 		}
-		achieved := row.achieved
+		achieved := r.achieved
 		if len(a.guards) == 0 {
 			achieved = "—"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-			cell(a.name), cell(a.guardText()), verdict, cell(achieved), row.before, row.during, row.ratio())
+			cell(a.name), cell(a.guardText()), verdict, cell(achieved), r.before, r.during, r.ratio())
 	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		t.Error(err)

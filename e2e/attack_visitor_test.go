@@ -20,21 +20,21 @@ import (
 // The loopback network has an address for each role: limits of an address hold
 // for all of them but the auditor's.
 const (
-	hostile  = "127.0.0.66" // who attacks
-	honest   = "127.0.0.77" // whom it must not hurt
-	newcomer = "127.0.0.88" // who comes while it lasts
-	auditor  = "127.0.0.99" // who looks at what came of it
+	hostile  = "127.0.0.66" // the attacker
+	honest   = "127.0.0.77" // an honest visitor, whom an attack must not hurt
+	newcomer = "127.0.0.88" // a visitor who comes while the attack lasts
+	auditor  = "127.0.0.99" // a visitor who looks at what came of it
 )
 
 // A visitor is somebody at an address of their own.
 type visitor struct {
-	v    *victim
+	v    *target
 	addr string
 	http *http.Client
 }
 
 // from returns the visitor at an address.
-func (v *victim) from(addr string) *visitor {
+func (v *target) from(addr string) *visitor {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.visitors[addr] == nil {
@@ -43,7 +43,7 @@ func (v *victim) from(addr string) *visitor {
 	return v.visitors[addr]
 }
 
-func newVisitor(v *victim, addr string) *visitor {
+func newVisitor(v *target, addr string) *visitor {
 	s := &visitor{v: v, addr: addr}
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dialContext(ctx) },
@@ -146,7 +146,7 @@ func (s *visitor) raw(request string) string {
 	return string(b)
 }
 
-// An opened is what a page gives to those who open it.
+// An opened is what a page gives to a visitor who opens it.
 type opened struct {
 	cookie string // name=value
 	socket string // path with its token
@@ -274,7 +274,7 @@ func frameHead(first, maskBit byte, n int) []byte {
 // clickText is a click with the given op.
 func clickText(op string) string { return fmt.Sprintf(`{"action":"increment","op":%q}`, op) }
 
-// text sends a message. An error is seen by who reads.
+// text sends a message. The next read reports an error.
 func (ws *rawSocket) text(message string) { _, _ = ws.Write(masked(finText, []byte(message))) }
 
 // next reads one frame of the server.

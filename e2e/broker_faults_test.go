@@ -19,13 +19,13 @@ var both = []string{redis, postgres}
 
 // brokerFaults are what happens on the way between the replicas, while the
 // store lives.
-func brokerFaults() []row {
-	return []row{
+func brokerFaults() []faultCase {
+	return []faultCase{
 		{
 			fault: "broker unreachable", injected: "a proxy cuts and refuses connections for 30 s; the store lives",
 			expected: "degraded, clicks are counted, other replicas follow by anti-entropy",
 			on:       both, quick: []string{redis},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
 				w.hold(w.lasts(30*time.Second, 4*time.Second))
@@ -34,10 +34,10 @@ func brokerFaults() []row {
 			},
 		},
 		{
-			fault: "half-open link to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
+			fault: "half-open connection to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
 			expected: "found by the heartbeat; then as above",
 			on:       both, quick: []string{postgres},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Stall(true) })
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
 				w.hold(w.lasts(15*time.Second, 2*time.Second))
@@ -49,18 +49,18 @@ func brokerFaults() []row {
 			fault: "deaf replica", injected: "a proxy holds back what the broker sends to one of three",
 			expected: "found within 3 s, not ready, shown on the page; heals itself",
 			on:       both, quick: both,
-			run: func(w *world) {
-				w.links[0].broker.StallAnswers(true)
+			run: func(w *cluster) {
+				w.proxies[0].broker.StallAnswers(true)
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
 				w.hold(w.lasts(5*time.Second, time.Second))
-				w.links[0].broker.StallAnswers(false)
+				w.proxies[0].broker.StallAnswers(false)
 			},
 		},
 		{
-			fault: "links to the broker cut again and again", injected: "RST every 300 ms for 6 s",
+			fault: "connections to the broker cut again and again", injected: "RST every 300 ms for 6 s",
 			expected: "a new connection and a reload each time",
 			on:       both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				for range 20 {
 					w.brokers((*testserver.Proxy).Cut)
 					w.hold(300 * time.Millisecond)
@@ -68,10 +68,10 @@ func brokerFaults() []row {
 			},
 		},
 		{
-			fault: "slow link to the broker", injected: "a proxy delays all by 300 ms for 10 s",
+			fault: "slow connection to the broker", injected: "a proxy delays all by 300 ms for 10 s",
 			expected: "later, and in order",
 			on:       both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Delay(300 * time.Millisecond) })
 				w.hold(10 * time.Second)
 				w.brokers(func(p *testserver.Proxy) { p.Delay(0) })
@@ -81,7 +81,7 @@ func brokerFaults() []row {
 			fault: "broker drops, repeats and reorders", injected: "pubsubtest.Faulty: 30 %, 20 %, 20 % of the messages, to the end",
 			expected: "nobody notices but for some reads of the store",
 			on:       both, quick: both, lossyBroker: true,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.hold(w.lasts(10*time.Second, 3*time.Second))
 				for i, f := range w.faulty {
 					s := f.Stats()
@@ -114,9 +114,9 @@ func poisons(epoch uint64) []string {
 	}
 }
 
-// poison publishes on the crowd's topic what no replica would.
-func poison(w *world) {
-	now, err := w.crowd.read()
+// poison publishes on the group's topic what no replica would.
+func poison(w *cluster) {
+	now, err := w.group.read()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func poison(w *world) {
 }
 
 // logged returns how many lines the replicas have logged.
-func logged(w *world) (n int) {
+func logged(w *cluster) (n int) {
 	for _, p := range w.ps {
 		n += strings.Count(p.out.String(), "\n")
 	}
@@ -155,7 +155,7 @@ func logged(w *world) (n int) {
 }
 
 // poisonRedis publishes what the driver would not: 1 MB.
-func poisonRedis(w *world, topic string) {
+func poisonRedis(w *cluster, topic string) {
 	opts, err := goredis.ParseURL(w.server.URL)
 	if err != nil {
 		w.Fatal(err)
@@ -171,7 +171,7 @@ func poisonRedis(w *world, topic string) {
 
 // poisonPostgres notifies what is not of the driver's format, as long as
 // PostgreSQL allows.
-func poisonPostgres(w *world) {
+func poisonPostgres(w *cluster) {
 	ctx, cancel := context.WithTimeout(w.Context(), patience)
 	defer cancel()
 	c, err := pgx.Connect(ctx, w.server.URL)

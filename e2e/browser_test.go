@@ -59,9 +59,9 @@ func TestTabsInChromiumStayInStep(t *testing.T) {
 
 func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 	ps := startCluster(t, 2, testserver.Redis(t).URL)
-	front := testserver.NewProxy(t, ps[0].addr(), ps[1].addr())
+	proxy := testserver.NewProxy(t, ps[0].addr(), ps[1].addr())
 	browser := newBrowser(t)
-	moved, other := visit(t, browser, "http://"+front.Addr), visit(t, browser, ps[1].url)
+	moved, other := visit(t, browser, "http://"+proxy.Addr), visit(t, browser, ps[1].url)
 	moved.until("to name its replica", func(s state) bool { return s.Replica == "replica-1" })
 	moved.click("increment")
 	ps[0].kill()
@@ -75,18 +75,18 @@ func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 
 func TestClicksMadeOfflineAreCountedOnce(t *testing.T) {
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
-	front := testserver.NewProxy(t, p.addr())
+	proxy := testserver.NewProxy(t, p.addr())
 	browser := newBrowser(t)
-	tab := visit(t, browser, "http://"+front.Addr)
+	tab := visit(t, browser, "http://"+proxy.Addr)
 	tab.click("increment")
 	tab.showsCount(1)
-	front.Refuse(true)
+	proxy.Refuse(true)
 	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })
 	for range 3 {
 		tab.click("increment")
 	}
 	tab.until("to say that clicks wait", func(s state) bool { return s.Waiting })
-	front.Refuse(false)
+	proxy.Refuse(false)
 	tab.showsCount(4)
 	tab.until("to be live", func(s state) bool { return s.Status == "live" })
 }

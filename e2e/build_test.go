@@ -60,7 +60,9 @@ func buildWeb(name string, replace map[string]string) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, name)
-	out, err := exec.Command("go", "build", "-tags", "program", "-overlay", overlay, "-o", path, "lockstep/cmd/web").CombinedOutput()
+	cmd := exec.Command("go", "build", "-tags", "program", "-overlay", overlay, "-o", path, "./cmd/web")
+	cmd.Dir = ".." // in the workspace, with the versions that it has
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

@@ -13,11 +13,11 @@ import (
 	"lockstep/internal/history"
 )
 
-// A row is one fault of the matrix. What must hold in every row, beside what
+// A faultCase is one fault of the matrix. What must hold in each, beside what
 // it expects: each click that is acknowledged is counted once, no tab goes
 // back or shows what never was, and in the end all show the store's value
 // with nothing left unanswered.
-type row struct {
+type faultCase struct {
 	fault    string
 	injected string
 	expected string
@@ -32,51 +32,51 @@ type row struct {
 	// lossyBroker puts the replicas into the test's process, over a driver
 	// that breaks the promises of a broker.
 	lossyBroker bool
-	run         func(w *world)
+	run         func(w *cluster)
 }
 
 // TestChaos lets every fault of the matrix loose on running replicas. "make
-// chaos" runs all rows and prints them as a table; "make test" a selection
+// chaos" runs all cases and prints them as a table; "make test" a selection
 // with shorter faults.
 func TestChaos(t *testing.T) {
 	table := &table{}
 	t.Cleanup(func() { table.write(t) })
-	for _, r := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), tabFaults()) {
-		for _, backend := range r.on {
-			if !chaosFull() && !slices.Contains(r.quick, backend) {
+	for _, c := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), tabFaults()) {
+		for _, backend := range c.on {
+			if !chaosFull() && !slices.Contains(c.quick, backend) {
 				continue
 			}
-			t.Run(r.fault+"/"+backend, func(t *testing.T) {
+			t.Run(c.fault+"/"+backend, func(t *testing.T) {
 				t.Parallel()
-				table.run(t, r, backend)
+				table.run(t, c, backend)
 			})
 		}
 	}
 }
 
-// endure lets a row's fault loose on a world of its own.
-func (r row) endure(t *testing.T, backend string) *world {
+// withstand lets the fault loose on a cluster of its own.
+func (c faultCase) withstand(t *testing.T, backend string) *cluster {
 	t.Helper()
-	w := newWorld(t, backend, history.Options{Lossy: r.lossy})
-	w.ownClocks = r.ownClocks
+	w := newCluster(t, backend, history.Options{Lossy: c.lossy})
+	w.ownClocks = c.ownClocks
 	switch {
-	case r.lossyBroker:
+	case c.lossyBroker:
 		w.startLossyReplicas(3)
 	case backend == embedded:
-		w.startReplicas(1, "-store", "file:"+filepath.Join(w.disk(r.smallDisk), "lockstep.db"))
+		w.startReplicas(1, "-store", "file:"+filepath.Join(w.disk(c.smallDisk), "lockstep.db"))
 	default:
 		w.startReplicas(3)
 	}
-	w.fill(r.nginx)
-	if !r.idle {
+	w.fill(c.nginx)
+	if !c.idle {
 		w.load()
 		w.hold(time.Second)
 	}
-	r.run(w)
+	c.run(w)
 	if !w.measured {
 		w.recovered()
 	}
-	if !r.idle {
+	if !c.idle {
 		w.hold(time.Second) // it goes on working
 	}
 	w.settle()
@@ -91,13 +91,13 @@ type table struct {
 }
 
 // run lets a fault loose and notes what came of it.
-func (m *table) run(t *testing.T, r row, backend string) {
-	var w *world
-	t.Cleanup(func() { m.add(t, r, backend, w) })
-	w = r.endure(t, backend)
+func (m *table) run(t *testing.T, c faultCase, backend string) {
+	var w *cluster
+	t.Cleanup(func() { m.add(t, c, backend, w) })
+	w = c.withstand(t, backend)
 }
 
-func (m *table) add(t *testing.T, r row, backend string, w *world) {
+func (m *table) add(t *testing.T, c faultCase, backend string, w *cluster) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	verdict, acked, took, notes := "held", "", "", ""
@@ -109,11 +109,11 @@ func (m *table) add(t *testing.T, r row, backend string, w *world) {
 		m.wrong++
 	}
 	if w != nil {
-		acked = fmt.Sprint(w.crowd.h.Acknowledged())
+		acked = fmt.Sprint(w.group.h.Acknowledged())
 		took = w.took.Round(10 * time.Millisecond).String()
 		notes = strings.Join(w.notes, "; ")
 	}
-	cells := []string{r.fault, r.injected, backend, r.expected, acked, took, notes, verdict}
+	cells := []string{c.fault, c.injected, backend, c.expected, acked, took, notes, verdict}
 	m.lines = append(m.lines, "| "+strings.Join(cells, " | ")+" |")
 }
 

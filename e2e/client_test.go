@@ -36,7 +36,7 @@ const (
 // them again with the same id, connects again with a growing pause wherever a
 // server answers, and shows nothing older than what it shows.
 type client struct {
-	crowd  *crowd
+	group  *group
 	name   string
 	socket string // path
 	http   *http.Client
@@ -52,7 +52,7 @@ type client struct {
 	stale    int  // frames older than what was shown
 	outbox   []message
 	refusals int       // that said "again"
-	heard    time.Time // when the server last said something
+	received time.Time // when the server last said something
 	asked    time.Time // when it was last asked without an answer; zero: it was not
 	paused   bool      // does not read
 	status   string    // what the server last said of itself
@@ -93,20 +93,20 @@ func parseRoot(html string) (v counter.Value, ok bool) {
 }
 
 // newClient makes a tab whose page has the given socket; live runs it.
-func newClient(c *crowd, name, socket string, bases []string) (*client, error) {
+func newClient(c *group, name, socket string, bases []string) (*client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
 	return &client{
-		crowd: c, name: name, socket: socket, bases: bases,
+		group: c, name: name, socket: socket, bases: bases,
 		http: &http.Client{Jar: jar, Timeout: 10 * time.Second},
 	}, nil
 }
 
 // load gets the page and shows it. It sets the socket that the page names.
 func (c *client) load(path string) error {
-	c.crowd.join(c.name)
+	c.group.join(c.name)
 	resp, err := c.http.Get(c.bases[0] + path)
 	if err != nil {
 		return err
@@ -221,7 +221,7 @@ func smallBuffer(_, _ string, raw syscall.RawConn) error {
 
 // connection is one websocket from its beginning to its end.
 func (c *client) connection(ctx context.Context) error {
-	c.crowd.join(c.name)
+	c.group.join(c.name)
 	ws, err := c.dial(ctx)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (c *client) connection(ctx context.Context) error {
 	kick := make(chan struct{}, 1)
 	c.mu.Lock()
 	hello := fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.Epoch, c.shown.Version)
-	c.ws, c.kick, c.heard, c.asked = ws, kick, time.Now(), time.Time{}
+	c.ws, c.kick, c.received, c.asked = ws, kick, time.Now(), time.Time{}
 	c.mu.Unlock()
 	if err := ws.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
 		return err
@@ -306,7 +306,7 @@ func (c *client) hangs() bool {
 		return false
 	}
 	unanswered := c.status == "live" && !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
-	return unanswered || time.Since(c.heard) > silenceTimeout
+	return unanswered || time.Since(c.received) > silenceTimeout
 }
 
 // pause makes the tab stop reading, or go on.
@@ -341,23 +341,23 @@ func (c *client) receive(text []byte) {
 		Retry                       bool
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		c.crowd.t.Errorf("not JSON: %q", text)
+		c.group.t.Errorf("not JSON: %q", text)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard, c.asked = time.Now(), time.Time{}
+	c.received, c.asked = time.Now(), time.Time{}
 	if m.Status != "" {
 		c.status = m.Status
 	}
 	if v, ok := parseRoot(m.Content); ok {
 		if v.Epoch != m.E || v.Version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
-			c.crowd.t.Errorf("not a frame of the contract: %s", text)
+			c.group.t.Errorf("not a frame of the contract: %s", text)
 		}
 		c.show(v)
 	}
 	for _, op := range m.Ack {
-		c.crowd.h.Acked(c.name, op)
+		c.group.h.Acked(c.name, op)
 		c.settle(op)
 	}
 	switch {
@@ -366,8 +366,8 @@ func (c *client) receive(text []byte) {
 		c.refusals++
 		c.again(m.Op)
 	default:
-		c.crowd.h.Refused(c.name, m.Op)
-		c.crowd.refused(m.Error)
+		c.group.h.Refused(c.name, m.Op)
+		c.group.refused(m.Error)
 		c.settle(m.Op)
 	}
 }
@@ -375,14 +375,14 @@ func (c *client) receive(text []byte) {
 // show is the guard of live.js. The caller holds mu.
 func (c *client) show(v counter.Value) {
 	if c.status == "degraded" {
-		c.crowd.h.Joined(c.name, counter.Value{}) // it shows what it knows, and says so
+		c.group.h.Joined(c.name, counter.Value{}) // it shows what it knows, and says so
 	}
 	if c.any && c.shown.Newer(v) {
 		c.stale++
 		return
 	}
 	c.shown, c.any = v, true
-	c.crowd.h.Shown(c.name, v)
+	c.group.h.Shown(c.name, v)
 }
 
 // settle removes an op from the outbox. The caller holds mu.
@@ -408,7 +408,7 @@ func (c *client) again(op string) {
 // click makes an op and sends it, if twice two times.
 func (c *client) click(twice bool) {
 	op := counter.Op{ID: newOp(), Kind: counter.Increment}
-	c.crowd.h.Sent(c.name, op)
+	c.group.h.Sent(c.name, op)
 	c.put(op.ID, twice)
 }
 

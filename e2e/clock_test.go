@@ -17,7 +17,7 @@ import (
 type clock struct{ path string }
 
 // setClock gives a process that is to be started a clock, which is right.
-func (w *world) setClock(p *process) {
+func (w *cluster) setClock(p *process) {
 	w.Helper()
 	c := clock{filepath.Join(w.TempDir(), "clock")}
 	c.set(w, 0)
@@ -30,7 +30,7 @@ func (w *world) setClock(p *process) {
 }
 
 // clockJumps has clocks jump, some ahead and some back, while people click.
-func clockJumps(w *world) {
+func clockJumps(w *cluster) {
 	for _, d := range []time.Duration{time.Hour, -time.Hour, 0} {
 		for i, c := range w.clocks {
 			switch i {
@@ -41,7 +41,7 @@ func clockJumps(w *world) {
 			}
 		}
 		w.hold(2 * time.Second)
-		for _, tab := range w.crowd.all()[:worldTabs/3] {
+		for _, tab := range w.group.all()[:clusterTabs/3] {
 			tab.cut() // and sends what is unanswered to another clock
 		}
 		w.hold(time.Second)
@@ -49,7 +49,7 @@ func clockJumps(w *world) {
 }
 
 // set makes the clock jump, to the right time and d.
-func (c clock) set(w *world, d time.Duration) {
+func (c clock) set(w *cluster, d time.Duration) {
 	w.Helper()
 	f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		{"half of TLS", []string{"TLS_CERT=/nowhere"}, nil, 2, "-tls-key"},
 		{"a certificate that is not there", []string{"TLS_CERT=/nowhere", "TLS_KEY=/nowhere"}, nil, 2, "/nowhere"},
 		{"a limit that is none", []string{"TAB_RATE=many"}, nil, 2, "TAB_RATE"},
-		{"nobody who is well", nil, []string{"-healthcheck", "-addr", addr}, 1, "-healthcheck"},
+		{"no server to ask", nil, []string{"-healthcheck", "-addr", addr}, 1, "-healthcheck"},
 		{"an unreachable Redis from REDIS_URL", []string{"REDIS_URL=redis://127.0.0.1:1", "SECRET=" + testSecret, "ADDR=" + addr}, nil, 1, "127.0.0.1:1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

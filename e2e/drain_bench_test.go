@@ -29,10 +29,10 @@ func BenchmarkDrain(b *testing.B) {
 	}{
 		{"one of three is replaced", 0, func(y *yard) {
 			y.phase("drain", func() { y.leave(y.ps[0]) })
-			y.phase("rebalance", func() { y.ps[0].restart(); y.even() })
+			y.phase("rebalance", func() { y.ps[0].restart(); y.balanced() })
 		}},
 		{"a third one joins two", 1, func(y *yard) {
-			y.phase("rebalance", func() { y.join(y.ps[2]); y.even() })
+			y.phase("rebalance", func() { y.join(y.ps[2]); y.balanced() })
 		}},
 		{"one hands over to another", 2, func(y *yard) {
 			y.join(y.ps[1])
@@ -191,9 +191,9 @@ func (y *yard) leave(p *process) {
 
 func (y *yard) join(p *process) { p.run() }
 
-// even waits until no replica has so much more than the mean that it sends tabs
+// balanced waits until no replica has so much more than the mean that it sends tabs
 // away, and all are connected.
-func (y *yard) even() {
+func (y *yard) balanced() {
 	y.until("all to have as many", func(tabs []int) bool {
 		mean := y.tabs / len(tabs)
 		return sum(tabs) == y.tabs && slices.Max(tabs) <= mean+max(20, mean/10)

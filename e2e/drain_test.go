@@ -99,7 +99,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	server.Own()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-drain", "20s",
 		"-pubsub", server.URL, "-secret", testSecret, "-channel-prefix", prefixOf(t))
-	c := newCrowd(t)
+	c := newGroup(t)
 	tab := c.open("/", p.url)
 	c.connected()
 	server.Freeze()
@@ -125,18 +125,18 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 // TestAReplicaThatComesGetsItsShareOfTheTabs: behind nginx, over a real Redis,
 // and without a click that is lost.
 func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
-	w := newWorld(t, redis, history.Options{})
+	w := newCluster(t, redis, history.Options{})
 	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
 	base := w.nginx()
 	late := w.ps[2]
 	if code := late.term(); code != 0 {
 		t.Errorf("got exit code %d, want 0", code)
 	}
-	w.crowd.open("/", base)
+	w.group.open("/", base)
 	for range 179 {
-		w.crowd.connect(base)
+		w.group.connect(base)
 	}
-	w.crowd.connected()
+	w.group.connected()
 	w.load()
 	late.restart()
 	eventually(t, "the tabs to be spread", func() error {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lockstep/internal/testserver"
 )
 
 // A firefox is a running Firefox, driven by WebDriver BiDi
@@ -120,15 +122,10 @@ func startFirefox(t testing.TB, path string) (url string) {
 	cmd := exec.Command(path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank")
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = out, out, patience
 	cmd.Env = []string{"HOME=" + dir, "TMPDIR=" + dir, "XDG_RUNTIME_DIR=" + dir, "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "MOZ_CRASHREPORTER_DISABLE=1"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it has many processes
-	if err := cmd.Start(); err != nil {
+	exited, err := testserver.Launch(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	go func() { // ends with the process
-		_ = cmd.Wait() // it is told to end, or killed
-		close(exited)
-	}()
 	t.Cleanup(func() { endFirefox(t, cmd.Process.Pid, exited, dir) })
 	listening := regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`)
 	eventually(t, "Firefox to listen", func() error {

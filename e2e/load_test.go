@@ -9,7 +9,7 @@ import (
 )
 
 // The load generator knows the wire from docs/protocol.md only: so this tests the page, the program
-// and the generator against each other, and that a crowd gets through the loss of a replica.
+// and the generator against each other, and that a group gets through the loss of a replica.
 func TestALoadHoldsWhileAReplicaIsKilled(t *testing.T) {
 	brokers(t, func(t *testing.T, broker string) {
 		ps := startCluster(t, 3, broker)

@@ -9,13 +9,13 @@ import (
 )
 
 // replicaFaults are what happens to the processes that serve.
-func replicaFaults() []row {
-	return []row{
+func replicaFaults() []faultCase {
+	return []faultCase{
 		{
 			fault: "replica killed in mid-click", injected: "kill -9 of one of three, started again after 1 s",
 			expected: "its tabs move and send again what was not acknowledged",
 			on:       []string{redis, postgres}, quick: []string{redis, postgres},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				killed := w.ps[0]
 				killed.kill()
 				w.ps = w.ps[1:]
@@ -29,7 +29,7 @@ func replicaFaults() []row {
 			fault: "replica killed and server restarted", injected: "kill -9 of one of three, and a second later of the server, started again",
 			expected: "both at once: all clicks acknowledged and counted once",
 			on:       both, quick: both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.ps[0].kill()
 				w.ps = w.ps[1:]
 				w.hold(time.Second)
@@ -43,7 +43,7 @@ func replicaFaults() []row {
 			fault: "only replica killed in mid-click", injected: "kill -9, started again, five times",
 			expected: "the embedded file keeps every acknowledged click; a new epoch with each start",
 			on:       []string{embedded}, quick: []string{embedded},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				for range 5 {
 					w.ps[0].kill()
 					w.ps[0].restart()
@@ -61,7 +61,7 @@ func replicaFaults() []row {
 			fault: "restart under load", injected: "SIGTERM to the only replica, started again",
 			expected: "exit code 0, clicks wait in the tabs meanwhile",
 			on:       []string{embedded}, quick: []string{embedded},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				if code := w.ps[0].term(); code != 0 {
 					w.Errorf("got exit code %d, want 0", code)
 				}
@@ -72,7 +72,7 @@ func replicaFaults() []row {
 			fault: "replica frozen", injected: "SIGSTOP of one of three for 10 s, then SIGCONT",
 			expected: "its tabs find out and move; nothing goes back when it thaws",
 			on:       []string{redis, postgres},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				signal(w, w.ps[0], syscall.SIGSTOP)
 				w.hold(10 * time.Second)
 				signal(w, w.ps[0], syscall.SIGCONT)
@@ -82,7 +82,7 @@ func replicaFaults() []row {
 			fault: "all replicas killed at once", injected: "kill -9 of all three, started again",
 			expected: "clicks wait in the tabs and are counted once",
 			on:       []string{redis, postgres},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				for _, p := range w.ps {
 					p.kill()
 				}
@@ -97,12 +97,12 @@ func replicaFaults() []row {
 			fault: "1,000 tabs reconnect at once", injected: "all sockets cut in one moment",
 			expected: "all are back and in step",
 			on:       []string{redis, postgres, embedded}, quick: []string{redis}, idle: true,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				for i := range 1000 {
-					w.crowd.connect(rotated(w.urls(), i)...)
+					w.group.connect(rotated(w.urls(), i)...)
 				}
-				w.crowd.connected()
-				tabs := w.crowd.all()
+				w.group.connected()
+				tabs := w.group.all()
 				for i := range 50 {
 					tabs[i].click(false)
 				}
@@ -123,7 +123,7 @@ func replicaFaults() []row {
 	}
 }
 
-func signal(w *world, p *process, s syscall.Signal) {
+func signal(w *cluster, p *process, s syscall.Signal) {
 	w.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		w.Fatal(err)
@@ -132,8 +132,8 @@ func signal(w *world, p *process, s syscall.Signal) {
 
 // rollingRestart restarts all replicas, one after the other, while people
 // click and load pages.
-func rollingRestart(w *world) {
-	base := w.crowd.all()[0].bases[0]
+func rollingRestart(w *cluster) {
+	base := w.group.all()[0].bases[0]
 	var pages, errors atomic.Int64
 	done := make(chan struct{})
 	var visitors sync.WaitGroup

@@ -22,18 +22,18 @@ import (
 // while tabs click and visitors load pages, send forms and open sockets. No
 // click is lost or counted twice, no tab goes back, and nobody gets an error.
 //
-// It fails when nginx keeps its own idea of who is alive (without max_fails=0
+// It fails when nginx keeps its own idea of which replica is alive (without max_fails=0
 // nobody is left when the third replica is away), and when it hands on the 503
 // that a draining replica answers to a new socket.
 func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
-	w := newWorld(t, redis, history.Options{})
+	w := newCluster(t, redis, history.Options{})
 	w.startReplicas(3, "-trusted-proxies", "loopback")
 	base := w.nginx()
-	w.crowd.open("/", base)
+	w.group.open("/", base)
 	for range 149 { // a drain sends 500 away in a second: it is to last for a while
-		w.crowd.connect(base)
+		w.group.connect(base)
 	}
-	w.crowd.connected()
+	w.group.connected()
 	w.load()
 	visitors := newVisitors(w, base)
 	for _, p := range w.ps {
@@ -46,7 +46,7 @@ func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
 	}
 	visitors.leave()
 	w.settle()
-	if n := w.crowd.h.Acknowledged(); n < 100 {
+	if n := w.group.h.Acknowledged(); n < 100 {
 		t.Errorf("only %d clicks were acknowledged: too few to say anything", n)
 	}
 }
@@ -54,7 +54,7 @@ func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
 // visitors do again and again what people without an open tab do, as it can
 // go wrong on its own: they load a page, send its form and open its socket.
 type visitors struct {
-	w    *world
+	w    *cluster
 	base string
 	http *http.Client
 	csrf string
@@ -64,7 +64,7 @@ type visitors struct {
 	times  [3]atomic.Int64 // that each was done
 }
 
-func newVisitors(w *world, base string) *visitors {
+func newVisitors(w *cluster, base string) *visitors {
 	w.Helper()
 	v := &visitors{w: w, base: base, done: make(chan struct{}), http: newVisitorClient(w)}
 	code, body, err := v.request(http.MethodGet, "/", "")
@@ -124,7 +124,7 @@ func (v *visitors) page() error {
 // may not have been counted.
 func (v *visitors) form() error {
 	op := counter.Op{ID: newOp(), Kind: counter.Increment}
-	v.w.crowd.h.Sent("visitors", op)
+	v.w.group.h.Sent("visitors", op)
 	code, body, err := v.request(http.MethodPost, "/c/lobby/increment", url.Values{"_csrf": {v.csrf}, "_op": {op.ID}}.Encode())
 	if err != nil {
 		return err
@@ -140,8 +140,8 @@ func (v *visitors) form() error {
 	if code != http.StatusOK || !ok {
 		return fmt.Errorf("got %d after a form, want 200: %s", code, body)
 	}
-	v.w.crowd.h.Shown("visitors", shown)
-	v.w.crowd.h.Acked("visitors", op.ID)
+	v.w.group.h.Shown("visitors", shown)
+	v.w.group.h.Acked("visitors", op.ID)
 	return nil
 }
 

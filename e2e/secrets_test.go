@@ -124,7 +124,7 @@ func (p *process) says(text string) {
 	})
 }
 
-// changePasswords locks everybody out whose password is the old one.
+// changePasswords locks out everybody with the old password.
 func changePasswords(t *testing.T, redis, postgres *testserver.Server) {
 	t.Helper()
 	db, err := pgx.Connect(t.Context(), "postgres://postgres@"+postgres.Addr+"/postgres?sslmode=require")

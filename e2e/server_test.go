@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/internal/testserver"
 )
 
@@ -29,6 +30,7 @@ const patience = 30 * time.Second
 const testSecret = "a-secret-of-tests-that-is-long-enough"
 
 func TestMain(m *testing.M) {
+	short.Main("starts servers and browsers")
 	code := m.Run()
 	if dir, err := buildDir(); err == nil {
 		_ = os.RemoveAll(dir)
@@ -46,7 +48,7 @@ type process struct {
 	env  []string // beside the usual
 	cmd  *exec.Cmd
 	out  *syncBuffer
-	done chan error
+	done <-chan struct{} // closed when it has ended
 }
 
 // start runs the program in a folder and waits until it is ready. It is
@@ -96,14 +98,18 @@ func (p *process) start() {
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out
 	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...)
-	if err := p.cmd.Start(); err != nil {
+	p.launch()
+	p.ready()
+}
+
+// launch runs the command.
+func (p *process) launch() {
+	p.t.Helper()
+	done, err := testserver.Launch(p.cmd)
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	done := make(chan error, 1)
-	cmd := p.cmd
-	go func() { done <- cmd.Wait() }() // ends with the process
 	p.done = done
-	p.ready()
 }
 
 // ready waits until the process says that it is.
@@ -111,9 +117,8 @@ func (p *process) ready() {
 	p.t.Helper()
 	eventually(p.t, p.url+" to be ready", func() error {
 		select {
-		case err := <-p.done:
-			p.done <- err
-			p.t.Fatalf("web %s ended: %v\n%s", strings.Join(p.args, " "), err, p.out)
+		case <-p.done:
+			p.t.Fatalf("web %s ended: %v\n%s", strings.Join(p.args, " "), p.cmd.ProcessState, p.out)
 		default:
 		}
 		code, body := get(p.t, p.url+"/readyz")
@@ -130,8 +135,7 @@ func (p *process) addr() string { return strings.TrimPrefix(p.url, "http://") }
 // kill is kill -9.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
-	err := <-p.done
-	p.done <- err
+	<-p.done
 }
 
 // term ends the process as an operator would, and returns its exit code.
@@ -147,8 +151,7 @@ func (p *process) term() int {
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
-	case err := <-p.done:
-		p.done <- err
+	case <-p.done:
 	case <-time.After(patience):
 		p.t.Fatalf("web %s does not end\n%s", strings.Join(p.args, " "), p.out)
 	}
@@ -204,7 +207,13 @@ func newVisitorClient(t testing.TB) *http.Client {
 // eventually asks again and again until cond returns nil.
 func eventually(t testing.TB, what string, cond func() error) {
 	t.Helper()
-	limit := time.NewTimer(patience)
+	within(t, patience, what, cond)
+}
+
+// within is eventually for what may take longer, or must not take so long.
+func within(t testing.TB, d time.Duration, what string, cond func() error) {
+	t.Helper()
+	limit := time.NewTimer(d)
 	defer limit.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()

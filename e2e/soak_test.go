@@ -57,7 +57,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	admin := address(testserver.FreePort(t))
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-admin", admin)
-	c := newCrowd(t)
+	c := newGroup(t)
 	stay := c.open("/", p.url)
 	clicks := 0
 	round := func() {
@@ -112,7 +112,7 @@ func TestAStalledTabCostsLittle(t *testing.T) {
 	t.Parallel()
 	admin := address(testserver.FreePort(t))
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-admin", admin)
-	c := newCrowd(t)
+	c := newGroup(t)
 	reader := c.open("/", p.url)
 	const stalled = 50
 	for range stalled {

@@ -14,13 +14,13 @@ import (
 
 // storeFaults are what happens to the store, or to the server that is broker
 // and store.
-func storeFaults() []row {
-	return []row{
+func storeFaults() []faultCase {
+	return []faultCase{
 		{
 			fault: "broker and store restarted", injected: "kill -9 of the server, started again after 2 s",
 			expected: "not ready meanwhile; clicks wait and are counted once",
 			on:       both, quick: both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.server.Kill()
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
 				w.hold(2 * time.Second)
@@ -31,7 +31,7 @@ func storeFaults() []row {
 			fault: "broker and store frozen", injected: "SIGSTOP of the server for 10 s",
 			expected: "as above, found by heartbeat and deadlines",
 			on:       both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.server.Freeze()
 				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
 				w.hold(10 * time.Second)
@@ -42,7 +42,7 @@ func storeFaults() []row {
 			fault: "store unreachable", injected: "a proxy cuts and refuses its connections for 12 s; the broker lives",
 			expected: "degraded; clicks are refused honestly, wait in the tab and are counted once",
 			on:       both, quick: []string{postgres},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
 				w.hold(w.lasts(12*time.Second, 3*time.Second))
@@ -53,7 +53,7 @@ func storeFaults() []row {
 			fault: "answers of the store lost", injected: "a proxy holds back what it says, and cuts, for 2 s, three times",
 			expected: "nobody knows which clicks were applied: they are tried again with the same ids",
 			on:       both, quick: []string{redis},
-			run: func(w *world) {
+			run: func(w *cluster) {
 				for range 3 {
 					w.stores(func(p *testserver.Proxy) { p.StallAnswers(true) })
 					w.hold(2 * time.Second)
@@ -63,10 +63,10 @@ func storeFaults() []row {
 			},
 		},
 		{
-			fault: "half-open link to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
+			fault: "half-open connection to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
 			expected: "as with an unreachable store",
 			on:       both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Stall(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
 				w.hold(8 * time.Second)
@@ -89,7 +89,7 @@ func storeFaults() []row {
 			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s",
 			expected: "degraded; clicks wait in the tabs; nothing is damaged",
 			on:       []string{embedded}, quick: []string{embedded}, smallDisk: true,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				ballast := filepath.Join(w.folder, "ballast")
 				f, err := os.Create(ballast)
 				if err != nil {
@@ -110,8 +110,8 @@ func storeFaults() []row {
 }
 
 // loseData empties the store under the feet of everybody.
-func loseData(w *world) {
-	before, err := w.crowd.read()
+func loseData(w *cluster) {
+	before, err := w.group.read()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -142,14 +142,14 @@ func loseData(w *world) {
 const pgTables = "lockstep_counter, lockstep_op, lockstep_meta"
 
 // restoreBackup puts an older copy of the server's data in its place.
-func restoreBackup(w *world) {
+func restoreBackup(w *cluster) {
 	backup := filepath.Join(w.TempDir(), "backup")
 	w.server.Stop()
 	copyFolder(w, w.server.Dir, backup)
 	w.server.Start()
 	w.recovered()
 	w.hold(time.Second)
-	before, err := w.crowd.read()
+	before, err := w.group.read()
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func restoreBackup(w *world) {
 
 // copyFolder copies a folder with owners and modes: PostgreSQL runs as another
 // user.
-func copyFolder(w *world, from, to string) {
+func copyFolder(w *cluster, from, to string) {
 	w.Helper()
 	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
 		w.Fatalf("cp: %v: %s", err, out)

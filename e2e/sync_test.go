@@ -17,7 +17,7 @@ func brokers(t *testing.T, f func(t *testing.T, broker string)) {
 func TestTheCountSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
-	c := newCrowd(t)
+	c := newGroup(t)
 	for range 6 {
 		c.open("/", p.url)
 	}
@@ -42,7 +42,7 @@ func TestReplicasOfOneProcessStayInStep(t *testing.T) {
 	t.Parallel()
 	port := freePorts(t, 4)
 	p := start(t, t.TempDir(), "-addr", address(port), "-replicas", "3")
-	c := newCrowd(t)
+	c := newGroup(t)
 	for i := range 9 {
 		c.open("/", "http://"+address(port+1+i%3))
 	}
@@ -60,7 +60,7 @@ func TestReplicasOfOneProcessStayInStep(t *testing.T) {
 func TestProcessesStayInStep(t *testing.T) {
 	brokers(t, func(t *testing.T, broker string) {
 		ps := startCluster(t, 3, broker)
-		c := newCrowd(t)
+		c := newGroup(t)
 		for i := range 9 {
 			c.open("/", ps[i%3].url)
 		}
@@ -71,7 +71,7 @@ func TestProcessesStayInStep(t *testing.T) {
 			}
 		})
 		c.shows(300)
-		other := newCrowd(t)
+		other := newGroup(t)
 		if got := other.open("/c/another", ps[2].url).value().N; got != 0 {
 			t.Errorf("another counter shows %d, want 0", got)
 		}

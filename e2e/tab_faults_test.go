@@ -13,8 +13,8 @@ import (
 )
 
 // tabFaults are what happens to the people's side.
-func tabFaults() []row {
-	return []row{
+func tabFaults() []faultCase {
+	return []faultCase{
 		{
 			fault: "a tab that stops reading", injected: "three of twelve tabs never read again",
 			expected: "closed after 10 s; nobody else is delayed",
@@ -22,15 +22,15 @@ func tabFaults() []row {
 			run:      stalledTabs,
 		},
 		{
-			fault: "half-open link to a tab", injected: "a proxy drops packets both ways for 10 s, no RST",
+			fault: "half-open connection to a tab", injected: "a proxy drops packets both ways for 10 s, no RST",
 			expected: "the tab finds out, moves, and sends its clicks again",
 			on:       both,
-			run: func(w *world) {
+			run: func(w *cluster) {
 				relay := testserver.NewProxy(w, w.ps[0].addr())
 				for range 3 {
-					w.crowd.open("/", "http://"+relay.Addr, w.ps[1].url)
+					w.group.open("/", "http://"+relay.Addr, w.ps[1].url)
 				}
-				w.crowd.connected()
+				w.group.connected()
 				w.hold(time.Second)
 				relay.Stall(true)
 				w.hold(10 * time.Second)
@@ -41,8 +41,8 @@ func tabFaults() []row {
 			fault: "sessions resumed on another replica", injected: "a socket cut every 50 ms, its tab goes to the next replica",
 			expected: "no click lost, nothing goes back",
 			on:       []string{redis, postgres, embedded}, quick: []string{redis},
-			run: func(w *world) {
-				tabs := w.crowd.all()
+			run: func(w *cluster) {
+				tabs := w.group.all()
 				for i := range int(w.lasts(8*time.Second, 3*time.Second) / (50 * time.Millisecond)) {
 					tab := tabs[i%len(tabs)]
 					tab.move(rotated(w.urls(), i)...)
@@ -67,21 +67,21 @@ func tabFaults() []row {
 }
 
 // stalledTabs has a quarter of the tabs read nothing more.
-func stalledTabs(w *world) {
+func stalledTabs(w *cluster) {
 	began := time.Now()
-	stalled := w.crowd.all()[:3]
+	stalled := w.group.all()[:3]
 	for _, tab := range stalled {
 		tab.pause(true)
 	}
 	eventually(w.T, "the stalled tabs to be closed", func() error {
 		var closed int
 		for _, p := range w.ps {
-			closed += strings.Count(p.out.String(), "closing a stalled tab")
+			closed += strings.Count(p.out.String(), "reason=send_timeout")
 		}
 		if closed < len(stalled) {
 			return fmt.Errorf("%d of %d are", closed, len(stalled))
 		}
-		for _, tab := range w.crowd.all()[len(stalled):] {
+		for _, tab := range w.group.all()[len(stalled):] {
 			if n := tab.pending(time.Now().Add(-3 * time.Second)); n > 0 {
 				return fmt.Errorf("tab %s is held up: %d clicks wait", tab.name, n)
 			}
@@ -95,11 +95,11 @@ func stalledTabs(w *world) {
 }
 
 // sameOps sends each op from three tabs, which are on different replicas.
-func sameOps(w *world) {
-	tabs := w.crowd.all()
+func sameOps(w *cluster) {
+	tabs := w.group.all()
 	for i := range 200 {
 		id := newOp()
-		w.crowd.h.Sent(tabs[i%len(tabs)].name, counter.Op{ID: id, Kind: counter.Increment})
+		w.group.h.Sent(tabs[i%len(tabs)].name, counter.Op{ID: id, Kind: counter.Increment})
 		var all sync.WaitGroup
 		for j := range 3 {
 			all.Go(func() { tabs[(i+j)%len(tabs)].put(id, false) })
@@ -109,7 +109,7 @@ func sameOps(w *world) {
 }
 
 // offlineTab cuts a real browser off from everything for a minute.
-func offlineTab(w *world) {
+func offlineTab(w *cluster) {
 	const name = "Chromium"
 	relay := testserver.NewProxy(w, w.ps[0].addr())
 	tab := visit(w.T, newBrowser(w.T), "http://"+relay.Addr+"/")
@@ -117,7 +117,7 @@ func offlineTab(w *world) {
 	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })
 	for i := range 10 {
 		tab.click("increment")
-		w.crowd.h.Sent(name, counter.Op{ID: fmt.Sprint("in Chromium ", i), Kind: counter.Increment})
+		w.group.h.Sent(name, counter.Op{ID: fmt.Sprint("in Chromium ", i), Kind: counter.Increment})
 	}
 	tab.until("to show that ten clicks wait", func(s state) bool { return s.Waiting && s.Kept == "10" })
 	w.hold(w.lasts(60*time.Second, 3*time.Second))
@@ -128,13 +128,13 @@ func offlineTab(w *world) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.crowd.h.Shown(name, shown)
+	w.group.h.Shown(name, shown)
 	for i := range 10 {
-		w.crowd.h.Acked(name, fmt.Sprint("in Chromium ", i))
+		w.group.h.Acked(name, fmt.Sprint("in Chromium ", i))
 	}
 	w.quiet()
 	tab.until("to show the store's value", func(s state) bool {
-		v, err := w.crowd.read()
+		v, err := w.group.read()
 		return err == nil && s.Count == fmt.Sprint(v.N)
 	})
 }

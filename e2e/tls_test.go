@@ -44,14 +44,11 @@ func startTLS(t *testing.T, port int, args ...string) *securePlace {
 	s := &securePlace{ca: testserver.NewAuthority(t)}
 	s.cert, s.key = s.ca.Issue(time.Now().Add(time.Hour), "127.0.0.1", "localhost")
 	s.client = s.clientOf(t)
-	p := &process{t: t, dir: t.TempDir(), url: "https://" + address(port), out: &syncBuffer{}, done: make(chan error, 1)}
+	p := &process{t: t, dir: t.TempDir(), url: "https://" + address(port), out: &syncBuffer{}}
 	p.args = append([]string{"-addr", address(port), "-tls-cert", s.cert, "-tls-key", s.key}, args...)
 	p.cmd = exec.Command(path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = p.dir, p.out, p.out, []string{}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { p.done <- p.cmd.Wait() }() // ends with the process
+	p.launch()
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -302,10 +299,11 @@ func TestAnExpiredCertificateIsServedAndWarnedOf(t *testing.T) {
 	out := &syncBuffer{}
 	cmd := exec.CommandContext(t.Context(), path, "-addr", address(port), "-tls-cert", cert, "-tls-key", key, "-store", "file:"+filepath.Join(t.TempDir(), "x.db"))
 	cmd.Stdout, cmd.Stderr, cmd.Env = out, out, []string{}
-	if err := cmd.Start(); err != nil {
+	ended, err := testserver.Launch(cmd)
+	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill(); <-ended }()
 	eventually(t, "a warning", func() error {
 		if !strings.Contains(out.String(), "certificate has expired") || !strings.Contains(out.String(), "https://") {
 			return fmt.Errorf("got %s", out)

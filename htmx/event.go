@@ -23,7 +23,7 @@ var ErrMalformed = errors.New("htmx: malformed message")
 // An Event is one message of a tab: a hello, or an action.
 type Event struct {
 	// Hello is set on the first message of each connection, and when a tab
-	// changes its mind about As. Tab names the page load; Epoch and Version are
+	// changes As. Tab names the page load; Epoch and Version are
 	// the newest state it has shown.
 	Hello          bool
 	Tab            string

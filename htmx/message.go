@@ -51,7 +51,7 @@ func Fragment(topic string, parts ...Partial) []byte {
 }
 
 // Welcome builds the status message: state of this server, and optionally
-// something to show. It is also the beat by which a tab knows that its
+// something to show. It is also sent at intervals, by which a tab knows that its
 // connection is alive.
 func Welcome(s Status, parts ...Partial) []byte {
 	return encode(message{Status: s}.with(parts))

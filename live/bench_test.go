@@ -29,7 +29,7 @@ func (s *sink) Send([]byte) bool {
 	return true
 }
 
-func (s *sink) Close(live.Code, string) {}
+func (s *sink) Close(live.Reason) {}
 
 // asIs is a fragment that is there already.
 type asIs []byte
@@ -51,15 +51,15 @@ type hall struct {
 func newHall(tb testing.TB, tabs int) *hall {
 	tb.Helper()
 	h := &hall{
-		rt:   live.NewRuntime(&live.Options{FrameInterval: time.Nanosecond, Beat: time.Hour}),
+		rt:   live.NewRuntime(&live.Options{FrameInterval: time.Nanosecond, StatusInterval: time.Hour}),
 		wire: &live.Wire{Encode: func(message []byte) []byte { return message }},
 		tabs: tabs,
 	}
 	h.rt.Start()
 	tb.Cleanup(h.rt.Stop)
 	h.rooms = live.NewRooms(h.rt, nil, live.RoomsOptions[[]byte]{
-		Topic: func(key string) string { return key },
-		Show:  func(_ string, b []byte) (string, live.Component) { return "#live", asIs(b) },
+		Topic:  func(key string) string { return key },
+		Render: func(_ string, b []byte) (string, live.Component) { return "#live", asIs(b) },
 	})
 	h.rooms.Commit("room", nil)
 	for range tabs {
@@ -76,7 +76,7 @@ func (h *hall) Mount(ctx context.Context, s *live.Session) error { return h.room
 // HandleEvent implements live.View.
 func (h *hall) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }
 
-// broadcast has one change reach every tab.
+// broadcast makes one change reach every tab.
 func (h *hall) broadcast(fragment []byte) {
 	goal := h.sent.Load() + int64(h.tabs)
 	h.rooms.Commit("room", fragment)
@@ -114,7 +114,7 @@ func BenchmarkJoin(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		s.Disconnect()
+		s.Disconnect(live.ReasonLeft)
 	}
 }
 

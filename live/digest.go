@@ -28,16 +28,16 @@ const (
 	// digests: what is missed for longer, anti-entropy repairs.
 	digestMemory = 5 * time.Second
 	// digestGrace is how long a broadcast may take longer than a digest that
-	// speaks of it.
+	// lists its version.
 	digestGrace = 100 * time.Millisecond
-	// digestRooms is how many rooms one message speaks of: with keys of 64
+	// digestRooms is how many rooms one message lists: with keys of 64
 	// bytes that is within driver.MaxPayload.
 	digestRooms = 32
 	// digestMessages bounds a digest. Of more rooms some are left out, each
 	// time others.
 	digestMessages = 16
 	// digestMisses is how often a room may be found behind, with no broadcast
-	// heard in between, before its subscription is not trusted any more.
+	// received in between, before its subscription is not trusted any more.
 	digestMisses = 2
 )
 
@@ -51,7 +51,7 @@ func (rs *Rooms[S]) announce() {
 	listening := false
 	for rs.rt.pause(jitter(rs.opts.Digest)) {
 		if !listening {
-			listening = rs.hub.SubscribeTopic(context.Background(), "digest:"+rs.opts.Name, rs.digestTopic(), rs.hearDigest) == nil
+			listening = rs.hub.SubscribeTopic(context.Background(), "digest:"+rs.opts.Name, rs.digestTopic(), rs.receiveDigest) == nil
 		}
 		for _, d := range rs.digests() {
 			payload, err := json.Marshal(d)
@@ -96,7 +96,7 @@ func (rs *Rooms[S]) digests() []digest {
 func (rs *Rooms[S]) audit() {
 	for {
 		select {
-		case d := <-rs.heard:
+		case d := <-rs.received:
 			if !rs.rt.pause(digestGrace) {
 				return
 			}
@@ -107,9 +107,9 @@ func (rs *Rooms[S]) audit() {
 	}
 }
 
-// hearDigest takes in a digest that came through the broker. While audit is
+// receiveDigest takes in a digest that came through the broker. While audit is
 // busy with one, others are left out: they come every second.
-func (rs *Rooms[S]) hearDigest(_ context.Context, m pubsub.Message) error {
+func (rs *Rooms[S]) receiveDigest(_ context.Context, m pubsub.Message) error {
 	if m.Gap {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (rs *Rooms[S]) hearDigest(_ context.Context, m pubsub.Message) error {
 		return errors.New("live: not a digest")
 	}
 	select {
-	case rs.heard <- d:
+	case rs.received <- d:
 	default:
 	}
 	return nil

@@ -49,8 +49,8 @@ func ExampleRooms() {
 	rt.Start()
 	defer rt.Stop()
 	rooms := live.NewRooms(rt, nil, live.RoomsOptions[string]{
-		Topic: func(key string) string { return key },
-		Show:  func(_ string, s string) (string, live.Component) { return "#board", greeting(s) },
+		Topic:  func(key string) string { return key },
+		Render: func(_ string, s string) (string, live.Component) { return "#board", greeting(s) },
 	})
 
 	t := &testing.T{} // a test has its own

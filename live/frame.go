@@ -10,19 +10,19 @@ import (
 // return the same Wire share the bytes: it is compared by its address.
 type Wire struct {
 	// Encode returns a message as it goes out. What it returns is not changed
-	// any more, and several of them may go out in one piece, one after the
+	// any more, and several of them may go out in one write, one after the
 	// other. It may be called concurrently.
 	Encode func(message []byte) []byte
 
-	once sync.Once
-	twin *Wire // set by once
-	data bool  // carries states instead of HTML where there are such
+	once      sync.Once
+	forStates *Wire // this Wire for tabs that render themselves; set by once
+	data      bool  // carries states instead of HTML where there are such
 }
 
 // forData returns the wire of those tabs on w that render themselves.
 func (w *Wire) forData() *Wire {
-	w.once.Do(func() { w.twin = &Wire{Encode: w.Encode, data: true} })
-	return w.twin
+	w.once.Do(func() { w.forStates = &Wire{Encode: w.Encode, data: true} })
+	return w.forStates
 }
 
 // A frame is one message on its way to one tab or to many: immutable, and

@@ -12,7 +12,7 @@ func TestADeliveryTouchesOneLineOfASession(t *testing.T) {
 	if got := unsafe.Sizeof(s); got != 4*line {
 		t.Errorf("a session has %d bytes, want 256, which begin with a line", got)
 	}
-	if end := unsafe.Offsetof(s.seats) + unsafe.Offsetof(s.seats[0].room); end > line {
+	if end := unsafe.Offsetof(s.inline) + unsafe.Offsetof(s.inline[0].room); end > line {
 		t.Errorf("what a delivery touches is %d bytes, want at most %d", end, line)
 	}
 }

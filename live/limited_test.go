@@ -66,7 +66,7 @@ func TestAClickTooManyChangesNothingAndIsKept(t *testing.T) {
 	})
 }
 
-// TestEveryMessageCounts has a tab send what is no click.
+// TestEveryMessageCounts sends messages that are no clicks.
 func TestEveryMessageCounts(t *testing.T) {
 	for _, m := range []string{`{"hello":1,"as":"data"}`, `nonsense`, ``, `{"action":"add"}`, `{"action":"add","op":7}`} {
 		rationed(t, 0, func(t *testing.T, r *replica, _ *ration, tab *livetest.Tab) {

@@ -7,7 +7,7 @@
 //
 // The package is free of transports: wslive carries it over a websocket,
 // livetest in memory. It is not a store and does not make changes durable:
-// Rooms are told of a change after the store has it.
+// a change is given to Rooms.Commit after the store has it.
 package live
 
 import (
@@ -36,18 +36,18 @@ type View interface {
 	// tab that reconnects, to whichever replica, is mounted again.
 	Mount(ctx context.Context, s *Session) error
 	// HandleEvent handles one action of the tab. It should not wait for long:
-	// the tab's next event waits for it. A refusal of the action is told
-	// with Session.Refuse; an error is for what should not happen.
+	// the tab's next event waits for it. It refuses an action with
+	// Session.Refuse; an error is for what should not happen.
 	HandleEvent(ctx context.Context, s *Session, e htmx.Event) error
 }
 
-// Limited is implemented by a View that bounds what its tab sends.
-type Limited interface {
+// Limiter is implemented by a View that bounds what its tab sends.
+type Limiter interface {
 	// Allow reports whether the tab may send a message now. It is called once
 	// for each message that has come, hellos and malformed ones included, one
 	// after the other, and before HandleEvent. A message that it does not allow
 	// changes nothing: it is refused, with retry if it has an op. A tab that
-	// goes on all the same is closed with CodeAbuse.
+	// goes on all the same is closed with ReasonTooManyMessages.
 	Allow() bool
 }
 
@@ -56,8 +56,8 @@ type Limited interface {
 type Conn interface {
 	// Wire returns how messages look on this connection: always the same.
 	Wire() *Wire
-	// Bind is called once, before all others, with the session that Ready is to
-	// be called on.
+	// Bind is called once, before all others, with the session that the
+	// connection calls Ready on.
 	Bind(s *Session)
 	// Send takes encoded messages, one or several. It does not change them, and
 	// may keep them until they have left. False means that the connection is
@@ -69,17 +69,5 @@ type Conn interface {
 	// was sent before and as far as that is possible. Then the connection calls
 	// Session.Disconnect. Close may be called more than once, and
 	// concurrently with Send.
-	Close(code Code, reason string)
+	Close(why Reason)
 }
-
-// A Code says why a connection is closed. The numbers are those of websocket
-// close codes (RFC 6455 §7.4 and the IANA registry).
-type Code int
-
-// The codes a session closes its connection with.
-const (
-	CodeAbuse    Code = 1008 // the tab does what no honest page does
-	CodeInternal Code = 1011 // the view failed
-	CodeRestart  Code = 1012 // this replica shuts down, or has more tabs than others: connect again, elsewhere
-	CodeOverload Code = 1013 // the tab reads too slowly or not at all, or there are too many
-)

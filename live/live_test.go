@@ -28,11 +28,11 @@ type state struct {
 
 // fakeStore is the truth of these tests.
 type fakeStore struct {
-	mu     sync.Mutex
-	states map[string]state
-	err    error
-	reads  int
-	gate   chan struct{} // not nil: reads wait
+	mu      sync.Mutex
+	states  map[string]state
+	err     error
+	reads   int
+	blocked chan struct{} // not nil: reads wait
 }
 
 func newStore() *fakeStore { return &fakeStore{states: make(map[string]state)} }
@@ -54,11 +54,11 @@ func (f *fakeStore) fail(err error) {
 
 func (f *fakeStore) load(_ context.Context, keys ...string) ([]state, error) {
 	f.mu.Lock()
-	gate := f.gate
+	blocked := f.blocked
 	f.reads++
 	f.mu.Unlock()
-	if gate != nil {
-		<-gate
+	if blocked != nil {
+		<-blocked
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,7 +80,7 @@ type fakeHub struct {
 	handlers map[string]map[string]pubsub.Handler // by topic and session
 	deaf     func(topic string) bool              // nil: to nothing
 	refuse   error
-	gate     chan struct{} // not nil: broadcasts wait
+	blocked  chan struct{} // not nil: broadcasts wait
 	sent     int
 	// subscribed counts the calls by topic
 	subscribed map[string]int
@@ -92,11 +92,11 @@ func newHub() *fakeHub {
 
 func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
 	h.mu.Lock()
-	gate := h.gate
+	blocked := h.blocked
 	h.sent++
 	h.mu.Unlock()
-	if gate != nil {
-		<-gate
+	if blocked != nil {
+		<-blocked
 	}
 	return h.deliver(pubsub.Message{Topic: topic, Payload: payload})
 }
@@ -207,7 +207,7 @@ func start(store *fakeStore, hub *fakeHub, opts *live.Options, change ...func(*l
 	rooms := live.RoomsOptions[state]{
 		Name:  "test",
 		Topic: func(key string) string { return "t:" + key },
-		Show: func(_ string, s state) (string, live.Component) {
+		Render: func(_ string, s state) (string, live.Component) {
 			return "#live", text{s, &r.renders, r.broken && s.N == 13}
 		},
 		Order:  func(s state) (uint64, uint64) { return s.Epoch, s.Version },
@@ -677,8 +677,8 @@ func TestAStormOfReadsCostsFewReadsOfTheStore(t *testing.T) {
 		store := newStore()
 		r := start(store, newHub(), nil)
 		defer r.rt.Stop()
-		gate := make(chan struct{})
-		store.gate = gate
+		blocked := make(chan struct{})
+		store.blocked = blocked
 		var wg sync.WaitGroup
 		for range 500 {
 			wg.Go(func() {
@@ -688,7 +688,7 @@ func TestAStormOfReadsCostsFewReadsOfTheStore(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		close(gate)
+		close(blocked)
 		wg.Wait()
 		if store.reads > 2 {
 			t.Errorf("got %d reads of the store for 500 concurrent readers, want at most 2", store.reads)
@@ -734,13 +734,13 @@ func TestNothingQueuesBehindASlowBroker(t *testing.T) {
 		store, hub := newStore(), newHub()
 		r := start(store, hub, nil)
 		defer r.rt.Stop()
-		gate := make(chan struct{})
-		hub.gate = gate
+		blocked := make(chan struct{})
+		hub.blocked = blocked
 		for range 100 {
 			r.rooms.Commit("a", store.add("a"))
 		}
 		synctest.Wait()
-		close(gate)
+		close(blocked)
 		synctest.Wait()
 		if hub.sent > 2 {
 			t.Errorf("got %d broadcasts of 100 states behind a slow broker, want at most 2", hub.sent)
@@ -836,6 +836,25 @@ func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
 	})
 }
 
+func TestARuntimeStartsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(newStore(), newHub(), nil)
+		r.rt.Start()
+		tab := livetest.Open(t, r.rt, page{r, "a"})
+		synctest.Wait()
+		before := len(tab.Messages())
+		time.Sleep(21 * time.Second)
+		if got := len(tab.Messages()) - before; got != 1 {
+			t.Errorf("got %d messages in 21 idle seconds, want one status", got)
+		}
+		r.rt.Stop()
+		r.rt.Start()
+		if _, err := livetest.Connect(t, r.rt, page{r, "a"}); !errors.Is(err, live.ErrDraining) {
+			t.Errorf("got %v for a tab that comes after the end, want ErrDraining", err)
+		}
+	})
+}
+
 func TestABurstOfOpsIsAnsweredWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
@@ -884,10 +903,10 @@ type slow struct{}
 func (slow) Mount(context.Context, *live.Session) error { return nil }
 
 func (slow) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	s.Hold()
+	s.BeginOp()
 	time.AfterFunc(time.Second, func() {
 		s.Ack(e.Op)
-		s.Release()
+		s.EndOp()
 	})
 	return nil
 }
@@ -907,7 +926,7 @@ func TestDrainWaitsForOpsThatAreUnderWay(t *testing.T) {
 	})
 }
 
-func TestTheBeatGoesToEveryTab(t *testing.T) {
+func TestTheStatusGoesToEveryTabAgainAndAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
@@ -916,12 +935,12 @@ func TestTheBeatGoesToEveryTab(t *testing.T) {
 		before := len(tab.Messages())
 		time.Sleep(21 * time.Second)
 		if got := len(tab.Messages()) - before; got != 1 {
-			t.Errorf("got %d messages in 21 idle seconds, want one beat", got)
+			t.Errorf("got %d messages in 21 idle seconds, want one status", got)
 		}
 	})
 }
 
-func TestWhoLeavesIsTold(t *testing.T) {
+func TestOnLeaveIsCalledOnceWhenATabLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// loadTimeout bounds one read of the store. A reader gives up earlier when
-// its own context ends.
+// loadTimeout bounds one read of the store. A caller of get waits no longer
+// than its own context.
 const loadTimeout = 3 * time.Second
 
 // gather is the shortest time between the begins of two reads. The first of a
@@ -18,7 +18,7 @@ const gather = 5 * time.Millisecond
 const loadBatch = 256
 
 // A loader merges reads of the store: while one is under way, and for gather
-// after it began, those who want to read wait together for the next. So each
+// after it began, further callers wait together for the next. So each caller
 // gets a state read after it asked, and ten thousand joins in a second cost two
 // hundred reads.
 type loader[S any] struct {
@@ -39,7 +39,7 @@ type loaded[S any] struct {
 
 // get returns the state of key, read after the call began.
 func (l *loader[S]) get(ctx context.Context, key string) (S, error) {
-	ch := make(chan loaded[S], 1) // room for the answer when nobody waits any more
+	ch := make(chan loaded[S], 1) // takes the answer even when nobody waits any more
 	l.mu.Lock()
 	l.waiting[key] = append(l.waiting[key], ch)
 	start := !l.loading
@@ -72,7 +72,7 @@ func (l *loader[S]) run() {
 		}
 		due := time.Until(l.began.Add(gather))
 		l.mu.Unlock()
-		l.rt.pause(due) // when the runtime stops they are served all the same
+		l.rt.pause(due) // when the runtime stops, those that wait are served all the same
 
 		l.mu.Lock()
 		keys, waiting := l.take()

@@ -13,7 +13,7 @@ const publishTimeout = 5 * time.Second
 const publishers = 16
 
 // A publisher broadcasts the newest state of each key after it was committed,
-// off the path of whoever committed it. What is superseded while a broadcast
+// off the path of the commit. What is superseded while a broadcast
 // of its key is under way is never sent: nothing queues behind a slow broker.
 // A broadcast that fails is not repeated; anti-entropy repairs it.
 type publisher[S any] struct {

@@ -17,14 +17,14 @@ type member struct {
 	room    *room
 }
 
-// A room renders its newest state once and has the writers send it. What the
-// state is, the typed Room around it knows.
+// A room renders its newest state once and makes the writers send it. It does not
+// know what the state is: the stateRoom around it does.
 type room struct {
 	// set once
-	rt     *Runtime
-	topic  string
-	render func() (*frame, error) // of the newest state; called by one goroutine at a time
-	shards []shard                // one for each writer
+	rt          *Runtime
+	topic       string
+	renderState func() (*frame, error) // of the newest state; called by one goroutine at a time
+	shards      []shard                // one for each writer
 
 	// at least, between two frames; perTab is added for each member
 	interval, perTab time.Duration
@@ -39,15 +39,16 @@ type room struct {
 	deserted time.Time // when the last member left
 }
 
-// accept records, under mu, that the state has changed, and has it shown.
+// accept records that the state has changed, and starts to render it. The caller
+// holds mu.
 func (r *room) accept() {
 	r.seq++
-	r.show()
+	r.startFlush()
 }
 
-// show starts flush unless it runs or there is nobody to show to. The caller
-// holds mu.
-func (r *room) show() {
+// startFlush starts flush unless it runs or there is nobody to render for. The
+// caller holds mu.
+func (r *room) startFlush() {
 	if r.flushing || r.members == 0 || r.seq == 0 {
 		return
 	}
@@ -68,7 +69,7 @@ func (r *room) flush() {
 			r.mu.Unlock()
 			return
 		}
-		f, err := r.paint()
+		f, err := r.render()
 		if err != nil {
 			r.rt.stats.failures.Add(1)
 			r.rt.log.Error("component failed", "topic", r.topic, "err", err)
@@ -79,7 +80,7 @@ func (r *room) flush() {
 	}
 }
 
-// offer has a new frame sent. It reports whether nothing newer has come.
+// offer makes the writers send a new frame. It reports whether nothing newer has come.
 func (r *room) offer(f *frame, err error) (done bool) {
 	r.mu.Lock()
 	r.shown = time.Now()
@@ -97,15 +98,16 @@ func (r *room) offer(f *frame, err error) (done bool) {
 	return done
 }
 
-// paint renders; a panic of a component is an error of this room alone.
-func (r *room) paint() (f *frame, err error) {
+// render renders the newest state. A panic of a component is an error of this
+// room alone.
+func (r *room) render() (f *frame, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
 	r.rt.stats.renders.Add(1)
-	return r.render()
+	return r.renderState()
 }
 
 func (r *room) add(m *member) {
@@ -119,14 +121,14 @@ func (r *room) add(m *member) {
 	defer r.mu.Unlock()
 	r.members++
 	if f := r.frame.Load(); f == nil || f.seq != r.seq {
-		r.show() // nobody was here to render for
+		r.startFlush() // nobody was here to render for
 	}
 }
 
 func (r *room) remove(m *member) {
 	moved, ok := r.shards[m.session.writer.index].remove(m)
 	if !ok {
-		return // join has not come to add yet: it sees that the session has gone
+		return // join has not called add yet: it sees that the session is gone
 	}
 	if moved != nil {
 		moved.session.wake() // a pass may be beyond its new place already

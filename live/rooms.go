@@ -30,24 +30,24 @@ type RoomsOptions[S any] struct {
 	Name string
 	// Topic names the room of a key to the broker and to the tabs.
 	Topic func(key string) string
-	// Show returns what a tab in the room is shown: the CSS selector of the
+	// Render returns what a tab in the room is shown: the CSS selector of the
 	// element whose content is replaced, and the content.
-	Show func(key string, s S) (target string, c Component)
+	Render func(key string, s S) (target string, c Component)
 
 	// Data returns a state as text, for tabs that render themselves: they are
-	// sent it instead of what Show returns. Nil: they are sent that, as all are.
+	// sent it instead of what Render returns. Nil: they are sent HTML, as all are.
 	// It needs Order.
 	Data func(s S) ([]byte, error)
 
 	// Order returns what states of a key are ordered by, first epoch and then
 	// version. Nil: each state is newer than the one before, and the tabs are
-	// told no version; for states that live in this replica only.
+	// sent no version; for states that live in this replica only.
 	Order func(s S) (epoch, version uint64)
 	// Load reads states from the store, in the order of keys, which are not
 	// more than 256. Nil: there is no store.
 	Load func(ctx context.Context, keys ...string) ([]S, error)
 	// Encode and Decode carry a state through the broker. Nil Encode: states
-	// are not broadcast and the broker is not listened to.
+	// are not broadcast and the rooms do not listen to the broker.
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
 
@@ -62,12 +62,12 @@ type RoomsOptions[S any] struct {
 	// pause is jittered by a quarter. Default 2 s.
 	Refresh time.Duration
 	// Digest is the mean time between two digests, by which replicas tell each
-	// other which versions they have: whoever is behind reads the store.
+	// other which versions they have: one that is behind reads the store.
 	// Default 1 s. Rooms without Order, Load or Encode have none.
 	Digest time.Duration
-	// Linger is how long a room without tabs goes on listening, so that a
+	// IdleTTL is how long a room without tabs goes on listening, so that a
 	// reload finds it warm. Default 30 s.
-	Linger time.Duration
+	IdleTTL time.Duration
 }
 
 // Rooms are all the rooms of one kind in a replica, one for each key that a
@@ -80,7 +80,7 @@ type Rooms[S any] struct {
 	loader    *loader[S]    // nil without a store
 	publisher *publisher[S] // nil without Encode
 	serial    atomic.Uint64 // names rooms to the hub
-	heard     chan digest   // of size 1: to audit
+	received  chan digest   // of size 1: digests for audit
 
 	mu    sync.Mutex
 	rooms map[string]*stateRoom[S]
@@ -97,7 +97,7 @@ type stateRoom[S any] struct {
 	// guarded by room.mu
 	listening bool      // subscribed at the hub
 	changed   time.Time // when state was taken
-	misses    int       // digests that had a newer version, since a broadcast was heard
+	misses    int       // digests that had a newer version, since a broadcast was received
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
@@ -106,8 +106,8 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 	setDefault(&opts.FrameInterval, rt.opts.FrameInterval)
 	setDefault(&opts.Refresh, 2*time.Second)
 	setDefault(&opts.Digest, time.Second)
-	setDefault(&opts.Linger, 30*time.Second)
-	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S]), heard: make(chan digest, 1)}
+	setDefault(&opts.IdleTTL, 30*time.Second)
+	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S]), received: make(chan digest, 1)}
 	if opts.Load != nil {
 		rs.loader = &loader[S]{rt: rt, load: opts.Load, waiting: make(map[string][]chan<- loaded[S])}
 	}
@@ -117,7 +117,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 			next: make(map[string]S), busy: make(map[string]struct{}),
 		}
 	}
-	rt.spawn(rs.keep)
+	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
 		rt.spawn(rs.announce)
 		rt.spawn(rs.audit)
@@ -180,8 +180,8 @@ func (rs *Rooms[S]) Read(ctx context.Context, key string) (s S, known bool, err 
 	return r.state, r.seq > 0, err
 }
 
-// Commit tells of a state that the store has: this replica shows it at once,
-// the others hear of it through the broker. It does not block. States older
+// Commit announces a state that the store has: this replica shows it at once,
+// the others get it through the broker. It does not block. States older
 // than what is known change nothing.
 func (rs *Rooms[S]) Commit(key string, s S) {
 	rs.mu.Lock()
@@ -211,7 +211,7 @@ func (rs *Rooms[S]) Ack(s *Session, key, op string) {
 	s.ackIn(&r.room, seq, op)
 }
 
-// Len returns how many rooms there are, those that linger included.
+// Len returns how many rooms there are, those without tabs included.
 func (rs *Rooms[S]) Len() int {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -240,7 +240,7 @@ func (rs *Rooms[S]) enter(s *Session, key string) *stateRoom[S] {
 	if !ok {
 		return nil
 	}
-	if s.over() {
+	if s.ended() {
 		r.remove(m) // it may have left before add
 	}
 	return r
@@ -252,12 +252,12 @@ func (rs *Rooms[S]) newRoom(key string) *stateRoom[S] {
 	r.rt, r.topic, r.deserted = rs.rt, rs.opts.Topic(key), time.Now()
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
-	r.render = func() (*frame, error) { return rs.render(r) }
+	r.renderState = func() (*frame, error) { return rs.render(r) }
 	return r
 }
 
 // listen subscribes the room at the hub. When that fails the room lives on
-// reading the store, and keep tries again.
+// reading the store, and antiEntropy tries again.
 func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 	if rs.publisher == nil {
 		return
@@ -271,7 +271,7 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 	r.mu.Unlock()
 }
 
-// receive handles a message of the broker.
+// receive handles a message from the broker.
 func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Message) error {
 	if m.Gap {
 		return rs.reload(ctx, r)
@@ -303,8 +303,8 @@ func (rs *Rooms[S]) reload(ctx context.Context, r *stateRoom[S]) error {
 	return nil
 }
 
-// leap is how many versions a broadcast may be ahead and still be believed.
-const leap = 1 << 20
+// maxAhead is how many versions a broadcast may be ahead and still be believed.
+const maxAhead = 1 << 20
 
 // doubtful reports whether a broadcast should not be believed before the store
 // has been asked: a false state of a later epoch, or of a version far ahead,
@@ -315,8 +315,8 @@ func (rs *Rooms[S]) doubtful(r *stateRoom[S], s S) bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known, told := rs.revision(r.state), rs.revision(s)
-	return r.seq > 0 && (told[0] > known[0] || told[0] == known[0] && told[1] > known[1]+leap)
+	known, news := rs.revision(r.state), rs.revision(s)
+	return r.seq > 0 && (news[0] > known[0] || news[0] == known[0] && news[1] > known[1]+maxAhead)
 }
 
 // update takes s as the room's state if it is newer, and reports whether it is.
@@ -342,7 +342,7 @@ func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
 	r.mu.Lock()
 	s, seq := r.state, r.seq
 	r.mu.Unlock()
-	target, c := rs.opts.Show(r.key, s)
+	target, c := rs.opts.Render(r.key, s)
 	var html bytes.Buffer
 	if err := c.Render(context.Background(), &html); err != nil {
 		return nil, err
@@ -372,9 +372,9 @@ func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
 	return rs.hub.Broadcast(ctx, rs.opts.Topic(key), payload)
 }
 
-// keep maintains the rooms for ever: it reads the store for those with tabs,
-// subscribes what could not be subscribed, and closes what nobody needs.
-func (rs *Rooms[S]) keep() {
+// antiEntropy maintains the rooms for ever: it reads the store for those with
+// tabs, subscribes what could not be subscribed, and closes what nobody needs.
+func (rs *Rooms[S]) antiEntropy() {
 	for rs.rt.pause(jitter(rs.opts.Refresh)) {
 		rs.closeEmpty()
 		live := rs.open()
@@ -435,7 +435,7 @@ func (rs *Rooms[S]) closeEmpty() {
 	var closed []*stateRoom[S]
 	rs.mu.Lock()
 	for key, r := range rs.rooms {
-		if r.empty(rs.opts.Linger) {
+		if r.empty(rs.opts.IdleTTL) {
 			delete(rs.rooms, key)
 			closed = append(closed, r)
 		}

@@ -24,9 +24,9 @@ type Options struct {
 	// SendTimeout is how long one message to a tab may take before the tab
 	// is taken for stalled and closed. Default 10 s.
 	SendTimeout time.Duration
-	// Beat is the time between two status messages to each tab, by which the
-	// tab knows that its connection is alive. Default 20 s.
-	Beat time.Duration
+	// StatusInterval is the time between two status messages to each tab, by
+	// which the tab knows that its connection is alive. Default 20 s.
+	StatusInterval time.Duration
 	// Welcome returns what each tab is shown when it connects, e.g. which
 	// replica serves it. Nil: nothing. It may be called concurrently.
 	Welcome func() []htmx.Partial
@@ -44,12 +44,21 @@ type Runtime struct {
 	stats   stats
 
 	mu       sync.Mutex // guards the rest
-	running  bool
-	draining bool
+	phase    phase
 	sessions map[*Session]struct{}
-	ill      map[string]error // what is degraded at the moment, by part
-	wg       sync.WaitGroup   // every goroutine; Add only under mu while running
+	degraded map[string]error // what is not well at the moment, by part
+	wg       sync.WaitGroup   // every goroutine; Add only under mu before phaseStopped
 }
+
+// A phase is where a runtime is in its life. It only grows.
+type phase uint8
+
+const (
+	phaseIdle     phase = iota // it was not started: no sessions and no goroutines
+	phaseRunning               // sessions come and go
+	phaseDraining              // no session comes any more; goroutines work for those that are left
+	phaseStopped               // no goroutine begins any more
+)
 
 // NewRuntime returns a runtime that refuses sessions until Start. Nil options
 // are the defaults.
@@ -58,14 +67,14 @@ func NewRuntime(opts *Options) *Runtime {
 		made:     time.Now(),
 		stopped:  make(chan struct{}),
 		sessions: make(map[*Session]struct{}),
-		ill:      make(map[string]error),
+		degraded: make(map[string]error),
 	}
 	if opts != nil {
 		r.opts = *opts
 	}
 	setDefault(&r.opts.FrameInterval, 33*time.Millisecond)
 	setDefault(&r.opts.SendTimeout, 10*time.Second)
-	setDefault(&r.opts.Beat, htmx.StatusInterval)
+	setDefault(&r.opts.StatusInterval, htmx.StatusInterval)
 	if r.opts.Welcome == nil {
 		r.opts.Welcome = func() []htmx.Partial { return nil }
 	}
@@ -83,12 +92,17 @@ func setDefault(d *time.Duration, to time.Duration) {
 	}
 }
 
-// Start lets sessions in. A runtime starts once.
+// Start lets sessions in. A runtime starts once: after Drain or Stop it does
+// nothing.
 func (r *Runtime) Start() {
 	r.mu.Lock()
-	r.running = true
+	idle := r.phase == phaseIdle
+	r.phase = max(r.phase, phaseRunning)
 	r.mu.Unlock()
-	r.spawn(r.beat)
+	if !idle {
+		return
+	}
+	r.spawn(r.sendStatus)
 	for _, w := range r.writers {
 		r.spawn(w.run)
 	}
@@ -97,29 +111,36 @@ func (r *Runtime) Start() {
 // Connect makes the session of a tab that has just connected and mounts view
 // on it. The caller then hands it each message with Session.Receive and calls
 // Session.Disconnect when the connection has ended. The error is ErrDraining,
-// or what Mount returned; then there is no session, and closing conn is the
-// caller's.
+// or what Mount returned; then the session has ended, which has been logged,
+// and conn has been told to close.
 func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, error) {
 	s := r.newSession(conn, view)
-	r.mu.Lock()
-	if !r.running || r.draining {
-		r.mu.Unlock()
+	if !r.admit(s) {
+		s.kill(ReasonNotServing, nil)
 		return nil, ErrDraining
 	}
-	r.sessions[s] = struct{}{}
-	r.mu.Unlock()
-
 	s.push(&frame{message: r.welcome()})
 	if err := s.mount(ctx); err != nil {
-		s.Disconnect()
+		s.kill(ReasonMountFailed, err)
 		return nil, fmt.Errorf("live: mount: %w", err)
 	}
 	return s, nil
 }
 
+// admit takes a session in. It reports false when the runtime takes none.
+func (r *Runtime) admit(s *Session) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase != phaseRunning {
+		return false
+	}
+	r.sessions[s] = struct{}{}
+	return true
+}
+
 func (r *Runtime) newSession(conn Conn, view View) *Session {
 	s := &Session{conn: conn, wire: conn.Wire(), view: view, id: r.stats.accepted.Add(1)}
-	s.rooms = make([]*member, 0, len(s.seats))
+	s.rooms = make([]*member, 0, len(s.inline))
 	s.writer = r.writers[s.id%uint64(len(r.writers))]
 	conn.Bind(s)
 	return s
@@ -130,13 +151,13 @@ func (r *Runtime) newSession(conn Conn, view View) *Session {
 // it again with the same news costs little.
 func (r *Runtime) Report(part string, err error) {
 	r.mu.Lock()
-	was, before := r.ill[part], len(r.ill) > 0
+	was, before := r.degraded[part], len(r.degraded) > 0
 	if err != nil {
-		r.ill[part] = err // the newest reason counts
+		r.degraded[part] = err // the newest reason counts
 	} else {
-		delete(r.ill, part)
+		delete(r.degraded, part)
 	}
-	changed := before != (len(r.ill) > 0)
+	changed := before != (len(r.degraded) > 0)
 	r.mu.Unlock()
 	if (was == nil) == (err == nil) {
 		return
@@ -158,28 +179,28 @@ func (r *Runtime) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var errs []error
-	if !r.running || r.draining {
+	if r.phase != phaseRunning {
 		errs = append(errs, ErrDraining)
 	}
-	for _, part := range slices.Sorted(maps.Keys(r.ill)) {
-		errs = append(errs, fmt.Errorf("%s: %w", part, r.ill[part]))
+	for _, part := range slices.Sorted(maps.Keys(r.degraded)) {
+		errs = append(errs, fmt.Errorf("%s: %w", part, r.degraded[part]))
 	}
 	return errors.Join(errs...)
 }
 
-// Degraded returns the parts that are not well, sorted: what may be told in
-// public, where Err is for those who run the replica.
+// Degraded returns the parts that are not well, sorted. It may be shown in public;
+// Err is for the operators of the replica.
 func (r *Runtime) Degraded() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.ill))
+	return slices.Sorted(maps.Keys(r.degraded))
 }
 
 // Status is what the tabs are told.
 func (r *Runtime) Status() htmx.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.ill) > 0 {
+	if len(r.degraded) > 0 {
 		return htmx.Degraded
 	}
 	return htmx.Live
@@ -195,12 +216,12 @@ const drainPace = 500
 // ctx's error.
 func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 	r.mu.Lock()
-	r.draining = true
+	r.phase = max(r.phase, phaseDraining)
 	leaving := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
 
 	over = min(over, time.Duration(len(leaving))*time.Second/drainPace)
-	if _, err := r.sendAway(ctx, leaving, over, "this replica restarts"); err != nil {
+	if _, err := r.sendAway(ctx, leaving, over, ReasonDrain); err != nil {
 		return err
 	}
 	for _, s := range leaving {
@@ -215,15 +236,14 @@ func (r *Runtime) Drain(ctx context.Context, over time.Duration) error {
 // twice is harmless. Rooms stop with their runtime.
 func (r *Runtime) Stop() {
 	r.mu.Lock()
-	r.draining = true
-	if r.running {
-		r.running = false
+	if r.phase != phaseStopped {
+		r.phase = phaseStopped
 		close(r.stopped)
 	}
 	left := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
 	for _, s := range left {
-		s.kill(CodeRestart, "this replica restarts")
+		s.kill(ReasonStopped, nil)
 	}
 	r.wg.Wait()
 }
@@ -233,7 +253,7 @@ func (r *Runtime) Stop() {
 func (r *Runtime) spawn(f func()) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.running {
+	if r.phase != phaseRunning && r.phase != phaseDraining {
 		return false
 	}
 	r.wg.Go(f)
@@ -255,9 +275,9 @@ func (r *Runtime) pause(d time.Duration) bool {
 	}
 }
 
-// beat tells every tab the status, for ever.
-func (r *Runtime) beat() {
-	for r.pause(r.opts.Beat) {
+// sendStatus tells every tab the status, for ever.
+func (r *Runtime) sendStatus() {
+	for r.pause(r.opts.StatusInterval) {
 		r.tellAll()
 	}
 }
@@ -279,11 +299,22 @@ func (r *Runtime) welcome() []byte {
 // now is the time since the runtime was made.
 func (r *Runtime) now() time.Duration { return time.Since(r.made) }
 
-func (r *Runtime) forget(s *Session) {
+// forget takes note of a session's end.
+func (r *Runtime) forget(s *Session, e *ending) {
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
+	r.stats.closed[e.why].Add(1)
+	args := []any{"session", s.id, "reason", e.why.String(), "code", int(e.why.Code())}
+	if e.err != nil {
+		args = append(args, "err", e.err)
+	}
+	r.log.Log(context.Background(), e.why.facts().level, "session closed", args...)
 }
+
+// Closed returns how many sessions have ended for a reason. Those of all
+// reasons together, and the ones that are connected now, are Stats.Accepted.
+func (r *Runtime) Closed(why Reason) uint64 { return r.stats.closed[why].Load() }
 
 // Stats is a snapshot of what a runtime has done since it was made.
 type Stats struct {
@@ -292,7 +323,7 @@ type Stats struct {
 	Events   uint64 // actions received
 	Acks     uint64 // ops acknowledged
 	Refusals uint64 // messages refused
-	Limited  uint64 // of these, as too many: see the interface Limited
+	Limited  uint64 // of these, as too many: see the interface Limiter
 	Renders  uint64 // frames rendered
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
@@ -303,6 +334,8 @@ type Stats struct {
 
 type stats struct {
 	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
+
+	closed [lastReason + 1]atomic.Uint64 // by Reason
 }
 
 // Stats returns a snapshot of the runtime's counters.

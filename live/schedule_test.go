@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/live"
 	"lockstep/live/livetest"
 	"lockstep/pubsub"
@@ -25,10 +26,7 @@ const schedules = 500
 // and broker can do to them, and then wants every tab to show what the store
 // has. A seed always does the same at the same times.
 func TestRandomSchedules(t *testing.T) {
-	first, last := uint64(1), uint64(schedules)
-	if testing.Short() {
-		last = 50
-	}
+	first, last := uint64(1), short.Of[uint64](schedules, 50)
 	for name, set := range map[string]func(n uint64){
 		"LOCKSTEP_SEEDS": func(n uint64) { last = n },
 		"LOCKSTEP_SEED":  func(n uint64) { first, last = n, n },
@@ -249,6 +247,13 @@ func (s *schedule) end() {
 			s.t.Error(err)
 		}
 		r.rt.Stop()
+		closed := uint64(0)
+		for why := range live.Reasons() {
+			closed += r.rt.Closed(why)
+		}
+		if accepted := r.rt.Stats().Accepted; closed != accepted {
+			s.t.Errorf("got reasons for %d of %d sessions", closed, accepted)
+		}
 	}
 	for i, tab := range s.tabs {
 		if got := tab.Closed(); got != live.CodeRestart {

@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -36,27 +35,26 @@ type Session struct {
 	// What a delivery touches comes first: one line of the processor's cache.
 	conn Conn // set once
 
-	mu     sync.Mutex // guards what is not said to be somebody's
+	mu     sync.Mutex // guards the rest, unless its comment names another owner
 	wire   *Wire
+	stage  stage
 	own    bool // something waits for this tab alone: private, acks or ending
 	queued bool // the writer has it on a list
 	busy   bool // the connection is full
-	shut   bool // being closed: nothing is sent any more
-	gone   bool // disconnected
 
 	tracked bool // in writer.blocked; owned by the writer
 
-	seats [2]member // of the first rooms
+	inline [2]member // memory for those of the first rooms
 
 	rooms    []*member
 	private  []*frame // for this tab, oldest first
 	acks     []pendingAck
-	ending   *ending // not nil: close when nothing is left to send
+	ending   *ending // why the session ends; nil while its stage is stageOpen
 	onLeave  func()
-	goneCh   chan struct{} // closed when gone; nil: nobody waits for that
+	goneCh   chan struct{} // closed at stageGone; nil: nobody waits for that
 	space    chan struct{} // closed when an answer has left; nil: nobody waits for that
 	since    time.Duration // of busy, on the runtime's clock
-	underway int32         // ops that will be answered: a draining session waits for them
+	inFlight int32         // ops that will be answered: a draining session waits for them
 
 	malformed int16 // owned by the caller of Receive
 	limited   int16 // refused as too many, less those let through; owned by the caller of Receive
@@ -65,12 +63,6 @@ type Session struct {
 	writer *writer
 	view   View
 	id     uint64
-}
-
-// An ending says why a session is closed.
-type ending struct {
-	code   Code
-	reason string
 }
 
 // A pendingAck waits until the tab has been sent a frame of at least seq.
@@ -83,11 +75,11 @@ type pendingAck struct {
 // ID is a number that names the session in this replica's log.
 func (s *Session) ID() uint64 { return s.id }
 
-// OnLeave has f called once, when the session has ended. After the end it is
-// called at once.
+// OnLeave calls f once, when the session has ended. After the end it calls f
+// at once.
 func (s *Session) OnLeave(f func()) {
 	s.mu.Lock()
-	gone, before := s.gone, s.onLeave
+	gone, before := s.stage == stageGone, s.onLeave
 	if !gone {
 		s.onLeave = f
 	}
@@ -123,23 +115,23 @@ func (s *Session) Refuse(op, reason string, retry bool) {
 // is shown by a room is acknowledged with Rooms.Ack.
 func (s *Session) Ack(op string) { s.ack(pendingAck{op: op}) }
 
-// Hold says that an op of the tab is under way and will be answered later: a
-// session that is sent away waits for it. Each Hold needs one Release, after
+// BeginOp says that an op of the tab is in flight and will be answered later: a
+// session that is sent away waits for it. Each BeginOp needs one EndOp, after
 // the answer.
-func (s *Session) Hold() {
+func (s *Session) BeginOp() {
 	s.mu.Lock()
-	s.underway++
+	s.inFlight++
 	s.mu.Unlock()
 }
 
-// Release ends a Hold.
-func (s *Session) Release() {
+// EndOp ends a BeginOp.
+func (s *Session) EndOp() {
 	s.mu.Lock()
-	s.underway--
+	s.inFlight--
 	s.makeSpace()
-	wake := s.ending != nil
+	ending := s.stage == stageEnding
 	s.mu.Unlock()
-	if wake {
+	if ending {
 		s.wake()
 	}
 }
@@ -177,7 +169,7 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	return true
 }
 
-// sendData has the tab sent states instead of HTML from now on, or HTML again.
+// sendData switches between HTML and, for a tab that renders itself, states.
 func (s *Session) sendData(itself bool) {
 	wire := s.conn.Wire()
 	if itself {
@@ -197,39 +189,13 @@ func (s *Session) sendData(itself bool) {
 	}
 }
 
-// Disconnect ends the session: it leaves its rooms. The transport calls it
-// when the connection has ended. Calling it twice is harmless.
-func (s *Session) Disconnect() {
-	s.mu.Lock()
-	if s.gone {
-		s.mu.Unlock()
-		return
-	}
-	s.gone = true
-	rooms, hook := s.rooms, s.onLeave
-	s.rooms, s.onLeave, s.private, s.acks = nil, nil, nil, nil
-	if s.goneCh != nil {
-		close(s.goneCh)
-	}
-	s.makeSpace()
-	s.mu.Unlock()
-
-	for _, m := range rooms {
-		m.room.remove(m)
-	}
-	if hook != nil {
-		hook()
-	}
-	s.writer.rt.forget(s)
-}
-
 // admit waits until the tab may send another message: until it has taken most of
 // what answers the others. It reports false when the session has ended.
 func (s *Session) admit(ctx context.Context) bool {
 	for {
 		s.mu.Lock()
-		over := s.ended()
-		full := int(s.underway)+len(s.acks) >= maxUnanswered || len(s.private) >= maxPrivate/2
+		over := s.stage != stageOpen
+		full := int(s.inFlight)+len(s.acks) >= maxUnanswered || len(s.private) >= maxPrivate/2
 		if full && s.space == nil {
 			s.space = make(chan struct{})
 		}
@@ -274,21 +240,11 @@ func (s *Session) guard(f func() error) (err error) {
 	return f()
 }
 
-func (s *Session) fail(err error) {
-	if errors.Is(err, context.Canceled) {
-		return // the connection has ended
-	}
-	s.writer.rt.stats.failures.Add(1)
-	s.writer.rt.log.Error("view failed", "session", s.id, "err", err)
-	s.finish(CodeInternal, "this page failed")
-}
-
-// tolerate refuses a malformed message, and a tab that sends many.
+// tolerate refuses a malformed message, and ends a session that sends many.
 func (s *Session) tolerate(err error) bool {
 	s.malformed++
 	if s.malformed > maxMalformed {
-		s.writer.rt.log.Info("closing a tab that sends nonsense", "session", s.id)
-		s.finish(CodeAbuse, "too many malformed messages")
+		s.finish(ReasonMalformed, nil)
 		return false
 	}
 	s.Refuse("", err.Error(), false)
@@ -297,7 +253,7 @@ func (s *Session) tolerate(err error) bool {
 
 // allowed asks a view that limits what its tab sends.
 func (s *Session) allowed() (ok bool, err error) {
-	l, limits := s.view.(Limited)
+	l, limits := s.view.(Limiter)
 	if !limits {
 		return true, nil
 	}
@@ -308,13 +264,13 @@ func (s *Session) allowed() (ok bool, err error) {
 	return ok, err
 }
 
-// limit refuses a message that is one too many, and a tab that goes on for long.
+// limit refuses a message that is one too many, and ends a session that goes on
+// for long.
 func (s *Session) limit(message []byte) bool {
 	s.writer.rt.stats.limited.Add(1)
 	s.limited++
 	if s.limited > maxLimited {
-		s.writer.rt.log.Info("closing a tab that sends too much", "session", s.id)
-		s.finish(CodeAbuse, "too many messages")
+		s.finish(ReasonTooManyMessages, nil)
 		return false
 	}
 	op := htmx.OpOf(message)
@@ -326,33 +282,24 @@ func (s *Session) limit(message []byte) bool {
 	return true
 }
 
-func (s *Session) over() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended()
-}
-
-// ended is over for callers that hold mu.
-func (s *Session) ended() bool { return s.gone || s.shut || s.ending != nil }
-
 // join makes the session a member of a room. It reports false when it already
-// is one or has ended. Frames are held back until release.
+// is one or has ended. Frames are held back until releaseIn.
 func (s *Session) join(r *room) (*member, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone || slices.ContainsFunc(s.rooms, func(m *member) bool { return m.room == r }) {
+	if s.stage == stageGone || slices.ContainsFunc(s.rooms, func(m *member) bool { return m.room == r }) {
 		return nil, false
 	}
-	m := s.seat()
+	m := s.newMember()
 	*m = member{room: r, session: s, held: true}
 	s.rooms = append(s.rooms, m)
 	return m, true
 }
 
-// seat returns memory for a member. The caller holds mu.
-func (s *Session) seat() *member {
-	if n := len(s.rooms); n < len(s.seats) {
-		return &s.seats[n]
+// newMember returns memory for a member. The caller holds mu.
+func (s *Session) newMember() *member {
+	if n := len(s.rooms); n < len(s.inline) {
+		return &s.inline[n]
 	}
 	return new(member)
 }
@@ -372,9 +319,14 @@ func (s *Session) releaseIn(r *room, seq uint64) {
 
 func (s *Session) push(f *frame) {
 	s.mu.Lock()
+	if s.stage >= stageShut {
+		s.mu.Unlock()
+		return
+	}
 	s.own = true
 	if s.private = append(s.private, f); len(s.private) > maxPrivate {
-		s.private, s.ending = nil, &ending{CodeOverload, "too slow"}
+		s.private = nil
+		s.stage, s.ending = stageEnding, &ending{why: ReasonBacklog} // also in place of a reason that waits for answers
 		s.makeSpace()
 	}
 	s.mu.Unlock()
@@ -401,10 +353,10 @@ func (s *Session) ackIn(r *room, seq uint64, op string) {
 	s.ack(a)
 }
 
-// wake has the writer send what the session has to send. It never blocks.
+// wake makes the writer send what the session has to send. It never blocks.
 func (s *Session) wake() {
 	s.mu.Lock()
-	idle := !s.queued && !s.gone
+	idle := !s.queued && s.stage < stageShut
 	s.queued = s.queued || idle
 	s.mu.Unlock()
 	if idle {
@@ -412,12 +364,12 @@ func (s *Session) wake() {
 	}
 }
 
-// flush sends, in one piece, what there is to send: private messages, the
-// newest frame of each room that has one, and then the acknowledgements that
-// those frames bear out. It reports whether all has been said that is to be
+// flush sends, in one write, what there is to send: private messages, the
+// newest frame of each room that has one, and then the acknowledgements of ops
+// that those frames contain. It reports whether all has been said that is to be
 // said before the connection is closed. The writer calls it, with mu held.
 func (s *Session) flush(w *writer) (end bool) {
-	if s.busy || s.shut || s.gone {
+	if s.busy || s.stage >= stageShut {
 		return false
 	}
 	w.frames = append(w.frames[:0], s.private...)
@@ -439,11 +391,17 @@ func (s *Session) flush(w *writer) (end bool) {
 	if len(w.frames) > 0 {
 		w.send(s)
 	}
-	s.own = len(s.acks) > 0 || s.ending != nil
-	answered := len(s.acks) == 0 && s.underway == 0
-	s.shut = s.ending != nil && !s.busy && (answered || s.ending.code != CodeRestart)
-	return s.shut
+	s.own = len(s.acks) > 0 || s.stage == stageEnding
+	if s.stage != stageEnding || s.busy || !s.answered() && s.ending.why.Code() == CodeRestart {
+		return false
+	}
+	s.stage = stageShut
+	return true
 }
+
+// answered reports whether every op of the tab has its answer. The caller holds
+// mu.
+func (s *Session) answered() bool { return len(s.acks) == 0 && s.inFlight == 0 }
 
 // takeAcks removes and returns the acknowledgements that may be sent. The
 // caller holds mu.
@@ -459,45 +417,4 @@ func (s *Session) takeAcks() (ops []string) {
 		s.acks = nil // an idle tab holds no more than it must
 	}
 	return ops
-}
-
-// finish closes the connection when what waits to be sent has been sent.
-// Further events are not handled.
-func (s *Session) finish(code Code, reason string) {
-	s.mu.Lock()
-	if s.ending == nil {
-		s.ending, s.own = &ending{code, reason}, true
-	}
-	s.makeSpace()
-	s.mu.Unlock()
-	s.wake()
-}
-
-// kill closes the connection at once.
-func (s *Session) kill(code Code, reason string) {
-	s.mu.Lock()
-	s.shut = true
-	s.mu.Unlock()
-	s.conn.Close(code, reason)
-	s.Disconnect()
-}
-
-// left waits until the session has ended, or returns ctx's error.
-func (s *Session) left(ctx context.Context) error {
-	s.mu.Lock()
-	if s.gone {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.goneCh == nil {
-		s.goneCh = make(chan struct{})
-	}
-	ch := s.goneCh
-	s.mu.Unlock()
-	select {
-	case <-ch:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

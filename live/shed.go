@@ -28,21 +28,21 @@ func (s *Session) Movable() bool {
 // Shed sends up to n movable tabs away with CodeRestart, whichever they are,
 // spread evenly over a time, so that they go to replicas that have fewer. What
 // a tab has sent before is finished and acknowledged first. It returns how many
-// were told when the last has been, and ctx's error if that came before. A
-// runtime that drains sheds nobody.
+// tabs it has sent away, after the last one, or early with ctx's error. A runtime
+// that drains sheds nobody.
 func (r *Runtime) Shed(ctx context.Context, n int, over time.Duration) (int, error) {
-	return r.sendAway(ctx, r.movable(n), over, "another replica has more room")
+	return r.sendAway(ctx, r.movable(n), over, ReasonRebalance)
 }
 
 // sendAway closes sessions with CodeRestart one after the other, the last one
 // before a time has passed.
-func (r *Runtime) sendAway(ctx context.Context, some []*Session, over time.Duration, reason string) (int, error) {
+func (r *Runtime) sendAway(ctx context.Context, some []*Session, over time.Duration, why Reason) (int, error) {
 	began := time.Now()
 	gap := over / time.Duration(max(1, len(some)))
 	for sent := 0; sent < len(some); {
 		n, wait := departures(sent, len(some), gap, time.Since(began))
 		for _, s := range some[sent : sent+n] {
-			s.finish(CodeRestart, reason)
+			s.finish(why, nil)
 		}
 		if sent += n; sent < len(some) && !pause.For(ctx, wait) {
 			return sent, ctx.Err()
@@ -72,7 +72,7 @@ func departures(sent, all int, gap, since time.Duration) (n int, wait time.Durat
 func (r *Runtime) movable(n int) (some []*Session) {
 	r.mu.Lock()
 	var all []*Session
-	if !r.draining {
+	if r.phase == phaseRunning {
 		all = slices.Collect(maps.Keys(r.sessions)) // in no order
 	}
 	r.mu.Unlock()
@@ -80,7 +80,7 @@ func (r *Runtime) movable(n int) (some []*Session) {
 		if len(some) >= n {
 			break
 		}
-		if s.Movable() && !s.over() {
+		if s.Movable() && !s.ended() {
 			some = append(some, s)
 		}
 	}

@@ -44,9 +44,9 @@ type shard struct {
 	offered bool // on the writer's list; guarded by writer.mu
 }
 
-// A joint is several frames in one piece. Tabs that are in the same rooms get
-// the same piece.
-type joint struct {
+// coalesced are several frames as one run of bytes: the same for all tabs that
+// are in the same rooms.
+type coalesced struct {
 	wire   *Wire
 	frames []*frame
 	bytes  []byte
@@ -62,7 +62,7 @@ type writer struct {
 	// owned by run
 	later   []*Session // have more than the frame of the pass
 	frames  []*frame   // of the session that is served
-	joint   joint
+	last    coalesced  // what coalesce returned for several frames
 	blocked []*Session // full, or were when last looked at
 
 	mu       sync.Mutex // guards the rest
@@ -78,7 +78,7 @@ func newWriters(rt *Runtime) []*writer {
 	return ws
 }
 
-// offerRoom has the newest frame of a room delivered.
+// offerRoom makes the writer deliver the newest frame of a room.
 func (w *writer) offerRoom(r *room) {
 	w.mu.Lock()
 	if sh := &r.shards[w.index]; !sh.offered {
@@ -89,7 +89,7 @@ func (w *writer) offerRoom(r *room) {
 	w.wake()
 }
 
-// offerSession has what a session has to send delivered.
+// offerSession makes the writer deliver what a session has to send.
 func (w *writer) offerSession(s *Session) {
 	w.mu.Lock()
 	w.sessions = append(w.sessions, s)
@@ -147,7 +147,7 @@ func (w *writer) passes() {
 			w.serve(s)
 			w.later[i] = nil
 		}
-		w.joint = joint{}
+		w.last = coalesced{}
 	}
 }
 
@@ -195,7 +195,7 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.busy || s.shut || s.gone || m.held || m.sent >= f.seq:
+	case s.busy || s.stage >= stageShut || m.held || m.sent >= f.seq:
 		return 0
 	case several || s.own:
 		if !s.queued {
@@ -212,20 +212,20 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	return len(b)
 }
 
-// serve sends all that a session has to send, in one piece.
+// serve sends all that a session has to send, in one write.
 func (w *writer) serve(s *Session) {
 	s.mu.Lock()
 	s.queued = false
 	end := s.flush(w)
 	s.mu.Unlock()
 	if end {
-		s.conn.Close(s.ending.code, s.ending.reason) // shut is set: it doesn't change any more
+		s.conn.Close(s.ending.why) // at stageShut it doesn't change any more
 	}
 }
 
 // send sends w.frames to a session. The caller holds the session's mu.
 func (w *writer) send(s *Session) {
-	b := w.piece(s.wire)
+	b := w.coalesce(s.wire)
 	w.rt.stats.messages.Add(uint64(len(w.frames)))
 	w.rt.stats.bytes.Add(uint64(len(b)))
 	if !s.conn.Send(b) {
@@ -233,19 +233,19 @@ func (w *writer) send(s *Session) {
 	}
 }
 
-// piece returns w.frames as they go out together.
-func (w *writer) piece(wire *Wire) []byte {
+// coalesce returns w.frames as they go out together.
+func (w *writer) coalesce(wire *Wire) []byte {
 	if len(w.frames) == 1 {
 		return w.frames[0].on(wire)
 	}
-	if w.joint.wire == wire && slices.Equal(w.joint.frames, w.frames) {
-		return w.joint.bytes
+	if w.last.wire == wire && slices.Equal(w.last.frames, w.frames) {
+		return w.last.bytes
 	}
 	var b []byte
 	for _, f := range w.frames {
 		b = append(b, f.on(wire)...)
 	}
-	w.joint = joint{wire, append(w.joint.frames[:0], w.frames...), b}
+	w.last = coalesced{wire, append(w.last.frames[:0], w.frames...), b}
 	return b
 }
 
@@ -264,18 +264,16 @@ func (w *writer) block(s *Session) {
 func (w *writer) closeStalled() (blocked bool) {
 	w.blocked = slices.DeleteFunc(w.blocked, func(s *Session) bool {
 		s.mu.Lock()
-		stalled := s.busy && w.rt.now()-s.since >= w.rt.opts.SendTimeout
-		keep := s.busy && !stalled && !s.gone
-		s.tracked = keep
-		stalled = stalled && !s.gone && !s.shut
-		s.shut = s.shut || stalled
+		full := s.busy && s.stage < stageShut
+		stalled := full && w.rt.now()-s.since >= w.rt.opts.SendTimeout && s.shut(ReasonSendTimeout, nil)
+		s.tracked = full && !stalled
+		tracked := s.tracked
 		s.mu.Unlock()
 		if stalled {
 			w.rt.stats.stalled.Add(1)
-			w.rt.log.Info("closing a stalled tab", "session", s.id)
-			s.conn.Close(CodeOverload, "too slow")
+			s.conn.Close(ReasonSendTimeout)
 		}
-		return !keep
+		return !tracked
 	})
 	return len(w.blocked) > 0
 }

@@ -1,5 +1,4 @@
-// Package presence counts who is here: how many tabs show a topic, on all
-// replicas together.
+// Package presence counts the tabs that show a topic, on all replicas together.
 //
 // It is soft state over pubsub and nothing else. Each replica announces what
 // it has, on change and every Interval; what a replica has not repeated for
@@ -36,20 +35,20 @@ type Hub interface {
 type Options struct {
 	Logger   *slog.Logger  // nil: discard
 	Interval time.Duration // between two announcements of everything; 2 s
-	TTL      time.Duration // how long an announcement holds; 7 s
+	TTL      time.Duration // how long an announcement is valid; 7 s
 	// Changed is called with a topic whose count has changed, and the count,
-	// in order, from one goroutine. Nil: nobody is told.
+	// in order, from one goroutine. Nil: it is not called.
 	Changed func(topic string, n int)
 }
 
-// none is announced of a topic that a replica does not count (any more), where
-// 0 says that it does and has nobody yet.
+// none is announced of a topic in which a replica takes no part (any more), where
+// 0 says that it does and has no tab yet.
 const none = -1
 
-// An announcement is what one replica says to all.
+// An announcement is what one replica broadcasts to all.
 type announcement struct {
 	Replica string         `json:"r"`
-	Counts  map[string]int `json:"c,omitempty"` // none: forget what was said before
+	Counts  map[string]int `json:"c,omitempty"` // none: forget what was announced before
 	// Ask is set by a replica that has just come: the others answer.
 	Ask bool `json:"ask,omitempty"`
 }
@@ -69,7 +68,7 @@ type Tracker struct {
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
-	kept     map[string]bool             // topics of Keep: true, and of Drop: false
+	part     map[string]bool             // topics of Participate: true, and of Withdraw: false
 	there    map[string]map[string]claim // by replica and topic
 	announce map[string]struct{}         // topics whose own count is to be announced
 	changed  map[string]struct{}         // topics whose total may have changed
@@ -88,7 +87,7 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	t := &Tracker{
 		hub: hub, replica: replica, topic: pubsub.NewTopic[announcement]("presence"),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
-		here: make(map[string]int), kept: make(map[string]bool), there: make(map[string]map[string]claim),
+		here: make(map[string]int), part: make(map[string]bool), there: make(map[string]map[string]claim),
 		announce: make(map[string]struct{}), changed: make(map[string]struct{}), ask: true,
 	}
 	if opts != nil {
@@ -109,10 +108,10 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	return t
 }
 
-// Start listens to the other replicas and asks them what they have. The hub
-// must be running.
+// Start subscribes to the announcements of the other replicas and asks for
+// theirs. The hub must be running.
 func (t *Tracker) Start(ctx context.Context) error {
-	if err := t.topic.Subscribe(ctx, t.hub, "presence", t.hear); err != nil {
+	if err := t.topic.Subscribe(ctx, t.hub, "presence", t.receive); err != nil {
 		return err
 	}
 	t.done.Go(t.run)
@@ -120,7 +119,7 @@ func (t *Tracker) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop tells the others that nobody is here any more, and ends the tracker.
+// Stop announces that this replica has no tabs any more, and ends the tracker.
 // It waits for its goroutine. Stopping twice is harmless.
 func (t *Tracker) Stop() {
 	t.stopOnce.Do(func() { close(t.stop) })
@@ -144,17 +143,18 @@ func (t *Tracker) Count(topic string) int {
 	return n
 }
 
-// Keep has this replica take part in topic also while it has none of it: the
-// others then see it in ByReplica, with 0.
-func (t *Tracker) Keep(topic string) { t.keep(topic, true) }
+// Participate makes this replica take part in topic also while it has none of it:
+// the others then see it in ByReplica, with 0.
+func (t *Tracker) Participate(topic string) { t.setPart(topic, true) }
 
-// Drop takes this replica out of topic, for good and whatever it has: nothing is
-// counted here any more.
-func (t *Tracker) Drop(topic string) { t.keep(topic, false) }
+// Withdraw takes this replica out of topic for good: nothing is counted here any
+// more, whatever comes.
+func (t *Tracker) Withdraw(topic string) { t.setPart(topic, false) }
 
 // ByReplica returns how many of topic there are here, and on each of the other
 // replicas that take part in it: those that have some and those that called
-// Keep, except those that called Drop, have stopped, or were not heard of for TTL.
+// Participate, except those that called Withdraw, have stopped, or have announced
+// nothing for TTL.
 func (t *Tracker) ByReplica(topic string) (here int, there []int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -166,18 +166,18 @@ func (t *Tracker) ByReplica(topic string) (here int, there []int) {
 	return t.here[topic], there
 }
 
-func (t *Tracker) keep(topic string, yes bool) {
+func (t *Tracker) setPart(topic string, yes bool) {
 	t.mu.Lock()
-	t.kept[topic] = yes
+	t.part[topic] = yes
 	t.mu.Unlock()
 	t.add(topic, 0)
 }
 
 func (t *Tracker) add(topic string, d int) {
 	t.mu.Lock()
-	keep, special := t.kept[topic]
+	takesPart, special := t.part[topic]
 	t.here[topic] = max(t.here[topic]+d, 0)
-	if special && !keep || !special && t.here[topic] == 0 {
+	if special && !takesPart || !special && t.here[topic] == 0 {
 		delete(t.here, topic)
 	}
 	t.announce[topic] = struct{}{}
@@ -204,12 +204,12 @@ func (t *Tracker) run() {
 			return
 		case <-every.C:
 			t.refresh(time.Now())
-			// Replicas that started together do not speak together.
+			// Replicas that started together do not announce together.
 			every.Reset(t.opts.Interval*3/4 + rand.N(t.opts.Interval/2))
 		case <-t.kick:
 		}
 		t.report()
-		t.speak()
+		t.announceChanges()
 		select {
 		case <-t.stop:
 			t.leave()
@@ -219,8 +219,8 @@ func (t *Tracker) run() {
 	}
 }
 
-// refresh has everything announced again and forgets what the others have not
-// repeated.
+// refresh marks all of here to be announced again, and forgets what the others
+// have not repeated.
 func (t *Tracker) refresh(now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -251,8 +251,8 @@ func (t *Tracker) report() {
 	}
 }
 
-// speak announces what is to be announced.
-func (t *Tracker) speak() {
+// announceChanges broadcasts the counts in announce.
+func (t *Tracker) announceChanges() {
 	t.mu.Lock()
 	counts := make(map[string]int, len(t.announce))
 	for topic := range t.announce {
@@ -286,19 +286,19 @@ func (t *Tracker) leave() {
 	}
 	t.here = make(map[string]int)
 	t.mu.Unlock()
-	t.speak()
+	t.announceChanges()
 }
 
 func (t *Tracker) broadcast(a announcement) {
 	a.Replica = t.replica
-	// The hub bounds the call. What is lost is said again after Interval.
+	// The hub bounds the call. What is lost is announced again after Interval.
 	if err := t.topic.Broadcast(context.Background(), t.hub, a); err != nil {
 		t.opts.Logger.Debug("presence not announced", "err", err)
 	}
 }
 
-// hear takes in what a replica announces.
-func (t *Tracker) hear(_ context.Context, e pubsub.Event[announcement]) error {
+// receive handles what a replica announces.
+func (t *Tracker) receive(_ context.Context, e pubsub.Event[announcement]) error {
 	a := e.Value
 	if !e.Gap && a.Replica == t.replica {
 		return nil

@@ -447,7 +447,7 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 			defer c.Stop()
 			a.Enter(topic)
 			a.Enter(topic)
-			b.Keep(topic)
+			b.Participate(topic)
 			settle()
 			wantByReplica(t, a, 2, 0)
 			wantByReplica(t, b, 0, 2)
@@ -473,7 +473,7 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 			defer a.Stop()
 			defer c.Stop()
 			for _, tr := range []*presence.Tracker{a, b, c} {
-				tr.Keep(topic)
+				tr.Participate(topic)
 			}
 			settle()
 			wantByReplica(t, a, 0, 0, 0)
@@ -491,14 +491,14 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 			a, b := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil)
 			defer a.Stop()
 			defer b.Stop()
-			a.Keep(topic)
-			b.Keep(topic)
+			a.Participate(topic)
+			b.Participate(topic)
 			for range 3 {
 				b.Enter(topic)
 			}
 			settle()
 			wantByReplica(t, a, 0, 3)
-			b.Drop(topic)
+			b.Withdraw(topic)
 			b.Leave(topic)
 			b.Enter(topic)
 			settle()

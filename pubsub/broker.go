@@ -16,16 +16,16 @@ import (
 const resubscribers = 16
 
 // confirm subscribes a topic at the broker and tells its handlers of what they
-// may have missed. The caller holds the topic's gate.
-func (h *Hub) confirm(ctx context.Context, l *link, t *topic) error {
+// may have missed. The caller holds the topic's sem.
+func (h *Hub) confirm(ctx context.Context, c *connection, t *topic) error {
 	h.mu.Lock()
-	t.at, t.confirmed = l, false // from now on nobody knows
+	t.at, t.confirmed = c, false // from now on nobody knows
 	h.mu.Unlock()
-	if err := l.conn.Subscribe(ctx, h.opts.Prefix+t.name); err != nil {
+	if err := c.conn.Subscribe(ctx, h.opts.Prefix+t.name); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	if h.link != l {
+	if h.conn != c {
 		// It was lost meanwhile: the next one subscribes again.
 		t.at = nil
 		h.mu.Unlock()
@@ -49,16 +49,16 @@ func (h *Hub) leave(ctx context.Context, t *topic) error {
 	}
 	defer t.unlock()
 	h.mu.Lock()
-	// Somebody else may have left while we waited for the gate.
-	unused, l := len(t.subs) == 0 && h.topics[t.name] == t, t.at
+	// Somebody else may have left while we waited for sem.
+	unused, c := len(t.subs) == 0 && h.topics[t.name] == t, t.at
 	h.mu.Unlock()
 	if !unused {
 		return nil
 	}
-	if l != nil {
-		err := l.conn.Unsubscribe(ctx, h.opts.Prefix+t.name)
+	if c != nil {
+		err := c.conn.Unsubscribe(ctx, h.opts.Prefix+t.name)
 		// With the connection the subscription is gone in any case.
-		if err != nil && l.life.Err() == nil {
+		if err != nil && c.life.Err() == nil {
 			h.unsure(t)
 			return err
 		}
@@ -76,7 +76,7 @@ func (h *Hub) unsure(t *topic) {
 }
 
 // drop takes a topic out of the registry, where it is. The caller holds its
-// gate.
+// sem.
 func (h *Hub) drop(t *topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -87,15 +87,15 @@ func (h *Hub) drop(t *topic) {
 // all of them after a reconnection, later what the broker refused. No topic
 // holds up another. It returns why topics with handlers are not subscribed, or
 // nil.
-func (h *Hub) reconcile(l *link) error {
-	topics := h.unsettled(l)
+func (h *Hub) reconcile(c *connection) error {
+	topics := h.unsettled(c)
 	errs := make([]error, len(topics))
 	slots := make(chan struct{}, resubscribers)
 	var wg sync.WaitGroup
 	for i, t := range topics {
 		slots <- struct{}{}
 		wg.Go(func() {
-			errs[i] = h.align(l, t)
+			errs[i] = h.align(c, t)
 			<-slots
 		})
 	}
@@ -112,11 +112,11 @@ func (h *Hub) reconcile(l *link) error {
 
 // unsettled returns the topics whose subscription is not as it should be, in
 // the order of their names.
-func (h *Hub) unsettled(l *link) []*topic {
+func (h *Hub) unsettled(c *connection) []*topic {
 	var topics []*topic
 	h.mu.Lock()
 	for _, t := range h.topics {
-		if wanted := len(t.subs) > 0; !wanted || !t.on(l) {
+		if wanted := len(t.subs) > 0; !wanted || !t.on(c) {
 			topics = append(topics, t)
 		}
 	}
@@ -126,10 +126,10 @@ func (h *Hub) unsettled(l *link) []*topic {
 }
 
 // align brings one topic in line.
-func (h *Hub) align(l *link, t *topic) error {
-	ctx, cancel := h.bound(l.life)
+func (h *Hub) align(c *connection, t *topic) error {
+	ctx, cancel := h.bound(c.life)
 	defer cancel()
-	wanted, err := h.resubscribe(ctx, l, t)
+	wanted, err := h.resubscribe(ctx, c, t)
 	switch {
 	case err != nil:
 		return fmt.Errorf("pubsub: topic %q is not subscribed: %w", t.name, err)
@@ -145,18 +145,18 @@ func (h *Hub) align(l *link, t *topic) error {
 
 // resubscribe subscribes a topic that has handlers, if it is still necessary.
 // It reports whether the topic is wanted.
-func (h *Hub) resubscribe(ctx context.Context, l *link, t *topic) (bool, error) {
+func (h *Hub) resubscribe(ctx context.Context, c *connection, t *topic) (bool, error) {
 	if err := t.lock(ctx); err != nil {
 		return true, err
 	}
 	defer t.unlock()
 	h.mu.Lock()
-	wanted, on := len(t.subs) > 0 && h.topics[t.name] == t, t.on(l)
+	wanted, on := len(t.subs) > 0 && h.topics[t.name] == t, t.on(c)
 	h.mu.Unlock()
 	if !wanted || on {
 		return wanted, nil
 	}
-	return true, h.confirm(ctx, l, t)
+	return true, h.confirm(ctx, c, t)
 }
 
 // dispatch hands a message of the broker to the mailboxes of its handlers. The

@@ -21,13 +21,13 @@ func ExampleHub() {
 		defer replicas[i].Stop(ctx)
 	}
 
-	heard := make(chan string)
+	received := make(chan string)
 	err := replicas[1].SubscribeTopic(ctx, "session-7", "prices", func(_ context.Context, m pubsub.Message) error {
 		if m.Gap {
-			heard <- "reload from the store"
+			received <- "reload from the store"
 			return nil
 		}
-		heard <- string(m.Payload)
+		received <- string(m.Payload)
 		return nil
 	})
 	if err != nil {
@@ -38,7 +38,7 @@ func ExampleHub() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(<-heard)
+	fmt.Println(<-received)
 	// Output: tea is 3
 }
 
@@ -57,9 +57,9 @@ func ExampleTopic() {
 	}
 	defer hub.Stop(ctx)
 
-	heard := make(chan price)
+	received := make(chan price)
 	err := prices.Subscribe(ctx, hub, "session-7", func(_ context.Context, e pubsub.Event[price]) error {
-		heard <- e.Value
+		received <- e.Value
 		return nil
 	})
 	if err != nil {
@@ -70,7 +70,7 @@ func ExampleTopic() {
 		fmt.Println(err)
 		return
 	}
-	p := <-heard
+	p := <-received
 	fmt.Println(p.Item, p.Cents)
 	// Output: tea 300
 }

@@ -36,17 +36,17 @@ type Hub struct {
 	ended  chan struct{} // closed after Stop, with the last goroutine
 
 	stats counters
-	beats atomic.Uint64 // number of the newest heartbeat
+	sent  atomic.Uint64 // heartbeats
 	// wg counts every goroutine, and the calls that may start one: after
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
-	told error // what OnStatus was told last; owned by run
+	reported error // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
 	phase  phase
-	err    error // why degraded; nil: healthy
-	link   *link // the connection in use; nil: none
+	err    error       // why degraded; nil: healthy
+	conn   *connection // in use; nil: none
 	topics map[string]*topic
 	boxes  map[string]*mailbox // by session
 }
@@ -63,7 +63,7 @@ const (
 // NewHub returns a hub that Start connects. Nil options are the defaults.
 func NewHub(d driver.Driver, opts *Options) *Hub {
 	h := &Hub{
-		driver: d, ended: make(chan struct{}), told: ErrNotConnected, err: ErrNotConnected,
+		driver: d, ended: make(chan struct{}), reported: ErrNotConnected, err: ErrNotConnected,
 		topics: make(map[string]*topic), boxes: make(map[string]*mailbox),
 	}
 	if opts != nil {
@@ -115,13 +115,13 @@ func (h *Hub) startUp(ctx context.Context) error {
 	if !carries(h.self) {
 		return fmt.Errorf("prefix %q: %w", h.opts.Prefix, ErrBadTopic)
 	}
-	l, err := h.connect(ctx)
+	c, err := h.connect(ctx)
 	if err != nil {
 		return err
 	}
-	h.attach(l)
-	h.setErr(h.reconcile(l))
-	h.wg.Go(func() { h.run(l) })
+	h.attach(c)
+	h.setErr(h.reconcile(c))
+	h.wg.Go(func() { h.run(c) })
 	return nil
 }
 
@@ -198,18 +198,18 @@ func (h *Hub) setErr(err error) bool {
 // report records the status and tells it if it has changed. Only run may call
 // it: so OnStatus is called in order.
 func (h *Hub) report(err error) {
-	if !h.setErr(err) || same(h.told, err) {
+	if !h.setErr(err) || same(h.reported, err) {
 		return
 	}
 	switch {
 	case err == nil:
 		h.log.Info("the hub is healthy")
-	case h.told == nil:
+	case h.reported == nil:
 		h.log.Warn("the hub is degraded", "err", err)
 	default:
 		h.log.Debug("the hub is still degraded", "err", err)
 	}
-	h.told = err
+	h.reported = err
 	h.opts.OnStatus(err)
 }
 
@@ -229,30 +229,30 @@ func (h *Hub) Broadcast(ctx context.Context, topic string, payload []byte) error
 	if err := h.checkTopic(topic); err != nil {
 		return err
 	}
-	l, err := h.current()
+	c, err := h.current()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.opts.OpTimeout)
 	defer cancel()
-	if err := l.conn.Publish(ctx, h.opts.Prefix+topic, payload); err != nil {
-		return fmt.Errorf("pubsub: broadcast on %q: %w", topic, l.explain(err))
+	if err := c.conn.Publish(ctx, h.opts.Prefix+topic, payload); err != nil {
+		return fmt.Errorf("pubsub: broadcast on %q: %w", topic, c.explain(err))
 	}
 	h.stats.published.Add(1)
 	return nil
 }
 
 // current returns the connection in use.
-func (h *Hub) current() (*link, error) {
+func (h *Hub) current() (*connection, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.phase != running:
 		return nil, ErrStopped
-	case h.link == nil:
+	case h.conn == nil:
 		return nil, ErrNotConnected
 	}
-	return h.link, nil
+	return h.conn, nil
 }
 
 func (h *Hub) checkTopic(topic string) error {

@@ -31,21 +31,21 @@ type mailbox struct {
 
 	subs map[string]*subscription // by topic; guarded by Hub.mu
 
-	mu       sync.Mutex // guards the rest; Hub.mu may be held, never taken
-	waiting  []letter
-	head     int  // index of the first in waiting
-	limit    int  // of letters; 0: Options.Queue
-	working  bool // a goroutine is in work
-	deserted bool // nobody subscribes with it any more
+	mu      sync.Mutex // guards the rest; Hub.mu may be held, never taken
+	waiting []envelope
+	head    int  // index of the first in waiting
+	limit   int  // of envelopes; 0: Options.Queue
+	working bool // a goroutine is in work
+	unused  bool // nobody subscribes with it any more
 }
 
-// A letter is a message and whom it is for.
-type letter struct {
+// An envelope is a message and the subscription that it is for.
+type envelope struct {
 	to *subscription
 	m  Message
 }
 
-// keptCap is the capacity, in letters, that an empty mailbox may keep.
+// keptCap is the capacity, in envelopes, that an empty mailbox may keep.
 const keptCap = 16
 
 // offer puts a message in, and never waits. When the box is full, what it
@@ -64,23 +64,23 @@ func (b *mailbox) offer(to *subscription, m Message) {
 		b.hub.stats.gaps.Add(1)
 	}
 	b.compact()
-	b.waiting = append(b.waiting, letter{to, m})
+	b.waiting = append(b.waiting, envelope{to, m})
 	if !b.working {
 		b.working = true
 		b.hub.wg.Go(b.work)
 	}
 }
 
-// overflow replaces all letters by one Gap for each subscription. The caller
+// overflow replaces all envelopes by one Gap for each subscription. The caller
 // holds mu.
 func (b *mailbox) overflow() {
 	b.hub.stats.overflows.Add(1)
-	told := make(map[*subscription]bool)
-	var gaps []letter
-	for _, l := range b.waiting[b.head:] {
-		if !told[l.to] && !l.to.retired.Load() {
-			told[l.to] = true
-			gaps = append(gaps, letter{l.to, Message{Topic: l.to.topic.name, Gap: true}})
+	replaced := make(map[*subscription]bool)
+	var gaps []envelope
+	for _, e := range b.waiting[b.head:] {
+		if !replaced[e.to] && !e.to.retired.Load() {
+			replaced[e.to] = true
+			gaps = append(gaps, envelope{e.to, Message{Topic: e.to.topic.name, Gap: true}})
 		}
 	}
 	b.hub.stats.gaps.Add(uint64(len(gaps)))
@@ -101,23 +101,23 @@ func (b *mailbox) compact() {
 	b.waiting, b.head = b.waiting[:n], 0
 }
 
-// take returns the next letter. It reports false when there is none, or the
+// take returns the next envelope. It reports false when there is none, or the
 // hub has been stopped: then the goroutine that asks is no longer in charge.
-func (b *mailbox) take() (letter, bool) {
+func (b *mailbox) take() (envelope, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.head == len(b.waiting) || b.hub.base.Err() != nil {
 		b.empty()
 		b.working = false
-		return letter{}, false
+		return envelope{}, false
 	}
-	l := b.waiting[b.head]
-	b.waiting[b.head] = letter{} // let go of the payload
+	e := b.waiting[b.head]
+	b.waiting[b.head] = envelope{} // let go of the payload
 	b.head++
-	return l, true
+	return e, true
 }
 
-// empty forgets all letters. The caller holds mu.
+// empty forgets all envelopes. The caller holds mu.
 func (b *mailbox) empty() {
 	clear(b.waiting)
 	b.waiting, b.head, b.limit = b.waiting[:0], 0, 0
@@ -128,16 +128,16 @@ func (b *mailbox) empty() {
 
 // work calls handlers until the box is empty or the hub is stopped.
 func (b *mailbox) work() {
-	l, more := b.take()
+	e, more := b.take()
 	defer func() {
 		if more { // the handler called runtime.Goexit: go on without it
-			b.hub.failed(l.to, errors.New("the handler has ended its goroutine"))
+			b.hub.failed(e.to, errors.New("the handler has ended its goroutine"))
 			b.hub.wg.Go(b.work)
 		}
 	}()
-	for ; more; l, more = b.take() {
-		if !l.to.retired.Load() {
-			b.hub.handle(l)
+	for ; more; e, more = b.take() {
+		if !e.to.retired.Load() {
+			b.hub.handle(e)
 		}
 	}
 	if b.abandoned() {
@@ -145,11 +145,11 @@ func (b *mailbox) work() {
 	}
 }
 
-// desert notes whether anybody subscribes with the box.
-func (b *mailbox) desert(yes bool) {
+// setUnused notes whether anybody subscribes with the box.
+func (b *mailbox) setUnused(yes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.deserted = yes
+	b.unused = yes
 }
 
 // abandoned reports whether nobody subscribes with the box and no handler
@@ -157,25 +157,25 @@ func (b *mailbox) desert(yes bool) {
 func (b *mailbox) abandoned() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.deserted && !b.working
+	return b.unused && !b.working
 }
 
 // handle calls a handler; what it does wrong ends here.
-func (h *Hub) handle(l letter) {
+func (h *Hub) handle(e envelope) {
 	ctx, cancel := context.WithTimeout(h.base, h.opts.HandlerTimeout)
 	defer cancel()
-	if err := call(ctx, l); err != nil {
-		h.failed(l.to, err)
+	if err := call(ctx, e); err != nil {
+		h.failed(e.to, err)
 	}
 }
 
-func call(ctx context.Context, l letter) (err error) {
+func call(ctx context.Context, e envelope) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return l.to.handler(ctx, l.m)
+	return e.to.handler(ctx, e.m)
 }
 
 // failed counts and logs a handler's failure.

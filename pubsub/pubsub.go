@@ -5,7 +5,7 @@
 // A broadcast is a hint, not the truth: brokers lose messages, so a
 // subscriber that must not miss a change keeps its state in a store and
 // reloads it when a Message says Gap. Package pubsub is not a queue: nothing
-// is kept for those who are away.
+// is kept for subscribers that are away.
 package pubsub
 
 import (

@@ -10,40 +10,40 @@ import (
 type topic struct {
 	// set once
 	name string
-	// gate is of size 1 and held around calls of the broker for this topic.
-	// Only who holds it adds handlers, or takes the topic out of the registry.
-	gate chan struct{}
+	// sem is a mutex of size 1, held around calls of the broker for this topic.
+	// Only its holder adds handlers, or takes the topic out of the registry.
+	sem chan struct{}
 
 	// guarded by Hub.mu
 	subs map[string]*subscription // by session
 	all  []*subscription          // subs for dispatch, never changed in place; nil: to be made
 	// at is the connection on which the topic is, or may be, subscribed; nil:
 	// on none. It is certain when the broker has confirmed it.
-	at        *link
+	at        *connection
 	confirmed bool
 	missed    bool // messages may have been lost since handlers came
 }
 
-// lock is a mutex that gives up when ctx ends.
+// lock locks sem, or returns ctx's error when that ends first.
 func (t *topic) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
-	case t.gate <- struct{}{}:
+	case t.sem <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (t *topic) unlock() { <-t.gate }
+func (t *topic) unlock() { <-t.sem }
 
 // on reports whether the broker has confirmed the topic on a connection. The
 // caller holds Hub.mu.
-func (t *topic) on(l *link) bool { return t.confirmed && t.at == l }
+func (t *topic) on(c *connection) bool { return t.confirmed && t.at == c }
 
-// SubscribeTopic has handler called with the messages of topic. The first
+// SubscribeTopic calls handler with the messages of topic from now on. The first
 // handler of a topic subscribes it at the broker; a second one of the same
 // session replaces the first, with what still waits for it.
 //
@@ -81,10 +81,10 @@ func (h *Hub) subscribe(ctx context.Context, session, name string, handler Handl
 	defer t.unlock()
 	// The handler is in place before the broker is asked: messages may come
 	// right after its confirmation.
-	s, l := h.insert(t, session, handler)
-	if l != nil {
-		if err := h.confirm(ctx, l, t); err != nil && !h.outlives(l) {
-			h.rollBack(s, l)
+	s, c := h.insert(t, session, handler)
+	if c != nil {
+		if err := h.confirm(ctx, c, t); err != nil && !h.outlives(c) {
+			h.rollBack(s, c)
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (h *Hub) entry(name string) *topic {
 	defer h.mu.Unlock()
 	t := h.topics[name]
 	if t == nil {
-		t = &topic{name: name, gate: make(chan struct{}, 1), subs: make(map[string]*subscription)}
+		t = &topic{name: name, sem: make(chan struct{}, 1), subs: make(map[string]*subscription)}
 		h.topics[name] = t
 	}
 	return t
@@ -125,7 +125,7 @@ func (h *Hub) registered(t *topic) bool {
 
 // insert records a handler. It returns the connection on which the topic must
 // be subscribed first, or nil.
-func (h *Hub) insert(t *topic, session string, handler Handler) (*subscription, *link) {
+func (h *Hub) insert(t *topic, session string, handler Handler) (*subscription, *connection) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	box := h.boxes[session]
@@ -133,17 +133,17 @@ func (h *Hub) insert(t *topic, session string, handler Handler) (*subscription, 
 		box = &mailbox{hub: h, session: session, subs: make(map[string]*subscription)}
 		h.boxes[session] = box
 	}
-	box.desert(false)
+	box.setUnused(false)
 	s := &subscription{session: session, topic: t, handler: handler, box: box, before: t.subs[session]}
 	h.place(s)
-	if h.link == nil {
+	if h.conn == nil {
 		t.missed = true
 		return s, nil
 	}
-	if t.on(h.link) {
+	if t.on(h.conn) {
 		return s, nil
 	}
-	return s, h.link
+	return s, h.conn
 }
 
 // place makes s the handler of its session and topic. The caller holds mu.
@@ -162,8 +162,8 @@ func (h *Hub) settle(s *subscription) {
 	}
 }
 
-// rollBack undoes a subscription that the broker has refused on l.
-func (h *Hub) rollBack(s *subscription, l *link) {
+// rollBack undoes a subscription that the broker has refused on c.
+func (h *Hub) rollBack(s *subscription, c *connection) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := s.before
@@ -173,11 +173,11 @@ func (h *Hub) rollBack(s *subscription, l *link) {
 	}
 	h.remove(s)
 	if before != nil {
-		s.box.desert(false)
+		s.box.setUnused(false)
 		h.boxes[s.session] = s.box
 		h.place(before)
 	}
-	l.poke() // the broker may have recorded it all the same
+	c.markDirty() // the broker may have recorded it all the same
 }
 
 // remove ends a subscription, with the one that it was about to replace. The
@@ -193,7 +193,7 @@ func (h *Hub) remove(s *subscription) {
 	if len(s.box.subs) > 0 {
 		return
 	}
-	s.box.desert(true)
+	s.box.setUnused(true)
 	h.forget(s.box)
 }
 
@@ -204,7 +204,7 @@ func (h *Hub) sweep(b *mailbox) {
 	h.forget(b)
 }
 
-// forget is sweep for a caller who holds mu. A box whose handler still runs is
+// forget is sweep for a caller that holds mu. A box whose handler still runs is
 // kept, so that a new subscription of the session waits for its turn.
 func (h *Hub) forget(b *mailbox) {
 	if h.boxes[b.session] == b && b.abandoned() {
@@ -214,8 +214,8 @@ func (h *Hub) forget(b *mailbox) {
 
 // outlives reports whether a subscription stays although the broker has not
 // confirmed it: its connection was lost, the next one subscribes again.
-func (h *Hub) outlives(l *link) bool {
-	return l.life.Err() != nil && h.base.Err() == nil
+func (h *Hub) outlives(c *connection) bool {
+	return c.life.Err() != nil && h.base.Err() == nil
 }
 
 // UnsubscribeTopic ends the handler of session for topic; the last one of a
@@ -235,7 +235,7 @@ func (h *Hub) UnsubscribeTopic(ctx context.Context, session, topic string) error
 }
 
 // UnsubscribeAll ends all handlers of session, as UnsubscribeTopic does for
-// one: all of them before the broker is told. The error is the first of the
+// one: all of them before it unsubscribes at the broker. The error is the first of the
 // broker's.
 func (h *Hub) UnsubscribeAll(ctx context.Context, session string) error {
 	return h.unsubscribe(ctx, func() (subs []*subscription) {

@@ -14,13 +14,13 @@ import (
 	"lockstep/pubsub/pubsubtest"
 )
 
-// TestRandomSchedules has two replicas subscribe, unsubscribe, broadcast and
+// TestRandomSchedules makes two replicas subscribe, unsubscribe, broadcast and
 // lose their connections at random, and compares what handlers were told with
 // what they are promised. A failure names its seed.
 func TestRandomSchedules(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, seed)
+			w := newCluster(t, seed)
 			w.run(t)
 			for _, p := range w.problems() {
 				t.Errorf("seed %d: %s", seed, p)
@@ -32,15 +32,15 @@ func TestRandomSchedules(t *testing.T) {
 	}
 }
 
-// world is two replicas on one broker, and the model of what they promise.
-type world struct {
+// cluster is two replicas on one broker, and the model of what they promise.
+type cluster struct {
 	seed      uint64
 	hubs      []*pubsub.Hub
 	recorders []*pubsubtest.Recorder
 	topics    []*sent
 
 	mu       sync.Mutex // guards the rest
-	handlers []*watch
+	handlers []*recorder
 	wrong    []string
 }
 
@@ -59,11 +59,11 @@ type broadcast struct {
 	begun time.Time
 }
 
-// A watch is one handler, and what it was told.
-type watch struct {
-	world *world
-	topic *sent
-	slow  time.Duration // how long each call takes
+// A recorder is one handler, and what it was told.
+type recorder struct {
+	cluster *cluster
+	topic   *sent
+	slow    time.Duration // how long each call takes
 
 	mu    sync.Mutex // guards the rest
 	since time.Time  // when SubscribeTopic had returned nil; zero: it has not
@@ -73,8 +73,8 @@ type watch struct {
 	gap   time.Time // of the newest one
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{seed: seed}
+func newCluster(t *testing.T, seed uint64) *cluster {
+	w := &cluster{seed: seed}
 	bus := mempubsub.NewBus()
 	for range 2 {
 		r := pubsubtest.NewRecorder(bus)
@@ -89,7 +89,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 }
 
 // run lets everybody do as they like for a while, and then waits for peace.
-func (w *world) run(t *testing.T) {
+func (w *cluster) run(t *testing.T) {
 	var everybody sync.WaitGroup
 	act := func(actor uint64, steps int, f func(r *rand.Rand)) {
 		r := rand.New(rand.NewPCG(w.seed, actor))
@@ -103,7 +103,7 @@ func (w *world) run(t *testing.T) {
 	for i, h := range w.hubs {
 		n := uint64(10 * i)
 		for s := range uint64(2) {
-			current := make(map[*sent]*watch) // of this session
+			current := make(map[*sent]*recorder) // of this session
 			act(n+s, 60, func(r *rand.Rand) { w.step(t.Context(), h, strconv.FormatUint(s, 10), current, r) })
 		}
 		act(n+5, 150, func(r *rand.Rand) { w.topics[r.IntN(len(w.topics))].broadcast(t.Context(), h) })
@@ -119,7 +119,7 @@ func (w *world) run(t *testing.T) {
 			w.complain("replica " + strconv.Itoa(i) + " does not heal: " + err.Error())
 		}
 	}
-	// Whoever is healthy now hears everything.
+	// A replica that is healthy now receives everything.
 	for _, s := range w.topics {
 		s.broadcast(t.Context(), w.hubs[0])
 	}
@@ -145,7 +145,7 @@ func disturb(r *pubsubtest.Recorder, rnd *rand.Rand) {
 }
 
 // step changes one subscription of a session, which no one else does.
-func (w *world) step(ctx context.Context, h *pubsub.Hub, session string, current map[*sent]*watch, r *rand.Rand) {
+func (w *cluster) step(ctx context.Context, h *pubsub.Hub, session string, current map[*sent]*recorder, r *rand.Rand) {
 	topic := w.topics[r.IntN(len(w.topics))]
 	switch r.IntN(8) {
 	case 0, 1:
@@ -159,7 +159,7 @@ func (w *world) step(ctx context.Context, h *pubsub.Hub, session string, current
 		}
 		clear(current)
 	default:
-		c := &watch{world: w, topic: topic, seen: make(map[int]bool)}
+		c := &recorder{cluster: w, topic: topic, seen: make(map[int]bool)}
 		if r.IntN(4) == 0 {
 			c.slow = time.Duration(r.IntN(30)) * time.Millisecond
 		}
@@ -184,17 +184,17 @@ func (s *sent) broadcast(ctx context.Context, h *pubsub.Hub) {
 }
 
 // begin notes that the subscription is promised from now on.
-func (c *watch) begin() {
+func (c *recorder) begin() {
 	c.mu.Lock()
 	c.since = time.Now()
 	c.mu.Unlock()
-	c.world.mu.Lock()
-	defer c.world.mu.Unlock()
-	c.world.handlers = append(c.world.handlers, c)
+	c.cluster.mu.Lock()
+	defer c.cluster.mu.Unlock()
+	c.cluster.handlers = append(c.cluster.handlers, c)
 }
 
 // end notes that no call may begin any more. Nil is harmless.
-func (c *watch) end() {
+func (c *recorder) end() {
 	if c == nil {
 		return
 	}
@@ -203,19 +203,19 @@ func (c *watch) end() {
 	c.until = time.Now()
 }
 
-func (c *watch) handle(_ context.Context, m pubsub.Message) error {
+func (c *recorder) handle(_ context.Context, m pubsub.Message) error {
 	c.note(m)
 	time.Sleep(c.slow)
 	return nil
 }
 
-func (c *watch) note(m pubsub.Message) {
+func (c *recorder) note(m pubsub.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// In a bubble time does not pass while anything can run. So a call that
 	// was under way when the subscription ended has begun at that time.
 	if !c.until.IsZero() && time.Now().After(c.until) {
-		c.world.complain("a handler of " + c.topic.name + " was called after its end")
+		c.cluster.complain("a handler of " + c.topic.name + " was called after its end")
 	}
 	if m.Gap {
 		c.gap = time.Now()
@@ -223,19 +223,19 @@ func (c *watch) note(m pubsub.Message) {
 	}
 	value, err := strconv.Atoi(string(m.Payload))
 	if err != nil || m.Topic != c.topic.name || value <= c.last {
-		c.world.complain("a handler of " + c.topic.name + " got " + string(m.Payload) + " of " + m.Topic + " after " + strconv.Itoa(c.last))
+		c.cluster.complain("a handler of " + c.topic.name + " got " + string(m.Payload) + " of " + m.Topic + " after " + strconv.Itoa(c.last))
 	}
 	c.last, c.seen[value] = value, true
 }
 
-func (w *world) complain(s string) {
+func (w *cluster) complain(s string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wrong = append(w.wrong, s)
 }
 
 // problems returns what went wrong. The hubs have stopped.
-func (w *world) problems() []string {
+func (w *cluster) problems() []string {
 	for _, c := range w.handlers {
 		if v := c.missed(); v != 0 {
 			w.complain("a handler of " + c.topic.name + " neither saw " + strconv.Itoa(v) + " nor a gap after it")
@@ -246,7 +246,7 @@ func (w *world) problems() []string {
 
 // missed returns the value of a broadcast that a handler which is still in
 // place should have seen, or zero.
-func (c *watch) missed() int {
+func (c *recorder) missed() int {
 	if !c.until.IsZero() {
 		return 0
 	}

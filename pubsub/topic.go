@@ -43,7 +43,7 @@ func (t Topic[T]) Broadcast(ctx context.Context, h Broadcaster, v T) error {
 	return h.Broadcast(ctx, t.name, payload)
 }
 
-// Subscribe has handler called with the values of the topic, as
+// Subscribe calls handler with the values of the topic from now on, as
 // Hub.SubscribeTopic does. A payload that is not JSON of a T is an error of
 // the subscription, which the hub logs and counts; handler is not called.
 func (t Topic[T]) Subscribe(ctx context.Context, h Subscriber, session string, handler func(ctx context.Context, e Event[T]) error) error {

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"lockstep/live"
 )
 
 // AdminOptions of NewAdmin. Zero values are the defaults.
@@ -150,6 +152,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("stalled_total", "Tabs closed because they did not read.", s.Stalled)
 	count("limited_total", "Messages refused because a tab sent too many.", s.Limited)
 	count("failures_total", "Views and components that failed.", s.Failures)
+
+	closed := prometheus.NewDesc("lockstep_sessions_closed_total", "Sessions that ended, by reason: docs/operations.md has a row for each.", []string{"reason"}, nil)
+	for why := range live.Reasons() {
+		ch <- prometheus.MustNewConstMetric(closed, prometheus.CounterValue, float64(c.server.app.Runtime().Closed(why)), why.String())
+	}
 
 	w := c.server.sockets.Stats()
 	count("silent_total", "Tabs cut off because they did not answer a ping.", w.Silent)

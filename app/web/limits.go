@@ -18,7 +18,7 @@ type Limits struct {
 	Sockets, SocketsPerAddr int
 	// TabRate is how many messages one tab may send in a second, after TabBurst
 	// at once. More are refused, to be sent again later; a tab that goes on is
-	// closed (live.Limited). Defaults: 500 and 5,000: a page that was offline
+	// closed (live.Limiter). Defaults: 500 and 5,000: a page that was offline
 	// sends 200 at once.
 	TabRate  float64
 	TabBurst int

@@ -27,7 +27,7 @@ func (v *limitedView) Mount(ctx context.Context, s *live.Session) error {
 
 func (v *limitedView) leave() { v.limiter.leave(v.who) }
 
-// Allow implements live.Limited.
+// Allow implements live.Limiter.
 func (v *limitedView) Allow() bool {
 	l := v.limiter
 	if l.limits.TabRate > 0 {

@@ -17,6 +17,7 @@ import (
 	"lockstep/app/web"
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
+	"lockstep/internal/short"
 	"lockstep/pubsub/mempubsub"
 )
 
@@ -301,9 +302,7 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 	if resp, _ = do(t, c, "GET", url+"/healthz", nil, nil); resp.StatusCode != 200 {
 		t.Errorf("got %d for the process, want 200: it is well", resp.StatusCode)
 	}
-	if testing.Short() {
-		return // the batcher is patient
-	}
+	short.Skip(t, "waits until the batcher gives a click up")
 	resp, body = do(t, c, "POST", url+"/c/lobby/increment", fields, nil)
 	if resp.StatusCode != 503 || strings.Contains(body, "away") && strings.Contains(body, errAway.Error()) {
 		t.Errorf("got %d %q, want 503 without the inner error", resp.StatusCode, body)
@@ -337,7 +336,8 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 	defer srv.Close()
 	for path, want := range map[string]string{
 		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
-		"/metrics?x": `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
+		"/metrics?closed": `lockstep_sessions_closed_total{reason="left",replica="<one>"} 0`,
+		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)
 		if resp.StatusCode != 200 || !strings.Contains(body, want) {

@@ -54,7 +54,7 @@ func noLostUpdateOfTwo(e *env) {
 	e.writeAtOnce(e.store, e.own(e.opts.Second(e, e.store)))
 }
 
-// writeAtOnce has many writers change the counter through the handles.
+// writeAtOnce makes many writers change the counter through the handles.
 func (e *env) writeAtOnce(handles ...counter.Store) {
 	seen := &history{values: make(map[uint64]counter.Value)}
 	var sum atomic.Int64

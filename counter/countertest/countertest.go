@@ -14,7 +14,7 @@ import (
 	"lockstep/counter"
 )
 
-// patience is when a case gives up. What is correct takes a fraction of it.
+// patience is when a case fails. What is correct takes a fraction of it.
 const patience = time.Minute
 
 // Options of Run. Nil and zero leave cases out, which are skipped with the
@@ -93,7 +93,7 @@ type env struct {
 	stores []counter.Store // to be closed
 }
 
-// own has s closed at the end of the case.
+// own closes s at the end of the case.
 func (e *env) own(s counter.Store) counter.Store {
 	e.stores = append(e.stores, s)
 	return s

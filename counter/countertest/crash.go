@@ -58,7 +58,7 @@ func (e *env) getAgain() counter.Value {
 	return counter.Value{}
 }
 
-// crashedUnderLoad has people click through crashes. What is ambiguous the
+// crashedUnderLoad makes people click through crashes. What is ambiguous the
 // batcher sends again with the same id.
 func crashedUnderLoad(e *env) {
 	b := counter.NewBatcher(e.store, &counter.BatcherOptions{Patience: patience})

@@ -12,9 +12,9 @@ import (
 	"lockstep/counter"
 )
 
-// A link is the connection to the database: none before the first call, and
+// A connection is the connection to the database: none before the first call, and
 // after the browser has closed it, as it does when the site's data is cleared.
-type link struct {
+type connection struct {
 	db     js.Value // undefined: none
 	closed bool     // by Close
 	drop   js.Func  // has the browser close db
@@ -108,53 +108,53 @@ func attempt(f func() error) (err error) {
 
 // connect returns the open database, and opens it when it is not.
 func (s *Store) connect(ctx context.Context) (js.Value, error) {
-	var l link
+	var c connection
 	select {
-	case l = <-s.link:
+	case c = <-s.conn:
 	case <-ctx.Done():
 		return js.Undefined(), ctx.Err()
 	}
-	defer func() { s.link <- l }()
+	defer func() { s.conn <- c }()
 	switch {
 	case ctx.Err() != nil:
 		return js.Undefined(), ctx.Err()
-	case l.closed:
+	case c.closed:
 		return js.Undefined(), errClosed
-	case !l.db.IsUndefined():
-		return l.db, nil
+	case !c.db.IsUndefined():
+		return c.db, nil
 	}
 	db, err := open(ctx, s.name, s.epoch.Load())
 	if err != nil {
 		return js.Undefined(), err
 	}
-	l = link{db: db}
-	l.drop = js.FuncOf(func(js.Value, []js.Value) any {
+	c = connection{db: db}
+	c.drop = js.FuncOf(func(js.Value, []js.Value) any {
 		go s.drop(db) // it waits for the lock
 		return nil
 	})
-	db.Set("onclose", l.drop)
-	db.Set("onversionchange", l.drop)
+	db.Set("onclose", c.drop)
+	db.Set("onversionchange", c.drop)
 	return db, nil
 }
 
 // drop lets go of a database that the browser has closed, or wants to delete.
 func (s *Store) drop(db js.Value) {
-	l := <-s.link
-	if l.db.Equal(db) {
-		l.end()
-		l = link{closed: l.closed}
+	c := <-s.conn
+	if c.db.Equal(db) {
+		c.end()
+		c = connection{closed: c.closed}
 	}
-	s.link <- l
+	s.conn <- c
 }
 
-func (l link) end() {
-	if l.db.IsUndefined() {
+func (c connection) end() {
+	if c.db.IsUndefined() {
 		return
 	}
-	l.db.Set("onclose", js.Null())
-	l.db.Set("onversionchange", js.Null())
-	l.db.Call("close")
-	l.drop.Release()
+	c.db.Set("onclose", js.Null())
+	c.db.Set("onversionchange", js.Null())
+	c.db.Call("close")
+	c.drop.Release()
 }
 
 // open opens the database, and makes what is in it when it is new. Its epoch is

@@ -56,18 +56,18 @@ type Store struct {
 
 	// A call takes what is in the channel, and puts it back: a lock whose wait
 	// ends with the call's context.
-	link chan link
+	conn chan connection
 }
 
 // New returns a store in the database called name, which the first call opens,
 // and makes if it does not exist. Calls fail where the browser has no IndexedDB
 // or does not let this page use it.
 func New(name string, opts *Options) *Store {
-	s := &Store{name: name, window: counter.DedupWindow, made: time.Now(), link: make(chan link, 1)}
+	s := &Store{name: name, window: counter.DedupWindow, made: time.Now(), conn: make(chan connection, 1)}
 	if opts != nil && opts.Window > 0 {
 		s.window = opts.Window
 	}
-	s.link <- link{}
+	s.conn <- connection{}
 	return s
 }
 
@@ -225,8 +225,8 @@ func (s *Store) met(epoch uint64) {
 
 // Close implements counter.Store.
 func (s *Store) Close() error {
-	l := <-s.link
-	l.end()
-	s.link <- link{closed: true}
+	c := <-s.conn
+	c.end()
+	s.conn <- connection{closed: true}
 	return nil
 }

@@ -98,7 +98,7 @@ func TestClearedDataBeginsALaterEpoch(t *testing.T) {
 	}
 }
 
-// setClock has the clock that people set be off until the test ends. The one
+// setClock makes the clock that people set wrong until the test ends. The one
 // that only counts stays as it is.
 func setClock(t *testing.T, offset time.Duration) {
 	t.Helper()
@@ -373,7 +373,7 @@ func (p *person) clicks(database, name string, from, to int) {
 }
 
 // TestWorkersThatAreKilledLoseNoClick: several at once, each killed in the
-// middle of its work several times. Who takes over begins with the last op
+// middle of its work several times. The worker that takes over begins with the last op
 // that was acknowledged, or with one that may have been applied.
 func TestWorkersThatAreKilledLoseNoClick(t *testing.T) {
 	const people, clicks, each = 3, 40, 9

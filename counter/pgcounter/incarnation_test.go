@@ -77,7 +77,7 @@ func TestTheEpochGrows(t *testing.T) {
 	}
 }
 
-// promote has the server run as a standby for a moment, which begins a new
+// promote makes the server run as a standby for a moment, which begins a new
 // timeline.
 func promote(t *testing.T, server *testserver.Server) {
 	t.Helper()

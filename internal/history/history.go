@@ -101,8 +101,8 @@ func (h *History) Acked(tab, op string) {
 	h.add(event{kind: acked, tab: tab, op: counter.Op{ID: op}})
 }
 
-// Refused records that a tab was told that its op will not be counted, and
-// gave it up.
+// Refused records that a tab learnt that its op will not be counted, and
+// dropped it.
 func (h *History) Refused(tab, op string) {
 	h.add(event{kind: refused, tab: tab, op: counter.Op{ID: op}})
 }

@@ -1,4 +1,4 @@
-// Package limit bounds what strangers may take: how many of a thing each
+// Package limit bounds what visitors may take: how many of a thing each
 // address holds, and how often it may ask. It knows addresses and nothing of
 // what is counted.
 package limit
@@ -22,9 +22,9 @@ var (
 // bytes each.
 const maxAddrs = 1 << 16
 
-// Key is whom an address stands for. An IPv6 customer gets a network of 64
-// bits or more (RFC 6177), so that is one; an IPv4 address in IPv6 clothes is
-// the IPv4 address.
+// Key is what an address is counted as. An IPv6 customer gets a network of 64
+// bits or more (RFC 6177), so that is one; an IPv4 address mapped into IPv6
+// is the IPv4 address.
 func Key(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {
@@ -161,7 +161,7 @@ func (r *Rates) sweep() {
 		if len(r.by) < maxAddrs {
 			return
 		}
-		delete(r.by, key) // somebody has luck: memory is bounded
+		delete(r.by, key) // it may do more than its rate: memory is bounded
 	}
 }
 

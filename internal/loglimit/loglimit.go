@@ -13,8 +13,9 @@ import (
 const (
 	// Window is the time in which lines are counted.
 	Window = 10 * time.Second
-	// Limit is how many lines of the same level and message are logged in a
-	// Window, whatever their attributes say. How many more there were is
+	// Limit is how many lines of the same level, message and reason (the
+	// attribute "reason") are logged in a Window, whatever their other
+	// attributes say. How many more there were is
 	// logged after it, with the next line of any kind.
 	Limit = 20
 	// maxMessages is how many different messages are told apart; more count
@@ -23,7 +24,7 @@ const (
 )
 
 // NewHandler returns a handler that passes on to inner what is within Limit.
-// Debug lines are for those who want to see all: they are not limited. It may
+// Debug lines are not limited: they are there to show all. It may
 // be used concurrently.
 func NewHandler(inner slog.Handler) slog.Handler {
 	return &handler{inner: inner, seen: &seen{lines: make(map[line]int)}}
@@ -42,8 +43,19 @@ type seen struct {
 }
 
 type line struct {
-	level   slog.Level
-	message string
+	level           slog.Level
+	message, reason string
+}
+
+func lineOf(r slog.Record) line {
+	l := line{level: r.Level, message: r.Message}
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "reason" {
+			l.reason = a.Value.String()
+		}
+		return true
+	})
+	return l
 }
 
 // Enabled implements slog.Handler.
@@ -68,6 +80,9 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	for l, n := range left {
 		summary := slog.NewRecord(r.Time, l.level, "repeated lines left out", r.PC)
 		summary.AddAttrs(slog.String("line", l.message), slog.Int("times", n))
+		if l.reason != "" {
+			summary.AddAttrs(slog.String("reason", l.reason))
+		}
 		if err := h.inner.Handle(ctx, summary); err != nil {
 			return err
 		}
@@ -88,9 +103,9 @@ func (s *seen) count(r slog.Record) (log bool, left map[line]int) {
 		clear(s.lines)
 		s.end = r.Time.Add(Window)
 	}
-	l := line{r.Level, r.Message}
+	l := lineOf(r)
 	if _, known := s.lines[l]; !known && len(s.lines) >= maxMessages {
-		l = line{r.Level, "(many different messages)"}
+		l = line{level: r.Level, message: "(many different messages)"}
 	}
 	s.lines[l]++
 	return s.lines[l] <= Limit, left

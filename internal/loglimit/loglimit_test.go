@@ -42,6 +42,20 @@ func TestARepeatedLineIsLimitedAndTheRestIsCounted(t *testing.T) {
 	})
 }
 
+func TestReasonsAreLimitedEachForItself(t *testing.T) {
+	log, out := logger(slog.LevelInfo)
+	for i := range 100 {
+		log.Info("closed", "session", i, "reason", "flood")
+	}
+	log.Info("closed", "session", 100, "reason", "slow")
+	if got := strings.Count(out.String(), "reason=flood"); got != loglimit.Limit {
+		t.Errorf("got %d lines, want %d", got, loglimit.Limit)
+	}
+	if !strings.Contains(out.String(), "reason=slow") {
+		t.Error("the line of another reason was left out too")
+	}
+}
+
 func TestDebugLinesAreNotLimited(t *testing.T) {
 	log, out := logger(slog.LevelDebug)
 	for range 100 {

@@ -1,4 +1,4 @@
-// Package pause waits, and can be told not to.
+// Package pause waits for a time or the end of a context.
 package pause
 
 import (

@@ -1,5 +1,5 @@
 // Package redisclient makes go-redis clients with the settings that this
-// project needs: no retry behind our back, bounded dialling. It is shared by
+// project needs: no retry that the caller does not see, bounded dialling. It is shared by
 // the driver and the store for Redis, and knows neither.
 package redisclient
 
@@ -97,8 +97,8 @@ func cluster(rest string, f files, secure *tls.Config) (redis.UniversalClient, e
 	return redis.NewClusterClient(o), nil
 }
 
-// secureDialer is go-redis's own dialler for TLS, but for that it ends when it
-// is told to. It adds the host's name to c if there is none.
+// secureDialer is go-redis's own dialler for TLS, except that it ends with its
+// context. It adds the host's name to c if there is none.
 func secureDialer(c *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: c} // handshake included
 	return d.DialContext

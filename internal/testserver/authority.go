@@ -39,8 +39,8 @@ func NewAuthority(t testing.TB) *Authority {
 }
 
 // Issue returns the files of a new certificate, valid until a time, for hosts:
-// names or addresses. The first is also the name of whoever it belongs to, so
-// that it serves clients too.
+// names or addresses. The first is also the name of its owner, so that
+// it serves clients too.
 func (a *Authority) Issue(until time.Time, hosts ...string) (cert, key string) {
 	a.t.Helper()
 	template := &x509.Certificate{

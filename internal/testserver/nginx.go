@@ -19,7 +19,7 @@ import (
 // upstreams, and where its files are.
 func Nginx(t testing.TB, upstreams ...string) *Server {
 	t.Helper()
-	path := nginxBinary(t)
+	path := program(t, "nginx-light", "nginx", "/usr/sbin/nginx") // only root's PATH leads there
 	dir := publicDir(t)
 	port := FreePort(t)
 	config := filepath.Join(dir, "nginx.conf")
@@ -40,18 +40,6 @@ func Nginx(t testing.TB, upstreams ...string) *Server {
 		return err
 	}
 	return s.run()
-}
-
-// nginxBinary also looks where only root's PATH leads.
-func nginxBinary(t testing.TB) string {
-	t.Helper()
-	for _, name := range []string{"nginx", "/usr/sbin/nginx"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	missing(t, "nginx", "nginx-light")
-	return ""
 }
 
 // deployDir returns the folder of what is deployed, of the module that the test

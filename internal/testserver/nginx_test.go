@@ -2,29 +2,26 @@ package testserver_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/coder/websocket"
-
 	"lockstep/internal/testserver"
 )
 
-func TestNginxGoesToWhoAnswersAndUpgrades(t *testing.T) {
+func TestNginxGoesToTheUpstreamThatAnswersAndUpgrades(t *testing.T) {
 	upstream := func(name string) *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Upgrade") == "" {
 				_, _ = io.WriteString(w, name) // the test sees what is missing
 				return
 			}
-			ws, err := websocket.Accept(w, r, nil)
-			if err != nil {
-				return
-			}
-			defer ws.CloseNow()
-			_ = ws.Write(r.Context(), websocket.MessageText, []byte(name)) // the test sees what is missing
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "test")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+			_, _ = io.WriteString(hijack(t, w), name) // the test sees what is missing
 		}))
 		t.Cleanup(s.Close)
 		return s
@@ -44,17 +41,35 @@ func TestNginxGoesToWhoAnswersAndUpgrades(t *testing.T) {
 			t.Fatalf("got %s %q, %v; want b each time", resp.Status, body, err)
 		}
 	}
-	ws, _, err := websocket.Dial(t.Context(), nginx.URL, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, nginx.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ws.CloseNow()
-	if _, m, err := ws.Read(t.Context()); err != nil || string(m) != "b" {
-		t.Errorf("got %q, %v; want b", m, err)
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "test")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	said := make([]byte, 1)
+	if _, err := io.ReadFull(resp.Body, said); err != nil || resp.StatusCode != http.StatusSwitchingProtocols || said[0] != 'b' {
+		t.Errorf("got %s %q, %v; want b after an upgrade", resp.Status, said, err)
 	}
 }
 
-func TestNginxTellsWhoAsksAndComesBack(t *testing.T) {
+// hijack returns the connection of a request, until the test ends.
+func hijack(t *testing.T, w http.ResponseWriter) net.Conn {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestNginxNamesTheClientAndComesBack(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, strings.Join([]string{ // the test sees what is missing
 			r.Host, r.Header.Get("X-Forwarded-For"), r.Header.Get("X-Forwarded-Proto"),

@@ -25,12 +25,12 @@ const Password = "hunter2/%40?#[pässword]"
 // TEST_POSTGRES_URL set that server is used instead.
 func Postgres(t testing.TB) *Server {
 	t.Helper()
-	if url := os.Getenv("TEST_POSTGRES_URL"); url != "" {
-		return &Server{t: t, URL: url}
+	if s := lent(t, "TEST_POSTGRES_URL"); s != nil {
+		return s
 	}
 	s := newPostgres(t, publicDir(t))
 	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
-	s.ping = func(ctx context.Context) error { return psql(ctx, t, s.URL, "SELECT 1") }
+	s.ping = func(ctx context.Context) error { return psql(ctx, postgresBin(t), s.URL, "SELECT 1") }
 	return s.run()
 }
 
@@ -48,9 +48,10 @@ func PostgresTLS(t testing.TB, ca *Authority) *Server {
 		"ssl_cert_file="+own("server.crt", read(t, cert)), "ssl_key_file="+own("server.key", read(t, key)))
 	admin := "postgres://postgres@" + s.Addr + "/postgres?sslmode=require"
 	s.URL = "postgres://" + url.UserPassword("app", Password).String() + "@" + s.Addr + "/postgres?sslmode=verify-full&sslrootcert=" + ca.File
-	s.ping = func(ctx context.Context) error { return psql(ctx, t, admin, "SELECT 1") }
+	s.ping = func(ctx context.Context) error { return psql(ctx, postgresBin(t), admin, "SELECT 1") }
 	s.run()
-	if err := psql(t.Context(), t, admin, "CREATE ROLE app LOGIN PASSWORD '"+Password+"'; GRANT CREATE ON SCHEMA public TO app"); err != nil {
+	err := psql(t.Context(), postgresBin(t), admin, "CREATE ROLE app LOGIN PASSWORD '"+Password+"'; GRANT CREATE ON SCHEMA public TO app")
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -76,11 +77,13 @@ func newPostgres(t testing.TB, dir string, settings ...string) *Server {
 	return s
 }
 
-// psql runs SQL with PostgreSQL's own client: a driver would be one more
-// dependency of everybody who tests with a server.
-func psql(ctx context.Context, t testing.TB, url, sql string) error {
-	cmd := exec.CommandContext(ctx, filepath.Join(postgresBin(t), "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", sql, url)
-	if out, err := cmd.CombinedOutput(); err != nil {
+// psql has a server run statements. It is the client that comes with the
+// server, so that tests of any package need no other.
+func psql(ctx context.Context, bin, url, statements string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "psql"), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", statements, url)
+	cmd.Env = []string{} // PGSSLMODE and its like would change what is tested
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		return fmt.Errorf("psql: %w: %s", err, out)
 	}
 	return nil
@@ -114,14 +117,8 @@ func read(t testing.TB, path string) []byte {
 func postgresBin(t testing.TB) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(versionOf(a), versionOf(b)) })
-	if len(found) > 0 {
-		return filepath.Dir(found[len(found)-1])
-	}
-	path, err := exec.LookPath("postgres")
-	if err != nil {
-		missing(t, "postgres", "postgresql")
-	}
+	slices.SortFunc(found, func(a, b string) int { return cmp.Compare(versionOf(b), versionOf(a)) })
+	path := program(t, "postgresql", append(found, "postgres")...)
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -21,13 +20,10 @@ import (
 // TEST_REDIS_URL set that server is used instead.
 func Redis(t testing.TB, args ...string) *Server {
 	t.Helper()
-	if url := os.Getenv("TEST_REDIS_URL"); url != "" {
-		return &Server{t: t, URL: url}
+	if s := lent(t, "TEST_REDIS_URL"); s != nil {
+		return s
 	}
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		missing(t, "redis-server", "redis-server")
-	}
+	path := program(t, "redis-server", "redis-server")
 	port, dir := FreePort(t), t.TempDir()
 	args = append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
@@ -46,10 +42,7 @@ func Redis(t testing.TB, args ...string) *Server {
 // "--tls-auth-clients", "yes". It is always the test's own.
 func RedisTLS(t testing.TB, ca *Authority, args ...string) *Server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		missing(t, "redis-server", "redis-server")
-	}
+	path := program(t, "redis-server", "redis-server")
 	cert, key := ca.Issue(time.Now().Add(time.Hour), "127.0.0.1")
 	port, dir := strconv.Itoa(FreePort(t)), t.TempDir()
 	args = append([]string{
@@ -66,7 +59,7 @@ func RedisTLS(t testing.TB, ca *Authority, args ...string) *Server {
 			return err
 		}
 		return pingRedis(ctx, &tls.Dialer{Config: &tls.Config{
-			InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, // is it there? who it is, is for clients to find out
+			InsecureSkipVerify: true, Certificates: []tls.Certificate{pair}, // is the server there? its name is for clients to check
 		}}, s.Addr)
 	}
 	return s.run()

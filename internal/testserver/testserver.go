@@ -1,6 +1,6 @@
-// Package testserver starts real servers for tests: Redis and PostgreSQL, on
-// free ports of the loopback, with folders of their own, and stops them when
-// the test ends. It is for tests only.
+// Package testserver starts real servers for tests: Redis, PostgreSQL and
+// nginx, on free ports of the loopback, with folders of their own, and stops
+// them when the test ends. With -short it skips the test. It is for tests only.
 package testserver
 
 import (
@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lockstep/internal/short"
 )
 
 // patience is how long a server may take to start or stop.
@@ -37,6 +39,31 @@ type Server struct {
 	cmd  *exec.Cmd // nil: not running, or not ours
 	done chan struct{}
 	log  *os.File
+}
+
+// lent returns the server that a variable names, or nil. Every server that is
+// not lent is started with a program.
+func lent(t testing.TB, variable string) *Server {
+	t.Helper()
+	short.Skip(t, "needs a server")
+	if url := os.Getenv(variable); url != "" {
+		return &Server{t: t, URL: url}
+	}
+	return nil
+}
+
+// program returns the path of a program of a Debian package, which may have
+// several names.
+func program(t testing.TB, debian string, names ...string) string {
+	t.Helper()
+	short.Skip(t, "starts a server")
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, names[0], debian)
+	return ""
 }
 
 // missing skips the test, or fails it where everything must be tested.
@@ -77,33 +104,38 @@ func (s *Server) Start() {
 	}
 	s.cmd = s.command()
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if s.cmd.SysProcAttr == nil {
-		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	s.cmd.SysProcAttr.Setpgid = true
-	dieWithParent(s.cmd.SysProcAttr)
-	s.done = make(chan struct{})
-	if err := launch(s.cmd, s.done); err != nil {
+	done, err := Launch(s.cmd)
+	if err != nil {
 		s.t.Fatalf("testserver: %v", err)
 	}
+	s.done = done
 	s.await()
 }
 
-// launch runs a command from a thread that lives as long as the command:
-// Pdeathsig is sent when the parent thread ends, not the process.
-func launch(cmd *exec.Cmd, done chan struct{}) error {
+// Launch starts a command in a process group of its own. On Linux it is killed
+// when this program ends, however that is, so that a test that is cut off
+// leaves nothing behind. The channel is closed when the command has ended;
+// cmd.ProcessState then says how.
+func Launch(cmd *exec.Cmd) (ended chan struct{}, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	dieWithParent(cmd.SysProcAttr)
 	started := make(chan error, 1)
+	ended = make(chan struct{})
 	go func() { // ends with the command
+		// Pdeathsig is sent when the parent thread ends, not the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		defer close(done)
+		defer close(ended)
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // tests kill it: its exit code says nothing
+			_ = cmd.Wait() // what it says is in ProcessState
 		}
 	}()
-	return <-started
+	return ended, <-started
 }
 
 // await waits until the server answers.
@@ -180,7 +212,7 @@ func (s *Server) awaitEnd(pids []int) {
 	s.t.Helper()
 	for _, pid := range pids {
 		// One that has ended but that its parent has not yet asked about is
-		// gone: whoever inherits a killed server's children asks late, or in a
+		// gone: the process that inherits a killed server's children asks late, or in a
 		// container never.
 		s.awaitProcess(pid, func(state string) bool { return state == "Z" || state == "X" })
 	}

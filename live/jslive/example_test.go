@@ -52,7 +52,7 @@ func ExampleHandler_Serve() {
 	rooms := live.NewRooms(rt, hub, live.RoomsOptions[note]{
 		Name:   "notes",
 		Topic:  func(key string) string { return key },
-		Show:   func(_ string, n note) (string, live.Component) { return "#note", n },
+		Render: func(_ string, n note) (string, live.Component) { return "#note", n },
 		Order:  func(n note) (epoch, version uint64) { return 1, n.Version },
 		Load:   func(context.Context, ...string) ([]note, error) { return []note{{Text: "hello"}}, nil }, // of a store
 		Encode: func(n note) ([]byte, error) { return json.Marshal(n) },

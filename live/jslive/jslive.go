@@ -16,7 +16,6 @@ package jslive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"syscall/js"
@@ -52,7 +51,7 @@ func NewHandler(rt *live.Runtime, log *slog.Logger) *Handler {
 	return h
 }
 
-// encode ends a message, so that several can go out in one piece: JSON has no
+// encode ends a message, so that several can go out in one write: JSON has no
 // line break.
 func encode(message []byte) []byte { return append(bytes.Clone(message), '\n') }
 
@@ -66,8 +65,8 @@ func (h *Handler) Serve(port js.Value, view live.View) {
 		return
 	}
 	c := &conn{port: port, wire: h.wire, wake: make(chan struct{}, 1)}
-	c.hear = js.FuncOf(c.heard)
-	port.Set("onmessage", c.hear) // and start the port
+	c.listener = js.FuncOf(c.onMessage)
+	port.Set("onmessage", c.listener) // and start the port
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -90,10 +89,8 @@ func (h *Handler) serve(c *conn, view live.View) {
 	defer c.end()
 	c.port.Call("postMessage", map[string]any{"open": true})
 	if _, err := h.rt.Connect(h.ctx, c, view); err != nil {
-		h.refuse(c, err)
-		return
+		return // the runtime has closed c
 	}
-	defer c.session.Disconnect()
 	// A session that has ended may have something to say still, and closes then.
 	for serving := true; ; {
 		message, ok := c.next(h.ctx)
@@ -104,27 +101,18 @@ func (h *Handler) serve(c *conn, view live.View) {
 	}
 }
 
-func (h *Handler) refuse(c *conn, err error) {
-	if errors.Is(err, live.ErrDraining) {
-		c.Close(live.CodeRestart, "this replica is shutting down")
-		return
-	}
-	h.log.Error("session refused", "err", err)
-	c.Close(live.CodeInternal, "this page failed")
-}
-
 // conn is one tab's connection.
 type conn struct {
 	// set once
-	port    js.Value
-	wire    *live.Wire
-	session *live.Session
-	hear    js.Func
-	wake    chan struct{} // of size 1: something waits, or is over
+	port     js.Value
+	wire     *live.Wire
+	session  *live.Session // set by Bind; nil: the handler was closed before
+	listener js.Func
+	wake     chan struct{} // of size 1: something waits, or is over
 
 	mu      sync.Mutex // guards the rest
 	waiting [][]byte
-	over    bool // closed by either side
+	why     live.Reason // why the connection has been closed; zero: it is open
 }
 
 // Wire implements live.Conn.
@@ -147,51 +135,52 @@ func (c *conn) Send(encoded []byte) (done bool) {
 }
 
 // Close implements live.Conn.
-func (c *conn) Close(code live.Code, reason string) {
-	c.mu.Lock()
-	over := c.over
-	c.over = true
-	c.mu.Unlock()
-	if !over {
-		c.port.Call("postMessage", map[string]any{"code": int(code), "reason": reason})
+func (c *conn) Close(why live.Reason) {
+	if c.over(why) {
+		c.port.Call("postMessage", map[string]any{"code": int(why.Code()), "reason": why.Text()})
 	}
 	c.nudge()
 }
 
-// heard is called by the browser, for each message of the page.
-func (c *conn) heard(_ js.Value, args []js.Value) any {
+// over notes why the connection is closed. It reports false when it was closed
+// before.
+func (c *conn) over(why live.Reason) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why != 0 {
+		return false
+	}
+	c.why = why
+	return true
+}
+
+// onMessage is called by the browser, for each message of the page.
+func (c *conn) onMessage(_ js.Value, args []js.Value) any {
 	data := args[0].Get("data")
 	if data.Type() != js.TypeString {
-		c.gone()
+		c.over(live.ReasonLeft)
+		c.nudge()
 		return nil
 	}
-	if !c.keep([]byte(data.String())) {
-		c.Close(live.CodeOverload, "too many messages at once")
+	if !c.enqueue([]byte(data.String())) {
+		c.Close(live.ReasonInboxFull)
 	}
 	c.nudge()
 	return nil
 }
 
-// keep leaves a message for next. It reports false when there is no room.
-func (c *conn) keep(message []byte) bool {
+// enqueue leaves a message for next. It reports false when there is no room.
+func (c *conn) enqueue(message []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.over:
+	case c.why != 0:
 		return true // nobody listens to it any more
 	case len(c.waiting) >= maxWaiting:
 		return false
 	}
 	c.waiting = append(c.waiting, message)
 	return true
-}
-
-// gone notes that the page has ended the connection.
-func (c *conn) gone() {
-	c.mu.Lock()
-	c.over = true
-	c.mu.Unlock()
-	c.nudge()
 }
 
 func (c *conn) nudge() {
@@ -212,7 +201,7 @@ func (c *conn) next(ctx context.Context) (message []byte, ok bool) {
 			c.mu.Unlock()
 			return message, true
 		}
-		over := c.over
+		over := c.why != 0
 		c.mu.Unlock()
 		if over {
 			return nil, false
@@ -228,13 +217,17 @@ func (c *conn) next(ctx context.Context) (message []byte, ok bool) {
 func (c *conn) closed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.over
+	return c.why != 0
 }
 
-// end gives the port back.
+// end closes the connection, gives the port back and tells the session, if
+// there is one.
 func (c *conn) end() {
-	c.Close(live.CodeRestart, "this replica is shutting down")
+	c.Close(live.ReasonStopped)
 	c.port.Set("onmessage", js.Null())
 	c.port.Call("close")
-	c.hear.Release()
+	c.listener.Release()
+	if c.session != nil {
+		c.session.Disconnect(c.why) // it does not change any more
+	}
 }

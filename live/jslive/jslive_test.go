@@ -52,10 +52,10 @@ func start(t *testing.T) (*live.Runtime, *jslive.Handler) {
 
 // A page is the other end of a port.
 type page struct {
-	t    *testing.T
-	port js.Value
-	got  chan string // what the port was posted, as JSON
-	hear js.Func
+	t        *testing.T
+	port     js.Value
+	got      chan string // what the port was posted, as JSON
+	listener js.Func
 }
 
 // connect hands a port to the handler.
@@ -69,15 +69,15 @@ func connect(t *testing.T, h *jslive.Handler, v live.View) *page {
 func newPage(t *testing.T) (*page, js.Value) {
 	channel := js.Global().Get("MessageChannel").New()
 	p := &page{t: t, port: channel.Get("port1"), got: make(chan string, 1<<14)}
-	p.hear = js.FuncOf(func(_ js.Value, args []js.Value) any {
+	p.listener = js.FuncOf(func(_ js.Value, args []js.Value) any {
 		p.got <- js.Global().Get("JSON").Call("stringify", args[0].Get("data")).String()
 		return nil
 	})
-	p.port.Set("onmessage", p.hear)
+	p.port.Set("onmessage", p.listener)
 	t.Cleanup(func() {
 		p.port.Set("onmessage", js.Null())
 		p.port.Call("close")
-		p.hear.Release()
+		p.listener.Release()
 	})
 	return p, channel.Get("port2")
 }
@@ -86,8 +86,8 @@ func (p *page) post(v any) { p.port.Call("postMessage", v) }
 
 func (p *page) click(op string) { p.post(fmt.Sprintf(`{"action":"increment","op":%q}`, op)) }
 
-// hears waits for a message that has all the texts in it, and returns it.
-func (p *page) hears(texts ...string) string {
+// gets waits for a message that has all the texts in it, and returns it.
+func (p *page) gets(texts ...string) string {
 	p.t.Helper()
 	limit := time.After(10 * time.Second)
 next:
@@ -101,7 +101,7 @@ next:
 			}
 			return m
 		case <-limit:
-			p.t.Fatalf("nothing was heard with %q in it", texts)
+			p.t.Fatalf("no message came with %q in it", texts)
 		}
 	}
 }
@@ -135,11 +135,11 @@ func TestAPageIsServed(t *testing.T) {
 	if m := <-p.got; m != `{"open":true}` {
 		t.Fatalf("the first message is %s", m)
 	}
-	p.hears("status")
+	p.gets("status")
 	p.post(`{"hello":1,"tab":"x","e":0,"v":0}`)
 	p.click("0123456789abcdef")
-	p.hears("line 1", "line 2")
-	p.hears("ack", "0123456789abcdef")
+	p.gets("line 1", "line 2")
+	p.gets("ack", "0123456789abcdef")
 	p.post(map[string]any{"close": true})
 	noSessions(t, rt)
 }
@@ -152,20 +152,20 @@ func TestWhatNoPageSaysHarmsNobody(t *testing.T) {
 	bytes := js.Global().Get("Uint8Array").New(3)
 	for _, m := range []any{nil, js.Undefined(), 1, true, bytes, []any{}, []any{"x"}, map[string]any{}, map[string]any{"length": 1}} {
 		p := connect(t, h, view{})
-		p.hears("open")
+		p.gets("open")
 		p.post(m)
 	}
 	for _, m := range []string{"", "x", "null", "[]", "{}", "\x00", strings.Repeat("x", 1<<20), `{"action":1}`, "\n\n", `{"hello":"x"}`} {
 		p := connect(t, h, view{})
 		p.post(m)
-		p.hears("error")
+		p.gets("error")
 		p.click("0123456789abcdef")
-		p.hears("ack")
+		p.gets("ack")
 		p.post(nil)
 	}
 	eventually(t, "the others to end", func() bool { return rt.Stats().Sessions == 1 })
 	other.click("0123456789abcdef")
-	other.hears("ack")
+	other.gets("ack")
 }
 
 func TestWhatIsNoPortIsIgnored(t *testing.T) {
@@ -200,7 +200,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 	once := func() {
 		p := connect(t, h, view{})
 		p.click("0123456789abcdef")
-		p.hears("ack")
+		p.gets("ack")
 		p.post(map[string]any{"close": true})
 	}
 	once()
@@ -230,11 +230,14 @@ func TestAPageThatDoesNotWaitIsClosed(t *testing.T) {
 	for i := range 5000 {
 		p.click(fmt.Sprintf("%016d", i))
 	}
-	p.hears(`"code":1013`)
+	p.gets(`"code":1013`)
 	close(leave)
 	noSessions(t, rt)
 	if handled > 1500 {
 		t.Errorf("%d messages were kept, want about a thousand", handled)
+	}
+	if got := rt.Closed(live.ReasonInboxFull); got != 1 {
+		t.Errorf("got %d sessions that ended for %q, want 1", got, live.ReasonInboxFull)
 	}
 }
 
@@ -250,36 +253,39 @@ func TestAViewThatFailsEndsItsSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t, h, v)
 			p.click("0123456789abcdef")
-			p.hears(`"code":1011`)
+			p.gets(`"code":1011`)
 		})
 	}
 	eventually(t, "the others to end", func() bool { return rt.Stats().Sessions == 1 })
 	other.click("0123456789abcdef")
-	other.hears("ack")
+	other.gets("ack")
 }
 
 func TestCloseSendsEverybodyAway(t *testing.T) {
 	rt, h := start(t)
 	pages := []*page{connect(t, h, view{}), connect(t, h, view{})}
 	for _, p := range pages {
-		p.hears("status")
+		p.gets("status")
 	}
 	h.Close()
 	noSessions(t, rt)
-	for _, p := range append(pages, connect(t, h, view{})) { // who comes later, too
-		p.hears(`"code":1012`)
+	if got := rt.Closed(live.ReasonStopped); got != 2 {
+		t.Errorf("got %d sessions that ended for %q, want 2", got, live.ReasonStopped)
+	}
+	for _, p := range append(pages, connect(t, h, view{})) { // and one that comes later
+		p.gets(`"code":1012`)
 	}
 }
 
 func TestARuntimeThatDrainsTakesNobody(t *testing.T) {
 	rt, h := start(t)
 	p := connect(t, h, view{})
-	p.hears("status")
+	p.gets("status")
 	if err := rt.Drain(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	p.hears(`"code":1012`)
-	connect(t, h, view{}).hears(`"code":1012`)
+	p.gets(`"code":1012`)
+	connect(t, h, view{}).gets(`"code":1012`)
 }
 
 // A text is a component.
@@ -301,7 +307,7 @@ func TestRenderAnswersEachMessage(t *testing.T) {
 		got <- js.Global().Get("JSON").Call("stringify", args[0]).String()
 		return nil
 	})
-	// As a page it hears later, not within the call: the program may have ended
+	// As a page it is posted to later, not within the call: the program may have ended
 	// when that returns. What is no object is of the tests themselves.
 	js.Global().Set("postMessage", js.Global().Get("Function").New("post", "real",
 		"return (m) => typeof m === 'object' ? void setTimeout(post, 0, m) : real(m)").Invoke(post, real))

@@ -24,7 +24,7 @@ type Render func(topic string, state []byte, waiting []htmx.Event) (target strin
 // strings, and the messages of the actions; it is posted {ready: true} first,
 // and {target, html} or {failure} for each.
 func ServeRender(render Render) {
-	hear := js.FuncOf(func(_ js.Value, args []js.Value) any {
+	listener := js.FuncOf(func(_ js.Value, args []js.Value) any {
 		answer, err := rendered(render, args[0].Get("data"))
 		if err != nil {
 			answer = map[string]any{"failure": err.Error()}
@@ -32,7 +32,7 @@ func ServeRender(render Render) {
 		js.Global().Call("postMessage", answer)
 		return nil
 	})
-	js.Global().Set("onmessage", hear)
+	js.Global().Set("onmessage", listener)
 	js.Global().Call("postMessage", map[string]any{"ready": true})
 	select {} // the page ends the worker
 }

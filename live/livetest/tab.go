@@ -44,7 +44,7 @@ type Tab struct {
 	acked    map[string]int
 	refused  map[string]string
 	status   string
-	closed   live.Code
+	closed   live.Reason
 	stalled  bool   // does not read
 	pending  []byte // what has come while it did not
 	clicks   int
@@ -96,7 +96,7 @@ func (tab *Tab) Click(action string) (op string) {
 func (tab *Tab) Disconnect() {
 	tab.Resume()
 	tab.stop()
-	tab.s.Disconnect()
+	tab.s.Disconnect(live.ReasonLost)
 }
 
 // Stall makes the tab stop reading, until Resume.
@@ -147,7 +147,10 @@ func (tab *Tab) Status() string {
 }
 
 // Closed returns the code the server closed the tab with, or 0.
-func (tab *Tab) Closed() live.Code {
+func (tab *Tab) Closed() live.Code { return tab.Reason().Code() }
+
+// Reason returns why the server closed the tab, or the zero Reason.
+func (tab *Tab) Reason() live.Reason {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
 	return tab.closed
@@ -190,7 +193,7 @@ func (c *conn) Wire() *live.Wire { return c.wire }
 // Bind implements live.Conn.
 func (c *conn) Bind(s *live.Session) { c.s = s }
 
-// Send implements live.Conn: a stalled tab is full after one piece.
+// Send implements live.Conn: a stalled tab is full after one write.
 func (c *conn) Send(encoded []byte) (done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,18 +206,18 @@ func (c *conn) Send(encoded []byte) (done bool) {
 }
 
 // Close implements live.Conn.
-func (c *conn) Close(code live.Code, _ string) {
+func (c *conn) Close(why live.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed != 0 {
 		return
 	}
-	c.closed = code
+	c.closed = why
 	c.wake()
-	go c.s.Disconnect() // not before Close has returned
+	go c.s.Disconnect(why) // not before Close has returned
 }
 
-// takeAll takes in messages that came in one piece. The caller holds mu.
+// takeAll takes in messages that came in one write. The caller holds mu.
 func (c *conn) takeAll(encoded []byte) {
 	if c.ctx.Err() != nil {
 		return // it has gone

@@ -17,9 +17,9 @@ type boundary struct {
 	long      bool   // a frame is longer than any message may be
 
 	frames   int // of the message, so far
-	controls int // control frames; who counts them takes them away
+	controls int // control frames; reader.fault counts them and sets this to 0
 
-	deflates bool // compression has been negotiated. Set by who puts the reader on a connection
+	deflates bool // compression has been negotiated. Set when the reader is put on a connection
 	deflated bool // the message that came last is compressed
 }
 

@@ -145,7 +145,7 @@ func TestABombCostsLittle(t *testing.T) {
 	}
 }
 
-// FuzzInflate has a decompressor do other work in between: nothing of it may
+// FuzzInflate makes a decompressor do other work in between: nothing of it may
 // stay.
 func FuzzInflate(f *testing.F) {
 	var d deflater

@@ -16,66 +16,69 @@ import (
 	"lockstep/live"
 )
 
-// Close codes of the transport itself (RFC 6455 §7.4.1).
-const (
-	codeProtocol    live.Code = 1002
-	codeUnsupported live.Code = 1003 // a type of data that cannot be accepted
-	codeInvalid     live.Code = 1007 // text that is not UTF-8
-	codeTooLong     live.Code = 1009
-)
-
 const (
 	// closeTimeout is how long the peer may take to answer a close frame.
 	closeTimeout = 5 * time.Second
 	// controlBurst is how many control frames may come at once, and controlEvery
-	// after how many milliseconds one of them is forgotten. They are answered, and
-	// no session has a say in it.
+	// after how many milliseconds one of them is forgotten. They are answered
+	// without the session.
 	controlBurst = 128
 	controlEvery = 100
-	// maxControl is what may wait to be written of pongs and the like. A peer
-	// that lets more pile up does not read.
+	// maxControl is how many bytes of pongs and the like may wait to be written. A
+	// peer that lets more pile up does not read.
 	maxControl = 4096
 )
 
-// A conn is one websocket, as the session sees it. Nobody who writes ever
-// waits: what the socket does not take at once is left to drain, a goroutine
-// that exists as long as something is left.
+// A conn is one websocket, as the session sees it. A write never waits: what
+// the socket does not take at once is left to drain, a goroutine that exists as
+// long as something is left. At most one goroutine reads at a time: the reading
+// one.
 type conn struct {
 	// What a delivery touches comes first: one line of the processor's cache.
 	fd       int32      // to write to and read from without waiting; -1: only by way of Conn. Set once
 	mu       sync.Mutex // guards what follows, rest included
 	control  int32      // bytes of the library's in rest
-	draining bool       // drain runs
-	half     bool       // close our direction when nothing waits
-	full     bool       // the session waits for Ready
-	closing  bool       // a close frame has been sent: nothing comes after it
-	closed   bool       // fd is not ours any more
-	rest     []byte     // has not left yet
+	stage    stage
+	why      live.Reason // why the connection ends; zero: nobody knows a reason yet. The first one stays
+	draining bool        // drain runs
+	full     bool        // the session waits for Ready
+	rest     []byte      // has not left yet
 
-	discard bool    // the session takes no more; owned by who reads
-	reader  *reader // nil: it is not being read; owned by who reads
+	discard bool    // the session takes no more; owned by the reading goroutine
+	reader  *reader // nil: it is not being read; owned by the reading goroutine
 
 	// set before the first byte is read, and before anything is written
 	net.Conn // the hijacked connection
 	h        *Handler
-	dialect  *dialect
+	variant  *variant
 	session  *live.Session
 	number   uint64 // in Handler.conns
 
 	quiet      atomic.Uint32 // since when there is nothing to read; 0: there is, or has been and is dealt with. A Handler.stamp
-	pinged     uint32        // when a ping was sent that nothing has come after; 0: none. A stamp; owned by Handler.watch
-	controlsAt uint32        // up to when controls have been forgotten. A stamp; owned by who reads
-	controls   uint16        // control frames that are not forgotten; owned by who reads
+	pinged     uint32        // when a ping was sent that nothing has come after; 0: none. A stamp; owned by Handler.keepalive
+	controlsAt uint32        // up to when controls have been forgotten. A stamp; owned by the reading goroutine
+	controls   uint16        // control frames that are not forgotten; owned by the reading goroutine
 }
 
-// A dialect is what connections that have negotiated the same have in common.
-type dialect struct {
+// A stage is where a connection is in its life. It only grows.
+type stage uint8
+
+const (
+	stageOpen    stage = iota // messages and control frames are sent
+	stageClosing              // a close frame has been sent, or waits: nothing comes after it
+	stageHalf                 // and our direction is closed when nothing waits
+	stageClosed               // fd is not ours any more
+)
+
+// A variant is a form of compression, none included: what connections that have
+// negotiated the same have in common.
+type variant struct {
 	wire     *live.Wire
 	deflates bool // messages may be compressed
 }
 
 // Wire implements live.Conn.
-func (c *conn) Wire() *live.Wire { return c.dialect.wire }
+func (c *conn) Wire() *live.Wire { return c.variant.wire }
 
 // Bind implements live.Conn.
 func (c *conn) Bind(s *live.Session) { c.session = s }
@@ -84,30 +87,51 @@ func (c *conn) Bind(s *live.Session) { c.session = s }
 func (c *conn) Send(b []byte) (done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.closing {
+	if c.stage >= stageClosing {
 		return true
 	}
 	c.full = !c.put(b)
 	return !c.full
 }
 
-// sendControl sends what the library writes: control frames.
+// sendControl sends control frames, which the library writes.
 func (c *conn) sendControl(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.closed:
+	case c.stage == stageClosed:
 		return 0, net.ErrClosed
-	case c.closing:
+	case c.stage >= stageClosing:
 		return len(b), nil
 	case int(c.control)+len(b) > maxControl:
+		c.setReasonLocked(live.ReasonBacklog)
 		return 0, errors.New("wslive: the peer does not read")
 	}
-	c.closing = b[0] == closeFrame
+	if b[0] == closeFrame {
+		c.advance(stageClosing)
+	}
 	if !c.put(bytes.Clone(b)) { // the library uses b again
 		c.control += int32(len(b))
 	}
 	return len(b), nil
+}
+
+// advance brings the connection to a stage, unless it is beyond. The caller holds mu.
+func (c *conn) advance(to stage) { c.stage = max(c.stage, to) }
+
+// setReasonLocked notes why the connection ends, unless that is known. The caller
+// holds mu.
+func (c *conn) setReasonLocked(why live.Reason) {
+	if c.why == 0 {
+		c.why = why
+	}
+}
+
+// setReason is setReasonLocked for callers that do not hold mu.
+func (c *conn) setReason(why live.Reason) {
+	c.mu.Lock()
+	c.setReasonLocked(why)
+	c.mu.Unlock()
 }
 
 // put writes b after what waits. It reports whether everything has left. The
@@ -138,7 +162,7 @@ func (c *conn) tryWrite(b []byte) (int, error) {
 	}
 	n, err := writeNow(int(c.fd), b)
 	if err != nil {
-		c.h.spawn(c.end)
+		c.h.spawn(func() { c.end(live.ReasonLost) })
 	}
 	return n, err
 }
@@ -152,7 +176,7 @@ func (c *conn) drain() {
 		c.draining = len(b) > 0
 		ready := !c.draining && c.full
 		c.full = c.full && !ready
-		half := !c.draining && c.half
+		half := !c.draining && c.stage == stageHalf
 		c.mu.Unlock()
 		if half {
 			c.closeWrite()
@@ -164,7 +188,7 @@ func (c *conn) drain() {
 			return
 		}
 		if _, err := c.Conn.Write(b); err != nil {
-			c.end()
+			c.end(live.ReasonLost)
 			return
 		}
 	}
@@ -172,44 +196,46 @@ func (c *conn) drain() {
 
 // Close implements live.Conn: it sends the close frame and gives the peer time
 // to answer. A peer that does not read is cut off.
-func (c *conn) Close(code live.Code, reason string) {
+func (c *conn) Close(why live.Reason) {
 	c.mu.Lock()
-	stuck, again := c.draining && code == live.CodeOverload, c.closing
+	stuck, again := c.draining && why.Code() == live.CodeOverload, c.stage >= stageClosing
+	c.setReasonLocked(why)
 	if !stuck {
-		c.sayClose(code, reason)
+		c.sendClose(why)
 	}
 	c.mu.Unlock()
 	switch {
 	case stuck:
 		c.h.spawn(c.cut)
 	case !again:
-		c.h.after(closeTimeout, c.end)
+		c.h.after(closeTimeout, func() { c.end(why) })
 	}
 }
 
-// sayClose sends a close frame if none has been. The caller holds mu.
-func (c *conn) sayClose(code live.Code, reason string) {
-	if !c.closing && !c.closed {
-		c.put(encodeClose(code, reason))
+// sendClose sends a close frame if none has been. The caller holds mu.
+func (c *conn) sendClose(why live.Reason) {
+	if c.stage == stageOpen {
+		c.put(encodeClose(why.Code(), why.Text()))
 	}
-	c.closing = true
+	c.advance(stageClosing)
 }
 
-// fault says what is wrong with what the peer sends. It returns the same as an
-// error.
-func (c *conn) fault(code live.Code, reason string) error {
+// fault ends the connection for what the peer sends, or does not send. It
+// returns the reason as an error.
+func (c *conn) fault(why live.Reason) error {
 	c.mu.Lock()
-	first := !c.closing
-	c.sayClose(code, reason)
+	first := c.stage == stageOpen
+	c.setReasonLocked(why)
+	c.sendClose(why)
 	c.mu.Unlock()
-	if first && code == live.CodeAbuse {
+	if first && why.Code() == live.CodeAbuse {
 		c.h.abusive.Add(1)
 	}
-	return errors.New("wslive: " + reason)
+	return errors.New("wslive: " + why.Text())
 }
 
 // allowControls counts control frames, and reports whether the peer may send
-// as many. Who reads calls it.
+// as many. The goroutine that reads calls it.
 func (c *conn) allowControls(n int) bool {
 	forgotten := (c.h.stamp() - c.controlsAt) / controlEvery
 	c.controlsAt += forgotten * controlEvery
@@ -218,9 +244,9 @@ func (c *conn) allowControls(n int) bool {
 	return c.controls <= controlBurst
 }
 
-// changeReader puts another reader than that of the handshake on the
-// connection, with all that has come: the library has negotiated compression on
-// that one, and would decompress.
+// changeReader replaces the reader of the handshake, and hands on what has been
+// received: the library has negotiated compression on that one, and would
+// decompress.
 func (c *conn) changeReader() error {
 	r, err := c.h.readers.take(c)
 	if err == nil {
@@ -231,9 +257,9 @@ func (c *conn) changeReader() error {
 	return err
 }
 
-// heard notes that something has come, or that nothing more is there: only then
-// the peer can be silent.
-func (c *conn) heard(something bool) {
+// setQuiet notes that something has come, or that nothing more is there: only
+// then the peer can be silent.
+func (c *conn) setQuiet(something bool) {
 	switch {
 	case something:
 		c.quiet.Store(0)
@@ -242,35 +268,38 @@ func (c *conn) heard(something bool) {
 	}
 }
 
-// cut ends a connection whose peer does not read: what the kernel holds for it
-// is given back at once.
+// cut ends a connection whose peer does not read. The kernel frees what it holds
+// for it at once.
 func (c *conn) cut() {
 	if tcp := tcpOf(c.Conn); tcp != nil {
 		_ = tcp.SetLinger(0) // it ends either way
 	}
-	c.end()
+	c.end(live.ReasonLost)
 }
 
-// end gives the connection back and tells the session. Ending twice is
-// harmless.
-func (c *conn) end() {
+// end gives the connection back and tells the session why it ends: for a
+// reason that is known before, or for this one. Ending twice is harmless.
+func (c *conn) end(why live.Reason) {
 	c.mu.Lock()
-	first := !c.closed
-	c.closed, c.rest = true, nil
+	first := c.stage < stageClosed
+	c.setReasonLocked(why)
+	why = c.why
+	c.advance(stageClosed)
+	c.rest = nil
 	c.mu.Unlock()
 	if !first {
 		return
 	}
 	c.h.forget(c)
 	_ = c.Conn.Close() // it is over
-	c.session.Disconnect()
+	c.session.Disconnect(why)
 }
 
 // tryRead reads what is there without waiting.
 func (c *conn) tryRead(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
+	if c.stage == stageClosed {
 		return 0, net.ErrClosed
 	}
 	n, err := readNow(int(c.fd), p)
@@ -286,6 +315,7 @@ func (c *conn) receive(ctx context.Context) bool {
 	if c.reader == nil {
 		r, err := c.h.readers.take(c)
 		if err != nil {
+			c.setReason(live.ReasonTransport)
 			return false
 		}
 		c.reader = r
@@ -298,14 +328,28 @@ func (c *conn) receive(ctx context.Context) bool {
 			return true
 		}
 		if err != nil {
+			c.setReason(reasonOf(err))
 			return false
 		}
 		message, err := io.ReadAll(r)
 		if err != nil {
+			c.setReason(reasonOf(err))
 			return false
 		}
 		c.handle(ctx, kind, message)
 	}
+}
+
+// reasonOf returns why the library reads no more, unless the stream under it
+// has said so before.
+func reasonOf(err error) live.Reason {
+	switch {
+	case websocket.CloseStatus(err) >= 0:
+		return live.ReasonLeft
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		return live.ReasonTooLong
+	}
+	return live.ReasonProtocol
 }
 
 // handle gives a message to the session. After one that ends the connection,
@@ -315,7 +359,7 @@ func (c *conn) handle(ctx context.Context, kind websocket.MessageType, message [
 		return
 	}
 	if kind != websocket.MessageText {
-		c.reject(codeUnsupported, "text only")
+		c.reject(live.ReasonNotText)
 		return
 	}
 	if c.reader.bounds.deflated {
@@ -326,23 +370,23 @@ func (c *conn) handle(ctx context.Context, kind websocket.MessageType, message [
 		}
 	}
 	if !utf8.Valid(message) {
-		c.reject(codeInvalid, "not UTF-8")
+		c.reject(live.ReasonNotUTF8)
 		return
 	}
 	c.discard = !c.session.Receive(ctx, message)
 }
 
-func (c *conn) reject(code live.Code, reason string) {
+func (c *conn) reject(why live.Reason) {
 	c.discard = true
-	c.Close(code, reason)
+	c.Close(why)
 }
 
 func (c *conn) rejectDeflated(err error) {
 	if errors.Is(err, errTooLong) {
-		c.reject(codeTooLong, "a message that is too long")
+		c.reject(live.ReasonTooLong)
 		return
 	}
-	c.reject(codeInvalid, "not compressed with deflate")
+	c.reject(live.ReasonCompression)
 }
 
 // over reports whether the connection has ended. Its lock also hands what one
@@ -350,42 +394,44 @@ func (c *conn) rejectDeflated(err error) {
 func (c *conn) over() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closed
+	return c.stage == stageClosed
 }
 
-// await has the poller say when there is more to read.
+// await makes the poller report when there is more to read.
 func (c *conn) await(how func(p *poller, fd int, number uint64) error) {
 	c.mu.Lock()
 	var err error
-	if !c.closed {
+	if c.stage < stageClosed {
 		err = how(c.h.poller, int(c.fd), c.number)
 	}
 	c.mu.Unlock()
 	if err != nil {
-		c.end()
+		c.end(live.ReasonTransport)
 	}
 }
 
-// linger ends a connection that can't be read any more. It lets the peer read
+// closeGently ends a connection that can't be read any more. It lets the peer read
 // the close frame, which is the library's if that has found a fault: to close
 // with unread bytes would reset the connection.
-func (c *conn) linger() {
+func (c *conn) closeGently() {
 	if c.reader != nil {
 		c.reader.close() // it is in the middle of something
 		c.reader = nil
 	}
-	c.session.Disconnect()
 	c.mu.Lock()
-	c.sayClose(codeProtocol, "")
-	c.half = true
+	c.setReasonLocked(live.ReasonLost)
+	why := c.why
+	c.sendClose(live.ReasonProtocol)
+	c.advance(stageHalf)
 	idle := !c.draining
 	c.mu.Unlock()
+	c.session.Disconnect(why)
 	if idle {
 		c.closeWrite()
 	}
 	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Second))
 	_, _ = io.Copy(io.Discard, c.Conn) // whatever ends it
-	c.end()
+	c.end(why)
 }
 
 // closeWrite says that nothing more will come.

@@ -29,7 +29,7 @@ const extension = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 func TestALargeMessageIsCompressedForThoseWhoAskedForIt(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		_, url := serveWith(t, large{}, opts)
-		for name, asks := range map[string]string{"who asks": extension, "who does not": ""} {
+		for name, asks := range map[string]string{"a tab that asks": extension, "a tab that does not": ""} {
 			t.Run(name, func(t *testing.T) {
 				p := connectWith(t, url, asks, nil)
 				compressed := false
@@ -116,9 +116,9 @@ func deflated(t testing.TB, message string, final bool) []byte {
 	return b.Bytes()
 }
 
-// TestNothingBehindTheEndOfAMessageReachesAnotherTab has tabs hide a message
+// TestNothingBehindTheEndOfAMessageReachesAnotherTab makes tabs hide a message
 // behind the end of the compressed data of another. A decompressor that reads
-// ahead gives it to whoever is read next.
+// ahead gives it to the connection that is read next.
 func TestNothingBehindTheEndOfAMessageReachesAnotherTab(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		_, url := serveWith(t, echo{}, opts)

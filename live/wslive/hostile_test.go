@@ -286,7 +286,7 @@ func strike(t *testing.T, url string, a attack) {
 	}
 }
 
-// TestHostilePeersThatFallSilentAreCutOff has each attack break off somewhere, and its
+// TestHostilePeersThatFallSilentAreCutOff makes each attack break off somewhere, and its
 // peer say nothing more.
 func TestHostilePeersThatFallSilentAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,17 +19,24 @@ import (
 // A site is a handler that is served in memory, so that a test may run in a
 // synctest bubble: hours pass at once there.
 type site struct {
-	t  *testing.T
-	rt *live.Runtime
-	h  *wslive.Handler
+	t   *testing.T
+	rt  *live.Runtime
+	h   *wslive.Handler
+	log *bytes.Buffer // of the runtime
 }
 
 // newSite starts a handler. stop ends it, within the bubble.
 func newSite(t *testing.T, view live.View, opts wslive.Options) *site {
+	return newSiteFor(t, func(*live.Runtime) live.View { return view }, opts)
+}
+
+// newSiteFor is newSite for views that need the runtime.
+func newSiteFor(t *testing.T, view func(*live.Runtime) live.View, opts wslive.Options) *site {
 	opts.Plain = true // a bubble can't see into epoll
-	rt := live.NewRuntime(nil)
+	log := new(bytes.Buffer)
+	rt := live.NewRuntime(&live.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	rt.Start()
-	return &site{t, rt, wslive.NewHandler(rt, func(*http.Request) live.View { return view }, &opts)}
+	return &site{t, rt, wslive.NewHandler(rt, func(*http.Request) live.View { return view(rt) }, &opts), log}
 }
 
 func (s *site) stop() {
@@ -53,9 +61,21 @@ type visitor struct {
 // enter connects a visitor; header is what it asks for beside the upgrade. It
 // leaves when the test ends.
 func (s *site) enter(header http.Header, answers bool) *visitor {
-	ours, theirs := net.Pipe()
-	v := &visitor{peer: peer{t: s.t, c: ours, r: bufio.NewReader(ours)}, answers: answers}
+	v, theirs := s.meet()
+	v.answers = answers
 	v.reading.Go(v.read)
+	s.upgrade(header, theirs)
+	return v
+}
+
+// meet returns a visitor that does not read yet, and its peer.
+func (s *site) meet() (v *visitor, theirs net.Conn) {
+	ours, theirs := net.Pipe()
+	return &visitor{peer: peer{t: s.t, c: ours, r: bufio.NewReader(ours)}}, theirs
+}
+
+// upgrade makes the handler serve a connection.
+func (s *site) upgrade(header http.Header, theirs net.Conn) {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	for name, value := range map[string]string{
 		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
@@ -66,7 +86,6 @@ func (s *site) enter(header http.Header, answers bool) *visitor {
 		r.Header.Set(name, header.Get(name))
 	}
 	s.h.ServeHTTP(&taken{httptest.NewRecorder(), theirs}, r)
-	return v
 }
 
 // taken is a response whose connection can be taken over.

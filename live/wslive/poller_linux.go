@@ -36,13 +36,13 @@ func newPoller() *poller {
 // interest is for one event: then the descriptor is silent until rearm.
 const interest = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT
 
-// add has it reported once, by number, that fd can be read. The caller makes
+// add makes run report once, by number, that fd can be read. The caller makes
 // sure that fd is still what it means. Closing fd takes it out.
 func (p *poller) add(fd int, number uint64) error {
 	return p.control(syscall.EPOLL_CTL_ADD, fd, number)
 }
 
-// rearm has it reported once more.
+// rearm makes run report it once more.
 func (p *poller) rearm(fd int, number uint64) error {
 	return p.control(syscall.EPOLL_CTL_MOD, fd, number)
 }

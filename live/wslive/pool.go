@@ -13,11 +13,10 @@ import (
 // spareReaders is how many readers may lie in the pool: 6 KB each.
 const spareReaders = 64
 
-// A pool holds the readers that nobody needs at the moment. It may be used
-// concurrently.
+// A pool holds the readers that are not in use. It may be used concurrently.
 //
 // The reader that a tab begins with, which its handshake has made, goes to the
-// pool later. Where that is empty, one is made by a handshake with nobody.
+// pool later. Where that is empty, one is made by a handshake without a tab.
 type pool chan *reader
 
 func newPool() pool { return make(pool, spareReaders) }
@@ -27,11 +26,11 @@ func (p pool) take(c *conn) (r *reader, err error) {
 	select {
 	case r = <-p:
 	default:
-		if r, err = invent(); err != nil {
+		if r, err = newReader(); err != nil {
 			return nil, err
 		}
 	}
-	r.conn, r.bounds.deflates = c, c.dialect.deflates
+	r.conn, r.bounds.deflates = c, c.variant.deflates
 	return r, nil
 }
 
@@ -45,7 +44,7 @@ func (p pool) put(r *reader) {
 	}
 }
 
-// close gives up the readers that nobody has.
+// close closes the readers that are not in use.
 func (p pool) close() {
 	for {
 		select {
@@ -57,21 +56,21 @@ func (p pool) close() {
 	}
 }
 
-// close gives a reader up. It must be: the library sets a finalizer on what is
-// part of a cycle, which is never collected before it is closed.
+// close ends a reader. Without it a reader is never collected: the library sets
+// a finalizer on what is part of a cycle.
 func (r *reader) close() {
 	r.conn = nil
 	_ = r.ws.CloseNow() // there is nothing under it
 }
 
-// invent makes a reader by a handshake with nobody.
-func invent() (*reader, error) {
+// newReader makes a reader by a handshake without a tab.
+func newReader() (*reader, error) {
 	req := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header)}
 	req.Header.Set("Connection", "Upgrade")
 	req.Header.Set("Upgrade", "websocket")
 	req.Header.Set("Sec-WebSocket-Version", "13")
 	req.Header.Set("Sec-WebSocket-Key", "bm90IGEgc2VjcmV0IGtleQ==")
-	return accept(&handshake{ResponseWriter: nobody(make(http.Header))}, req)
+	return accept(&handshake{ResponseWriter: discard(make(http.Header))}, req)
 }
 
 // accept makes a reader by a handshake. The caller has checked the origin.
@@ -108,14 +107,14 @@ func (hs *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return s, bufio.NewReadWriter(bufio.NewReaderSize(s, readBuffer), bufio.NewWriterSize(s, writeBuffer)), nil
 }
 
-// nobody is who a handshake without a connection answers.
-type nobody http.Header
+// discard is what a handshake without a tab writes its answer to.
+type discard http.Header
 
 // Header implements http.ResponseWriter.
-func (n nobody) Header() http.Header { return http.Header(n) }
+func (d discard) Header() http.Header { return http.Header(d) }
 
 // Write implements http.ResponseWriter.
-func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // WriteHeader implements http.ResponseWriter.
-func (n nobody) WriteHeader(int) {}
+func (d discard) WriteHeader(int) {}

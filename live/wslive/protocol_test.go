@@ -70,7 +70,7 @@ type peer struct {
 	r *bufio.Reader
 }
 
-// connect upgrades a connection; early is sent in one piece with the request.
+// connect upgrades a connection; early is sent in one write with the request.
 func connect(t *testing.T, url string, early []byte) *peer {
 	t.Helper()
 	return connectWith(t, url, "", early)

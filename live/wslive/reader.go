@@ -24,7 +24,7 @@ import (
 //
 // A Conn comes from a handshake only: see pool.go.
 //
-// The library is left in the dark about compression. Its decompressor reads
+// The library does not know of compression. Its decompressor reads
 // ahead, and keeps what a message has behind the end of its compressed data: the
 // next message would begin with that, and with shared readers it would be
 // another tab's.
@@ -45,7 +45,7 @@ const (
 	// least that there can be.
 	readBuffer = 16
 	// writeBuffer is the library's too. A control frame must fit into it, to
-	// leave in one piece: 125 bytes and a header of 4.
+	// leave in one write: 125 bytes and a header of 4.
 	writeBuffer = 144
 )
 
@@ -53,7 +53,7 @@ const (
 type reader struct {
 	ws *websocket.Conn
 
-	// owned by who reads
+	// owned by the goroutine that reads
 	conn   *conn // nil: none
 	bounds boundary
 	until  time.Time // when the message must be complete; zero: it has not been waited for
@@ -91,11 +91,11 @@ func (r *reader) fault() error {
 	r.bounds.controls = 0
 	switch {
 	case r.bounds.long:
-		return r.conn.fault(codeTooLong, "a message that is too long")
+		return r.conn.fault(live.ReasonTooLong)
 	case r.bounds.frames > maxFrames:
-		return r.conn.fault(live.CodeAbuse, "a message in too many frames")
+		return r.conn.fault(live.ReasonTooManyFrames)
 	case controls > 0 && !r.conn.allowControls(controls):
-		return r.conn.fault(live.CodeAbuse, "too many control frames")
+		return r.conn.fault(live.ReasonTooManyControl)
 	}
 	return nil
 }
@@ -109,8 +109,11 @@ func (r *reader) fill() error {
 	} else {
 		n, err = r.wait()
 	}
+	if err != nil && !errors.Is(err, errAgain) {
+		r.conn.setReason(live.ReasonLost)
+	}
 	r.unread = r.buffer[:n]
-	r.conn.heard(n > 0)
+	r.conn.setQuiet(n > 0)
 	return err
 }
 
@@ -122,10 +125,10 @@ func (r *reader) wait() (int, error) {
 	if err := r.conn.SetReadDeadline(r.until); err != nil {
 		return 0, err
 	}
-	r.conn.heard(false)
+	r.conn.setQuiet(false)
 	n, err := r.conn.Read(r.buffer[:])
 	if errors.Is(err, os.ErrDeadlineExceeded) && !r.until.IsZero() {
-		return 0, r.conn.fault(live.CodeAbuse, "a message that takes too long")
+		return 0, r.conn.fault(live.ReasonSlowMessage)
 	}
 	return n, err
 }
@@ -133,8 +136,8 @@ func (r *reader) wait() (int, error) {
 // Write implements net.Conn.
 func (s stream) Write(b []byte) (int, error) { return s.conn.sendControl(b) }
 
-// Close implements net.Conn. Who reads ends the connection: it must only be
-// woken. A reader that the pool forgets is closed without one.
+// Close implements net.Conn. The goroutine that reads ends the connection: it
+// only has to be woken. A reader that is in no connection is closed without.
 func (s stream) Close() error {
 	if s.conn == nil {
 		return nil
@@ -142,7 +145,7 @@ func (s stream) Close() error {
 	return s.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
-// The rest of net.Conn is not asked for while messages are read.
+// The library does not use the rest of net.Conn while it reads messages.
 
 // SetDeadline implements net.Conn.
 func (s stream) SetDeadline(time.Time) error { return nil }

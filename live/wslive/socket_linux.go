@@ -25,11 +25,12 @@ const (
 	// that the socket is full: so a slow tab is noticed early, and gets the
 	// newest state and not the last four megabytes of them.
 	notSent = 16 << 10
-	// vanished is after how long a peer that acknowledges nothing is given up.
+	// vanished is after how long the kernel ends a connection whose peer
+	// acknowledges nothing.
 	vanished = 30 * time.Second
 )
 
-// tune sets what connections need that are many and may vanish.
+// tune sets the options that matter when connections are many and may vanish.
 func tune(c *net.TCPConn) {
 	raw, err := c.SyscallConn()
 	if err != nil {

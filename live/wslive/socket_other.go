@@ -7,8 +7,9 @@ import (
 	"net"
 )
 
-// Elsewhere than on Linux, on the processors that it is tried on, every connection is served by way of net.Conn: a
-// goroutine reads each, and a write that does not leave at once has one too.
+// Elsewhere than on Linux, on the processors that it is tried on, every
+// connection is served by way of net.Conn: a goroutine reads each, and a write
+// that does not leave at once has one too.
 
 func tune(*net.TCPConn) {}
 

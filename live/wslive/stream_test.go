@@ -133,7 +133,7 @@ func frameIn(p []byte) (f frame, size int, ok bool) {
 	return f, size + int(n), true
 }
 
-// FuzzStream has a connection take any bytes, in pieces, and then nothing more:
+// FuzzStream makes a connection take any bytes, in pieces, and then nothing more:
 // the view is given what the reference understands, and all ends.
 func FuzzStream(f *testing.F) {
 	for _, s := range []stretch{

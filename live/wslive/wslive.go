@@ -27,12 +27,12 @@ type Options struct {
 	// scheme. A page of the own host always may; a client that sends no Origin,
 	// which no browser is, may too.
 	Origins []string
-	// PingInterval is how often a connection is looked at, and sent a ping if
+	// PingInterval is how often each connection is checked: it is sent a ping if
 	// nothing has come from it for half of that. Browsers answer by themselves.
 	// Default 30 s, at most a day; negative: never.
 	PingInterval time.Duration
 	// PongTimeout is how long after a ping something must have come. Otherwise
-	// the peer is taken for dead and cut off. Default 30 s, at most a day;
+	// the connection is closed with live.ReasonKeepalive. Default 30 s, at most a day;
 	// negative: never.
 	PongTimeout time.Duration
 	// Plain serves connections by way of net.Conn only, as those with TLS and
@@ -44,15 +44,15 @@ type Options struct {
 // may be used concurrently.
 type Handler struct {
 	// set once
-	rt     *live.Runtime
-	view   func(*http.Request) live.View
-	opts   Options
-	made   time.Time
-	text   *dialect
-	small  *dialect // of those that negotiated compression
-	poller *poller  // nil: a goroutine reads each connection
-	ctx    context.Context
-	cancel context.CancelFunc
+	rt           *live.Runtime
+	view         func(*http.Request) live.View
+	opts         Options
+	made         time.Time
+	uncompressed *variant
+	compressed   *variant // of connections that negotiated it
+	poller       *poller  // nil: a goroutine reads each connection
+	ctx          context.Context
+	cancel       context.CancelFunc
 
 	readers         pool
 	inflater        inflater
@@ -78,8 +78,8 @@ type Stats struct {
 // which view must not keep.
 func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Options) *Handler {
 	h := &Handler{rt: rt, view: view, made: time.Now(), readers: newPool()}
-	h.text = &dialect{wire: &live.Wire{Encode: encodeText}}
-	h.small = &dialect{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
+	h.uncompressed = &variant{wire: &live.Wire{Encode: encodeText}}
+	h.compressed = &variant{wire: &live.Wire{Encode: new(deflater).encodeText}, deflates: true}
 	for i := range h.conns {
 		h.conns[i] = make(map[uint64]*conn)
 	}
@@ -99,7 +99,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 		h.spawn(func() { h.poller.run(h.readable) })
 	}
 	if h.opts.PingInterval > 0 {
-		h.spawn(h.watch)
+		h.spawn(h.keepalive)
 	}
 	return h
 }
@@ -121,7 +121,7 @@ func (h *Handler) Close() {
 	}
 	h.mu.Unlock()
 	for _, c := range left {
-		c.end()
+		c.end(live.ReasonStopped)
 	}
 	if h.poller != nil {
 		h.poller.close()
@@ -164,7 +164,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
 		return c, nil
 	}
-	c.dialect = h.small
+	c.variant = h.compressed
 	if err := c.changeReader(); err != nil {
 		_ = c.Conn.Close() // there is no session yet
 		return nil, err
@@ -175,11 +175,14 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 // connect makes the session and begins to read.
 func (h *Handler) connect(c *conn, view live.View) {
 	if _, err := h.rt.Connect(h.ctx, c, view); err != nil {
-		h.refuse(c, err)
+		c.discard = true // the runtime has closed c
 	}
-	if !h.keep(c) {
-		c.end()
+	if !h.register(c) {
+		c.end(live.ReasonStopped)
 		return
+	}
+	if c.over() {
+		h.forget(c) // it ended too early to do so itself
 	}
 	if c.fd < 0 {
 		h.spawn(func() { h.read(c) })
@@ -188,29 +191,19 @@ func (h *Handler) connect(c *conn, view live.View) {
 	// First what came with the request: from then on the poller says when to
 	// read.
 	if !c.receive(h.ctx) {
-		c.linger()
+		c.closeGently()
 		return
 	}
 	c.await((*poller).add)
 }
 
-func (h *Handler) refuse(c *conn, err error) {
-	c.discard = true
-	if errors.Is(err, live.ErrDraining) {
-		c.Close(live.CodeRestart, "this replica is shutting down")
-		return
-	}
-	h.opts.Logger.Error("session refused", "err", err)
-	c.Close(live.CodeInternal, "this page failed")
-}
-
 // read is for connections that the poller can't wait for.
 func (h *Handler) read(c *conn) {
 	c.receive(h.ctx)
-	c.linger()
+	c.closeGently()
 }
 
-// readable has a connection read, by a goroutine that exists until nothing is
+// readable reads a connection, in a goroutine that exists until nothing is
 // left.
 func (h *Handler) readable(number uint64) {
 	h.mu.Lock()
@@ -221,20 +214,20 @@ func (h *Handler) readable(number uint64) {
 	}
 	h.spawn(func() {
 		if !c.receive(h.ctx) {
-			c.linger()
+			c.closeGently()
 			return
 		}
 		c.await((*poller).rearm)
 	})
 }
 
-// hijack takes the connection over from the server, and puts r on it.
+// hijack takes the connection over from the server, and has r read it.
 func (h *Handler) hijack(w http.ResponseWriter, r *reader) (*conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, h: h, fd: -1, dialect: h.text, reader: r}
+	c := &conn{Conn: nc, h: h, fd: -1, variant: h.uncompressed, reader: r}
 	c.quiet.Store(h.stamp())
 	tcp := tcpOf(nc)
 	if tcp != nil {
@@ -257,8 +250,8 @@ func tcpOf(c net.Conn) *net.TCPConn {
 	return tcp
 }
 
-// keep makes a connection one that Close ends.
-func (h *Handler) keep(c *conn) bool {
+// register makes a connection one that Close ends.
+func (h *Handler) register(c *conn) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {

@@ -227,7 +227,7 @@ func TestATabThatVanishesLeaves(t *testing.T) {
 	waitSessions(t, rt, 0)
 }
 
-// TestPingsAreAnsweredByARealClient has the library's client answer, which it does while it
+// TestPingsAreAnsweredByARealClient makes the library's client answer, which it does while it
 // reads, over TLS and over plain connections.
 func TestPingsAreAnsweredByARealClient(t *testing.T) {
 	for name, begin := range map[string]func(http.Handler) *httptest.Server{"plain": httptest.NewServer, "TLS": httptest.NewTLSServer} {
@@ -259,7 +259,7 @@ func TestPingsAreAnsweredByARealClient(t *testing.T) {
 	}
 }
 
-// TestAClientThatDoesNotAnswerIsCutOff has clients that read nothing.
+// TestAClientThatDoesNotAnswerIsCutOff connects clients that read nothing.
 func TestAClientThatDoesNotAnswerIsCutOff(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		often := wslive.Options{PingInterval: 64 * time.Millisecond, PongTimeout: 10 * time.Millisecond}

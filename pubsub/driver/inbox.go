@@ -6,9 +6,9 @@ import (
 )
 
 // An Inbox is the receiving side of a Conn, and its end: for drivers whose
-// client has a reading goroutine of its own. That goroutine calls Put, Receive
-// hands on to Conn.Receive, and whoever notices that the connection is of no
-// more use calls End. All methods may be called concurrently.
+// client has a reading goroutine of its own. That goroutine calls Put,
+// Conn.Receive calls Receive, and End is for each goroutine that notices that the
+// connection is of no more use. All methods may be called concurrently.
 type Inbox struct {
 	messages chan Message
 	ended    chan struct{}
@@ -19,7 +19,7 @@ type Inbox struct {
 }
 
 // NewInbox returns an open inbox. release is called once, by the first End,
-// and gives up what the Conn holds; it must not wait for the goroutine that
+// and frees what the Conn holds; it must not wait for the goroutine that
 // calls Put.
 func NewInbox(release func()) *Inbox {
 	return &Inbox{messages: make(chan Message), ended: make(chan struct{}), release: release}

@@ -12,7 +12,7 @@ import (
 	"lockstep/pubsub/driver"
 )
 
-// deliveryCases say who gets what, and in which order.
+// deliveryCases say which connection gets what, and in which order.
 func deliveryCases() []testCase {
 	return []testCase{
 		{name: "own and other connections receive", run: everyConnection},

@@ -13,7 +13,7 @@ import (
 	"lockstep/pubsub/driver"
 )
 
-// patience is when a case gives up. What is correct takes a fraction of it.
+// patience is when a case fails. What is correct takes a fraction of it.
 const patience = 30 * time.Second
 
 // grace is how long a case may take to end after that.
@@ -25,7 +25,7 @@ const prompt = 2 * time.Second
 
 // Harness is what the suite needs of a backend.
 type Harness struct {
-	// Driver returns a driver: its connections hear each other. Those of two
+	// Driver returns a driver: its connections receive each other's messages. Those of two
 	// drivers need not be kept apart by anything but their topics.
 	Driver func(t testing.TB) driver.Driver
 	// Break cuts all live connections of d at the server. Nil: those cases

@@ -18,8 +18,8 @@ import (
 // A Driver opens connections to the channel of one name.
 type Driver struct{ channel string }
 
-// New returns a driver. Tabs hear each other when their channels have the
-// same name.
+// New returns a driver. Tabs receive each other's messages when their channels
+// have the same name.
 func New(channel string) *Driver { return &Driver{channel} }
 
 // Name implements driver.Driver.
@@ -36,27 +36,27 @@ func (d *Driver) Open(ctx context.Context) (_ driver.Conn, err error) {
 		return nil, errors.New("jspubsub: this browser has no BroadcastChannel")
 	}
 	c := &conn{queue: driver.NewQueue(), topics: make(map[string]struct{})}
-	// A channel does not hear what it posts itself: one speaks, another listens.
+	// A channel does not receive what it posts itself: one posts, another listens.
 	c.in = js.Global().Get("BroadcastChannel").New(d.channel)
 	c.out = js.Global().Get("BroadcastChannel").New(d.channel)
-	c.hear = js.FuncOf(c.heard)
-	c.in.Set("onmessage", c.hear)
+	c.listener = js.FuncOf(c.onMessage)
+	c.in.Set("onmessage", c.listener)
 	return c, nil
 }
 
 // conn is one connection. What is posted is an array: topic and payload.
 type conn struct {
-	in, out js.Value
-	hear    js.Func
-	queue   *driver.Queue
+	in, out  js.Value
+	listener js.Func
+	queue    *driver.Queue
 
 	mu     sync.Mutex // guards the rest
 	topics map[string]struct{}
 	closed bool
 }
 
-// heard is called by the browser, for each message.
-func (c *conn) heard(_ js.Value, args []js.Value) any {
+// onMessage is called by the browser, for each message.
+func (c *conn) onMessage(_ js.Value, args []js.Value) any {
 	topic, payload, ok := read(args[0].Get("data"))
 	c.mu.Lock()
 	_, subscribed := c.topics[topic]
@@ -127,7 +127,7 @@ func (c *conn) Close() error {
 	c.in.Set("onmessage", js.Null())
 	c.in.Call("close")
 	c.out.Call("close")
-	c.hear.Release()
+	c.listener.Release()
 	c.queue.End(driver.ErrClosed)
 	return nil
 }

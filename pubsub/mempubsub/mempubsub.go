@@ -9,8 +9,8 @@ import (
 	"lockstep/pubsub/driver"
 )
 
-// A Bus is the broker: connections opened on the same Bus hear each other. It
-// is safe for concurrent use.
+// A Bus is the broker: connections opened on the same Bus receive each other's
+// messages. It is safe for concurrent use.
 type Bus struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{}

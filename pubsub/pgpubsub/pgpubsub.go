@@ -32,7 +32,7 @@ var errOnce = errors.New("pgpubsub: a connection is made only once")
 
 // Options of a Driver. Zero values are the defaults.
 type Options struct {
-	// Channel names the applications that hear each other; it may be any
+	// Channel names the applications that share messages; it may be any
 	// text, e.g. the hub's prefix. Default "lockstep".
 	Channel string
 	// ListenURL is where to LISTEN, if not where to NOTIFY: behind PgBouncer
@@ -141,7 +141,7 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 func release(db *pgx.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = db.PgConn().Conn().Close() // it is given up: nobody can
+	_ = db.PgConn().Conn().Close() // it has ended: nobody can
 	_ = db.Close(ctx)              // act on their errors
 	<-db.PgConn().CleanupDone()
 }

@@ -6,7 +6,7 @@ import (
 	"lockstep/pubsub/driver"
 )
 
-// Fail has the next n calls of an operation return err without reaching the
+// Fail makes the next n calls of an operation return err without reaching the
 // broker; a negative n: all of them until Heal. Heartbeats count as calls.
 func (r *Recorder) Fail(op Op, n int, err error) { r.FailTopic(op, "", n, err) }
 
@@ -16,7 +16,7 @@ func (r *Recorder) FailTopic(op Op, topic string, n int, err error) {
 	r.change(func() { r.faults[fault{op, topic}] = &failure{err, n} })
 }
 
-// Stall has calls of an operation block until release is called or their
+// Stall makes calls of an operation block until release is called or their
 // context ends. Then they go on, or return the context's error. Close has no
 // context: it blocks until release.
 func (r *Recorder) Stall(op Op) (release func()) {
@@ -32,7 +32,7 @@ func (r *Recorder) Stall(op Op) (release func()) {
 	}
 }
 
-// Deafen has the connections that are open now deliver nothing any more. They
+// Deafen makes the connections that are open now deliver nothing any more. They
 // look healthy in all other ways. New ones deliver.
 func (r *Recorder) Deafen() {
 	r.change(func() {
@@ -42,7 +42,7 @@ func (r *Recorder) Deafen() {
 	})
 }
 
-// SetDeaf has every connection, also a new one, deliver nothing, or no longer.
+// SetDeaf makes every connection, also a new one, deliver nothing, or no longer.
 func (r *Recorder) SetDeaf(deaf bool) { r.change(func() { r.deaf = deaf }) }
 
 // Disconnect breaks the connections that are open now: their calls return
@@ -61,7 +61,7 @@ func (r *Recorder) Disconnect() {
 	}
 }
 
-// Deliver has every connection that works receive m, subscribed or not. With
+// Deliver makes every connection that works receive m, subscribed or not. With
 // Gap and without a topic it is what a broker says that has lost messages.
 func (r *Recorder) Deliver(m driver.Message) {
 	r.change(func() {

@@ -103,11 +103,11 @@ func (f *FaultyDriver) SetFaults(faults Faults) {
 	f.change(func() { f.faults = faults }, func(c *faultyConn) { clear(c.streams) })
 }
 
-// Deafen has the connections that are open now deliver nothing any more. They
+// Deafen makes the connections that are open now deliver nothing any more. They
 // look healthy in all other ways. New ones deliver.
 func (f *FaultyDriver) Deafen() { f.change(func() {}, func(c *faultyConn) { c.deaf = true }) }
 
-// SetDeaf has every connection, also a new one, deliver nothing, or no longer:
+// SetDeaf makes every connection, also a new one, deliver nothing, or no longer:
 // then Gaps, and what was held back before, come after all.
 func (f *FaultyDriver) SetDeaf(deaf bool) { f.change(func() { f.deaf = deaf }, func(*faultyConn) {}) }
 

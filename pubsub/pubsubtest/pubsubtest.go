@@ -27,7 +27,7 @@ const heartbeat = "_hub:"
 // Op is one operation of a driver or a connection.
 type Op int
 
-// The operations that are recorded and that can be told to fail or stall.
+// The operations that are recorded, and that a test can make fail or stall.
 const (
 	Open Op = iota
 	Publish
@@ -46,7 +46,7 @@ type Call struct {
 	Op      Op
 	Topic   string // of Publish, Subscribe and Unsubscribe
 	Payload []byte // of Publish
-	Err     error  // what the hub was told
+	Err     error  // what the hub got
 }
 
 // A Recorder is a driver.Driver around another one. Its methods may be called
@@ -183,7 +183,7 @@ func (r *Recorder) Subscribed() []string {
 	return topics
 }
 
-// patience is how often WaitFor looks at what no call has told it of.
+// patience is how often WaitFor asks cond when the Recorder has seen nothing new.
 const patience = time.Millisecond
 
 // WaitFor returns when cond holds, or with ctx's error. It asks at once, after
@@ -208,7 +208,7 @@ func (r *Recorder) WaitFor(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// change runs f under mu and wakes those who wait.
+// change runs f under mu and wakes what waits.
 func (r *Recorder) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

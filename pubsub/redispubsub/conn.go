@@ -233,12 +233,12 @@ func (c *conn) answered(kind, topic string, err error) {
 func (c *conn) Close() error {
 	c.End(driver.ErrClosed)
 	c.running.Wait()
-	c.giveUp()
+	c.closeClients()
 	return nil
 }
 
-// giveUp closes what has ended: nobody can act on its errors.
-func (c *conn) giveUp() {
+// closeClients closes what has ended: nobody can act on its errors.
+func (c *conn) closeClients() {
 	_ = c.sub.Close()
 	_ = c.subscriber.Close()
 	_ = c.client.Close()

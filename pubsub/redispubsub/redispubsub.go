@@ -1,6 +1,6 @@
 // Package redispubsub is a driver over Redis publish/subscribe (or Valkey),
 // with one SUBSCRIBE for each topic, so that only replicas that show a topic
-// hear of it. Redis Cluster works too: a classic PUBLISH reaches every node.
+// get its messages. Redis Cluster works too: a classic PUBLISH reaches every node.
 //
 // Redis delivers at most once and cuts a subscriber that reads too slowly;
 // both show as a lost connection, after which the hub reloads.
@@ -57,7 +57,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		err = fmt.Errorf("redispubsub: %s: %w", sub.Addr, err)
 		c.End(err)
-		c.giveUp()
+		c.closeClients()
 		return nil, err
 	}
 	c.start(life)

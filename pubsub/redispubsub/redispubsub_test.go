@@ -46,7 +46,7 @@ func TestConformance(t *testing.T) {
 	drivertest.Run(t, h)
 }
 
-// cut has the server close its connections of some kinds.
+// cut makes the server close its connections of some kinds.
 func cut(t testing.TB, url string, kinds ...string) {
 	t.Helper()
 	c, err := redisclient.New(url)

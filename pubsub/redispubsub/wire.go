@@ -30,7 +30,7 @@ func wire(life context.Context, like redis.Options) *redis.Client {
 		defer context.AfterFunc(life, cancel)()
 		c, err := dial(ctx, network, addr)
 		if err == nil {
-			context.AfterFunc(life, func() { _ = c.Close() }) // it is given up: nobody can act on its error
+			context.AfterFunc(life, func() { _ = c.Close() }) // it has ended: nobody can act on its error
 		}
 		return c, err
 	}

@@ -30,9 +30,9 @@ const help = `Opens tabs on a live page, clicks in them, and says whether all st
 
   loadgen [flags] URL...
 
-The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults), and
-then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold failed,
-2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults),
+and then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold
+failed, 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
 
 `
 
@@ -55,7 +55,9 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	f.defineLoad(fs, &c)
-	f.defineRest(fs, &c)
+	f.defineGoals(fs, &c)
+	f.defineTarget(fs, &c)
+	c.define(fs)
 	err := fs.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		_, _ = io.WriteString(out, help)
@@ -90,21 +92,28 @@ func (f *flags) defineLoad(fs *flag.FlagSet, c *config) {
 	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of the flags above from -browsers to -churn")
 }
 
-// defineRest defines the flags that say what is wanted of the target, how it is spoken to, and
-// where the outcome goes.
-func (f *flags) defineRest(fs *flag.FlagSet, c *config) {
+// defineGoals defines the flags that say what has to hold.
+func (f *flags) defineGoals(fs *flag.FlagSet, c *config) {
 	fs.StringVar(&f.expect, "expect", "", "what has to hold, such as `p99<250ms,lost=0,converge<1s`")
 	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
 	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
 	fs.DurationVar(&c.options.Settle, "settle", load.DefaultSettle, "time that tabs have for becoming equal after the load")
+}
+
+// defineTarget defines the flags that say how to talk to the target.
+func (f *flags) defineTarget(fs *flag.FlagSet, c *config) {
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
-	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
-	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
-	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")
 	fs.StringVar(&f.protocol, "protocol", "lockstep", "of the pages: `lockstep`, or htmx for any page with a number that comes over htmx")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
+}
+
+// define defines the flags of the generator itself.
+func (c *config) define(fs *flag.FlagSet) {
+	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
+	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
+	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
 }
 

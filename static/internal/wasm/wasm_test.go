@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"lockstep/internal/short"
 	"lockstep/static/internal/wasm"
 )
 
@@ -52,9 +53,7 @@ func copyModule(t *testing.T) string {
 
 func slow(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("compiles the program: not with -short")
-	}
+	short.Skip(t, "compiles the program")
 }
 
 // What is released must be what everybody's build gives.

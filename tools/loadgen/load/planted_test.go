@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
 	"lockstep/tools/loadgen/load/protocol"
@@ -31,6 +32,9 @@ func options(url string, browsers int, rate float64) load.Options {
 
 func runLoad(t *testing.T, o load.Options) *load.Report {
 	t.Helper()
+	if o.Settle == neverEqual {
+		short.Skip(t, "waits long for tabs that never settle")
+	}
 	r, err := load.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

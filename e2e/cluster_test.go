@@ -29,26 +29,27 @@ import (
 )
 
 const (
-	worldTabs = 12
-	worldRate = 100 // clicks a second
+	clusterTabs = 12
+	clusterRate = 100 // clicks a second
 )
 
-// A world is what a fault is let loose on: replicas over a backend, with a
-// proxy on each of their links, and a crowd that clicks all the time.
-type world struct {
+// A cluster is what a fault is let loose on: replicas over a backend, with a
+// proxy on each of their connections to it, and a group of tabs that clicks all
+// the time.
+type cluster struct {
 	*testing.T
 	full    bool // long faults, as the matrix is meant
 	backend string
 	server  *testserver.Server // broker and store; nil: the embedded ones
 	store   counter.Store      // the server's, opened by an outsider; nil: the embedded one
-	links   []link             // of each replica, to the server
+	proxies []proxies          // of each replica, to the server
 	faulty  []*pubsubtest.FaultyDriver
 	folder  string // of the embedded store
 	// ownClocks has each replica run by a clock of its own.
 	ownClocks bool
 	clocks    []clock
 	ps        []*process
-	crowd     *crowd
+	group     *group
 
 	stop     context.CancelFunc // ends the clicks
 	clicking sync.WaitGroup
@@ -57,14 +58,14 @@ type world struct {
 	measured bool
 }
 
-// A link is a replica's ways to the backend.
-type link struct{ broker, store *testserver.Proxy }
+// proxies stand between one replica and the backend.
+type proxies struct{ broker, store *testserver.Proxy }
 
-// newWorld starts a backend; replicas and tabs come next.
-func newWorld(t *testing.T, backend string, opts history.Options) *world {
+// newCluster starts a backend; replicas and tabs come next.
+func newCluster(t *testing.T, backend string, opts history.Options) *cluster {
 	t.Helper()
-	w := &world{T: t, full: chaosFull(), backend: backend, crowd: newCrowd(t), stop: func() {}}
-	w.crowd.h = history.New(opts)
+	w := &cluster{T: t, full: chaosFull(), backend: backend, group: newGroup(t), stop: func() {}}
+	w.group.h = history.New(opts)
 	switch backend {
 	case redis:
 		w.server = testserver.Redis(w)
@@ -75,22 +76,22 @@ func newWorld(t *testing.T, backend string, opts history.Options) *world {
 	}
 	w.server.Own()
 	w.store = openStore(t, backend, w.server.URL, prefixOf(t))
-	w.crowd.store = w.store
+	w.group.store = w.store
 	return w
 }
 
 // fill opens twelve tabs, some in each replica, with the others to go to when
 // it is away; or all through nginx.
-func (w *world) fill(behindNginx bool) {
+func (w *cluster) fill(behindNginx bool) {
 	w.Helper()
 	bases := w.urls()
 	if behindNginx {
 		bases = []string{w.nginx()}
 	}
-	for i := range worldTabs {
-		w.crowd.open("/", rotated(bases, i)...)
+	for i := range clusterTabs {
+		w.group.open("/", rotated(bases, i)...)
 	}
-	w.crowd.connected()
+	w.group.connected()
 }
 
 // The backends of the matrix.
@@ -117,15 +118,15 @@ func openStore(t *testing.T, backend, url, prefix string) counter.Store {
 	return s
 }
 
-// startReplicas starts n replicas with flags, each with proxies of its own on
-// its links to the server.
-func (w *world) startReplicas(n int, flags ...string) {
+// startReplicas starts n replicas with flags, each with proxies of its own before
+// the server.
+func (w *cluster) startReplicas(n int, flags ...string) {
 	w.Helper()
 	for i := range n {
 		args := []string{"-addr", address(testserver.FreePort(w.T)), "-replica", "replica-" + strconv.Itoa(i+1), "-drain", "1s"}
 		if w.server != nil {
-			l := link{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
-			w.links = append(w.links, l)
+			l := proxies{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
+			w.proxies = append(w.proxies, l)
 			args = append(args, "-secret", testSecret, "-channel-prefix", prefixOf(w.T),
 				"-pubsub", l.broker.Rewrite(w.server.URL), "-store", l.store.Rewrite(w.server.URL))
 		}
@@ -137,13 +138,13 @@ func (w *world) startReplicas(n int, flags ...string) {
 		w.ps = append(w.ps, p)
 	}
 	if w.server == nil {
-		w.crowd.store = pageStore{w.ps[0].url}
+		w.group.store = pageStore{w.ps[0].url}
 	}
 }
 
 // startLossyReplicas starts n replicas in this process, over a driver that
 // drops three in ten messages, repeats two and swaps two.
-func (w *world) startLossyReplicas(n int) {
+func (w *cluster) startLossyReplicas(n int) {
 	w.Helper()
 	assets, err := static.New()
 	if err != nil {
@@ -152,7 +153,7 @@ func (w *world) startLossyReplicas(n int) {
 	for i := range n {
 		f := pubsubtest.Faulty(openDriver(w.T, w.backend, w.server.URL, prefixOf(w.T)), pubsubtest.Faults{
 			Seed: uint64(i + 1), Drop: 0.3, Duplicate: 0.2, Reorder: 0.2,
-			Spare: func(topic string) bool { return strings.Contains(topic, "_hub:") }, // or the link is found out and replaced
+			Spare: func(topic string) bool { return strings.Contains(topic, "_hub:") }, // or the connection is found out and replaced
 		})
 		w.faulty = append(w.faulty, f)
 		a := app.New(f, w.store, &app.Options{Prefix: prefixOf(w.T), Replica: "replica-" + strconv.Itoa(i+1)})
@@ -189,7 +190,7 @@ func openDriver(t *testing.T, backend, url, prefix string) driver.Driver {
 }
 
 // disk returns a folder: of a file system of 1 MB if it is to be small.
-func (w *world) disk(small bool) string {
+func (w *cluster) disk(small bool) string {
 	w.Helper()
 	dir := w.TempDir()
 	w.folder = dir
@@ -207,14 +208,14 @@ func (w *world) disk(small bool) string {
 	return dir
 }
 
-func (w *world) urls() (urls []string) {
+func (w *cluster) urls() (urls []string) {
 	for _, p := range w.ps {
 		urls = append(urls, p.url)
 	}
 	return urls
 }
 
-func (w *world) nginx() string {
+func (w *cluster) nginx() string {
 	var addrs []string
 	for _, p := range w.ps {
 		addrs = append(addrs, p.addr())
@@ -248,23 +249,23 @@ func (s pageStore) Get(ctx context.Context, _ ...string) ([]counter.Value, error
 	return []counter.Value{v}, nil
 }
 
-// load has the crowd click in the background, until quiet.
-func (w *world) load() {
+// load has the group click in the background, until quiet.
+func (w *cluster) load() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
-	w.clicking.Go(func() { w.crowd.click(ctx, 1<<30, worldRate, nil) })
+	w.clicking.Go(func() { w.group.click(ctx, 1<<30, clusterRate, nil) })
 	w.Cleanup(w.quiet)
 }
 
 // quiet ends the clicks.
-func (w *world) quiet() {
+func (w *cluster) quiet() {
 	w.stop()
 	w.clicking.Wait()
 }
 
 // lasts returns how long a fault is to last: in the matrix, or in the
 // selection of every test run.
-func (w *world) lasts(full, quick time.Duration) time.Duration {
+func (w *cluster) lasts(full, quick time.Duration) time.Duration {
 	if w.full {
 		return full
 	}
@@ -272,26 +273,26 @@ func (w *world) lasts(full, quick time.Duration) time.Duration {
 }
 
 // hold lets a fault last.
-func (w *world) hold(d time.Duration) { <-time.After(d) }
+func (w *cluster) hold(d time.Duration) { <-time.After(d) }
 
-func (w *world) note(format string, args ...any) {
+func (w *cluster) note(format string, args ...any) {
 	w.notes = append(w.notes, fmt.Sprintf(format, args...))
 }
 
 // recovered measures, while the clicks go on, how long it takes from now until
 // every tab is connected, has seen what the store had, has no unanswered click
 // from before, and every replica is ready.
-func (w *world) recovered() {
+func (w *cluster) recovered() {
 	w.Helper()
 	began := time.Now()
 	var floor counter.Value
 	eventually(w.T, "everything to be in step", func() (err error) {
 		if floor == (counter.Value{}) {
-			if floor, err = w.crowd.read(); err != nil {
+			if floor, err = w.group.read(); err != nil {
 				return err
 			}
 		}
-		if err := w.crowd.behind(floor, began); err != nil {
+		if err := w.group.behind(floor, began); err != nil {
 			return err
 		}
 		return w.allReady()
@@ -299,7 +300,7 @@ func (w *world) recovered() {
 	w.took, w.measured = time.Since(began), true
 }
 
-func (w *world) allReady() error {
+func (w *cluster) allReady() error {
 	for _, p := range w.ps {
 		if code, body := get(w.T, p.url+"/readyz"); code != http.StatusOK {
 			return fmt.Errorf("%s: %d %s", p.url, code, body)
@@ -310,7 +311,7 @@ func (w *world) allReady() error {
 
 // degraded waits until a replica says why it is not ready, and returns how
 // long that took. Its page must stay up and say so too.
-func (w *world) degraded(p *process, reason string) time.Duration {
+func (w *cluster) degraded(p *process, reason string) time.Duration {
 	w.Helper()
 	began := time.Now()
 	eventually(w.T, "the replica to be degraded", func() error {
@@ -329,35 +330,35 @@ func (w *world) degraded(p *process, reason string) time.Duration {
 
 // noneWaits demands that clicks are still answered: no tab has one that is
 // older than d.
-func (w *world) noneWaits(d time.Duration) {
+func (w *cluster) noneWaits(d time.Duration) {
 	w.Helper()
-	for _, tab := range w.crowd.all() {
+	for _, tab := range w.group.all() {
 		if n := tab.pending(time.Now().Add(-d)); n > 0 {
 			w.Errorf("tab %s has %d clicks that wait for more than %s, though the store lives", tab.name, n, d)
 		}
 	}
 }
 
-// links of one kind, to do something to all of them.
-
-func (w *world) brokers(f func(*testserver.Proxy)) {
-	for _, l := range w.links {
+// brokers does something to all connections to the broker.
+func (w *cluster) brokers(f func(*testserver.Proxy)) {
+	for _, l := range w.proxies {
 		f(l.broker)
 	}
 }
 
-func (w *world) stores(f func(*testserver.Proxy)) {
-	for _, l := range w.links {
+// stores does something to all connections to the store.
+func (w *cluster) stores(f func(*testserver.Proxy)) {
+	for _, l := range w.proxies {
 		f(l.store)
 	}
 }
 
 // newEpoch waits until the store is of a later epoch than a value that it had.
-func (w *world) newEpoch(before counter.Value) {
+func (w *cluster) newEpoch(before counter.Value) {
 	w.Helper()
 	var now counter.Value
 	eventually(w.T, "a new epoch", func() (err error) {
-		if now, err = w.crowd.read(); err == nil && now.Epoch <= before.Epoch {
+		if now, err = w.group.read(); err == nil && now.Epoch <= before.Epoch {
 			err = fmt.Errorf("the store has %+v, before %+v", now, before)
 		}
 		return err
@@ -367,22 +368,22 @@ func (w *world) newEpoch(before counter.Value) {
 
 // settle ends the clicks, waits until all tabs show the store's value and
 // judges what they have seen.
-func (w *world) settle() {
+func (w *cluster) settle() {
 	w.Helper()
 	w.quiet()
 	eventually(w.T, "all tabs to show the store's value", func() error {
-		v, err := w.crowd.read()
+		v, err := w.group.read()
 		if err != nil {
 			return err
 		}
-		for _, tab := range w.crowd.all() {
+		for _, tab := range w.group.all() {
 			if got := tab.value(); got != v {
 				return fmt.Errorf("tab %s shows %+v, the store has %+v", tab.name, got, v)
 			}
 		}
-		return w.crowd.behind(v, time.Now())
+		return w.group.behind(v, time.Now())
 	})
-	w.crowd.judge()
+	w.group.judge()
 }
 
 // chaosFull reports whether the whole matrix runs, with long faults.

@@ -12,18 +12,18 @@ import (
 	"github.com/coder/websocket"
 )
 
-// witnessPause is the time between two clicks of a witness.
-const witnessPause = 50 * time.Millisecond
+// honestPause is the time between two clicks of an honest tab.
+const honestPause = 50 * time.Millisecond
 
-// witnessWarm is how many clicks of a witness are not looked at: the page has just
-// come, and so have the program's first pages and sockets.
-const witnessWarm = 20
+// honestWarm is how many clicks of an honest tab are not looked at: the page has
+// just come, and so have the program's first pages and sockets.
+const honestWarm = 20
 
-// A witness is an honest tab that clicks all the time, and an honest stranger
-// who comes for a page and a socket again and again. Neither must be hurt by
-// what somebody at another address does.
-type witness struct {
-	v      *victim
+// An honestTab is a tab that clicks all the time, and an honest stranger who
+// comes for a page and a socket again and again. Neither must be hurt by what
+// somebody at another address does.
+type honestTab struct {
+	v      *target
 	others others
 	ws     *websocket.Conn
 	stop   context.CancelFunc
@@ -31,24 +31,24 @@ type witness struct {
 
 	mu      sync.Mutex // guards the rest
 	attacks bool       // the attack has begun
-	waiting map[string]witnessed
+	waiting map[string]sentClick
 	took    [2][]time.Duration // before and during the attack
 	clicks  int64
 	wrong   []string
 }
 
-// witnessed is a click that waits for its acknowledgement.
-type witnessed struct {
+// sentClick is a click that waits for its acknowledgement.
+type sentClick struct {
 	at    time.Time
 	phase int
 }
 
-// witness opens the tab of one, and returns when it has clicked for a while.
-func (v *victim) witness(o others) *witness {
+// honestTab opens the tab of one, and returns when it has clicked for a while.
+func (v *target) honestTab(o others) *honestTab {
 	v.Helper()
-	w := &witness{v: v, others: o, waiting: make(map[string]witnessed)}
+	w := &honestTab{v: v, others: o, waiting: make(map[string]sentClick)}
 	who := v.from(honest)
-	page := who.mustVisit("/c/witness")
+	page := who.mustVisit("/c/honest")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, v.p.url+page.socket, &websocket.DialOptions{
@@ -68,11 +68,11 @@ func (v *victim) witness(o others) *witness {
 	})
 	w.tasks.Go(w.read) // ends with the connection
 	w.tasks.Go(func() { w.click(life) })
-	clicks := witnessWarm + 10
+	clicks := honestWarm + 10
 	if v.full {
-		clicks = witnessWarm + 300
+		clicks = honestWarm + 300
 	}
-	eventually(v, "the witness to have clicked for a while", func() error {
+	eventually(v, "the honest tab to have clicked for a while", func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if n := len(w.took[0]); n < clicks {
@@ -88,13 +88,13 @@ func (v *victim) witness(o others) *witness {
 }
 
 // click clicks until ctx ends.
-func (w *witness) click(ctx context.Context) {
-	tick := time.NewTicker(witnessPause)
+func (w *honestTab) click(ctx context.Context) {
+	tick := time.NewTicker(honestPause)
 	defer tick.Stop()
 	for {
 		op := newOp()
 		w.mu.Lock()
-		seen := witnessed{time.Now(), 0}
+		seen := sentClick{time.Now(), 0}
 		if w.attacks {
 			seen.phase = 1
 		}
@@ -118,11 +118,11 @@ func (w *witness) click(ctx context.Context) {
 }
 
 // read takes in what the server says.
-func (w *witness) read() {
+func (w *honestTab) read() {
 	for {
 		_, b, err := w.ws.Read(context.Background())
 		if err != nil {
-			w.blame("the witness is cut off: %v", err)
+			w.blame("the honest tab is cut off: %v", err)
 			return
 		}
 		var m said
@@ -144,12 +144,12 @@ func (w *witness) read() {
 }
 
 // come has a stranger come for a page and a socket again and again.
-func (w *witness) come(ctx context.Context) {
+func (w *honestTab) come(ctx context.Context) {
 	if w.others == haveNone {
 		return
 	}
 	who := w.v.from(newcomer)
-	tick := time.NewTicker(4 * witnessPause)
+	tick := time.NewTicker(4 * honestPause)
 	defer tick.Stop()
 	for {
 		if err := w.comeIn(who); err != nil && ctx.Err() == nil {
@@ -163,7 +163,7 @@ func (w *witness) come(ctx context.Context) {
 	}
 }
 
-func (w *witness) comeIn(who *visitor) error {
+func (w *honestTab) comeIn(who *visitor) error {
 	p, err := who.visit("/c/newcomer")
 	if err != nil || w.others == havePages {
 		return err
@@ -179,7 +179,7 @@ func (w *witness) comeIn(who *visitor) error {
 	return nil
 }
 
-func (w *witness) blame(format string, args ...any) {
+func (w *honestTab) blame(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if text := fmt.Sprintf(format, args...); !slices.Contains(w.wrong, text) {
@@ -188,10 +188,10 @@ func (w *witness) blame(format string, args ...any) {
 }
 
 // end ends the clicks, and demands that each was counted once.
-func (w *witness) end() (before, during latencies) {
+func (w *honestTab) end() (before, during latencies) {
 	w.v.Helper()
 	w.stop()
-	eventually(w.v, "the witness's clicks to be acknowledged", func() error {
+	eventually(w.v, "the honest tab's clicks to be acknowledged", func() error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if len(w.waiting) > 0 && len(w.wrong) == 0 {
@@ -204,13 +204,13 @@ func (w *witness) end() (before, during latencies) {
 	for _, text := range w.wrong {
 		w.v.Errorf("somebody honest was hurt: %s", text)
 	}
-	if n := w.v.count("witness"); n != w.clicks {
-		w.v.Errorf("got a count of %d for %d clicks of the witness", n, w.clicks)
+	if n := w.v.count("honest"); n != w.clicks {
+		w.v.Errorf("got a count of %d for %d clicks of the honest tab", n, w.clicks)
 	}
-	return newLatencies(w.took[0][witnessWarm:]), newLatencies(w.took[1])
+	return newLatencies(w.took[0][honestWarm:]), newLatencies(w.took[1])
 }
 
-// latencies are how long the clicks of a witness took until they were
+// latencies are how long the clicks of an honest tab took until they were
 // acknowledged.
 type latencies struct{ p50, p99 time.Duration }
 

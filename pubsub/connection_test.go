@@ -216,7 +216,7 @@ func TestHeartbeat(t *testing.T) {
 	t.Run("what is not a heartbeat of ours proves nothing", func(t *testing.T) {
 		withHub(t, nil, func(t *testing.T, h *pubsub.Hub, r *pubsubtest.Recorder) {
 			self := r.Calls()[1].Topic
-			r.Stall(pubsubtest.Publish) // no beat comes back
+			r.Stall(pubsubtest.Publish) // no heartbeat comes back
 			for range 40 {
 				for _, payload := range []string{"", "x", "1", "99999"} {
 					r.Deliver(driver.Message{Topic: self, Payload: []byte(payload)})

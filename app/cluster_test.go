@@ -23,7 +23,7 @@ import (
 	"lockstep/pubsub/pubsubtest"
 )
 
-// A weather is what a world is exposed to.
+// A weather is what a cluster is exposed to.
 type weather struct {
 	broker pubsubtest.Faults // all the time
 	chaos  bool              // faults come and go, as the seed decides
@@ -34,7 +34,7 @@ type weather struct {
 // An outcome is what came of one seed.
 type outcome struct {
 	found  []history.Violation
-	events []string // what was done to the world
+	events []string // what was done to the cluster
 	tally
 }
 
@@ -46,14 +46,14 @@ func (t *tally) add(o tally) {
 }
 
 const (
-	worldReplicas = 3
-	worldPersons  = 8
-	stormy        = 20 * time.Second
-	calm          = 20 * time.Second
+	clusterReplicas = 3
+	clusterPersons  = 8
+	stormy          = 20 * time.Second
+	calm            = 20 * time.Second
 )
 
-// A world is three replicas, a broker and a store that can fail, and people.
-type world struct {
+// A cluster is three replicas, a broker and a store that can fail, and people.
+type cluster struct {
 	t      *testing.T
 	design design
 	store  *faultyStore
@@ -69,23 +69,23 @@ type world struct {
 	mu         sync.Mutex // guards the rest
 	events     []string
 	replicas   []*app.App
-	restarting [worldReplicas]bool
+	restarting [clusterReplicas]bool
 }
 
-func newWorld(t *testing.T, seed uint64, d design, weather weather) *world {
+func newCluster(t *testing.T, seed uint64, d design, weather weather) *cluster {
 	faults := weather.broker
 	faults.Seed = seed
-	w := &world{
+	w := &cluster{
 		t: t, design: d, weather: weather, base: faults,
 		broker: pubsubtest.Faulty(mempubsub.NewBus(), faults),
 		store:  &faultyStore{inner: memcounter.New(nil), rnd: rand.New(rand.NewPCG(seed, 2)), design: d},
 		wire:   &live.Wire{Encode: func(m []byte) []byte { return append(slices.Clone(m), '\n') }},
 		h:      history.New(history.Options{Lossy: weather.lossy}), began: time.Now(),
 	}
-	for range worldReplicas {
+	for range clusterReplicas {
 		w.replicas = append(w.replicas, w.startReplica())
 	}
-	for i := range worldPersons {
+	for i := range clusterPersons {
 		w.people = append(w.people, &person{
 			w: w, name: strconv.Itoa(i), rnd: rand.New(rand.NewPCG(seed, uint64(100+i))), outbox: map[string]bool{},
 		})
@@ -96,7 +96,7 @@ func newWorld(t *testing.T, seed uint64, d design, weather weather) *world {
 // upTo is a random time of at most d.
 func upTo(r *rand.Rand, d time.Duration) time.Duration { return time.Duration(r.Int64N(int64(d))) }
 
-func (w *world) startReplica() *app.App {
+func (w *cluster) startReplica() *app.App {
 	o := &app.Options{Replica: "r"}
 	if !w.design.antiEntropy {
 		o.Refresh, o.Digest = 24*time.Hour, 24*time.Hour
@@ -112,7 +112,7 @@ func (w *world) startReplica() *app.App {
 
 // run lets people click for a while, under what the weather brings, and then
 // in calm.
-func (w *world) run() outcome {
+func (w *cluster) run() outcome {
 	ctx, leave := context.WithCancel(context.Background())
 	var there sync.WaitGroup
 	for _, p := range w.people {
@@ -160,8 +160,8 @@ func (w *world) run() outcome {
 	return out
 }
 
-// storm does one thing after the other to the world.
-func (w *world) storm(rnd *rand.Rand) {
+// storm does one thing after the other to the cluster.
+func (w *cluster) storm(rnd *rand.Rand) {
 	kinds := w.disturbances(rnd)
 	for time.Since(w.began) < stormy {
 		time.Sleep(upTo(rnd, 1500*time.Millisecond))
@@ -177,7 +177,7 @@ type disturbance struct {
 	do   func()
 }
 
-func (w *world) disturbances(rnd *rand.Rand) []disturbance {
+func (w *cluster) disturbances(rnd *rand.Rand) []disturbance {
 	// while is how long one lasts.
 	while := func() { time.Sleep(upTo(rnd, 4*time.Second)) }
 	kinds := []disturbance{
@@ -220,15 +220,15 @@ func (w *world) disturbances(rnd *rand.Rand) []disturbance {
 	return kinds
 }
 
-func (w *world) log(event string) {
+func (w *cluster) log(event string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, fmt.Sprintf("%7.3fs %s", time.Since(w.began).Seconds(), event))
 }
 
 // restart replaces a replica, in a hurry or with a drain.
-func (w *world) restart(rnd *rand.Rand) {
-	i, drain := rnd.IntN(worldReplicas), upTo(rnd, 2*time.Second)
+func (w *cluster) restart(rnd *rand.Rand) {
+	i, drain := rnd.IntN(clusterReplicas), upTo(rnd, 2*time.Second)
 	w.mu.Lock()
 	old, busy := w.replicas[i], w.restarting[i]
 	w.restarting[i] = true
@@ -247,13 +247,13 @@ func (w *world) restart(rnd *rand.Rand) {
 	w.replicas[i], w.restarting[i] = a, false
 }
 
-func (w *world) heal() {
+func (w *cluster) heal() {
 	w.broker.SetDeaf(false)
 	w.broker.SetFaults(w.base)
 	w.store.set(0, 0, 0)
 }
 
-func (w *world) replica(i int) *app.App {
+func (w *cluster) replica(i int) *app.App {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.replicas[i%len(w.replicas)]
@@ -395,7 +395,7 @@ func (s *faultyStore) Close() error { return nil }
 
 // A person has a tab, which connects to whichever replica takes it.
 type person struct {
-	w    *world
+	w    *cluster
 	name string
 	rnd  *rand.Rand // owned by live
 
@@ -441,11 +441,11 @@ func (l *line) Send(encoded []byte) bool {
 }
 
 // Close implements live.Conn.
-func (l *line) Close(live.Code, string) { l.hangUp() }
+func (l *line) Close(live.Reason) { l.hangUp() }
 
 // live connects again and again.
 func (p *person) live(ctx context.Context) {
-	for i := p.rnd.IntN(worldReplicas); ctx.Err() == nil; i++ {
+	for i := p.rnd.IntN(clusterReplicas); ctx.Err() == nil; i++ {
 		p.connection(ctx, p.w.replica(i))
 		time.Sleep(upTo(p.rnd, 500*time.Millisecond))
 	}
@@ -472,7 +472,7 @@ func (p *person) connection(ctx context.Context, a *app.App) {
 	if err != nil {
 		return
 	}
-	defer s.Disconnect()
+	defer s.Disconnect(live.ReasonLost)
 	s.Receive(ctx, []byte(`{"hello":1}`))
 	if !p.w.design.outbox {
 		p.mu.Lock()

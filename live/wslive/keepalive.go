@@ -11,7 +11,7 @@ import (
 //
 // A peer whose network has gone says nothing, not even that. So one that is
 // quiet is sent a ping, which its browser answers. No connection has a timer for
-// that: watch, one goroutine, goes through them all once in an interval, one
+// that: keepalive, one goroutine, goes through them all once in an interval, one
 // part after the other. As tabs are spread over the parts by their number,
 // pings never come in a burst, not even if all tabs came in one.
 
@@ -32,12 +32,12 @@ func (h *Handler) stamp() uint32 {
 	return max(1, uint32(time.Since(h.made)/time.Millisecond))
 }
 
-// watch looks after the connections until the handler is closed.
-func (h *Handler) watch() {
+// keepalive pings the connections until the handler is closed.
+func (h *Handler) keepalive() {
 	pause := max(h.opts.PingInterval/parts, 1)
 	t := time.NewTicker(pause)
 	defer t.Stop()
-	late := uint64(max(h.opts.PongTimeout, 0)/pause) + 1 // by how many parts answers are looked for behind the pings
+	late := uint64(max(h.opts.PongTimeout, 0)/pause) + 1 // how many parts behind the pings the check for answers is
 	var cs []*conn
 	for n := late; ; n++ {
 		select {
@@ -71,8 +71,8 @@ func (h *Handler) part(n uint64, cs []*conn) []*conn {
 	return cs
 }
 
-// ping sends a ping if nothing has come for half of the interval, and none is
-// waited for that still has time. Only watch calls it.
+// ping sends a ping if nothing has come for half of the interval, unless the
+// answer to an earlier one may still come. Only keepalive calls it.
 func (c *conn) ping() {
 	if c.pinged != 0 && !c.answered() && c.h.opts.PongTimeout > 0 {
 		return
@@ -83,17 +83,17 @@ func (c *conn) ping() {
 		return
 	}
 	c.pinged = now
-	_, _ = c.sendControl([]byte{pingFrame, 0}) // a connection that does not take it is not read, and ends for that
+	_, _ = c.sendControl([]byte{pingFrame, 0}) // it fails when the peer does not read, which ends the connection elsewhere
 }
 
-// missPong cuts the connection off if a ping was sent to it long ago and
-// nothing has come since. Only watch calls it.
+// missPong cuts the connection off if it was sent a ping long ago and
+// nothing has come since. Only keepalive calls it.
 func (c *conn) missPong() {
 	if c.pinged == 0 || c.answered() || time.Duration(c.h.stamp()-c.pinged)*time.Millisecond < c.h.opts.PongTimeout {
 		return
 	}
 	c.h.silent.Add(1)
-	_ = c.fault(live.CodeOverload, "no answer to a ping") // in case that somebody is there
+	_ = c.fault(live.ReasonKeepalive) // in case that somebody is there
 	c.h.spawn(c.cut)
 }
 

@@ -11,9 +11,8 @@ import (
 	"lockstep/pubsub/driver"
 )
 
-// A link is one connection to the broker. It is lost once and never used
-// again.
-type link struct {
+// A connection is one to the broker. It is lost once and never used again.
+type connection struct {
 	// set once
 	conn driver.Conn
 	// life ends when the connection is of no more use; its cause says why.
@@ -22,31 +21,31 @@ type link struct {
 	// closed and quiet are closed when Close has returned and when nothing
 	// that was received is dispatched any more.
 	closed, quiet chan struct{}
-	untidy        chan struct{} // of size 1: a topic is not as it should be
-	pulse         pulse
+	dirty         chan struct{} // of size 1: a topic is not as it should be
+	heartbeats    heartbeats
 }
 
-// newLink takes charge of a connection. The receive loop runs from the
+// newConnection takes charge of a connection. The receive loop runs from the
 // beginning, before anything is subscribed.
-func (h *Hub) newLink(conn driver.Conn) *link {
-	l := &link{
-		conn: conn, closed: make(chan struct{}), quiet: make(chan struct{}), untidy: make(chan struct{}, 1),
-		pulse: pulse{alive: make(chan struct{})},
+func (h *Hub) newConnection(conn driver.Conn) *connection {
+	c := &connection{
+		conn: conn, closed: make(chan struct{}), quiet: make(chan struct{}), dirty: make(chan struct{}, 1),
+		heartbeats: heartbeats{alive: make(chan struct{})},
 	}
-	l.life, l.lose = context.WithCancelCause(h.base)
-	h.wg.Go(func() { h.receive(l) })
+	c.life, c.lose = context.WithCancelCause(h.base)
+	h.wg.Go(func() { h.receive(c) })
 	h.wg.Go(func() { // by itself: a Close that hangs holds up nobody
-		defer close(l.closed)
-		<-l.life.Done()
-		_ = l.conn.Close() // it is given up: nobody can act on its error
+		defer close(c.closed)
+		<-c.life.Done()
+		_ = c.conn.Close() // it is lost: nobody can act on its error
 	})
-	return l
+	return c
 }
 
 // explain adds to an error that the connection is lost, if it is, so that
 // callers need not know the driver's errors.
-func (l *link) explain(err error) error {
-	switch cause := context.Cause(l.life); {
+func (c *connection) explain(err error) error {
+	switch cause := context.Cause(c.life); {
 	case cause == nil:
 		return err
 	case errors.Is(cause, ErrStopped):
@@ -55,27 +54,27 @@ func (l *link) explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrNotConnected, err)
 }
 
-// poke has the topics looked after soon.
-func (l *link) poke() {
+// markDirty makes serve reconcile the topics soon.
+func (c *connection) markDirty() {
 	select {
-	case l.untidy <- struct{}{}:
+	case c.dirty <- struct{}{}:
 	default:
 	}
 }
 
-// receive hands on what arrives on a connection until it is lost.
-func (h *Hub) receive(l *link) {
-	defer close(l.quiet)
+// receive dispatches what arrives on a connection until it is lost.
+func (h *Hub) receive(c *connection) {
+	defer close(c.quiet)
 	for {
-		m, err := l.conn.Receive(l.life)
+		m, err := c.conn.Receive(c.life)
 		switch {
 		case err != nil:
-			l.lose(err)
+			c.lose(err)
 			return
-		case l.life.Err() != nil:
-			return // the Gap after it speaks for this message too
+		case c.life.Err() != nil:
+			return // the Gap that follows covers this message too
 		case m.Topic == h.self:
-			h.heard(l, m.Payload)
+			h.receiveHeartbeat(c, m.Payload)
 		default:
 			h.stats.received.Add(1)
 			h.dispatch(m)
@@ -85,18 +84,18 @@ func (h *Hub) receive(l *link) {
 
 // connect opens a connection and verifies that the broker delivers on it: a
 // first heartbeat has come back.
-func (h *Hub) connect(ctx context.Context) (*link, error) {
+func (h *Hub) connect(ctx context.Context) (*connection, error) {
 	conn, err := h.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := h.newLink(conn)
-	if err := h.verify(ctx, l); err != nil {
-		l.lose(err)
-		h.await(l)
+	c := h.newConnection(conn)
+	if err := h.verify(ctx, c); err != nil {
+		c.lose(err)
+		h.await(c)
 		return nil, err
 	}
-	return l, nil
+	return c, nil
 }
 
 func (h *Hub) open(ctx context.Context) (driver.Conn, error) {
@@ -105,86 +104,86 @@ func (h *Hub) open(ctx context.Context) (driver.Conn, error) {
 	return h.driver.Open(ctx)
 }
 
-func (h *Hub) verify(ctx context.Context, l *link) error {
+func (h *Hub) verify(ctx context.Context, c *connection) error {
 	ctx, cancel := h.bound(ctx)
 	defer cancel()
-	if err := l.conn.Subscribe(ctx, h.self); err != nil {
+	if err := c.conn.Subscribe(ctx, h.self); err != nil {
 		return err
 	}
-	if err := h.sendBeat(ctx, l); err != nil {
+	if err := h.sendHeartbeat(ctx, c); err != nil {
 		return err
 	}
 	select {
-	case <-l.pulse.alive:
+	case <-c.heartbeats.alive:
 		return nil
-	case <-l.life.Done():
-		return context.Cause(l.life)
+	case <-c.life.Done():
+		return context.Cause(c.life)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errDeaf, ctx.Err())
 	}
 }
 
 // attach puts a connection into use.
-func (h *Hub) attach(l *link) {
+func (h *Hub) attach(c *connection) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.link = l
+	h.conn = c
 }
 
 // run keeps the hub connected until Stop. It starts with a connection.
-func (h *Hub) run(l *link) {
-	for failures := 0; l != nil; {
+func (h *Hub) run(c *connection) {
+	for failures := 0; c != nil; {
 		since := time.Now()
-		h.serve(l)
-		h.detach(l)
+		h.serve(c)
+		h.detach(c)
 		// A connection that lived for a while was a good one: start anew.
 		if time.Since(since) > h.opts.MaxBackoff {
 			failures = 0
 		}
-		l, failures = h.reconnect(failures)
+		c, failures = h.reconnect(failures)
 	}
 }
 
 // serve uses a connection until it is lost: it brings the subscriptions at the
 // broker in line with the registry, and does so again at each heartbeat for
 // those that failed.
-func (h *Hub) serve(l *link) {
-	h.wg.Go(func() { h.heartbeat(l) })
+func (h *Hub) serve(c *connection) {
+	h.wg.Go(func() { h.sendHeartbeats(c) })
 	tick := time.NewTicker(h.opts.HeartbeatInterval)
 	defer tick.Stop()
 	for {
-		err := h.reconcile(l)
-		if l.life.Err() != nil {
+		err := h.reconcile(c)
+		if c.life.Err() != nil {
 			return
 		}
 		h.report(err)
 		select {
-		case <-l.life.Done():
+		case <-c.life.Done():
 			return
 		case <-tick.C:
-		case <-l.untidy:
+		case <-c.dirty:
 		}
 	}
 }
 
 // detach takes a lost connection out of use and waits for its end.
-func (h *Hub) detach(l *link) {
+func (h *Hub) detach(c *connection) {
 	h.mu.Lock()
-	h.link = nil
+	h.conn = nil
 	for _, t := range h.topics {
 		t.at, t.confirmed, t.missed = nil, false, true
 	}
 	h.mu.Unlock()
-	h.report(fmt.Errorf("%w: %w", ErrNotConnected, context.Cause(l.life)))
-	h.await(l)
+	h.report(fmt.Errorf("%w: %w", ErrNotConnected, context.Cause(c.life)))
+	h.await(c)
 }
 
 // await waits until a lost connection is closed and silent, so that nothing
 // old comes after what is new; but not for ever, as a driver may hang.
-func (h *Hub) await(l *link) {
+func (h *Hub) await(c *connection) {
 	ctx, cancel := h.bound(h.base)
 	defer cancel()
-	for _, end := range []chan struct{}{l.quiet, l.closed} {
+	for _, end := range []chan struct{}{c.quiet, c.closed} {
 		select {
 		case <-end:
 		case <-ctx.Done():
@@ -195,14 +194,14 @@ func (h *Hub) await(l *link) {
 
 // reconnect tries until there is a connection, or returns nil on Stop. At most
 // one attempt is under way.
-func (h *Hub) reconnect(failures int) (*link, int) {
+func (h *Hub) reconnect(failures int) (*connection, int) {
 	for pause.For(h.base, h.backoff(failures)) {
 		failures++
-		l, err := h.connect(h.base)
+		c, err := h.connect(h.base)
 		if err == nil {
-			h.attach(l)
+			h.attach(c)
 			h.stats.reconnects.Add(1)
-			return l, failures
+			return c, failures
 		}
 		h.report(fmt.Errorf("%w: %w", ErrNotConnected, err))
 	}

@@ -14,8 +14,8 @@ import (
 	"lockstep/internal/history"
 )
 
-// A crowd is the tabs of one counter and the record of what they see.
-type crowd struct {
+// A group is the tabs of one counter and the record of what they see.
+type group struct {
 	t *testing.T
 	h *history.History
 	// store is read directly, beside all replicas; nil: what tabs see is
@@ -28,19 +28,19 @@ type crowd struct {
 	errors []string // refusals that are final
 }
 
-// A reader is what a crowd needs of a counter.Store.
+// A reader is what a group needs of a counter.Store.
 type reader interface {
 	Get(ctx context.Context, names ...string) ([]counter.Value, error)
 }
 
-// newCrowd returns a crowd for the counter of the home page.
-func newCrowd(t *testing.T) *crowd {
-	return &crowd{t: t, h: history.New(history.Options{}), name: "lobby"}
+// newGroup returns a group for the counter of the home page.
+func newGroup(t *testing.T) *group {
+	return &group{t: t, h: history.New(history.Options{}), name: "lobby"}
 }
 
 // open loads the page of the counter and connects its socket to the first of
 // bases. The tab lives until the test ends.
-func (c *crowd) open(path string, bases ...string) *client {
+func (c *group) open(path string, bases ...string) *client {
 	c.t.Helper()
 	tab, err := newClient(c, c.nextName(), "", bases)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *crowd) open(path string, bases ...string) *client {
 }
 
 // connect opens a tab whose page is loaded already.
-func (c *crowd) connect(bases ...string) *client {
+func (c *group) connect(bases ...string) *client {
 	c.t.Helper()
 	tab, err := newClient(c, c.nextName(), "/ws/c/"+c.name, bases)
 	if err != nil {
@@ -64,13 +64,13 @@ func (c *crowd) connect(bases ...string) *client {
 	return tab
 }
 
-func (c *crowd) nextName() string {
+func (c *group) nextName() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return strconv.Itoa(len(c.tabs) + 1)
 }
 
-func (c *crowd) add(tab *client) {
+func (c *group) add(tab *client) {
 	c.mu.Lock()
 	c.tabs = append(c.tabs, tab)
 	c.mu.Unlock()
@@ -78,29 +78,29 @@ func (c *crowd) add(tab *client) {
 	c.t.Cleanup(tab.close)
 }
 
-func (c *crowd) all() []*client {
+func (c *group) all() []*client {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.tabs)
 }
 
 // leave closes a tab for good.
-func (c *crowd) leave(tab *client) {
+func (c *group) leave(tab *client) {
 	tab.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tabs = slices.DeleteFunc(c.tabs, func(o *client) bool { return o == tab })
 }
 
-// refused notes a click that was given up.
-func (c *crowd) refused(reason string) {
+// refused notes a click that the server has refused for good.
+func (c *group) refused(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.errors = append(c.errors, reason)
 }
 
 // join records that a tab connects, and what the store has before.
-func (c *crowd) join(tab string) {
+func (c *group) join(tab string) {
 	if c.store == nil {
 		return
 	}
@@ -110,7 +110,7 @@ func (c *crowd) join(tab string) {
 }
 
 // read returns the store's value.
-func (c *crowd) read() (counter.Value, error) {
+func (c *group) read() (counter.Value, error) {
 	if c.store == nil {
 		return c.all()[0].value(), nil
 	}
@@ -132,7 +132,7 @@ func newOp() string {
 
 // click makes n clicks at a rate in turn in all tabs; each tenth op is sent
 // twice. It returns early when ctx ends.
-func (c *crowd) click(ctx context.Context, n, rate int, during func(i int)) {
+func (c *group) click(ctx context.Context, n, rate int, during func(i int)) {
 	tick := time.NewTicker(time.Second / time.Duration(rate))
 	defer tick.Stop()
 	for i := range n {
@@ -150,7 +150,7 @@ func (c *crowd) click(ctx context.Context, n, rate int, during func(i int)) {
 }
 
 // connected waits until all tabs have their sockets.
-func (c *crowd) connected() {
+func (c *group) connected() {
 	c.t.Helper()
 	eventually(c.t, "all tabs to be connected", func() error {
 		for _, tab := range c.all() {
@@ -164,7 +164,7 @@ func (c *crowd) connected() {
 
 // behind says which tab has not seen v or waits for an answer to an op made
 // before a time, or nil.
-func (c *crowd) behind(v counter.Value, before time.Time) error {
+func (c *group) behind(v counter.Value, before time.Time) error {
 	for _, tab := range c.all() {
 		if n := tab.pending(before); n > 0 {
 			return fmt.Errorf("tab %s waits for %d acknowledgements", tab.name, n)
@@ -181,7 +181,7 @@ func (c *crowd) behind(v counter.Value, before time.Time) error {
 
 // shows waits until all tabs show n and wait for nothing, and judges all that
 // they have seen until then.
-func (c *crowd) shows(n int64) {
+func (c *group) shows(n int64) {
 	c.t.Helper()
 	eventually(c.t, fmt.Sprintf("all tabs to show %d", n), func() error {
 		for _, tab := range c.all() {
@@ -195,7 +195,7 @@ func (c *crowd) shows(n int64) {
 }
 
 // judge checks the record against the store's value.
-func (c *crowd) judge() {
+func (c *group) judge() {
 	c.t.Helper()
 	final, err := c.read()
 	if err != nil {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	_ "embed" // of the script
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+//go:embed reload.js
+var reloadScript []byte
+
+// Where the script of pages and its stream of events are.
+const (
+	scriptPath = "/_dev/reload.js"
+	eventsPath = "/_dev/events"
+)
+
+// handler passes requests on to the server, and puts a script into its pages.
+func handler(t *tabs) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+eventsPath, t.serveEvents)
+	mux.HandleFunc("GET "+scriptPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(reloadScript) // the tab may have gone
+	})
+	mux.Handle("/", &proxy{t, &http.Transport{DisableCompression: true}})
+	return mux
+}
+
+// A proxy passes requests on. While the server is replaced they wait.
+type proxy struct {
+	tabs      *tabs
+	transport http.RoundTripper
+}
+
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for {
+		s, changed := p.tabs.get()
+		if s.server != "" {
+			p.pass(w, r, s)
+			return
+		}
+		if s.Problem != "" {
+			writeProblem(w, s)
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// pass keeps the host, to which the server compares the origin of a socket.
+func (p *proxy) pass(w http.ResponseWriter, r *http.Request, s state) {
+	to := httputil.ReverseProxy{
+		Transport: p.transport,
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(&url.URL{Scheme: "http", Host: s.server})
+			pr.Out.Host = pr.In.Host
+			pr.Out.Header.Del("Accept-Encoding") // the script is put into plain text
+		},
+		ModifyResponse: func(resp *http.Response) error { return addScript(resp, s.Generation) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, "dev: "+err.Error(), http.StatusBadGateway)
+		},
+	}
+	to.ServeHTTP(w, r)
+}
+
+// scriptTag is the tag for a page of a generation.
+func scriptTag(generation int64) string {
+	return `<script src="` + scriptPath + `?generation=` + strconv.FormatInt(generation, 10) + `" defer></script>`
+}
+
+// addScript puts the script into a page. What has no head is none.
+func addScript(resp *http.Response, generation int64) error {
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		return nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close() // it was read to its end
+	if before, after, isPage := bytes.Cut(body, []byte("</head>")); isPage {
+		body = fmt.Appendf(nil, "%s%s</head>%s", before, scriptTag(generation), after)
+		resp.Header.Del("ETag") // it is of other bytes
+		resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
+		resp.ContentLength = int64(len(body))
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
+}
+
+// writeProblem is the page while there is no server.
+func writeProblem(w http.ResponseWriter, s state) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = fmt.Fprintf(w, "<!doctype html><title>dev</title>%s<pre>%s</pre>", scriptTag(s.Generation), html.EscapeString(s.Problem)) // the tab may have gone
+}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func TestOnlySourcesAreLookedAt(t *testing.T) {
+	files := fstest.MapFS{}
+	for _, name := range []string{
+		"go.mod", "app/app.go", "components/page.templ", "static/app.css", "static/wasm/sw.js", // sources
+		"app/app_test.go", "components/page_templ.go", "static/dist/app.0.js", "README.md", ".git/x.go", "bin/x.go", "live/testdata/x.go",
+		"tools/node_modules/x.js",
+	} {
+		files[name] = &fstest.MapFile{}
+	}
+	want := []string{"app/app.go", "components/page.templ", "go.mod", "static/app.css", "static/wasm/sw.js"}
+	if got := (tree{}).changes(scan(files)); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestChangesAreWhatDiffers(t *testing.T) {
+	now := time.Now()
+	old := tree{"same": {1, now}, "grown": {1, now}, "touched": {1, now}, "deleted": {1, now}}
+	next := tree{"same": {1, now}, "grown": {2, now}, "touched": {1, now.Add(1)}, "new": {}}
+	want := []string{"deleted", "grown", "new", "touched"}
+	if got := old.changes(next); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
