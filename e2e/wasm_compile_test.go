@@ -93,9 +93,6 @@ func (p *page) saysAt(selector, want string) {
 
 // TestAServerFromAClone, where nothing has been built, compiles the application.
 func TestAServerFromAClone(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles the program: not with -short")
-	}
 	source := cloneTree(t)
 	path := plainBuild(t, source)
 	t.Run("and it works", func(t *testing.T) { cloneCompiles(t, path) })
@@ -224,9 +221,6 @@ func nobodyWorksIn(dir string) error {
 // TestAServerWithoutItsSourceSaysWhatHelps: in one sentence, on the page and at the switch, and for
 // -export.
 func TestAServerWithoutItsSourceSaysWhatHelps(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program: not with -short")
-	}
 	const sentence = "This server was built without the application for browsers: " +
 		"start it with “go run ./cmd/web” in a checkout, or build it with “make dist”."
 	path := plainBuild(t, "..", "-trimpath")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/andybalholm/brotli"
 
+	"lockstep/internal/short"
 	"lockstep/static"
 	"lockstep/static/internal/bundle"
 	"lockstep/static/internal/constants"
@@ -277,9 +278,7 @@ func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 // TestTheProgramKeepsItsBudget: as a release has it, made here. It is compressed anew only when it has
 // changed.
 func TestTheProgramKeepsItsBudget(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles the program: not with -short")
-	}
+	short.Skip(t, "compiles the program")
 	build := exec.CommandContext(t.Context(), "go", "run", "./wasmbuild")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

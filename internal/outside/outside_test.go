@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lockstep/internal/short"
 )
 
 const module = "lockstep"
@@ -106,9 +108,7 @@ type outsider struct {
 // modules in these folders of it by replace.
 func newOutsider(t *testing.T, program string, folders ...string) outsider {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: it may have to fetch modules")
-	}
+	short.Skip(t, "builds other modules")
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
