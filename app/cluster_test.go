@@ -17,6 +17,7 @@ import (
 	"lockstep/app"
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
+	"lockstep/htmx"
 	"lockstep/internal/history"
 	"lockstep/live"
 	"lockstep/pubsub/mempubsub"
@@ -480,7 +481,7 @@ func (p *person) connection(ctx context.Context, a *app.App) {
 		p.order = nil
 		p.mu.Unlock()
 	}
-	again := time.NewTicker(time.Second)
+	again := time.NewTicker(htmx.RetryMin)
 	defer again.Stop()
 	for first := true; ; first = false {
 		for _, op := range p.toSend(first) {

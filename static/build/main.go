@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -27,11 +28,15 @@ func main() {
 	}
 }
 
-// writeConstants gives the scripts the numbers of the wire.
+// writeConstants gives the scripts the numbers of the wire. A file that has them
+// already stays as it is.
 func writeConstants() error {
 	script, err := constants.Script(os.DirFS(root))
 	if err != nil {
 		return err
+	}
+	if old, err := os.ReadFile("constants.js"); err == nil && bytes.Equal(old, script) {
+		return nil
 	}
 	return os.WriteFile("constants.js", script, 0o644)
 }

@@ -1,13 +1,18 @@
-// reload.js loads its page again when "make dev" has built something new, and shows what does not build.
+// reload.js loads its page again when "make dev" has built something new, and shows what does not
+// build.
 'use strict';
 {
-  const own = Number(new URL(document.currentScript.src).searchParams.get('generation'));
+  const script = /** @type {HTMLScriptElement} */ (document.currentScript);
+  const own = Number(new URL(script.src).searchParams.get('generation'));
   const problem = document.createElement('pre');
   problem.id = 'dev-problem';
   problem.style.cssText =
-    'position:fixed;inset:0;z-index:2147483647;margin:0;padding:1rem;overflow:auto;white-space:pre-wrap;font:14px monospace;color:#fff;background:#600e';
+    'position:fixed;inset:0;z-index:2147483647;margin:0;padding:1rem;overflow:auto;' +
+    'white-space:pre-wrap;font:14px monospace;color:#fff;background:#600e';
+  /** @type {EventSource | undefined} */
   let events;
 
+  /** @param {MessageEvent<string>} e */
   const hear = ({ data }) => {
     const state = JSON.parse(data);
     if (state.generation !== own) return location.reload();

@@ -49,7 +49,9 @@ func isSource(name string) bool {
 	switch path.Ext(name) {
 	case ".go":
 		return !strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(name, "_templ.go")
-	case ".templ", ".css", ".js", ".svg", ".mod", ".sum", ".work":
+	case ".js":
+		return !strings.HasSuffix(name, ".test.js") && name != "static/constants.js"
+	case ".templ", ".css", ".svg", ".mod", ".sum", ".work":
 		return true
 	}
 	return false

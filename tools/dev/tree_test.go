@@ -11,7 +11,7 @@ func TestOnlySourcesAreLookedAt(t *testing.T) {
 	files := fstest.MapFS{}
 	for _, name := range []string{
 		"go.mod", "app/app.go", "components/page.templ", "static/app.css", "static/wasm/sw.js", // sources
-		"app/app_test.go", "components/page_templ.go", "static/dist/app.0.js", "README.md", ".git/x.go", "bin/x.go", "live/testdata/x.go",
+		"app/app_test.go", "components/page_templ.go", "static/dist/app.0.js", "static/constants.js", "static/tab/outbox.test.js", "README.md", ".git/x.go", "bin/x.go", "live/testdata/x.go",
 		"tools/node_modules/x.js",
 	} {
 		files[name] = &fstest.MapFile{}
