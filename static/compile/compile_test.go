@@ -176,6 +176,25 @@ func TestACompilerThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
+// TestWhatKilledServersHaveLeftIsRemoved, but not what another one is using.
+func TestWhatKilledServersHaveLeftIsRemoved(t *testing.T) {
+	s := newServer(t, "well")
+	old, young := filepath.Join(s.temp, "lockstep-compile-1"), filepath.Join(s.temp, "lockstep-compile-2")
+	for dir, age := range map[string]time.Duration{old: 2 * time.Hour, young: time.Minute} {
+		then := time.Now().Add(-age)
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "go-build"), 0o755), os.Chtimes(dir, then, then)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compile.Start(s.assets, &s.opts).Wait()
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v for the old folder, want that it is gone", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStopEndsAllThatItHasStarted, and leaves no file behind.
 func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
