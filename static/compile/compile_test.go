@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -217,9 +218,17 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	if !strings.HasPrefix(file, s.temp) {
 		t.Errorf("the go command writes to %s", file)
 	}
+	if runtime.GOOS == "linux" {
+		eventually(t, "the process of the go command to give way", func() error {
+			if nice := statOf(pid)[16]; nice != "19" {
+				return errors.New("it has the priority " + nice)
+			}
+			return nil
+		})
+	}
 	c.Stop()
 	eventually(t, "the process of the go command to end", func() error {
-		if state := stateOf(pid); state != "" && state != "Z" {
+		if state := statOf(pid)[0]; state != "" && state != "Z" {
 			return errors.New("it is " + state)
 		}
 		return nil
@@ -230,17 +239,18 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	s.wantNothingLeft()
 }
 
-// stateOf is the letter of a process in /proc, or "" when it has gone.
-func stateOf(pid int) string {
+// statOf are the fields of a process in /proc from its state on (proc(5)); the state is "" when it has
+// gone.
+func statOf(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		if syscall.Kill(pid, 0) == nil {
-			return "there" // a system without /proc
+			return []string{"there"} // a system without /proc
 		}
-		return ""
+		return []string{""}
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	return rest[:1]
+	return strings.Fields(rest)
 }
 
 // eventually asks again and again until cond returns nil.
