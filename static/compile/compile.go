@@ -138,7 +138,8 @@ const maxComplaint = 4 << 10
 
 // run runs wasmbuild. Everything temporary is in one folder, which goes however it ends.
 func run(ctx context.Context, assets *static.Assets, o Options, quality int) (err error) {
-	dir, err := os.MkdirTemp("", "lockstep-compile-")
+	sweep()
+	dir, err := os.MkdirTemp("", tempName)
 	if err != nil {
 		return err
 	}
@@ -213,6 +214,22 @@ func sourceRoot() (string, error) {
 		return "", errNoSource
 	}
 	return root, nil
+}
+
+// tempName begins the names of temporary folders.
+const tempName = "lockstep-compile-"
+
+// sweep removes the folders of servers that were killed while they compiled, an hour ago or longer.
+func sweep() {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), tempName+"*"))
+	if err != nil {
+		return // the pattern is right unless the folder has a bracket in its name
+	}
+	for _, dir := range dirs {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
+			_ = os.RemoveAll(dir) // it may be somebody else's
+		}
+	}
 }
 
 // removeAll removes a folder in which processes that are being killed may write for a moment.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -176,6 +177,25 @@ func TestACompilerThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
+// TestWhatKilledServersHaveLeftIsRemoved, but not what another one is using.
+func TestWhatKilledServersHaveLeftIsRemoved(t *testing.T) {
+	s := newServer(t, "well")
+	old, young := filepath.Join(s.temp, "lockstep-compile-1"), filepath.Join(s.temp, "lockstep-compile-2")
+	for dir, age := range map[string]time.Duration{old: 2 * time.Hour, young: time.Minute} {
+		then := time.Now().Add(-age)
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "go-build"), 0o755), os.Chtimes(dir, then, then)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compile.Start(s.assets, &s.opts).Wait()
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v for the old folder, want that it is gone", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestStopEndsAllThatItHasStarted, and leaves no file behind.
 func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
@@ -198,9 +218,17 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	if !strings.HasPrefix(file, s.temp) {
 		t.Errorf("the go command writes to %s", file)
 	}
+	if runtime.GOOS == "linux" {
+		eventually(t, "the process of the go command to give way", func() error {
+			if nice := statOf(pid)[16]; nice != "19" {
+				return errors.New("it has the priority " + nice)
+			}
+			return nil
+		})
+	}
 	c.Stop()
 	eventually(t, "the process of the go command to end", func() error {
-		if state := stateOf(pid); state != "" && state != "Z" {
+		if state := statOf(pid)[0]; state != "" && state != "Z" {
 			return errors.New("it is " + state)
 		}
 		return nil
@@ -211,17 +239,18 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	s.wantNothingLeft()
 }
 
-// stateOf is the letter of a process in /proc, or "" when it has gone.
-func stateOf(pid int) string {
+// statOf are the fields of a process in /proc from its state on (proc(5)); the state is "" when it has
+// gone.
+func statOf(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		if syscall.Kill(pid, 0) == nil {
-			return "there" // a system without /proc
+			return []string{"there"} // a system without /proc
 		}
-		return ""
+		return []string{""}
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
-	return rest[:1]
+	return strings.Fields(rest)
 }
 
 // eventually asks again and again until cond returns nil.

@@ -18,8 +18,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"text/tabwriter"
 
 	"lockstep/static/internal/pack"
@@ -49,7 +47,7 @@ func main() {
 	case *stream:
 		err = send(ctx, os.Stdout, *quality)
 	default:
-		err = write(ctx, *out, *quality)
+		err = save(ctx, *out, *quality)
 	}
 	stop()
 	if err != nil {
@@ -101,80 +99,13 @@ func send(ctx context.Context, w io.Writer, quality int) error {
 	return to.Encode(progress.Message{Files: packed})
 }
 
-// write has the files in a folder, and no others of their kind. To compress takes long, so what is
-// there already stays: its name says that it is the same.
-func write(ctx context.Context, dir string, quality int) error {
+// save writes the files into a folder.
+func save(ctx context.Context, dir string, quality int) error {
 	files, err := build(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	overlay := make(map[string]string)
-	for name, body := range files {
-		path, err := filepath.Abs(filepath.Join(dir, name+pack.Suffix))
-		if err != nil {
-			return err
-		}
-		if err := writeFile(path, body, quality); err != nil {
-			return err
-		}
-		at, err := filepath.Abs(filepath.Join(embedded, name+pack.Suffix))
-		if err != nil {
-			return err
-		}
-		overlay[at] = path
-	}
-	if err := removeOthers(dir, files); err != nil || dir == embedded {
-		return err
-	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "overlay.json"), list, 0o644)
-}
-
-// writeFile writes a compressed file as a whole or not at all, unless it is there.
-func writeFile(path string, body []byte, quality int) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	packed, err := pack.Brotli(body, quality)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // it has another name now, or is of no use
-	_, err = f.Write(packed)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
-// removeOthers removes compressed files of older builds.
-func removeOthers(dir string, files map[string][]byte) error {
-	old, err := filepath.Glob(filepath.Join(dir, "*"+pack.Suffix))
-	if err != nil {
-		return err
-	}
-	for _, path := range old {
-		if files[strings.TrimSuffix(filepath.Base(path), pack.Suffix)] != nil {
-			continue
-		}
-		if err := os.Remove(path); err != nil {
-			return err
-		}
-	}
-	return nil
+	return write(dir, files, quality)
 }
 
 // report prints a table of what browsers load, in bytes, and one of the code.
