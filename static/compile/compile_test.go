@@ -239,8 +239,8 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	s.wantNothingLeft()
 }
 
-// statOf are the fields of a process in /proc from its state on (proc(5)); the state is "" when it has
-// gone.
+// statOf are the fields of a process in /proc from its state on (proc(5)); the state is "" when it
+// has gone.
 func statOf(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
