@@ -25,7 +25,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 FROM program AS build-web
 ARG TARGETOS
 ARG TARGETARCH
-ARG VERSION=dev
+ARG VERSION=
 # The same source gives the same bytes: no paths, revisions and build ids in
 # them but the version that was asked for.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
@@ -35,9 +35,10 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 FROM source AS build-loadgen
 ARG TARGETOS
 ARG TARGETARCH
+ARG VERSION=
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -buildid=" -o /out/loadgen ./tools/loadgen
+    -ldflags "-s -w -buildid= -X main.release=$VERSION" -o /out/loadgen ./tools/loadgen
 
 FROM ${BASE_IMAGE} AS loadgen
 LABEL org.opencontainers.image.title="Lockstep load generator" \
@@ -50,7 +51,7 @@ HEALTHCHECK NONE
 ENTRYPOINT ["/loadgen"]
 
 FROM ${BASE_IMAGE} AS web
-ARG VERSION=dev
+ARG VERSION=
 LABEL org.opencontainers.image.title="Lockstep" \
       org.opencontainers.image.description="Keeps every open browser tab in step" \
       org.opencontainers.image.licenses="MIT" \

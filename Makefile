@@ -23,7 +23,9 @@ NODE_MODULES := node_modules/.package-lock.json
 # Modules that the workspace of the root (go.work) leaves out.
 APART := bench deploy e2e
 MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
-VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+# A tag, or the next version and the revision: names of images have no "+".
+NEXT = $(shell sed -n 's/^const Next = "\(.*\)"/\1/p' internal/version/version.go)
+VERSION ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null || echo v$(NEXT)-dev.$$(git rev-parse --short=12 HEAD))
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub

@@ -71,7 +71,7 @@ var rules = []rule{
 	{"tools/loadgen/load/workload", nil, "a plan is arithmetic"},
 	{"tools/loadgen/load", []string{"tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
-	{"tools/loadgen", []string{"tools/loadgen/load"}, "a thin command over its library"},
+	{"tools/loadgen", []string{"internal/version", "tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/short", nil, "what -short means depends on nothing"},
 	{"internal/testserver", []string{"internal/short"}, "test servers depend on nothing of the product"},
 }

@@ -24,6 +24,7 @@ type config struct {
 	raise      string          // what a search raises: "rate" or "browsers"
 	json, html string          // files
 	prometheus string          // address
+	version    bool            // print it and exit
 }
 
 const help = `Opens tabs on a live page, clicks in them, and says whether all stayed in step, and how fast.
@@ -67,6 +68,9 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	}
 	if err != nil {
 		return c, fmt.Errorf("%w (-h lists the flags)", err)
+	}
+	if c.version {
+		return c, nil // nothing is loaded, so nothing else matters
 	}
 	given := make(map[string]bool)
 	fs.Visit(func(g *flag.Flag) { given[g.Name] = true })
@@ -114,6 +118,7 @@ func (c *config) define(fs *flag.FlagSet) {
 	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
 	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
 	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")
+	fs.BoolVar(&c.version, "version", false, "print the version and exit")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
 }
 

@@ -16,8 +16,12 @@ import (
 
 	"github.com/mattn/go-isatty"
 
+	"lockstep/internal/version"
 	"lockstep/tools/loadgen/load"
 )
+
+// release is the version of a release build, set by the linker: see cmd/web.
+var release string
 
 // The exit codes.
 const (
@@ -41,6 +45,9 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 		return exitFine
 	case err != nil:
 		return complain(stderr, fmt.Errorf("%w: %w", load.ErrUsage, err))
+	case c.version:
+		_, _ = fmt.Fprintln(stdout, "loadgen", version.Of(release))
+		return exitFine
 	case getenv(workerEnv) != "":
 		return complain(stderr, load.Work(c.options, stdin, stdout))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/version"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
 )
@@ -133,6 +134,13 @@ func TestHelpExitsWithZero(t *testing.T) {
 	code, stdout, stderr := invoke(t, "-h")
 	if code != exitFine || stderr != "" || !strings.Contains(stdout, "-find-max") || !strings.Contains(stdout, "Exit code") {
 		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestTheVersionIsSaid(t *testing.T) {
+	code, stdout, stderr := invoke(t, "-version", "-browsers", "0")
+	if want := "loadgen " + version.Of("") + "\n"; code != exitFine || stdout != want || stderr != "" {
+		t.Errorf("got %d, %q, %q, want 0 and %q", code, stdout, stderr, want)
 	}
 }
 
