@@ -74,7 +74,7 @@ fmt: $(TEMPL) ## format everything (some seconds)
 	$(TEMPL) fmt components
 
 # Two browsers and a dozen servers have the machine for themselves.
-test: deps $(ESBUILD) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
+test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
@@ -87,7 +87,7 @@ test-js: ## run the tests of the scripts (a second)
 test-quick: ## run the tests that need nothing but Go, and start no server and no browser (under a minute)
 	go test -short work
 
-e2e: deps $(NODE_MODULES) ## run only the tests of whole processes, in real browsers (about eight minutes)
+e2e: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) ## run only the tests of whole processes, in real browsers (about eight minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)

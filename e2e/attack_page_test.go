@@ -35,8 +35,8 @@ func openNameGuard() guard {
 
 func escapedTopicGuard() guard {
 	return guard{
-		"templ escapes", "components/counter_templ.go", "templ.JoinStringErrs(c.Topic)\n",
-		"templ.JoinStringErrs(c.Topic)\n\t\tif WITHOUT {\n\t\t\t_, _ = templ_7745c5c3_Buffer.WriteString(c.Topic)\n\t\t}\n",
+		"templ escapes", "components/counter_templ.go", "templruntime.NewAttributeExpression(c.Topic).Resolve(ctx)\n",
+		"templruntime.NewAttributeExpression(c.Topic).Resolve(ctx)\n\t\tif WITHOUT {\n\t\t\t_, _ = templ_7745c5c3_Buffer.WriteString(c.Topic)\n\t\t}\n",
 	}
 }
 

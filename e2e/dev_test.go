@@ -38,6 +38,13 @@ func newDevCheckout(t *testing.T) *devCheckout {
 	for name := range strings.Lines(files) {
 		copyFile(t, filepath.Join("..", strings.TrimSpace(name)), filepath.Join(d.dir, strings.TrimSpace(name)))
 	}
+	for _, tool := range []string{"templ", "esbuild"} { // which "make dev" would build, and "make test" has
+		name := filepath.Join("bin", tool)
+		if _, err := os.Stat(filepath.Join("..", name)); err != nil {
+			t.Fatalf("%v: make generate builds it", err)
+		}
+		copyFile(t, filepath.Join("..", name), filepath.Join(d.dir, name))
+	}
 	commandIn(t, d.dir, "git", "init", "-q")
 	d.commit()
 	program := filepath.Join(t.TempDir(), "dev")
