@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-
-	"lockstep/static/compile"
 )
 
 func main() { os.Exit(runMain(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
@@ -60,8 +58,6 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 		}
 		return err
 	}
-	compiler := compile.Start(s.deps.assets, &compile.Options{Logger: log})
-	defer compiler.Stop()
 	s.announce(stdout)
 	var broken error
 	select {
@@ -69,7 +65,6 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 	case broken = <-failed(s.public()...):
 	}
 	cancel() // the next signal is no longer caught
-	compiler.Stop()
 	log.Info("shutting down", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()

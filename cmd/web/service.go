@@ -12,6 +12,7 @@ import (
 
 	"lockstep/app/web"
 	"lockstep/static"
+	"lockstep/static/compile"
 )
 
 // startTimeout bounds how long backends may take to answer at start.
@@ -22,8 +23,9 @@ const startTimeout = 10 * time.Second
 type service struct {
 	deps     dependencies
 	replicas []*replicaServer
-	balancer *httpServer // nil with one replica
-	admin    *httpServer // nil if there is none
+	balancer *httpServer       // nil with one replica
+	admin    *httpServer       // nil if there is none
+	compiler *compile.Compiler // of the program for browsers
 	log      *slog.Logger
 }
 
@@ -54,6 +56,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 	if err := s.startAdmin(ctx, c.Admin, &c.edgeFlags); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
+	s.compiler.Start()
 	return s, nil
 }
 
@@ -62,6 +65,7 @@ func (s *service) open(ctx context.Context, c *config) (err error) {
 	if s.deps.assets, err = static.New(); err != nil {
 		return err
 	}
+	s.compiler = compile.New(s.deps.assets, &compile.Options{Logger: s.log})
 	s.deps.conns = newConnLimiter(c.maxConns(s.log))
 	if s.deps.tls, err = c.TLS.open(s.log); err != nil {
 		return err
@@ -140,6 +144,7 @@ func (s *service) public() (all []*httpServer) {
 
 // stop ends everything in the reverse order of start.
 func (s *service) stop(ctx context.Context, drain time.Duration) error {
+	s.compiler.Stop()
 	var errs []error
 	results := make(chan error, len(s.replicas))
 	for _, r := range s.replicas {

@@ -36,49 +36,59 @@ const (
 
 var errNoSource = errors.New("compile: the source of this program is not here")
 
-// Options of Start and Now. Zero values are the defaults.
+// Options of New and Now. Zero values are the defaults.
 type Options struct {
 	Logger *slog.Logger // nil: discard
 	Root   string       // folder of the module; "": where this program was compiled from
 	Go     string       // path of the go command; "": that in PATH
 }
 
-// A Compiler compiles in the background.
+// A Compiler compiles in the background. Its methods are not called concurrently.
 type Compiler struct {
-	cancel context.CancelFunc
-	ended  chan struct{} // closed when it has ended
+	assets *static.Assets
+	opts   Options
+	idle   bool               // there is nothing to do, or nothing that can be done
+	cancel context.CancelFunc // nil before Start
+	ended  chan struct{}      // closed when it has ended; nil before Start
+}
+
+// New returns a compiler, which does nothing before Start. It tells assets at once what can be
+// known at once, so that a page that is asked for before Start is not told that there will be no
+// program.
+func New(assets *static.Assets, opts *Options) *Compiler {
+	o, err := prepare(assets, opts)
+	if err != nil {
+		o.Logger.Info("no application for browsers", "err", err)
+	}
+	return &Compiler{assets: assets, opts: o, idle: err != nil || assets.Progress().Stage == static.Ready}
 }
 
 // Start compiles the program in the background, at low priority, unless assets has it, and tells
-// assets how that goes: what can be known at once is there when it returns. Stop must be called.
-func Start(assets *static.Assets, opts *Options) *Compiler {
+// assets how that goes. Stop must be called.
+func (c *Compiler) Start() {
 	ctx, cancel := context.WithCancel(context.Background()) // until Stop
-	c := &Compiler{cancel: cancel, ended: make(chan struct{})}
-	o, err := prepare(assets, opts)
-	if err != nil || assets.Progress().Stage == static.Ready {
-		if err != nil {
-			o.Logger.Info("no application for browsers", "err", err)
-		}
+	c.cancel, c.ended = cancel, make(chan struct{})
+	if c.idle {
 		close(c.ended)
-		return c
+		return
 	}
 	go func() { // ends with ctx, or when it is compiled: Stop waits for it
 		defer close(c.ended)
-		background(ctx, assets, o)
+		background(ctx, c.assets, c.opts)
 	}()
-	return c
 }
 
-// Stop ends the compiler and what it runs, and waits for it. Nil is harmless, and so is Stop twice.
+// Stop ends the compiler and what it runs, and waits for it. Nil is harmless, and so is Stop twice
+// or without Start.
 func (c *Compiler) Stop() {
-	if c == nil {
+	if c == nil || c.cancel == nil {
 		return
 	}
 	c.cancel()
 	<-c.ended
 }
 
-// Wait waits until there is nothing more to do.
+// Wait waits, after Start, until there is nothing more to do.
 func (c *Compiler) Wait() { <-c.ended }
 
 // Now compiles the program, unless assets has it, for others to load: it is compressed well, which

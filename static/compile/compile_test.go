@@ -127,6 +127,13 @@ func newServer(t *testing.T, how string) *server {
 	return s
 }
 
+// start has a compiler begin.
+func (s *server) start() *compile.Compiler {
+	c := compile.New(s.assets, &s.opts)
+	c.Start()
+	return c
+}
+
 // wantNothingLeft wants the folder of temporary files to be as it was.
 func (s *server) wantNothingLeft() {
 	s.t.Helper()
@@ -140,7 +147,7 @@ func TestAProgramThatIsCompiledIsServed(t *testing.T) {
 	if got := s.assets.Progress(); got.Stage != static.Missing || !strings.Contains(got.Text, "make dist") {
 		t.Errorf("before: got %+v", got)
 	}
-	c := compile.Start(s.assets, &s.opts)
+	c := s.start()
 	c.Wait()
 	c.Stop()
 	c.Stop()
@@ -156,6 +163,16 @@ func TestAProgramThatIsCompiledIsServed(t *testing.T) {
 	s.wantNothingLeft()
 }
 
+// TestAPageBeforeTheCompilerIsNotToldThatThereIsNone: listeners are up before it starts.
+func TestAPageBeforeTheCompilerIsNotToldThatThereIsNone(t *testing.T) {
+	s := newServer(t, "well")
+	c := compile.New(s.assets, &s.opts)
+	if got := s.assets.Progress(); got.Stage != static.Compiling {
+		t.Errorf("got %+v, want that it will be compiled", got)
+	}
+	c.Stop() // without a start
+}
+
 // TestACompilerThatFailsSaysWhy: in one bounded line of the log, and to people how to go on.
 func TestACompilerThatFailsSaysWhy(t *testing.T) {
 	for how, want := range map[string]string{
@@ -163,7 +180,7 @@ func TestACompilerThatFailsSaysWhy(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			s := newServer(t, how)
-			compile.Start(s.assets, &s.opts).Wait()
+			s.start().Wait()
 			got := s.assets.Progress()
 			if got.Stage != static.Missing || !strings.Contains(got.Text, "go run ./cmd/web") {
 				t.Errorf("got %+v, want a sentence with a command", got)
@@ -187,7 +204,7 @@ func TestWhatKilledServersHaveLeftIsRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	compile.Start(s.assets, &s.opts).Wait()
+	s.start().Wait()
 	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v for the old folder, want that it is gone", err)
 	}
@@ -201,7 +218,7 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 	note := filepath.Join(t.TempDir(), "note")
 	t.Setenv("LOCKSTEP_FAKE_NOTE", note)
 	s := newServer(t, "slowly")
-	c := compile.Start(s.assets, &s.opts)
+	c := s.start()
 	var pid int
 	var file string
 	eventually(t, "the go command to work", func() error {
@@ -274,7 +291,7 @@ func eventually(t *testing.T, what string, cond func() error) {
 func TestWithoutAGoCommandThePersonIsTold(t *testing.T) {
 	s := newServer(t, "well")
 	s.opts.Go = filepath.Join(t.TempDir(), "go")
-	compile.Start(s.assets, &s.opts).Wait()
+	s.start().Wait()
 	if got := s.assets.Progress(); got.Stage != static.Missing || !strings.Contains(got.Text, "no go command") {
 		t.Errorf("got %+v", got)
 	}
@@ -288,7 +305,7 @@ func TestAProgramThatIsThereIsNotCompiled(t *testing.T) {
 	if err := s.assets.SetProgram(program()); err != nil {
 		t.Fatal(err)
 	}
-	compile.Start(s.assets, &s.opts).Wait()
+	s.start().Wait()
 	if err := compile.Now(t.Context(), s.assets, &s.opts); err != nil || s.log.Len() > 0 {
 		t.Errorf("got %v, and the log %s", err, &s.log)
 	}
