@@ -151,6 +151,6 @@ func (p Page) scripts() []string {
 	return []string{p.Script, p.Renderer.Script}
 }
 
-// beat differs between neighbouring states, so that a style sheet can show
+// parity differs between neighbouring states, so that a style sheet can show
 // that something changed although the elements stay.
-func (c Counter) beat() string { return strconv.FormatUint((c.Version+uint64(c.Waiting))%2, 10) }
+func (c Counter) parity() string { return strconv.FormatUint((c.Version+uint64(c.Waiting))%2, 10) }

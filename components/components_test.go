@@ -216,12 +216,12 @@ func TestTheCountIsForProgramsAndForPeople(t *testing.T) {
 
 // The style sheet shows a change by it, although the elements stay.
 func TestNeighbouringVersionsDiffer(t *testing.T) {
-	beat := func(version uint64) string {
+	parity := func(version uint64) string {
 		c := with(lobby(), func(c *components.Counter) { c.Version = version })
-		return attr(find(t, parse(t, render(t, components.CounterView(c))), "counter"), "data-beat")
+		return attr(find(t, parse(t, render(t, components.CounterView(c))), "counter"), "data-parity")
 	}
-	if beat(8) == beat(9) {
-		t.Errorf("got %q twice", beat(8))
+	if parity(8) == parity(9) {
+		t.Errorf("got %q twice", parity(8))
 	}
 }
 

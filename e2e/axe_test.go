@@ -123,7 +123,7 @@ func everybodyCanReadOfProblems(t *testing.T, e engine, open opener, server *pro
 // program for the browser, until arrive is called.
 func withholdProgram(t *testing.T, server *process) (base string, arrive func()) {
 	t.Helper()
-	f := newFront(t, server)
+	f := newInterceptor(t, server)
 	ctx, arrive := context.WithCancel(context.Background())
 	t.Cleanup(arrive)
 	f.setEdit(func(path string, _ *reply) {

@@ -47,7 +47,7 @@ func (p *page) works(release string, count int) {
 }
 
 // keepsRelease opens a page of a release and waits until the browser has it.
-func keepsRelease(t *testing.T, browser context.Context, f *front, release string) *page {
+func keepsRelease(t *testing.T, browser context.Context, f *interceptor, release string) *page {
 	t.Helper()
 	f.setRelease(release)
 	p := visit(t, browser, f.url+"/wasm/")
@@ -59,7 +59,7 @@ func keepsRelease(t *testing.T, browser context.Context, f *front, release strin
 // its own; loaded again it is the new one.
 func TestANewVersionTakesThePlaceOfTheOldAsAWhole(t *testing.T) {
 	p, browser := startWasm(t)
-	f := newFront(t, p)
+	f := newInterceptor(t, p)
 	old := keepsRelease(t, browser, f, "one")
 	old.works("one", 1)
 	f.setRelease("two")
@@ -132,7 +132,7 @@ func TestAVersionThatIsNotWholeIsNotKept(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, p)
+			f := newInterceptor(t, p)
 			tab := keepsRelease(t, browser, f, "one")
 			f.setRelease("two")
 			f.setEdit(edit)
@@ -171,7 +171,7 @@ func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
 	}
 	for _, name := range []string{"/wasm/", "lockstep.", "worker.", "app."} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, p)
+			f := newInterceptor(t, p)
 			tab := keepsRelease(t, browser, f, "one")
 			throwAway(tab, name)
 			tab.reload()
@@ -200,7 +200,7 @@ func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
 // the browser's page for that; the next load is as ever.
 func TestAHardReloadOfflineDoesNoHarm(t *testing.T) {
 	p, browser := startWasm(t)
-	f := newFront(t, p)
+	f := newInterceptor(t, p)
 	tab := keepsRelease(t, browser, f, "one")
 	tab.works("one", 1)
 	hard := func() {

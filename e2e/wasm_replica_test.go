@@ -414,7 +414,7 @@ func TestATabThatCanNotRenderItselfIsRenderedByTheServer(t *testing.T) {
 		"the worker does not answer": {later: true, edit: prefixed("worker.js", later+`}`)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, p)
+			f := newInterceptor(t, p)
 			f.setEdit(c.edit)
 			tab := troubled(t, browser)
 			tab.navigate(f.url + "/c/" + strings.ReplaceAll(strings.ToLower(name), " ", "-"))

@@ -173,7 +173,7 @@ func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
 	p, browser := startWasm(t)
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFront(t, p)
+			f := newInterceptor(t, p)
 			f.setEdit(c.edit)
 			tab := troubled(t, browser)
 			if c.page != "" {
@@ -193,7 +193,7 @@ func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
 // used for ever.
 func TestADownloadThatWasCutOffIsTriedAgain(t *testing.T) {
 	p, browser := startWasm(t)
-	f := newFront(t, p)
+	f := newInterceptor(t, p)
 	first := true
 	f.setEdit(func(path string, a *reply) {
 		if isFile(path, "lockstep.wasm") && first {
@@ -236,7 +236,7 @@ func TestAnApplicationThatEndsIsSaidToHaveEnded(t *testing.T) {
 	p, browser := startWasm(t)
 	for _, how := range []string{"leave", "die"} {
 		t.Run(how, func(t *testing.T) {
-			f := newFront(t, p)
+			f := newInterceptor(t, p)
 			f.setEdit(prefixed("worker.js", killable))
 			tab := troubled(t, browser)
 			tab.navigate(f.url + "/wasm/")
@@ -261,7 +261,7 @@ func TestAnApplicationThatEndsIsSaidToHaveEnded(t *testing.T) {
 // says so, keeps the clicks and counts them when there is.
 func TestAFullDiskInTheBrowserCountsLater(t *testing.T) {
 	p, browser := startWasm(t)
-	f := newFront(t, p)
+	f := newInterceptor(t, p)
 	f.setEdit(prefixed("worker.js", killable))
 	tab := visit(t, browser, f.url+"/wasm/")
 	tab.click("increment")
@@ -280,7 +280,7 @@ func TestAFullDiskInTheBrowserCountsLater(t *testing.T) {
 // TestTheWorkerIgnoresWhatNoPageSays, and serves on.
 func TestTheWorkerIgnoresWhatNoPageSays(t *testing.T) {
 	p, browser := startWasm(t)
-	f := newFront(t, p)
+	f := newInterceptor(t, p)
 	f.setEdit(prefixed("worker.js", killable))
 	tab := visit(t, browser, f.url+"/wasm/")
 	for range 3 {

@@ -131,10 +131,10 @@ func TestNothingBehindTheEndOfAMessageReachesAnotherTab(t *testing.T) {
 		}
 		for i := range 8 {
 			op := fmt.Sprintf("own-%d", i)
-			victim := connectWith(t, url, extension, nil)
+			other := connectWith(t, url, extension, nil)
 			for range 8 {
-				victim.send(frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"`+op+`"}`, false)})
-				victim.until(fin|text, `{"ack":["`+op+`"]}`)
+				other.send(frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"`+op+`"}`, false)})
+				other.until(fin|text, `{"ack":["`+op+`"]}`)
 			}
 		}
 	})

@@ -80,7 +80,7 @@ func connectedLoop(b *testing.B) (*loop, []net.Conn) {
 
 func broadcast(b *testing.B, servers []net.Conn, version int) {
 	b.Helper()
-	root := fmt.Sprintf(`<section id="counter" class="counter" aria-labelledby="counter-name" data-topic="counter:load-1" data-count="%d" data-version="%d" data-epoch="1" data-size="m" data-beat="odd"><h1 id="counter-name" class="counter-name">load-1</h1><p class="number" aria-live="polite" aria-atomic="true">%d</p></section>`, version, version, version)
+	root := fmt.Sprintf(`<section id="counter" class="counter" aria-labelledby="counter-name" data-topic="counter:load-1" data-count="%d" data-version="%d" data-epoch="1" data-size="m" data-parity="odd"><h1 id="counter-name" class="counter-name">load-1</h1><p class="number" aria-live="polite" aria-atomic="true">%d</p></section>`, version, version, version)
 	m := fmt.Sprintf(`{"t":"counter:load-1","e":1,"v":%d,"swap":"none","content":%q}`, version, `<hx-partial hx-target="#live" hx-swap="innerMorph">`+root+`</hx-partial>`)
 	frame := append([]byte{0x81, 126, byte(len(m) >> 8), byte(len(m))}, m...)
 	for _, s := range servers {

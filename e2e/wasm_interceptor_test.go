@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// A front stands before a server and changes what it answers, as proxies,
+// An interceptor stands before a server and changes what it answers, as proxies,
 // caches and new versions do. Its methods may be called concurrently.
-type front struct {
+type interceptor struct {
 	url    string
 	t      *testing.T
 	target *url.URL
@@ -36,13 +36,13 @@ type reply struct {
 	body   []byte
 }
 
-func newFront(t *testing.T, server *process) *front {
+func newInterceptor(t *testing.T, server *process) *interceptor {
 	t.Helper()
 	target, err := url.Parse(server.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{t: t, target: target, pass: httputil.NewSingleHostReverseProxy(target)}
+	f := &interceptor{t: t, target: target, pass: httputil.NewSingleHostReverseProxy(target)}
 	srv := httptest.NewServer(f)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	f.url = srv.URL
@@ -50,14 +50,14 @@ func newFront(t *testing.T, server *process) *front {
 }
 
 // setDown cuts everybody off.
-func (f *front) setDown(down bool) {
+func (f *interceptor) setDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
 }
 
 // setEdit has f change every answer from now on; nil: none.
-func (f *front) setEdit(edit func(path string, a *reply)) {
+func (f *interceptor) setEdit(edit func(path string, a *reply)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.edit = edit
@@ -66,13 +66,13 @@ func (f *front) setEdit(edit func(path string, a *reply)) {
 // setRelease replaces the application by another version of it, of which
 // nothing is different but the name that its pages have as window.release. The
 // old version's file is gone.
-func (f *front) setRelease(name string) {
+func (f *interceptor) setRelease(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.release = name
 }
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *interceptor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	down, release, edit := f.down, f.release, f.edit
 	f.mu.Unlock()
@@ -104,7 +104,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var starter = regexp.MustCompile(`static/wasm\.[0-9a-f]+\.js`)
 
 // get answers for a release.
-func (f *front) get(path, release string) (*reply, error) {
+func (f *interceptor) get(path, release string) (*reply, error) {
 	if release == "" {
 		return f.fetch(path)
 	}
@@ -135,7 +135,7 @@ func (f *front) get(path, release string) (*reply, error) {
 }
 
 // fetch asks the server.
-func (f *front) fetch(path string) (*reply, error) {
+func (f *interceptor) fetch(path string) (*reply, error) {
 	req, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.target.JoinPath(path).String(), nil)
 	if err != nil {
 		return nil, err
