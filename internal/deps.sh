@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx,
-# Chromium, slowhttptest, promtool and node. With "node" it installs only that,
+# Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
 # with "lint" what the linters of scripts need: node and npm.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
@@ -24,6 +24,7 @@ for_lint() {
 }
 
 for_tests() {
+  command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev) # for the race detector
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
   command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
