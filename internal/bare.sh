@@ -60,6 +60,7 @@ in_clone() {
 in_root() {
   local mirror release
   root=$(mktemp -d)
+  chmod 755 "$root" # PostgreSQL runs as a user of its own
   trap 'rm -rf --one-file-system "$root" "$root.log"' EXIT
   command -v debootstrap >/dev/null || apt-get install -y -qq --no-install-recommends debootstrap
   read -r mirror release < <(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Label: Debian' 'Component: main')
