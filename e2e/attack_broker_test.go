@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"time"
 
@@ -92,7 +93,7 @@ func neighbour(v *target, poison func(publish func(topic, payload string), epoch
 	ws.text(clickText(last))
 	for {
 		m := ws.hear()
-		if strings.Contains(m.Content, "666") || injected(m.Content) {
+		if forged(m.Content) || injected(m.Content) {
 			shown, _ := parseRoot(m.Content)
 			return fmt.Errorf("a tab shows %d", shown.N)
 		}
@@ -110,4 +111,10 @@ func neighbour(v *target, poison func(publish func(topic, payload string), epoch
 		return fmt.Errorf("%d lines of log", lines)
 	}
 	return nil
+}
+
+// forged reports whether a count of 666 is shown, which attacks try to have
+// shown. Epochs and versions may have these digits, too.
+func forged(shown string) bool {
+	return regexp.MustCompile(`(data-count="|"n":|<b>)666\b`).MatchString(shown)
 }

@@ -87,7 +87,7 @@ func opAttacks() []attack {
 				other.text(clickText(newOp()))
 				for {
 					m := other.hear()
-					if strings.Contains(m.Content+m.State, "666") {
+					if forged(m.Content + m.State) {
 						return errors.New("another tab shows what this one said")
 					}
 					if len(m.Ack) > 0 {
