@@ -43,9 +43,6 @@ func (s *Session) Disconnect(why Reason) {
 	s.stage = stageGone
 	e, rooms, hook := s.ending, s.rooms, s.onLeave
 	s.rooms, s.onLeave, s.private, s.acks = nil, nil, nil, nil
-	if s.goneCh != nil {
-		close(s.goneCh)
-	}
 	s.mu.Unlock()
 
 	for _, m := range rooms {
@@ -55,6 +52,17 @@ func (s *Session) Disconnect(why Reason) {
 		hook()
 	}
 	s.writer.rt.forget(s, e)
+	close(s.leftCh())
+}
+
+// leftCh returns what is closed when the session is gone, and its reason counted.
+func (s *Session) leftCh() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.goneCh == nil {
+		s.goneCh = make(chan struct{})
+	}
+	return s.goneCh
 }
 
 // end begins to end an open session, and wakes what waits in admit. The caller
@@ -110,20 +118,10 @@ func (s *Session) ended() bool {
 	return s.stage != stageOpen
 }
 
-// left waits until the session is gone, or returns ctx's error.
+// left waits until the session is gone, and its reason counted, or returns ctx's error.
 func (s *Session) left(ctx context.Context) error {
-	s.mu.Lock()
-	if s.stage == stageGone {
-		s.mu.Unlock()
-		return nil
-	}
-	if s.goneCh == nil {
-		s.goneCh = make(chan struct{})
-	}
-	ch := s.goneCh
-	s.mu.Unlock()
 	select {
-	case <-ch:
+	case <-s.leftCh():
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

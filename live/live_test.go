@@ -940,6 +940,23 @@ func TestTheStatusGoesToEveryTabAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestDrainEndsWhenAllThatLeftAreCounted: one who asks after a drain why tabs were closed is told of
+// all of them.
+func TestDrainEndsWhenAllThatLeftAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := start(newStore(), newHub(), nil).rt
+		defer rt.Stop()
+		slow := func() { time.Sleep(time.Second) }
+		livetest.Open(t, rt, viewFunc(func(s *live.Session) error { s.OnLeave(slow); return nil }))
+		if err := rt.Drain(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := rt.Closed(live.ReasonDrain); got != 1 {
+			t.Errorf("got %d sessions that ended by the drain, want 1", got)
+		}
+	})
+}
+
 func TestOnLeaveIsCalledOnceWhenATabLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)

@@ -51,7 +51,7 @@ type Session struct {
 	acks     []pendingAck
 	ending   *ending // why the session ends; nil while its stage is stageOpen
 	onLeave  func()
-	goneCh   chan struct{} // closed at stageGone; nil: nobody waits for that
+	goneCh   chan struct{} // see leftCh
 	space    chan struct{} // closed when an answer has left; nil: nobody waits for that
 	since    time.Duration // of busy, on the runtime's clock
 	inFlight int32         // ops that will be answered: a draining session waits for them
