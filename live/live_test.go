@@ -940,8 +940,8 @@ func TestTheStatusGoesToEveryTabAgainAndAgain(t *testing.T) {
 	})
 }
 
-// TestDrainEndsWhenAllThatLeftAreCounted: one who asks after a drain why tabs were closed is told of
-// all of them.
+// TestDrainEndsWhenAllThatLeftAreCounted: one who asks after a drain why tabs were closed is told
+// of all of them.
 func TestDrainEndsWhenAllThatLeftAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := start(newStore(), newHub(), nil).rt
