@@ -118,11 +118,24 @@ func TestProseIsAtMost100ColumnsWide(t *testing.T) {
 		}
 		wrapped := strings.Split(wrap(text), "\n")
 		for n, line := range strings.Split(text, "\n") {
-			if utf8.RuneCountInString(line) > columns && !slices.Contains(wrapped, line) {
+			if utf8.RuneCountInString(line)-renamed(t, line) > columns && !slices.Contains(wrapped, line) {
 				t.Errorf("%s:%d: wider than %d columns; go test ./internal/docs -update wraps it", file, n+1, columns)
 			}
 		}
 	}
+}
+
+// renamed returns by how much a line has grown because the module has a longer path than the eight
+// letters that it was written with: "make module" wraps nothing anew.
+func renamed(t *testing.T, line string) int {
+	t.Helper()
+	text, err := os.ReadFile(inRoot("go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	path := strings.TrimPrefix(first, "module ")
+	return strings.Count(line, path) * max(len(path)-8, 0)
 }
 
 func TestCommentsInGoAreAtMost100ColumnsWide(t *testing.T) {
