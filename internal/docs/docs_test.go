@@ -106,6 +106,10 @@ func TestNamedFilesAreThere(t *testing.T) {
 }
 
 func TestProseIsAtMost100ColumnsWide(t *testing.T) {
+	// "make module" wraps nothing anew: a path that is longer than the eight letters with which the
+	// text was written does not count.
+	module := modulePath(t)
+	longer := max(len(module)-8, 0)
 	for file, text := range documents(t) {
 		if file == "llms.txt" {
 			continue // has one line for each link
@@ -118,24 +122,22 @@ func TestProseIsAtMost100ColumnsWide(t *testing.T) {
 		}
 		wrapped := strings.Split(wrap(text), "\n")
 		for n, line := range strings.Split(text, "\n") {
-			if utf8.RuneCountInString(line)-renamed(t, line) > columns && !slices.Contains(wrapped, line) {
+			if utf8.RuneCountInString(line)-longer*strings.Count(line, module) > columns && !slices.Contains(wrapped, line) {
 				t.Errorf("%s:%d: wider than %d columns; go test ./internal/docs -update wraps it", file, n+1, columns)
 			}
 		}
 	}
 }
 
-// renamed returns by how much a line has grown because the module has a longer path than the eight
-// letters that it was written with: "make module" wraps nothing anew.
-func renamed(t *testing.T, line string) int {
+// modulePath returns the path of the root module.
+func modulePath(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(inRoot("go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	first, _, _ := strings.Cut(string(text), "\n")
-	path := strings.TrimPrefix(first, "module ")
-	return strings.Count(line, path) * max(len(path)-8, 0)
+	return strings.TrimPrefix(first, "module ")
 }
 
 func TestCommentsInGoAreAtMost100ColumnsWide(t *testing.T) {
