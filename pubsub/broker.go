@@ -162,6 +162,9 @@ func (h *Hub) resubscribe(ctx context.Context, c *connection, t *topic) (bool, e
 // dispatch hands a message of the broker to the mailboxes of its handlers. The
 // caller is counted in wg.
 func (h *Hub) dispatch(m driver.Message) {
+	if m.Forged {
+		h.forged(m.Topic)
+	}
 	if m.Gap && m.Topic == "" {
 		h.dispatchAll()
 		return
@@ -171,7 +174,7 @@ func (h *Hub) dispatch(m driver.Message) {
 		return
 	}
 	for _, s := range h.subscriptions(name) {
-		s.box.offer(s, Message{Topic: name, Payload: m.Payload, Gap: m.Gap})
+		s.box.offer(s, Message{Topic: name, Payload: m.Payload, Gap: m.Gap, Trusted: m.Trusted})
 	}
 }
 

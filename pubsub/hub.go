@@ -41,7 +41,8 @@ type Hub struct {
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
-	reported error // the last argument of OnStatus; owned by run
+	forgeries forgeries
+	reported  error // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
 	phase  phase

@@ -18,6 +18,7 @@ type subscription struct {
 	box     *mailbox
 
 	before  *subscription // the one it replaces, until it has; guarded by Hub.mu
+	gap     bool          // a Gap for it waits in box; guarded by box.mu
 	retired atomic.Bool   // no call begins any more
 }
 
@@ -49,18 +50,23 @@ type envelope struct {
 const keptCap = 16
 
 // offer puts a message in, and never waits. When the box is full, what it
-// holds is dropped and a Gap for each topic takes its place. The caller is
-// counted in Hub.wg.
+// holds is dropped and a Gap for each topic takes its place. A Gap while
+// another waits says nothing new: a flood of them costs no more than the
+// handler takes. The caller is counted in Hub.wg.
 func (b *mailbox) offer(to *subscription, m Message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.hub.base.Err() != nil || to.retired.Load() {
+	if b.hub.base.Err() != nil || to.retired.Load() || m.Gap && to.gap {
 		return
 	}
 	if len(b.waiting)-b.head >= max(b.limit, b.hub.opts.Queue) {
 		b.overflow()
 	}
 	if m.Gap {
+		if to.gap {
+			return // the overflow has made one
+		}
+		to.gap = true
 		b.hub.stats.gaps.Add(1)
 	}
 	b.compact()
@@ -79,7 +85,7 @@ func (b *mailbox) overflow() {
 	var gaps []envelope
 	for _, e := range b.waiting[b.head:] {
 		if !replaced[e.to] && !e.to.retired.Load() {
-			replaced[e.to] = true
+			replaced[e.to], e.to.gap = true, true
 			gaps = append(gaps, envelope{e.to, Message{Topic: e.to.topic.name, Gap: true}})
 		}
 	}
@@ -113,6 +119,9 @@ func (b *mailbox) take() (envelope, bool) {
 	}
 	e := b.waiting[b.head]
 	b.waiting[b.head] = envelope{} // let go of the payload
+	if e.m.Gap {
+		e.to.gap = false
+	}
 	b.head++
 	return e, true
 }

@@ -31,6 +31,11 @@ type Message struct {
 	// full queue, a payload too large for the broker): reload from the store.
 	// Payload is nil.
 	Gap bool
+	// Trusted means that a replica of this application has sent the message:
+	// it is signed (package signedpubsub), or nobody else reaches the broker.
+	// What any other says may be a lie: check it with the store before
+	// anybody is shown it.
+	Trusted bool
 }
 
 // A Handler receives the messages of one subscription, in order, one at a

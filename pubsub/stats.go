@@ -12,6 +12,7 @@ type Stats struct {
 	HandlerErrors uint64        // calls of handlers that failed or panicked
 	Overflows     uint64        // full queues of sessions
 	Gaps          uint64        // Gap messages to handlers
+	Forged        uint64        // messages dropped because they had no valid signature
 	Reconnects    uint64        // connections after the first
 	RoundTrip     time.Duration // of the last heartbeat that came back
 	Topics        int           // with handlers now
@@ -20,8 +21,8 @@ type Stats struct {
 }
 
 type counters struct {
-	published, received, handlerErrors, overflows, gaps, reconnects atomic.Uint64
-	roundTrip                                                       atomic.Int64
+	published, received, handlerErrors, overflows, gaps, forged, reconnects atomic.Uint64
+	roundTrip                                                               atomic.Int64
 }
 
 // Stats returns a snapshot of the hub's counters. It looks at every topic: it
@@ -30,6 +31,7 @@ func (h *Hub) Stats() Stats {
 	s := Stats{
 		Published: h.stats.published.Load(), Received: h.stats.received.Load(),
 		HandlerErrors: h.stats.handlerErrors.Load(), Overflows: h.stats.overflows.Load(), Gaps: h.stats.gaps.Load(),
+		Forged:     h.stats.forged.Load(),
 		Reconnects: h.stats.reconnects.Load(), RoundTrip: time.Duration(h.stats.roundTrip.Load()),
 	}
 	h.mu.Lock()

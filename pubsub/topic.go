@@ -25,6 +25,8 @@ type Event[T any] struct {
 	Topic string
 	Value T    // the zero value with Gap
 	Gap   bool // messages may have been lost: reload from the store
+	// Trusted is as in Message.
+	Trusted bool
 }
 
 // NewTopic returns the topic of that name.
@@ -48,7 +50,7 @@ func (t Topic[T]) Broadcast(ctx context.Context, h Broadcaster, v T) error {
 // the subscription, which the hub logs and counts; handler is not called.
 func (t Topic[T]) Subscribe(ctx context.Context, h Subscriber, session string, handler func(ctx context.Context, e Event[T]) error) error {
 	return h.SubscribeTopic(ctx, session, t.name, func(ctx context.Context, m Message) error {
-		e := Event[T]{Topic: m.Topic, Gap: m.Gap}
+		e := Event[T]{Topic: m.Topic, Gap: m.Gap, Trusted: m.Trusted}
 		if !m.Gap {
 			if err := json.Unmarshal(m.Payload, &e.Value); err != nil {
 				return fmt.Errorf("pubsub: decode of %d bytes: %w", len(m.Payload), err)

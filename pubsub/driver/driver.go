@@ -95,4 +95,11 @@ type Message struct {
 	// to carry: reload from the store. With an empty Topic it holds for every
 	// topic of this connection. Payload is nil.
 	Gap bool
+	// Trusted means that a replica of the same application has sent the
+	// message: it has a signature that only a replica can make, or nobody else
+	// reaches the broker. A driver that can't know leaves it false.
+	Trusted bool
+	// Forged means that a message without a valid signature was dropped, and
+	// that this Gap stands for it.
+	Forged bool
 }

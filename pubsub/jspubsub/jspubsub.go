@@ -62,7 +62,7 @@ func (c *conn) onMessage(_ js.Value, args []js.Value) any {
 	_, subscribed := c.topics[topic]
 	c.mu.Unlock()
 	if ok && subscribed {
-		c.queue.Put(driver.Message{Topic: topic, Payload: payload})
+		c.queue.Put(driver.Message{Topic: topic, Payload: payload, Trusted: true})
 	}
 	return nil
 }
