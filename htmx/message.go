@@ -45,6 +45,17 @@ func Data(topic string, epoch, version uint64, state string) []byte {
 	return encode(message{Topic: topic, Epoch: &epoch, Version: &version, State: &state})
 }
 
+// Correction is State for tabs that may have been shown a newer version that
+// never was: they show it whatever they have shown.
+func Correction(topic string, epoch, version uint64, parts ...Partial) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Version: &version, Back: true}.with(parts))
+}
+
+// DataCorrection is to Correction what Data is to State.
+func DataCorrection(topic string, epoch, version uint64, state string) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Version: &version, State: &state, Back: true})
+}
+
 // Fragment builds a message that shows something without a version.
 func Fragment(topic string, parts ...Partial) []byte {
 	return encode(message{Topic: topic}.with(parts))
@@ -82,6 +93,7 @@ type message struct {
 	Swap    string   `json:"swap,omitempty"`
 	Content string   `json:"content,omitempty"`
 	State   *string  `json:"state,omitempty"`
+	Back    bool     `json:"back,omitempty"`
 }
 
 func (m message) with(parts []Partial) message {

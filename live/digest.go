@@ -33,6 +33,8 @@ const (
 	// digestRooms is how many rooms one message lists: with keys of 64
 	// bytes that is within driver.MaxPayload.
 	digestRooms = 32
+	// maxDigest bounds one message, in bytes: keys may be longer than topics.
+	maxDigest = 64 << 10
 	// digestMessages bounds a digest. Of more rooms some are left out, each
 	// time others.
 	digestMessages = 16
@@ -74,7 +76,7 @@ func (rs *Rooms[S]) digests() []digest {
 	for _, r := range rs.open() {
 		r.mu.Lock()
 		if r.seq > 0 && time.Since(r.changed) < digestMemory {
-			all[r.key] = rs.revision(r.state)
+			all[r.key] = r.known.at
 		}
 		r.mu.Unlock()
 	}
@@ -113,9 +115,15 @@ func (rs *Rooms[S]) receiveDigest(_ context.Context, m pubsub.Message) error {
 	if m.Gap {
 		return nil
 	}
+	if len(m.Payload) > maxDigest {
+		return errors.New("live: a digest that is too long")
+	}
 	var d digest
 	if err := json.Unmarshal(m.Payload, &d); err != nil {
 		return errors.New("live: not a digest")
+	}
+	if len(d) > digestRooms {
+		return errors.New("live: a digest of too many rooms")
 	}
 	select {
 	case rs.received <- d:
@@ -135,7 +143,7 @@ func (rs *Rooms[S]) behind(d digest) []*stateRoom[S] {
 			continue
 		}
 		r.mu.Lock()
-		if r.seq > 0 && theirs.newer(rs.revision(r.state)) {
+		if r.seq > 0 && theirs.newer(r.known.at) {
 			behind = append(behind, r)
 		}
 		r.mu.Unlock()
@@ -143,24 +151,19 @@ func (rs *Rooms[S]) behind(d digest) []*stateRoom[S] {
 	return behind
 }
 
-// catchUp reads the store for rooms that missed a broadcast, and subscribes
-// those anew that go on missing them.
+// catchUp reads the store for rooms that may have missed a broadcast, and
+// subscribes those anew that go on missing them. A digest is a hint: what the
+// store does not bear out is no evidence of anything.
 func (rs *Rooms[S]) catchUp(behind []*stateRoom[S]) {
-	rs.refresh(behind)
-	for _, r := range behind {
+	for _, r := range rs.refresh(behind) {
 		r.mu.Lock()
 		r.misses++
 		distrust := r.misses >= digestMisses
 		r.mu.Unlock()
 		if distrust {
-			rs.rt.Report("topic "+r.topic, errMissing)
+			rs.rt.log.Warn("subscribing anew", "topic", r.topic, "err", errMissing)
 			rs.leave(r)
 			rs.listen(r)
 		}
 	}
-}
-
-func (rs *Rooms[S]) revision(s S) revision {
-	epoch, version := rs.opts.Order(s)
-	return revision{epoch, version}
 }

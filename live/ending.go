@@ -49,7 +49,7 @@ func (s *Session) Disconnect(why Reason) {
 		m.room.remove(m)
 	}
 	if hook != nil {
-		hook()
+		_ = s.writer.rt.guarded("OnLeave", hook) // it has been logged, and the session is gone all the same
 	}
 	s.writer.rt.forget(s, e)
 	close(s.leftCh())

@@ -98,7 +98,7 @@ func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) e
 	if blocked != nil {
 		<-blocked
 	}
-	return h.deliver(pubsub.Message{Topic: topic, Payload: payload})
+	return h.deliver(pubsub.Message{Topic: topic, Payload: payload, Trusted: true})
 }
 
 func (h *fakeHub) deliver(m pubsub.Message) error {
@@ -428,7 +428,7 @@ func TestAReplicaThatMissesBroadcastsIsToldByADigest(t *testing.T) {
 		if n := r.hub.subscriptionsEver("t:a"); n != 1 {
 			t.Errorf("got %d subscriptions after one miss, want 1", n)
 		}
-		if err := r.hub.deliver(pubsub.Message{Topic: "t:a", Payload: []byte(`{"Epoch":1,"Version":1}`)}); err != nil {
+		if err := r.hub.deliver(pubsub.Message{Topic: "t:a", Payload: []byte(`{"Epoch":1,"Version":1}`), Trusted: true}); err != nil {
 			t.Error(err) // it hears something: misses are counted anew
 		}
 		synctest.Wait()

@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -23,22 +25,28 @@ const loadBatch = 256
 // hundred reads.
 type loader[S any] struct {
 	// set once
-	rt   *Runtime
-	load func(ctx context.Context, keys ...string) ([]S, error)
+	rt    *Runtime
+	name  string // of the rooms, for operators
+	load  func(ctx context.Context, keys ...string) ([]S, error)
+	clock *clock
+	doubt chan struct{} // of size 1: a read has failed
 
 	mu      sync.Mutex
 	waiting map[string][]chan<- loaded[S]
 	loading bool      // a goroutine is in run
 	began   time.Time // of the newest read
+	failed  string    // a key that could not be read, while that is the newest news
 }
 
+// A loaded is what the store has said of one key.
 type loaded[S any] struct {
 	state S
+	began tick // of the read
 	err   error
 }
 
 // get returns the state of key, read after the call began.
-func (l *loader[S]) get(ctx context.Context, key string) (S, error) {
+func (l *loader[S]) get(ctx context.Context, key string) loaded[S] {
 	ch := make(chan loaded[S], 1) // takes the answer even when nobody waits any more
 	l.mu.Lock()
 	l.waiting[key] = append(l.waiting[key], ch)
@@ -49,15 +57,13 @@ func (l *loader[S]) get(ctx context.Context, key string) (S, error) {
 		l.mu.Lock()
 		l.loading = false
 		l.mu.Unlock()
-		var none S
-		return none, ErrDraining
+		return loaded[S]{err: ErrDraining}
 	}
 	select {
 	case got := <-ch:
-		return got.state, got.err
+		return got
 	case <-ctx.Done():
-		var none S
-		return none, ctx.Err()
+		return loaded[S]{err: ctx.Err()}
 	}
 }
 
@@ -79,14 +85,10 @@ func (l *loader[S]) run() {
 		l.began = time.Now()
 		l.mu.Unlock()
 
-		states, err := l.read(keys)
+		all := l.read(keys)
 		for i, chans := range waiting {
-			got := loaded[S]{err: err}
-			if err == nil {
-				got.state = states[i]
-			}
 			for _, ch := range chans {
-				ch <- got
+				ch <- all[i]
 			}
 		}
 	}
@@ -104,10 +106,67 @@ func (l *loader[S]) take() (keys []string, waiting [][]chan<- loaded[S]) {
 	return keys, waiting
 }
 
-func (l *loader[S]) read(keys []string) ([]S, error) {
+// read asks the store for keys, at most loadBatch, and returns as many answers.
+// What only some of them make the callback do wrong is an error of these alone:
+// keys may be what a visitor has typed.
+func (l *loader[S]) read(keys []string) []loaded[S] {
+	began := l.clock.now()
+	states, err := l.call(keys)
+	if errors.Is(err, errCallback) && len(keys) > 1 {
+		half := len(keys) / 2
+		return append(l.read(keys[:half]), l.read(keys[half:])...)
+	}
+	all := make([]loaded[S], len(keys))
+	for i := range all {
+		all[i] = loaded[S]{began: began, err: err}
+		if err == nil {
+			all[i].state = states[i]
+		}
+	}
+	return all
+}
+
+// call calls Load once. Its error says something of the store only if it is
+// Load's own.
+func (l *loader[S]) call(keys []string) (states []S, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
-	states, err := l.load(ctx, keys...)
-	l.rt.Report("store", err)
+	states, err = l.callGuarded(ctx, keys)
+	if err == nil && len(states) != len(keys) {
+		err = l.rt.broken("Load", fmt.Sprintf("returned %d states for %d keys", len(states), len(keys)))
+	}
+	if errors.Is(err, errCallback) {
+		return nil, err
+	}
+	l.rt.ReportOf("store", l.name, err)
+	l.remember(keys[0], err)
 	return states, err
+}
+
+func (l *loader[S]) callGuarded(ctx context.Context, keys []string) (states []S, err error) {
+	defer l.rt.caught("Load", &err)
+	return l.load(ctx, keys...)
+}
+
+// remember notes whether the store could be read the last time.
+func (l *loader[S]) remember(key string, err error) {
+	l.mu.Lock()
+	if l.failed = ""; err != nil {
+		l.failed = key
+	}
+	l.mu.Unlock()
+	if err == nil {
+		return
+	}
+	select {
+	case l.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// suspect returns a key to ask the store for again, after a read that failed.
+func (l *loader[S]) suspect() (key string, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed, l.failed != ""
 }

@@ -20,19 +20,18 @@ type publisher[S any] struct {
 	// set once
 	rt      *Runtime
 	publish func(ctx context.Context, key string, s S) error
-	newer   func(a, b S) bool
 	slots   chan struct{} // bounds the broadcasts under way
 
 	mu   sync.Mutex
-	next map[string]S        // newest, not yet sent
+	next map[string]known[S] // newest, not yet sent
 	busy map[string]struct{} // keys with a goroutine in run
 }
 
-func (p *publisher[S]) offer(key string, s S) {
+func (p *publisher[S]) offer(key string, k known[S]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if waiting, ok := p.next[key]; !ok || p.newer(s, waiting) {
-		p.next[key] = s
+	if waiting, ok := p.next[key]; !ok || k.newer(waiting) {
+		p.next[key] = k
 	}
 	if _, ok := p.busy[key]; ok {
 		return
@@ -48,7 +47,7 @@ func (p *publisher[S]) run(key string) {
 	defer func() { <-p.slots }()
 	for {
 		p.mu.Lock()
-		s, ok := p.next[key]
+		k, ok := p.next[key]
 		delete(p.next, key)
 		if !ok {
 			delete(p.busy, key)
@@ -58,7 +57,7 @@ func (p *publisher[S]) run(key string) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
-		if err := p.publish(ctx, key, s); err != nil {
+		if err := p.publish(ctx, key, k.state); err != nil {
 			p.rt.log.Debug("broadcast lost; other replicas will read the store", "key", key, "err", err)
 		}
 		cancel()

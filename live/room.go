@@ -2,7 +2,6 @@ package live
 
 import (
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,10 +69,6 @@ func (r *room) flush() {
 			return
 		}
 		f, err := r.render()
-		if err != nil {
-			r.rt.stats.failures.Add(1)
-			r.rt.log.Error("component failed", "topic", r.topic, "err", err)
-		}
 		if r.offer(f, err) {
 			return
 		}
@@ -99,15 +94,15 @@ func (r *room) offer(f *frame, err error) (done bool) {
 }
 
 // render renders the newest state. A panic of a component is an error of this
-// room alone.
+// room alone, and has been logged; every other error too.
 func (r *room) render() (f *frame, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
+	defer r.rt.caught("Render", &err)
 	r.rt.stats.renders.Add(1)
-	return r.renderState()
+	if f, err = r.renderState(); err != nil {
+		err = fmt.Errorf("live: render %q: %w", r.topic, err)
+		r.rt.fault("Render", err, nil)
+	}
+	return f, err
 }
 
 func (r *room) add(m *member) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,7 @@ type Rooms[S any] struct {
 	opts      RoomsOptions[S]
 	rt        *Runtime
 	hub       Hub
+	clock     clock
 	loader    *loader[S]    // nil without a store
 	publisher *publisher[S] // nil without Encode
 	serial    atomic.Uint64 // names rooms to the hub
@@ -92,12 +94,14 @@ type stateRoom[S any] struct {
 	key    string
 	handle string        // the room's session at the hub: unique for each life of a room
 	ready  chan struct{} // closed when the first attempt to subscribe has ended
-	state  S
 
 	// guarded by room.mu
+	known     known[S]  // the newest state; nothing while seq is 0
+	hearsay   hearsay   // where known is from, if the store has not said it
+	peak      revision  // the newest that tabs were shown and the store never had
 	listening bool      // subscribed at the hub
-	changed   time.Time // when state was taken
-	misses    int       // digests that had a newer version, since a broadcast was received
+	changed   time.Time // when known was taken
+	misses    int       // digests that were right to have a newer version, since a broadcast was received
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
@@ -109,12 +113,15 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 	setDefault(&opts.IdleTTL, 30*time.Second)
 	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S]), received: make(chan digest, 1)}
 	if opts.Load != nil {
-		rs.loader = &loader[S]{rt: rt, load: opts.Load, waiting: make(map[string][]chan<- loaded[S])}
+		rs.loader = &loader[S]{
+			rt: rt, name: opts.Name, load: opts.Load, clock: &rs.clock, doubt: make(chan struct{}, 1),
+			waiting: make(map[string][]chan<- loaded[S]),
+		}
 	}
 	if opts.Encode != nil {
 		rs.publisher = &publisher[S]{
-			rt: rt, publish: rs.broadcast, newer: rs.newer, slots: make(chan struct{}, publishers),
-			next: make(map[string]S), busy: make(map[string]struct{}),
+			rt: rt, publish: rs.broadcast, slots: make(chan struct{}, publishers),
+			next: make(map[string]known[S]), busy: make(map[string]struct{}),
 		}
 	}
 	rt.spawn(rs.antiEntropy)
@@ -137,9 +144,9 @@ func (rs *Rooms[S]) digesting() bool {
 // shown what is known, and the rest once it can: that is not an error. Joining
 // twice is harmless.
 func (rs *Rooms[S]) Join(ctx context.Context, s *Session, key string) error {
-	r := rs.enter(s, key)
+	r, err := rs.enter(s, key)
 	if r == nil {
-		return nil
+		return err
 	}
 	select {
 	case <-r.ready:
@@ -147,8 +154,8 @@ func (rs *Rooms[S]) Join(ctx context.Context, s *Session, key string) error {
 		return ctx.Err()
 	}
 	if rs.loader != nil {
-		if state, err := rs.loader.get(ctx, key); err == nil {
-			rs.update(r, state)
+		if got := rs.loader.get(ctx, key); got.err == nil {
+			rs.confirm(r, got)
 		}
 	}
 	r.mu.Lock()
@@ -162,45 +169,53 @@ func (rs *Rooms[S]) Join(ctx context.Context, s *Session, key string) error {
 // a newer one. When the store can't be read it returns what this replica
 // knows and the error; known is false when it knows nothing.
 func (rs *Rooms[S]) Read(ctx context.Context, key string) (s S, known bool, err error) {
+	var got loaded[S]
 	if rs.loader != nil {
-		s, err = rs.loader.get(ctx, key)
-		known = err == nil
+		got = rs.loader.get(ctx, key)
+		known = got.err == nil
 	}
-	rs.mu.Lock()
-	r := rs.rooms[key]
-	rs.mu.Unlock()
+	r := rs.room(key)
 	if r == nil {
-		return s, known, err
+		return got.state, known, got.err
 	}
 	if known {
-		rs.update(r, s)
+		rs.confirm(r, got)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state, r.seq > 0, err
+	if r.seq == 0 {
+		return got.state, known, got.err
+	}
+	return r.known.state, true, got.err
+}
+
+// room returns the room of key, or nil.
+func (rs *Rooms[S]) room(key string) *stateRoom[S] {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.rooms[key]
 }
 
 // Commit announces a state that the store has: this replica shows it at once,
 // the others get it through the broker. It does not block. States older
 // than what is known change nothing.
 func (rs *Rooms[S]) Commit(key string, s S) {
-	rs.mu.Lock()
-	r := rs.rooms[key]
-	rs.mu.Unlock()
-	if r != nil {
-		rs.update(r, s)
+	k, err := rs.order(s)
+	if err != nil {
+		return // it has been logged
+	}
+	if r := rs.room(key); r != nil {
+		rs.settle(r, k, 0)
 	}
 	if rs.publisher != nil {
-		rs.publisher.offer(key, s)
+		rs.publisher.offer(key, k)
 	}
 }
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
 // newest state known now; call it after Commit.
 func (rs *Rooms[S]) Ack(s *Session, key, op string) {
-	rs.mu.Lock()
-	r := rs.rooms[key]
-	rs.mu.Unlock()
+	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)
 		return
@@ -221,39 +236,84 @@ func (rs *Rooms[S]) Len() int {
 // enter makes the session a member of the room of key, which it makes and
 // subscribes when it is the first. It returns nil when the session is a
 // member already or has ended.
-func (rs *Rooms[S]) enter(s *Session, key string) *stateRoom[S] {
-	rs.mu.Lock()
-	r, warm := rs.rooms[key]
-	if !warm {
-		r = rs.newRoom(key)
-		rs.rooms[key] = r
+func (rs *Rooms[S]) enter(s *Session, key string) (*stateRoom[S], error) {
+	r, m, fresh, err := rs.findRoom(s, key)
+	if err != nil {
+		return nil, err
 	}
-	m, ok := s.join(&r.room)
-	if ok {
-		r.add(m)
-	}
-	rs.mu.Unlock()
-	if !warm {
+	if fresh {
 		rs.listen(r)
 		close(r.ready)
 	}
-	if !ok {
-		return nil
+	if m == nil {
+		return nil, nil
 	}
 	if s.ended() {
 		r.remove(m) // it may have left before add
 	}
-	return r
+	return r, nil
 }
 
-func (rs *Rooms[S]) newRoom(key string) *stateRoom[S] {
+// findRoom makes the session a member of the room of key, which may be fresh.
+func (rs *Rooms[S]) findRoom(s *Session, key string) (r *stateRoom[S], m *member, fresh bool, err error) {
+	for r == nil && err == nil { // again when the room was closed meanwhile
+		var made *stateRoom[S]
+		if rs.room(key) == nil {
+			if made, err = rs.newRoom(key); err != nil { // calls the application: not under mu
+				break
+			}
+		}
+		r, m, err = rs.place(s, key, made)
+		fresh = r != nil && r == made
+	}
+	return r, m, fresh, err
+}
+
+// place makes the session a member of the room of key, which is fresh if there
+// is none; nil: without one there is nothing to do. m is nil when the session is a
+// member already or has ended.
+func (rs *Rooms[S]) place(s *Session, key string, fresh *stateRoom[S]) (r *stateRoom[S], m *member, err error) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if r = rs.rooms[key]; r == nil {
+		if fresh == nil {
+			return nil, nil, nil
+		}
+		if !rs.rt.claimTopic(fresh.topic) {
+			return nil, nil, fmt.Errorf("live: %w: Topic returned %q for two rooms", errCallback, fresh.topic)
+		}
+		r = fresh
+		rs.rooms[key] = r
+	}
+	m, ok := s.join(&r.room)
+	if !ok {
+		return r, nil, nil
+	}
+	r.add(m)
+	return r, m, nil
+}
+
+func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
+	topic, err := rs.topicOf(key)
+	if err != nil {
+		return nil, err
+	}
 	r := &stateRoom[S]{key: key, ready: make(chan struct{})}
 	r.handle = "room:" + strconv.FormatUint(rs.serial.Add(1), 10) + ":" + key
-	r.rt, r.topic, r.deserted = rs.rt, rs.opts.Topic(key), time.Now()
+	r.rt, r.topic, r.deserted = rs.rt, topic, time.Now()
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
 	r.renderState = func() (*frame, error) { return rs.render(r) }
-	return r
+	return r, nil
+}
+
+// topicOf asks the application for the topic of a key.
+func (rs *Rooms[S]) topicOf(key string) (topic string, err error) {
+	defer rs.rt.caught("Topic", &err)
+	if topic = rs.opts.Topic(key); topic == "" {
+		return "", rs.rt.broken("Topic", "returned nothing")
+	}
+	return topic, nil
 }
 
 // listen subscribes the room at the hub. When that fails the room lives on
@@ -271,111 +331,58 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 	r.mu.Unlock()
 }
 
-// receive handles a message from the broker.
-func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Message) error {
-	if m.Gap {
-		return rs.reload(ctx, r)
-	}
-	s, err := rs.opts.Decode(m.Payload)
-	if err != nil {
-		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
-	}
-	r.mu.Lock()
-	r.misses = 0
-	r.mu.Unlock()
-	if rs.doubtful(r, s) {
-		return rs.reload(ctx, r)
-	}
-	rs.update(r, s)
-	return nil
-}
-
-// reload takes the state that the store has.
-func (rs *Rooms[S]) reload(ctx context.Context, r *stateRoom[S]) error {
-	if rs.loader == nil {
-		return nil
-	}
-	s, err := rs.loader.get(ctx, r.key)
-	if err != nil {
-		return fmt.Errorf("live: reload %q: %w", r.topic, err)
-	}
-	rs.update(r, s)
-	return nil
-}
-
-// maxAhead is how many versions a broadcast may be ahead and still be believed.
-const maxAhead = 1 << 20
-
-// doubtful reports whether a broadcast should not be believed before the store
-// has been asked: a false state of a later epoch, or of a version far ahead,
-// would keep every true one from being shown. Both are rare.
-func (rs *Rooms[S]) doubtful(r *stateRoom[S], s S) bool {
-	if rs.loader == nil || rs.opts.Order == nil {
-		return false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	known, news := rs.revision(r.state), rs.revision(s)
-	return r.seq > 0 && (news[0] > known[0] || news[0] == known[0] && news[1] > known[1]+maxAhead)
-}
-
-// update takes s as the room's state if it is newer, and reports whether it is.
-func (rs *Rooms[S]) update(r *stateRoom[S], s S) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.seq > 0 && !rs.newer(s, r.state) {
-		return false
-	}
-	r.state, r.changed = s, time.Now()
-	r.accept()
-	return true
-}
-
-func (rs *Rooms[S]) newer(a, b S) bool {
-	if rs.opts.Order == nil {
-		return true
-	}
-	return rs.revision(a).newer(rs.revision(b))
-}
-
 func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
 	r.mu.Lock()
-	s, seq := r.state, r.seq
+	k, seq, back := r.known, r.seq, r.peak.newer(r.known.at)
 	r.mu.Unlock()
-	target, c := rs.opts.Render(r.key, s)
+	target, c := rs.opts.Render(r.key, k.state)
+	if c == nil {
+		return nil, errors.New("Render returned no component")
+	}
 	var html bytes.Buffer
 	if err := c.Render(context.Background(), &html); err != nil {
 		return nil, err
 	}
 	part := htmx.Partial{Target: target, HTML: html.String()}
-	if rs.opts.Order == nil {
+	if !k.order {
 		return &frame{seq: seq, message: htmx.Fragment(r.topic, part)}, nil
 	}
-	epoch, version := rs.opts.Order(s)
-	f := &frame{seq: seq, message: htmx.State(r.topic, epoch, version, part)}
+	message, states := htmx.State, htmx.Data
+	if back {
+		message, states = htmx.Correction, htmx.DataCorrection
+	}
+	f := &frame{seq: seq, message: message(r.topic, k.at[0], k.at[1], part)}
 	if rs.opts.Data == nil {
 		return f, nil
 	}
-	data, err := rs.opts.Data(s)
+	data, err := rs.opts.Data(k.state)
 	if err != nil {
 		return nil, err
 	}
-	f.data = htmx.Data(r.topic, epoch, version, string(data))
+	f.data = states(r.topic, k.at[0], k.at[1], string(data))
 	return f, nil
 }
 
 func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
-	payload, err := rs.opts.Encode(s)
+	payload, err := rs.encode(s)
 	if err != nil {
 		return err
 	}
-	return rs.hub.Broadcast(ctx, rs.opts.Topic(key), payload)
+	topic, err := rs.topicOf(key)
+	if err != nil {
+		return err
+	}
+	return rs.hub.Broadcast(ctx, topic, payload)
 }
 
 // antiEntropy maintains the rooms for ever: it reads the store for those with
 // tabs, subscribes what could not be subscribed, and closes what nobody needs.
+// After a read that failed it soon tries again: one failure is not yet a fault.
 func (rs *Rooms[S]) antiEntropy() {
-	for rs.rt.pause(jitter(rs.opts.Refresh)) {
+	for rs.rt.pauseUnless(jitter(rs.opts.Refresh), rs.doubt()) {
+		if rs.doubted() && !rs.rt.pause(jitter(min(retryRead, rs.opts.Refresh))) {
+			return
+		}
 		rs.closeEmpty()
 		live := rs.open()
 		for _, r := range live {
@@ -387,6 +394,38 @@ func (rs *Rooms[S]) antiEntropy() {
 			}
 		}
 		rs.refresh(live)
+		rs.probe(live)
+	}
+}
+
+// retryRead is the mean time between a read that failed and the next try: less
+// than healthPatience, so that one failed read is no fault.
+const retryRead = 200 * time.Millisecond
+
+// doubt returns what wakes antiEntropy when a read has failed.
+func (rs *Rooms[S]) doubt() <-chan struct{} {
+	if rs.loader == nil {
+		return nil
+	}
+	return rs.loader.doubt
+}
+
+func (rs *Rooms[S]) doubted() bool {
+	if rs.loader == nil {
+		return false
+	}
+	_, yes := rs.loader.suspect()
+	return yes
+}
+
+// probe reads the store when nobody else does and the last read has failed: a
+// replica that is not ready gets no tabs, and would never learn that it is.
+func (rs *Rooms[S]) probe(live []*stateRoom[S]) {
+	if rs.loader == nil || len(live) > 0 {
+		return
+	}
+	if key, ok := rs.loader.suspect(); ok {
+		rs.loader.read([]string{key})
 	}
 }
 
@@ -406,28 +445,28 @@ func (rs *Rooms[S]) open() []*stateRoom[S] {
 	return all
 }
 
-// refresh reads the store for all rooms, in few round trips.
-func (rs *Rooms[S]) refresh(all []*stateRoom[S]) {
+// refresh reads the store for all rooms, in few round trips. It returns those
+// that had missed something.
+func (rs *Rooms[S]) refresh(all []*stateRoom[S]) (missed []*stateRoom[S]) {
 	if rs.loader == nil {
-		return
+		return nil
 	}
-	for len(all) > 0 {
-		some := all[:min(len(all), loadBatch)]
-		all = all[len(some):]
+	for some := range slices.Chunk(all, loadBatch) {
 		keys := make([]string, len(some))
 		for i, r := range some {
 			keys[i] = r.key
 		}
-		states, err := rs.loader.read(keys)
-		if err != nil {
-			return // the next round comes soon
-		}
-		for i, r := range some {
-			if rs.update(r, states[i]) {
+		for i, got := range rs.loader.read(keys) {
+			if got.err == nil && rs.confirm(some[i], got) {
 				rs.rt.stats.repairs.Add(1)
+				missed = append(missed, some[i])
 			}
 		}
+		if rs.doubted() {
+			return missed // the next round comes soon
+		}
 	}
+	return missed
 }
 
 // closeEmpty forgets the rooms that nobody has been in for a while.
@@ -437,6 +476,7 @@ func (rs *Rooms[S]) closeEmpty() {
 	for key, r := range rs.rooms {
 		if r.empty(rs.opts.IdleTTL) {
 			delete(rs.rooms, key)
+			rs.rt.releaseTopic(r.topic)
 			closed = append(closed, r)
 		}
 	}

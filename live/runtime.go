@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -41,13 +40,17 @@ type Runtime struct {
 	made    time.Time
 	stopped chan struct{} // closed by Stop
 	writers []*writer
+	news    chan struct{} // of size 1: something has been reported
 	stats   stats
+	faults  faults
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
 	sessions map[*Session]struct{}
-	degraded map[string]error // what is not well at the moment, by part
-	wg       sync.WaitGroup   // every goroutine; Add only under mu before phaseStopped
+	health   health
+	topics   map[string]struct{} // of all rooms: two must not share one
+	kinds    map[string]struct{} // names of rooms
+	wg       sync.WaitGroup      // every goroutine; Add only under mu before phaseStopped
 }
 
 // A phase is where a runtime is in its life. It only grows.
@@ -67,7 +70,10 @@ func NewRuntime(opts *Options) *Runtime {
 		made:     time.Now(),
 		stopped:  make(chan struct{}),
 		sessions: make(map[*Session]struct{}),
-		degraded: make(map[string]error),
+		news:     make(chan struct{}, 1),
+		health:   health{sources: make(map[source]*condition), told: htmx.Live},
+		topics:   make(map[string]struct{}),
+		kinds:    make(map[string]struct{}),
 	}
 	if opts != nil {
 		r.opts = *opts
@@ -103,6 +109,7 @@ func (r *Runtime) Start() {
 		return
 	}
 	r.spawn(r.sendStatus)
+	r.spawn(r.watchHealth)
 	for _, w := range r.writers {
 		r.spawn(w.run)
 	}
@@ -144,66 +151,6 @@ func (r *Runtime) newSession(conn Conn, view View) *Session {
 	s.writer = r.writers[s.id%uint64(len(r.writers))]
 	conn.Bind(s)
 	return s
-}
-
-// Report says how a part that tabs depend on is doing, e.g. "broker" or
-// "store"; nil: it is well. While any part is not, tabs show degraded. Calling
-// it again with the same news costs little.
-func (r *Runtime) Report(part string, err error) {
-	r.mu.Lock()
-	was, before := r.degraded[part], len(r.degraded) > 0
-	if err != nil {
-		r.degraded[part] = err // the newest reason counts
-	} else {
-		delete(r.degraded, part)
-	}
-	changed := before != (len(r.degraded) > 0)
-	r.mu.Unlock()
-	if (was == nil) == (err == nil) {
-		return
-	}
-
-	if err != nil {
-		r.log.Warn("degraded", "part", part, "err", err)
-	} else {
-		r.log.Info("recovered", "part", part)
-	}
-	if changed {
-		r.tellAll()
-	}
-}
-
-// Err returns nil, or what keeps this replica from being in step, part by
-// part. ErrDraining is among it while the runtime shuts down.
-func (r *Runtime) Err() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	if r.phase != phaseRunning {
-		errs = append(errs, ErrDraining)
-	}
-	for _, part := range slices.Sorted(maps.Keys(r.degraded)) {
-		errs = append(errs, fmt.Errorf("%s: %w", part, r.degraded[part]))
-	}
-	return errors.Join(errs...)
-}
-
-// Degraded returns the parts that are not well, sorted. It may be shown in public;
-// Err is for the operators of the replica.
-func (r *Runtime) Degraded() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.degraded))
-}
-
-// Status is what the tabs are told.
-func (r *Runtime) Status() htmx.Status {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.degraded) > 0 {
-		return htmx.Degraded
-	}
-	return htmx.Live
 }
 
 // drainPace is how many tabs a draining replica sends away in a second at
@@ -275,6 +222,37 @@ func (r *Runtime) pause(d time.Duration) bool {
 	}
 }
 
+// pauseUnless is pause, and ends early when something comes on early.
+func (r *Runtime) pauseUnless(d time.Duration, early <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-early:
+		return true
+	case <-r.stopped:
+		return false
+	}
+}
+
+// claimTopic reports whether no other room has the topic, and takes it.
+func (r *Runtime) claimTopic(topic string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, taken := r.topics[topic]; taken {
+		return false
+	}
+	r.topics[topic] = struct{}{}
+	return true
+}
+
+func (r *Runtime) releaseTopic(topic string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.topics, topic)
+}
+
 // sendStatus tells every tab the status, for ever.
 func (r *Runtime) sendStatus() {
 	for r.pause(r.opts.StatusInterval) {
@@ -283,7 +261,7 @@ func (r *Runtime) sendStatus() {
 }
 
 func (r *Runtime) tellAll() {
-	f := &frame{message: htmx.Welcome(r.Status())}
+	f := &frame{message: htmx.Welcome(r.toldStatus())}
 	r.mu.Lock()
 	all := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
@@ -293,7 +271,9 @@ func (r *Runtime) tellAll() {
 }
 
 func (r *Runtime) welcome() []byte {
-	return htmx.Welcome(r.Status(), r.opts.Welcome()...)
+	var parts []htmx.Partial
+	_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
+	return htmx.Welcome(r.toldStatus(), parts...)
 }
 
 // now is the time since the runtime was made.
@@ -328,12 +308,14 @@ type Stats struct {
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
 	Repairs  uint64 // states that were read from the store because no broadcast brought them
-	Stalled  uint64 // sessions closed because the tab did not read
-	Failures uint64 // views and components that failed or panicked
+	// Corrections are states that a broadcast had said, and the store did not.
+	Corrections uint64
+	Stalled     uint64 // sessions closed because the tab did not read
+	Failures    uint64 // views, components and callbacks that failed or panicked
 }
 
 type stats struct {
-	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, stalled, failures atomic.Uint64
+	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, corrections, stalled, failures atomic.Uint64
 
 	closed [lastReason + 1]atomic.Uint64 // by Reason
 }
@@ -346,6 +328,6 @@ func (r *Runtime) Stats() Stats {
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
 		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
-		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
+		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Corrections: r.stats.corrections.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }

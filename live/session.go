@@ -84,7 +84,10 @@ func (s *Session) OnLeave(f func()) {
 		s.onLeave = f
 	}
 	if !gone && before != nil {
-		s.onLeave = func() { before(); f() }
+		s.onLeave = func() {
+			_ = s.writer.rt.guarded("OnLeave", before) // it has been logged
+			f()
+		}
 	}
 	s.mu.Unlock()
 	if gone {

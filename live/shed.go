@@ -22,7 +22,9 @@ type Movable interface {
 // connects again; see the interface.
 func (s *Session) Movable() bool {
 	m, ok := s.view.(Movable)
-	return ok && m.Movable()
+	var yes bool
+	err := s.writer.rt.guarded("Movable", func() { yes = ok && m.Movable() })
+	return yes && err == nil
 }
 
 // Shed sends up to n movable tabs away with CodeRestart, whichever they are,

@@ -280,8 +280,8 @@ class Tab {
   }
 
   /** @param {Update} update */
-  #update({ topic, at, content, state }) {
-    if (this.#versions.isOlder(topic, at)) return false;
+  #update({ topic, at, back, content, state }) {
+    if (!back && this.#versions.isOlder(topic, at)) return false;
     if (this.#rendersItself && content !== undefined) return false; // the server did not know it yet
     this.#versions.show(topic, at);
     if (state === undefined || !this.#renderer) return;

@@ -239,6 +239,7 @@ func (c *conn) take(message []byte) {
 		E, V                          *uint64
 		State                         *string
 		Ack                           []string
+		Back                          bool
 	}
 	if err := json.Unmarshal(message, &m); err != nil {
 		c.t.Errorf("livetest: the server sent %q: %v", message, err)
@@ -256,19 +257,19 @@ func (c *conn) take(message []byte) {
 	}
 	switch {
 	case m.State != nil:
-		c.show(m.T, m.E, m.V, Shown{State: *m.State})
+		c.show(m.T, m.E, m.V, m.Back, Shown{State: *m.State})
 	case m.Content != "":
-		c.show(m.T, m.E, m.V, Shown{Content: m.Content})
+		c.show(m.T, m.E, m.V, m.Back, Shown{Content: m.Content})
 	}
 	c.wake()
 }
 
-// show is the version guard of live.js.
-func (c *conn) show(topic string, e, v *uint64, next Shown) {
+// show is the version guard of live.js, which a correction passes.
+func (c *conn) show(topic string, e, v *uint64, back bool, next Shown) {
 	if e != nil && v != nil {
 		next.Epoch, next.Version = *e, *v
 		was := c.shown[topic]
-		if was.Epoch > next.Epoch || was.Epoch == next.Epoch && was.Version > next.Version {
+		if !back && (was.Epoch > next.Epoch || was.Epoch == next.Epoch && was.Version > next.Version) {
 			return
 		}
 	}

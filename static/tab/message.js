@@ -4,8 +4,9 @@
  * A version, and the epoch that it belongs to: the order of states.
  * @typedef {[epoch: number, version: number]} At
  *
- * A newer state of a topic, as HTML or, for a tab that renders itself, as text.
- * @typedef {{ topic: string, at: At, content?: string, state?: string }} Update
+ * A newer state of a topic, as HTML or, for a tab that renders itself, as text. With back it is the
+ * truth though it is older: what was shown never was.
+ * @typedef {{ topic: string, at: At, back?: boolean, content?: string, state?: string }} Update
  *
  * Why an op was not counted. With retry the replica could not take it yet.
  * @typedef {{ op?: string, error: string, retry?: boolean }} Refusal
@@ -21,13 +22,13 @@
  */
 export function read(data) {
   const m = parse(data);
-  const { status, ack: acked, error, op, retry, t: topic, e, v, content, state } = m;
+  const { status, ack: acked, error, op, retry, t: topic, e, v, back, content, state } = m;
   return {
     status,
     acked,
     refusal: error === undefined ? undefined : { op, error, retry },
     update: topic === undefined || v === undefined ? undefined
-      : { topic, at: [e, v], content, state },
+      : { topic, at: [e, v], back, content, state },
   };
 }
 

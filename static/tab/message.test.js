@@ -6,11 +6,13 @@ import { read } from './message.js';
 /** @type {[name: string, data: unknown, want: import('./message.js').Message][]} */
 const cases = [
   ['a state as HTML', '{"t":"counter:a","e":1,"v":42,"swap":"none","content":"<p>"}',
-    { update: { topic: 'counter:a', at: [1, 42], content: '<p>', state: undefined } }],
+    { update: { topic: 'counter:a', at: [1, 42], back: undefined, content: '<p>', state: undefined } }],
   ['a state as text', '{"t":"counter:a","e":1,"v":42,"state":"{}"}',
-    { update: { topic: 'counter:a', at: [1, 42], content: undefined, state: '{}' } }],
+    { update: { topic: 'counter:a', at: [1, 42], back: undefined, content: undefined, state: '{}' } }],
   ['version 0 is a version', '{"t":"counter:a","e":0,"v":0,"content":""}',
-    { update: { topic: 'counter:a', at: [0, 0], content: '', state: undefined } }],
+    { update: { topic: 'counter:a', at: [0, 0], back: undefined, content: '', state: undefined } }],
+  ['a state that takes back what never was', '{"t":"counter:a","e":1,"v":4,"back":true,"content":""}',
+    { update: { topic: 'counter:a', at: [1, 4], back: true, content: '', state: undefined } }],
   ['a fragment without a version is no update: hx-ws shows it', '{"t":"tabs:a","content":"<p>"}', {}],
   ['an acknowledgement', '{"ack":["a","b"]}', { acked: ['a', 'b'] }],
   ['a refusal', '{"error":"no","op":"a"}', { refusal: { op: 'a', error: 'no', retry: undefined } }],
