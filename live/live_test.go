@@ -46,6 +46,25 @@ func (f *fakeStore) add(key string) state {
 	return s
 }
 
+// count returns how many reads there were.
+func (f *fakeStore) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reads
+}
+
+func (f *fakeStore) get(key string) state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.states[key]
+}
+
+func (f *fakeStore) set(key string, s state) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.states[key] = s
+}
+
 func (f *fakeStore) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -24,12 +24,15 @@ type Hub interface {
 }
 
 // RoomsOptions describe one kind of room with states of type S. Functions may
-// be called concurrently unless said otherwise.
+// be called concurrently, and are never called under a lock. One that panics
+// fails for what it was called for, and for nothing else; that is logged once in
+// ten seconds and counted in Stats.Failures.
 type RoomsOptions[S any] struct {
 	// Name sets this kind of room apart from others on the same hub. It is
 	// needed with Encode, and equal on all replicas.
 	Name string
-	// Topic names the room of a key to the broker and to the tabs.
+	// Topic names the room of a key to the broker and to the tabs: always by the
+	// same name, which is not empty and no other room's.
 	Topic func(key string) string
 	// Render returns what a tab in the room is shown: the CSS selector of the
 	// element whose content is replaced, and the content.
@@ -45,7 +48,8 @@ type RoomsOptions[S any] struct {
 	// sent no version; for states that live in this replica only.
 	Order func(s S) (epoch, version uint64)
 	// Load reads states from the store, in the order of keys, which are not
-	// more than 256. Nil: there is no store.
+	// more than 256: as many states as keys, or an error, which is the store's.
+	// Nil: there is no store, and what a broadcast says is believed.
 	Load func(ctx context.Context, keys ...string) ([]S, error)
 	// Encode and Decode carry a state through the broker. Nil Encode: states
 	// are not broadcast and the rooms do not listen to the broker.
@@ -105,8 +109,12 @@ type stateRoom[S any] struct {
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
-// the end of the rooms' goroutine. hub may be nil when opts.Encode is nil.
+// the end of the rooms' goroutine. hub may be nil when opts.Encode is nil. It
+// panics when the options can't work: a callback that is needed is nil, a
+// duration negative, or two kinds of rooms have one name.
 func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
+	mustBe(opts.check(rt, hub))
+	mustBe(rt.claimKind(opts.Name))
 	setDefault(&opts.FrameInterval, rt.opts.FrameInterval)
 	setDefault(&opts.Refresh, 2*time.Second)
 	setDefault(&opts.Digest, time.Second)
@@ -352,15 +360,24 @@ func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
 		message, states = htmx.Correction, htmx.DataCorrection
 	}
 	f := &frame{seq: seq, message: message(r.topic, k.at[0], k.at[1], part)}
-	if rs.opts.Data == nil {
-		return f, nil
+	if data, ok := rs.data(k.state); ok {
+		f.data = states(r.topic, k.at[0], k.at[1], string(data))
 	}
-	data, err := rs.opts.Data(k.state)
-	if err != nil {
-		return nil, err
-	}
-	f.data = states(r.topic, k.at[0], k.at[1], string(data))
 	return f, nil
+}
+
+// data returns a state for tabs that render themselves. When it can't, they are
+// sent the HTML, which they drop: the others go on.
+func (rs *Rooms[S]) data(s S) (data []byte, ok bool) {
+	if rs.opts.Data == nil {
+		return nil, false
+	}
+	var failed error
+	err := rs.rt.guarded("Data", func() { data, failed = rs.opts.Data(s) })
+	if failed != nil {
+		rs.rt.fault("Data", failed, nil)
+	}
+	return data, err == nil && failed == nil
 }
 
 func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {

@@ -64,7 +64,7 @@ const (
 )
 
 // NewRuntime returns a runtime that refuses sessions until Start. Nil options
-// are the defaults.
+// are the defaults; negative ones a panic.
 func NewRuntime(opts *Options) *Runtime {
 	r := &Runtime{
 		made:     time.Now(),
@@ -78,6 +78,7 @@ func NewRuntime(opts *Options) *Runtime {
 	if opts != nil {
 		r.opts = *opts
 	}
+	mustBe(r.opts.check())
 	setDefault(&r.opts.FrameInterval, 33*time.Millisecond)
 	setDefault(&r.opts.SendTimeout, 10*time.Second)
 	setDefault(&r.opts.StatusInterval, htmx.StatusInterval)
