@@ -8,8 +8,10 @@ package presence
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -23,6 +25,9 @@ const (
 	// chunk is how many topics one announcement carries at most, so that it
 	// fits any broker.
 	chunk = 32
+	// eagerness is the shortest time between two questions to the others, and
+	// between two answers to theirs: whoever floods the broker costs no more.
+	eagerness = 300 * time.Millisecond
 )
 
 // A Hub is what a Tracker needs of pubsub.Hub.
@@ -37,8 +42,13 @@ type Options struct {
 	Interval time.Duration // between two announcements of everything; 2 s
 	TTL      time.Duration // how long an announcement is valid; 7 s
 	// Changed is called with a topic whose count has changed, and the count,
-	// in order, from one goroutine. Nil: it is not called.
+	// in order, from one goroutine. One that panics is logged, once in ten
+	// seconds, and called again with the next change. Nil: it is not called.
 	Changed func(topic string, n int)
+	// Unsigned counts also what is not known to come from a replica (see
+	// pubsub.Message.Trusted): on a broker without signatures there is nothing
+	// else. Whoever may publish there can then have any number shown.
+	Unsigned bool
 }
 
 // none is announced of a topic in which a replica takes no part (any more), where
@@ -47,8 +57,11 @@ const none = -1
 
 // An announcement is what one replica broadcasts to all.
 type announcement struct {
-	Replica string         `json:"r"`
-	Counts  map[string]int `json:"c,omitempty"` // none: forget what was announced before
+	Replica string `json:"r"`
+	// Number grows with each announcement of a replica, so that one that comes
+	// again, or late, is known. 0: a version that does not number them.
+	Number uint64         `json:"n,omitempty"`
+	Counts map[string]int `json:"c,omitempty"` // none: forget what was announced before
 	// Ask is set by a replica that has just come: the others answer.
 	Ask bool `json:"ask,omitempty"`
 }
@@ -65,34 +78,47 @@ type Tracker struct {
 	done    sync.WaitGroup
 
 	stopOnce sync.Once
+	strange  sync.Once // what nobody has signed has been logged
+
+	// owned by run, and then by Stop
+	number   uint64    // of the last announcement
+	asked    time.Time // the others
+	answered time.Time // them
+	failed   time.Time // when the log last said that Changed panics
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
-	part     map[string]bool             // topics of Participate: true, and of Withdraw: false
-	there    map[string]map[string]claim // by replica and topic
-	announce map[string]struct{}         // topics whose own count is to be announced
-	changed  map[string]struct{}         // topics whose total may have changed
-	ask      bool
-}
-
-// A claim is what another replica has announced of a topic.
-type claim struct {
-	n     int
-	until time.Time
+	part     map[string]bool     // topics of Participate: true, and of Withdraw: false
+	there    peers               // what the other replicas have announced
+	announce map[string]struct{} // topics whose own count is to be announced
+	changed  map[string]struct{} // topics whose total may have changed
+	ask      bool                // the others are to be asked
+	answer   bool                // another has asked
 }
 
 // NewTracker returns a tracker for the replica of that name, which must be
-// unique among those that share the broker.
+// unique among those that share the broker. It panics without a hub or a name, and
+// with negative durations.
 func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	t := &Tracker{
 		hub: hub, replica: replica, topic: pubsub.NewTopic[announcement]("presence"),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
-		here: make(map[string]int), part: make(map[string]bool), there: make(map[string]map[string]claim),
+		here: make(map[string]int), part: make(map[string]bool), there: peers{},
 		announce: make(map[string]struct{}), changed: make(map[string]struct{}), ask: true,
 	}
 	if opts != nil {
 		t.opts = *opts
 	}
+	switch {
+	case hub == nil:
+		panic("presence: NewTracker needs a Hub")
+	case replica == "" || len(replica) > maxName:
+		panic(fmt.Sprintf("presence: the name of a replica has 1 to %d bytes, and all have another", maxName))
+	case t.opts.Interval < 0 || t.opts.TTL < 0:
+		panic("presence: Options.Interval and TTL can't be negative, and 0 is the default")
+	}
+	// A replica of the same name that comes later begins above.
+	t.number = uint64(max(time.Now().UnixMicro(), 0))
 	if t.opts.Logger == nil {
 		t.opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -136,11 +162,7 @@ func (t *Tracker) Leave(topic string) { t.add(topic, -1) }
 func (t *Tracker) Count(topic string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.here[topic]
-	for _, claims := range t.there {
-		n += claims[topic].n
-	}
-	return n
+	return t.here[topic] + t.there.count(topic)
 }
 
 // Participate makes this replica take part in topic also while it has none of it:
@@ -158,12 +180,7 @@ func (t *Tracker) Withdraw(topic string) { t.setPart(topic, false) }
 func (t *Tracker) ByReplica(topic string) (here int, there []int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, claims := range t.there {
-		if c, ok := claims[topic]; ok {
-			there = append(there, c.n)
-		}
-	}
-	return t.here[topic], there
+	return t.here[topic], t.there.each(topic)
 }
 
 func (t *Tracker) setPart(topic string, yes bool) {
@@ -209,7 +226,9 @@ func (t *Tracker) run() {
 		case <-t.kick:
 		}
 		t.report()
-		t.announceChanges()
+		if t.announceChanges() {
+			t.wake() // for what is too early yet
+		}
 		select {
 		case <-t.stop:
 			t.leave()
@@ -227,16 +246,8 @@ func (t *Tracker) refresh(now time.Time) {
 	for topic := range t.here {
 		t.announce[topic] = struct{}{}
 	}
-	for replica, claims := range t.there {
-		for topic, c := range claims {
-			if now.After(c.until) {
-				delete(claims, topic)
-				t.changed[topic] = struct{}{}
-			}
-		}
-		if len(claims) == 0 {
-			delete(t.there, replica)
-		}
+	for _, topic := range t.there.expire(now) {
+		t.changed[topic] = struct{}{}
 	}
 }
 
@@ -247,13 +258,32 @@ func (t *Tracker) report() {
 	t.changed = make(map[string]struct{})
 	t.mu.Unlock()
 	for topic := range changed {
-		t.opts.Changed(topic, t.Count(topic))
+		t.tell(topic, t.Count(topic))
 	}
 }
 
-// announceChanges broadcasts the counts in announce.
-func (t *Tracker) announceChanges() {
+// tell calls Changed, and survives it.
+func (t *Tracker) tell(topic string, n int) {
+	defer func() {
+		if p := recover(); p != nil && time.Since(t.failed) >= 10*time.Second {
+			t.failed = time.Now()
+			t.opts.Logger.Error("callback failed", "callback", "Changed", "topic", topic, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
+		}
+	}()
+	t.opts.Changed(topic, n)
+}
+
+// announceChanges broadcasts the counts in announce. It reports whether a question
+// or an answer has to wait.
+func (t *Tracker) announceChanges() (waits bool) {
+	now := time.Now()
 	t.mu.Lock()
+	if t.answer && now.Sub(t.answered) >= eagerness {
+		t.answer, t.answered = false, now
+		for topic := range t.here {
+			t.announce[topic] = struct{}{}
+		}
+	}
 	counts := make(map[string]int, len(t.announce))
 	for topic := range t.announce {
 		n, ok := t.here[topic]
@@ -262,8 +292,11 @@ func (t *Tracker) announceChanges() {
 		}
 		counts[topic] = n
 	}
-	ask := t.ask
-	t.announce, t.ask = make(map[string]struct{}), false
+	ask := t.ask && now.Sub(t.asked) >= eagerness
+	if ask {
+		t.ask, t.asked = false, now
+	}
+	t.announce, waits = make(map[string]struct{}), t.ask || t.answer
 	t.mu.Unlock()
 
 	part := make(map[string]int, chunk)
@@ -277,6 +310,7 @@ func (t *Tracker) announceChanges() {
 	if len(part) > 0 || ask {
 		t.broadcast(announcement{Counts: part, Ask: ask})
 	}
+	return waits
 }
 
 func (t *Tracker) leave() {
@@ -290,7 +324,8 @@ func (t *Tracker) leave() {
 }
 
 func (t *Tracker) broadcast(a announcement) {
-	a.Replica = t.replica
+	t.number++
+	a.Replica, a.Number = t.replica, t.number
 	// The hub bounds the call. What is lost is announced again after Interval.
 	if err := t.topic.Broadcast(context.Background(), t.hub, a); err != nil {
 		t.opts.Logger.Debug("presence not announced", "err", err)
@@ -300,39 +335,30 @@ func (t *Tracker) broadcast(a announcement) {
 // receive handles what a replica announces.
 func (t *Tracker) receive(_ context.Context, e pubsub.Event[announcement]) error {
 	a := e.Value
-	if !e.Gap && a.Replica == t.replica {
+	switch {
+	case e.Gap:
+		a = announcement{Ask: true} // who has missed something may have missed a question
+	case a.Replica == t.replica:
 		return nil
+	case !e.Trusted && !t.opts.Unsigned:
+		t.strange.Do(func() {
+			t.opts.Logger.Warn("tabs of other replicas are not counted: what is announced on this broker is not signed")
+		})
+		return nil
+	case !a.valid():
+		return errAnnouncement
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	defer t.wake()
-	if e.Gap {
-		t.ask = true
+	if !e.Gap && !t.there.hear(a.Replica, a.Number, time.Now()) {
+		return nil // it has come before
 	}
-	if e.Gap || a.Ask {
-		for topic := range t.here {
-			t.announce[topic] = struct{}{}
+	defer t.wake()
+	t.ask, t.answer = t.ask || e.Gap, t.answer || a.Ask
+	for topic, n := range a.Counts {
+		if t.there.claim(a.Replica, topic, n, time.Now().Add(t.opts.TTL)) {
+			t.changed[topic] = struct{}{}
 		}
 	}
-	for topic, n := range a.Counts {
-		t.claim(a.Replica, topic, n)
-	}
 	return nil
-}
-
-// claim records what a replica has. The caller holds mu.
-func (t *Tracker) claim(replica, topic string, n int) {
-	claims := t.there[replica]
-	if claims == nil {
-		claims = make(map[string]claim)
-		t.there[replica] = claims
-	}
-	if claims[topic].n != max(n, 0) {
-		t.changed[topic] = struct{}{}
-	}
-	if n < 0 {
-		delete(claims, topic)
-		return
-	}
-	claims[topic] = claim{n: n, until: time.Now().Add(t.opts.TTL)}
 }
