@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// forgeryInterval is the shortest time between two lines of the log about
-// messages without a valid signature.
-const forgeryInterval = 10 * time.Second
+// sayInterval is the shortest time between two lines of the log about what may go
+// on for long: messages without a valid signature, callbacks that panic.
+const sayInterval = 10 * time.Second
 
-// forgeries counts what was dropped since the log has said so.
-type forgeries struct {
+// repeats counts what has happened since the log has said so.
+type repeats struct {
 	mu     sync.Mutex // guards the rest
 	silent uint64
 	said   time.Time
 }
 
 // add counts one, and returns how many the log is to speak of now; 0: none.
-func (f *forgeries) add(now time.Time) uint64 {
+func (f *repeats) add(now time.Time) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.silent++
-	if !f.said.IsZero() && now.Sub(f.said) < forgeryInterval {
+	if !f.said.IsZero() && now.Sub(f.said) < sayInterval {
 		return 0
 	}
 	n := f.silent

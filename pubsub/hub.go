@@ -41,8 +41,9 @@ type Hub struct {
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
-	forgeries forgeries
-	reported  error // the last argument of OnStatus; owned by run
+	forgeries repeats // messages
+	panics    repeats // callbacks
+	reported  error   // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
 	phase  phase
@@ -61,7 +62,8 @@ const (
 	stopped
 )
 
-// NewHub returns a hub that Start connects. Nil options are the defaults.
+// NewHub returns a hub that Start connects. Nil options are the defaults. It
+// panics without a driver, and with negative options.
 func NewHub(d driver.Driver, opts *Options) *Hub {
 	h := &Hub{
 		driver: d, ended: make(chan struct{}), reported: ErrNotConnected, err: ErrNotConnected,
@@ -70,7 +72,14 @@ func NewHub(d driver.Driver, opts *Options) *Hub {
 	if opts != nil {
 		h.opts = *opts
 	}
+	if d == nil {
+		panic("pubsub: NewHub needs a driver")
+	}
+	if err := h.opts.check(); err != nil {
+		panic("pubsub: " + err.Error())
+	}
 	h.opts.setDefaults()
+	h.guardCallbacks()
 	h.log = h.opts.Logger.With("broker", d.Name())
 	h.self = h.opts.Prefix + "_hub:" + strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36)
 	h.base, h.cancel = context.WithCancelCause(context.Background())

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -34,11 +35,29 @@ type Options struct {
 
 	// OnStatus is called with what Err returns, when it changes: in order and
 	// from one goroutine. The first call comes after Start and says nil as a
-	// rule; none comes for Stop. It must not block, nor call Stop.
+	// rule; none comes for Stop. It must not block, nor call Stop. A panic in it
+	// is logged, once in ten seconds; in OnRoundTrip too.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the
 	// broker, from the goroutine that receives. It must not block.
 	OnRoundTrip func(d time.Duration)
+}
+
+// check returns what is wrong with the options, or nil.
+func (o *Options) check() error {
+	for _, c := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"HeartbeatInterval", o.HeartbeatInterval}, {"HeartbeatTimeout", o.HeartbeatTimeout}, {"OpTimeout", o.OpTimeout},
+		{"HandlerTimeout", o.HandlerTimeout}, {"MinBackoff", o.MinBackoff}, {"MaxBackoff", o.MaxBackoff},
+		{"Queue", time.Duration(o.Queue)},
+	} {
+		if c.d < 0 {
+			return fmt.Errorf("Options.%s is negative, and 0 is the default", c.name)
+		}
+	}
+	return nil
 }
 
 func (o *Options) setDefaults() {
