@@ -60,6 +60,7 @@ type Batcher struct {
 	// set once
 	store Store
 	opts  BatcherOptions
+	guard *guard
 	// base ends when Close has run out of time: it is the context of all
 	// store calls.
 	base context.Context
@@ -104,6 +105,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 	if b.opts.Logger == nil {
 		b.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	b.guardCallbacks()
 	return b
 }
 
@@ -114,6 +116,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // For one counter done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(name string, op Op, done func(Value, error)) {
+	done = b.guard.guarded(done)
 	if err := b.enqueue(name, submitted{op, done, time.Now()}); err != nil {
 		done(Value{}, err)
 	}

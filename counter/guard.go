@@ -1,0 +1,83 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// A guard keeps panics of the application's callbacks, and of a store, from the
+// goroutines of a Batcher. The log has one line of them in ten seconds.
+type guard struct {
+	log *slog.Logger
+
+	mu   sync.Mutex // guards the rest
+	said time.Time
+}
+
+const guardInterval = 10 * time.Second
+
+// caught is deferred around a call. With err it makes an error of the panic.
+func (g *guard) caught(callback string, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	fault := fmt.Errorf("counter: panic in %s: %v", callback, p)
+	if err != nil {
+		*err = fault
+	}
+	g.mu.Lock()
+	say := g.said.IsZero() || time.Since(g.said) >= guardInterval
+	if say {
+		g.said = time.Now()
+	}
+	g.mu.Unlock()
+	if say {
+		g.log.Error("callback failed", "callback", callback, "err", fault, "stack", string(debug.Stack()))
+	}
+}
+
+// guardCallbacks wraps what a batcher calls. An op whose store call has panicked
+// is unknown, as after any other error: it is sent again.
+func (b *Batcher) guardCallbacks() {
+	g := &guard{log: b.opts.Logger}
+	b.guard, b.store = g, guardedStore{b.store, g}
+	applied, health := b.opts.Applied, b.opts.Health
+	b.opts.Applied = func(name string, v Value) {
+		defer g.caught("Applied", nil)
+		applied(name, v)
+	}
+	b.opts.Health = func(err error) {
+		defer g.caught("Health", nil)
+		health(err)
+	}
+}
+
+// guarded returns done, which may panic.
+func (g *guard) guarded(done func(Value, error)) func(Value, error) {
+	return func(v Value, err error) {
+		defer g.caught("done", nil)
+		done(v, err)
+	}
+}
+
+// A guardedStore is a store whose panics are errors.
+type guardedStore struct {
+	Store
+	guard *guard
+}
+
+// Apply implements Store. An answer that does not say which ops were applied is
+// an error too.
+func (s guardedStore) Apply(ctx context.Context, name string, ops ...Op) (v Value, applied []bool, err error) {
+	defer s.guard.caught("Store.Apply", &err)
+	v, applied, err = s.Store.Apply(ctx, name, ops...)
+	if err == nil && len(applied) != len(ops) {
+		err = fmt.Errorf("counter: the store says of %d ops whether it has applied them, and was given %d", len(applied), len(ops))
+	}
+	return v, applied, err
+}
