@@ -50,6 +50,7 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	lockstep/internal/pgclient v0.0.0 // indirect
 )
 
 replace (
@@ -58,6 +59,7 @@ replace (
 	lockstep/cmd/web => ../cmd/web
 	lockstep/counter/pgcounter => ../counter/pgcounter
 	lockstep/counter/rediscounter => ../counter/rediscounter
+	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub

@@ -6,6 +6,7 @@ require (
 	github.com/jackc/pgx/v5 v5.13.0
 	go.uber.org/goleak v1.3.0
 	lockstep v0.0.0
+	lockstep/internal/pgclient v0.0.0
 )
 
 require (
@@ -16,4 +17,7 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 )
 
-replace lockstep => ../..
+replace (
+	lockstep => ../..
+	lockstep/internal/pgclient => ../../internal/pgclient
+)

@@ -7,11 +7,12 @@
 package pgcounter
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
+	"net/url"
 	"sync"
 	"time"
 
@@ -20,12 +21,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lockstep/counter"
+	"lockstep/internal/pgclient"
+	"lockstep/precondition"
 )
 
 const (
-	// connections is how many the pool holds at most: calls are merged before
-	// they get here, and more connections on one hot row are slower.
+	// connections is how many the pool holds at most, where the URL does not
+	// say pool_max_conns: calls are merged before they get here, and more
+	// connections on one hot row are slower.
 	connections = 8
+	// lifetime is how long a connection is used, where the URL does not say
+	// pool_max_conn_lifetime: an address that leads elsewhere is followed even
+	// when the server that it led to does not know that it was replaced.
+	lifetime = time.Minute
 	// pruneEvery is how often old ops are forgotten, pruneStep how many at
 	// once.
 	pruneEvery = 30 * time.Second
@@ -41,6 +49,8 @@ type Options struct {
 	Prefix string
 	// Window is how long an op is remembered. Default counter.DedupWindow.
 	Window time.Duration
+	// Preconditions is told what each server does not meet; nil: nobody.
+	Preconditions *precondition.Part
 }
 
 // A Store is a counter.Store in PostgreSQL.
@@ -53,29 +63,24 @@ type Store struct {
 	pruner sync.WaitGroup
 }
 
-// Open connects to the database at a postgres:// URL and makes the tables and
-// the function if they are not there; several replicas may do so at once. Its
+// Open connects to the database at a postgres:// or postgresql:// URL and makes
+// the tables and the function if they are not there; several replicas may do
+// so at once. Of several hosts in the URL it uses the one that takes writes.
+// pool_max_conns and the other options of pgxpool may be in the URL. Its
 // errors contain no password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
-	s := &Store{prefix: "lockstep:", window: counter.DedupWindow}
-	if opts != nil && opts.Prefix != "" {
-		s.prefix = opts.Prefix
+	var o Options
+	if opts != nil {
+		o = *opts
 	}
-	if opts != nil && opts.Window > 0 {
-		s.window = opts.Window
+	s := &Store{prefix: cmp.Or(o.Prefix, "lockstep:"), window: counter.DedupWindow}
+	if o.Window > 0 {
+		s.window = o.Window
 	}
-	config, err := pgxpool.ParseConfig(url)
-	var file *fs.PathError
-	switch {
-	case errors.As(err, &file): // of sslrootcert, sslcert or sslkey; all else may contain a password
-		return nil, fmt.Errorf("pgcounter: %w", file)
-	case err != nil:
-		return nil, errors.New("pgcounter: not a valid PostgreSQL URL (postgres://user:password@host:port/database)")
+	config, err := configure(url, o.Preconditions)
+	if err != nil {
+		return nil, fmt.Errorf("pgcounter: %w", err)
 	}
-	config.MaxConns = connections
-	config.ConnConfig.ConnectTimeout = 2 * time.Second
-	// No prepared statements: they do not survive a pooler such as PgBouncer.
-	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("pgcounter: %w", err)
 	}
@@ -87,6 +92,37 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	s.stop = stop
 	s.pruner.Go(func() { s.prune(background) }) // ends with Close
 	return s, nil
+}
+
+// configure reads a URL. What it says about the pool counts.
+func configure(raw string, seen *precondition.Part) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(raw)
+	if err != nil {
+		return nil, pgclient.URLError(err)
+	}
+	said := func(string) bool { return false }
+	if u, err := url.Parse(raw); err == nil {
+		said = u.Query().Has
+	}
+	if !said("pool_max_conns") {
+		config.MaxConns = connections
+	}
+	if !said("pool_max_conn_lifetime") {
+		config.MaxConnLifetime = lifetime
+		config.MaxConnLifetimeJitter = lifetime / 4
+	}
+	pgclient.Prepare(config.ConnConfig, pgclient.Use{Preconditions: seen})
+	return config, nil
+}
+
+// failed returns a call's error, wrapped. An error that says that the pool's
+// connections may lead to the wrong server is the end of all of them: each
+// would fail once more, or for ever.
+func (s *Store) failed(call string, err error) error {
+	if pgclient.Elsewhere(err) {
+		s.pool.Reset()
+	}
+	return fmt.Errorf("pgcounter: %s: %w", call, err)
 }
 
 // prepare makes the schema, unless this very schema is there: a role that may
@@ -142,7 +178,7 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 		return counter.Value{}, nil, counter.ErrOverflow
 	}
 	if err != nil {
-		return counter.Value{}, nil, fmt.Errorf("pgcounter: apply: %w", err)
+		return counter.Value{}, nil, s.failed("apply", err)
 	}
 	v.Epoch, v.Version = uint64(epoch), uint64(version)
 	return v, applied, nil
@@ -165,7 +201,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		FROM lockstep_epoch() AS m(epoch), unnest($1::text[]) WITH ORDINALITY AS q(name, i) LEFT JOIN lockstep_counter c ON c.name = q.name
 		ORDER BY q.i`, full)
 	if err != nil {
-		return nil, fmt.Errorf("pgcounter: get: %w", err)
+		return nil, s.failed("get", err)
 	}
 	values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v counter.Value, err error) {
 		var epoch, version int64
@@ -174,7 +210,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		return v, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("pgcounter: get: %w", err)
+		return nil, s.failed("get", err)
 	}
 	return values, nil
 }

@@ -28,9 +28,9 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/redisclient", "internal/version", "live", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
-	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "static"}, "HTTP is the edge: it chooses no backends"},
+	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "precondition", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
 	{"components", []string{"htmx"}, "components are pure functions of plain values"},
 	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
@@ -48,10 +48,12 @@ var rules = []rule{
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
 	{"pubsub/pubsubtest", []string{"pubsub/driver", "pubsub/mempubsub"}, "a recorder is a driver"},
+	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/redispubsub", []string{"internal/redisclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
 	{"pubsub", []string{"internal/pause", "pubsub/driver"}, "the hub knows no backend"},
-	{"counter/rediscounter", []string{"counter", "internal/redisclient"}, "stores know the contract only"},
+	{"counter/pgcounter", []string{"counter", "internal/pgclient", "precondition"}, "stores know the contract only"},
+	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", nil, "the domain depends on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
@@ -60,7 +62,9 @@ var rules = []rule{
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
-	{"internal/redisclient", nil, "a client's settings depend on nothing"},
+	{"internal/pgclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
+	{"internal/redisclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
+	{"precondition", nil, "a vocabulary depends on nothing"},
 	{"internal/version", nil, "a version is a number"},
 	{"tools/dev", nil, "the development server runs the product and imports nothing of it"},
 	{"tools/loadgen/load/internal/browser", []string{"htmx", "tools/loadgen/load/internal/latency", "tools/loadgen/load/internal/schedule", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "tabs do what a plan says over a protocol, and judge nothing"},
@@ -184,7 +188,7 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
-		"github.com/jackc/":          {"cmd/web", "pubsub/pgpubsub", "counter/pgcounter"},
+		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
 		"go.etcd.io/":                {"counter/boltcounter"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},

@@ -23,14 +23,15 @@ const Password = "hunter2/%40?#[pässword]"
 
 // Postgres starts a PostgreSQL server with the defaults of durability. With
 // TEST_POSTGRES_URL set that server is used instead.
-func Postgres(t testing.TB) *Server {
+//
+// settings are further ones, e.g. "fsync=off".
+func Postgres(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	if s := lent(t, "TEST_POSTGRES_URL"); s != nil {
 		return s
 	}
-	s := newPostgres(t, publicDir(t))
-	s.URL = "postgres://postgres@" + s.Addr + "/postgres?sslmode=disable"
-	s.ping = func(ctx context.Context) error { return psql(ctx, postgresBin(t), s.URL, "SELECT 1") }
+	s := newPostgres(t, publicDir(t), settings...)
+	s.asPostgres(t)
 	return s.run()
 }
 
@@ -61,9 +62,16 @@ func PostgresTLS(t testing.TB, ca *Authority) *Server {
 // settings such as "ssl=on". It has no URL and no ping yet.
 func newPostgres(t testing.TB, dir string, settings ...string) *Server {
 	t.Helper()
-	bin, as, data := postgresBin(t), asPostgres(t), filepath.Join(dir, "data")
-	copyTemplate(t, bin, data, as)
-	port := FreePort(t)
+	data := filepath.Join(dir, "data")
+	copyTemplate(t, postgresBin(t), data, asPostgres(t))
+	return newPostgresAt(t, data, settings...)
+}
+
+// newPostgresAt is newPostgres with a folder of data that is there, or will be
+// when it starts.
+func newPostgresAt(t testing.TB, data string, settings ...string) *Server {
+	t.Helper()
+	bin, as, port := postgresBin(t), asPostgres(t), FreePort(t)
 	args := []string{"-D", data, "-p", strconv.Itoa(port)}
 	for _, s := range append([]string{"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"}, settings...) {
 		args = append(args, "-c", s)

@@ -33,7 +33,7 @@ func products() map[string]product {
 			read:  func(ctx context.Context, url string) error { return redisDo(ctx, url, "GET k") },
 		},
 		"postgres": {
-			start: testserver.Postgres,
+			start: func(t testing.TB) *testserver.Server { return testserver.Postgres(t) },
 			write: func(ctx context.Context, url string) error { return postgresDo(ctx, url, "CREATE TABLE k (v int)") },
 			read:  func(ctx context.Context, url string) error { return postgresDo(ctx, url, "SELECT v FROM k") },
 		},

@@ -14,18 +14,26 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"lockstep/internal/pgclient"
 	"lockstep/pubsub/driver"
 )
 
 // batch is how many notifications one statement carries at most.
 const batch = 256
+
+// poolerTimeout is how long a notification may take through a pooler.
+const poolerTimeout = time.Second
+
+// errPooler: the session is another one in each transaction.
+var errPooler = errors.New("nothing that is notified comes back: a pooler such as PgBouncer stands between, in transaction mode; " +
+	"connect directly, or use its session mode")
 
 // errOnce is what pgx gets when it wants another connection.
 var errOnce = errors.New("pgpubsub: a connection is made only once")
@@ -46,7 +54,8 @@ type Driver struct {
 	channel         string
 }
 
-// NewDriver returns a driver for a postgres:// URL. It does not connect. Its
+// NewDriver returns a driver for a postgres:// or postgresql:// URL. Of several
+// hosts in it the one that takes writes is used. It does not connect. Its
 // errors contain no password.
 func NewDriver(url string, opts *Options) (*Driver, error) {
 	var o Options
@@ -58,26 +67,13 @@ func NewDriver(url string, opts *Options) (*Driver, error) {
 	}
 	d := &Driver{channel: channelName(o.Channel)}
 	var err error
-	if d.publish, err = parse(url); err != nil {
-		return nil, err
+	if d.publish, err = pgclient.Parse(url, pgclient.Use{Broker: true}); err == nil {
+		d.listen, err = pgclient.Parse(o.ListenURL, pgclient.Use{Broker: true})
 	}
-	d.listen, err = parse(o.ListenURL)
-	return d, err
-}
-
-func parse(url string) (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(url)
-	var file *fs.PathError
-	switch {
-	case errors.As(err, &file): // of sslrootcert, sslcert or sslkey; all else may contain a password
-		return nil, fmt.Errorf("pgpubsub: %w", file)
-	case err != nil:
-		return nil, errors.New("pgpubsub: not a valid PostgreSQL URL (postgres://user:password@host:port/database)")
+	if err != nil {
+		return nil, fmt.Errorf("pgpubsub: %w", err)
 	}
-	// No prepared statements: they do not survive a pooler between us and
-	// the server.
-	c.DefaultQueryExecMode = pgx.QueryExecModeExec
-	return c, nil
+	return d, nil
 }
 
 // channelName is a name that PostgreSQL neither folds nor cuts: lower case and
@@ -99,7 +95,8 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := listen.Exec(ctx, "LISTEN "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
+	pooled, err := d.startListening(ctx, listen)
+	if err != nil {
 		release(listen)
 		return nil, fmt.Errorf("pgpubsub: listen at %s: %w", address(listen), err)
 	}
@@ -108,6 +105,13 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		release(listen)
 		return nil, err
 	}
+	if pooled {
+		if err := d.hears(ctx, listen, publish); err != nil {
+			release(listen)
+			release(publish)
+			return nil, fmt.Errorf("pgpubsub: listen at %s: %w", address(listen), err)
+		}
+	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c := &conn{
 		Inbox: driver.NewInbox(cancel), channel: d.channel, outgoing: make(chan notification), topics: make(map[string]struct{}),
@@ -115,6 +119,32 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	c.running.Go(func() { c.listen(life, listen) })
 	c.running.Go(func() { c.publish(life, publish) })
 	return c, nil
+}
+
+// startListening has a session listen, and reports whether there is a pooler
+// between it and the server: those give clients numbers of their own.
+func (d *Driver) startListening(ctx context.Context, db *pgx.Conn) (pooled bool, err error) {
+	if _, err := db.Exec(ctx, "LISTEN "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
+		return false, err
+	}
+	var server uint32
+	err = db.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&server)
+	return server != db.PgConn().PID(), err
+}
+
+// hears returns an error unless what one session notifies comes to the other.
+// Behind a pooler that gives each transaction another session of the server
+// LISTEN succeeds, and nothing comes.
+func (d *Driver) hears(ctx context.Context, listen, publish *pgx.Conn) error {
+	if _, err := publish.Exec(ctx, "SELECT pg_notify($1, '')", d.channel); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, poolerTimeout)
+	defer cancel()
+	if _, err := listen.WaitForNotification(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errPooler, err)
+	}
+	return nil
 }
 
 // connect makes one connection and no other after it: pgx would make another
@@ -210,8 +240,7 @@ func (c *conn) send(life context.Context, db *pgx.Conn, ns []notification) {
 	for i, n := range ns {
 		texts[i] = n.text
 	}
-	// Bound parameters; the rows of unnest come in their order.
-	_, err := db.Exec(life, "SELECT pg_notify($1, p) FROM unnest($2::text[]) AS p", c.channel, texts)
+	err := notify(life, db, c.channel, texts)
 	if err != nil {
 		c.End(fmt.Errorf("pgpubsub: notify at %s: %w", address(db), err))
 		err = c.Usable(life)
@@ -219,6 +248,20 @@ func (c *conn) send(life context.Context, db *pgx.Conn, ns []notification) {
 	for _, n := range ns {
 		n.done <- err
 	}
+}
+
+// notify sends texts in one statement, and has the server say that it still
+// takes writes: others hear nothing from one that has been set to read-only.
+func notify(ctx context.Context, db *pgx.Conn, channel string, texts []string) error {
+	var readOnly string
+	var sent int
+	// Bound parameters; the rows of unnest come in their order.
+	err := db.QueryRow(ctx, "SELECT count(pg_notify($1, p)), current_setting('transaction_read_only') FROM unnest($2::text[]) AS p", channel, texts).
+		Scan(&sent, &readOnly)
+	if err == nil && readOnly != "off" {
+		return pgclient.ErrReadOnly
+	}
+	return err
 }
 
 // gather returns a first notification and those that wait behind it.

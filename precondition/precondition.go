@@ -1,0 +1,111 @@
+// Package precondition has one small vocabulary for what the promises of this
+// program rest on and that only somebody else can set: how a server is
+// configured, and what it is. A backend says what it finds on each server that
+// it meets; a program shows it in its log, metrics and admin page. It refuses
+// nothing: what makes work impossible is an error of the backend.
+package precondition
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxPlaces bounds how many servers of one part are remembered: more than a
+// cluster has nodes that count.
+const maxPlaces = 64
+
+// An Unmet is one precondition that a server does not meet.
+type Unmet struct {
+	// Name is constant and in snake_case: it is the label of a metric.
+	Name string
+	// Text is one sentence for people: what is, what it should be, and what may
+	// come of it. It has no secrets.
+	Text string
+}
+
+// A Part collects what the servers behind one part of a program, such as its
+// store, do not meet. Its methods may be called concurrently. Nil is a part
+// that nobody asks about: its methods do nothing.
+type Part struct {
+	// set once
+	name string
+	log  *slog.Logger
+
+	mu     sync.Mutex // guards the rest
+	places map[string]place
+	order  []string // of places, the oldest first
+}
+
+// place is what was found at one address.
+type place struct {
+	server string // which of all servers that the address has led to
+	unmet  []Unmet
+}
+
+// NewPart returns a part with a name such as "store". log is told of each
+// unmet precondition, once for each server; nil: discard.
+func NewPart(name string, log *slog.Logger) *Part {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Part{name: name, log: log, places: make(map[string]place)}
+}
+
+// Name is the part's name.
+func (p *Part) Name() string { return p.name }
+
+// Saw notes what the server that an address leads to now does not meet; it
+// replaces what was found there before. at names the address: "" where there
+// is only one. server tells one run of one server from all others. To say the
+// same again is harmless and cheap.
+func (p *Part) Saw(at, server string, unmet ...Unmet) {
+	if p == nil {
+		return
+	}
+	for _, u := range p.note(at, place{server, slices.Clone(unmet)}) {
+		p.log.Warn("a precondition is not met", "part", p.name, "name", u.Name, "what", u.Text)
+	}
+}
+
+// note records a place and returns what is news.
+func (p *Part) note(at string, now place) (news []Unmet) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, known := p.places[at]
+	if !known {
+		p.makeRoom()
+		p.order = append(p.order, at)
+	}
+	p.places[at] = now
+	if before.server != now.server {
+		return now.unmet
+	}
+	return slices.DeleteFunc(slices.Clone(now.unmet), func(u Unmet) bool { return slices.Contains(before.unmet, u) })
+}
+
+// makeRoom forgets the oldest place when there are too many. The caller holds
+// mu.
+func (p *Part) makeRoom() {
+	if len(p.order) < maxPlaces {
+		return
+	}
+	delete(p.places, p.order[0])
+	p.order = p.order[1:]
+}
+
+// Unmet returns what is not met now, each name once, in the order of the names.
+func (p *Part) Unmet() []Unmet {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Unmet
+	for _, at := range p.order {
+		all = append(all, p.places[at].unmet...)
+	}
+	slices.SortStableFunc(all, func(a, b Unmet) int { return strings.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b Unmet) bool { return a.Name == b.Name })
+}
