@@ -1,6 +1,7 @@
 package app
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -22,7 +23,7 @@ func TestExcess(t *testing.T) {
 		{"one more than the slack", 42, []int{0}, 21},
 		{"many too many, but a small share", 11_000, []int{9000}, 0},
 		{"more than a tenth too many", 11_002, []int{8998}, 1002},
-		{"others say nonsense", 100, []int{1 << 62, 1 << 62, 1 << 62}, 0},
+		{"others say nonsense", 100, []int{math.MaxInt / 2, math.MaxInt / 2, math.MaxInt / 2}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := excess(c.here, c.there); got != c.want {

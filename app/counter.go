@@ -26,6 +26,7 @@ const (
 	reasonTooOld   = "this click is too old to be counted without counting it twice"
 	reasonLimit    = "the count is at its limit"
 	reasonAway     = "the count can't be saved at the moment; your click waits"
+	reasonNewName  = "your address has made as many new counters as it may for now; those that exist can be used"
 	reasonOverload = "too many clicks at the moment; your click waits"
 )
 
@@ -66,25 +67,32 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 	}
 }
 
-// Click applies one op to a counter and waits for the store. A click that is
-// not counted is a *Refusal.
-func (a *App) Click(ctx context.Context, name, action, op string) error {
+// Click applies one op to a counter and waits for the store. from is who
+// clicked; nil: nobody in particular. A click that is not counted is a *Refusal.
+func (a *App) Click(ctx context.Context, from counter.Sender, name, action, op string) error {
 	kind, refusal := check(action, op, 0)
 	if refusal != nil {
 		return refusal
 	}
-	_, err := a.batcher.Apply(ctx, name, counter.Op{ID: op, Kind: kind})
+	_, err := a.batcher.Apply(ctx, from, name, counter.Op{ID: op, Kind: kind})
 	if err != nil {
 		return refuse(err)
 	}
 	return nil
 }
 
-// Counter is the view of one counter. name must be valid.
-func (a *App) Counter(name string) live.View { return counterView{a, name} }
+// Counter is the view of one counter, of a tab of nobody in particular. name
+// must be valid.
+func (a *App) Counter(name string) live.View { return a.CounterFor(nil, name) }
+
+// CounterFor is Counter for a tab whose clicks are a sender's.
+func (a *App) CounterFor(from counter.Sender, name string) live.View {
+	return counterView{a, from, name}
+}
 
 type counterView struct {
 	app  *App
+	from counter.Sender
 	name string
 }
 
@@ -110,7 +118,7 @@ func (v counterView) HandleEvent(_ context.Context, s *live.Session, e htmx.Even
 		return nil
 	}
 	s.BeginOp()
-	v.app.batcher.Submit(v.name, counter.Op{ID: e.Op, Kind: kind}, func(_ counter.Value, err error) {
+	v.app.batcher.Submit(v.from, v.name, counter.Op{ID: e.Op, Kind: kind}, func(_ counter.Value, err error) {
 		defer s.EndOp()
 		if err != nil {
 			r := refuse(err)
@@ -148,6 +156,8 @@ func refuse(err error) *Refusal {
 		return &Refusal{Reason: reasonLimit, err: err}
 	case errors.Is(err, counter.ErrOverloaded):
 		return &Refusal{Reason: reasonOverload, Retry: true, err: err}
+	case errors.Is(err, counter.ErrNewName):
+		return &Refusal{Reason: reasonNewName, err: err}
 	case errors.Is(err, counter.ErrBadOp), errors.Is(err, counter.ErrBadName):
 		return &Refusal{Reason: reasonBadOp, err: err}
 	}

@@ -12,9 +12,13 @@ import (
 
 // Errors of a Batcher, beside those of Op.Valid and ErrOverflow.
 var (
-	// ErrOverloaded means that too many ops wait for this counter. The op was not
-	// taken; sending it again later is right.
+	// ErrOverloaded means that too many ops wait, of this sender or in all, or that
+	// the store remembers as many as it may of this sender. The op was not taken;
+	// sending it again later is right.
 	ErrOverloaded = errors.New("counter: too many ops are waiting")
+	// ErrNewName means that the op would have made a counter, and its sender may
+	// make no more at the moment. It was not applied.
+	ErrNewName = errors.New("counter: the sender has made too many counters")
 	// ErrUnavailable means that the store could not be reached for Patience. It is
 	// unknown whether the op was applied; sending it again later is right.
 	ErrUnavailable = errors.New("counter: the store can't be reached")
@@ -31,12 +35,18 @@ const (
 
 // BatcherOptions of a Batcher. Zero values are the defaults.
 type BatcherOptions struct {
-	// MaxQueue is how many ops may wait for one counter. Default 4096.
+	// MaxQueue is how many ops may wait, of all counters; each takes 250 bytes
+	// or so. One sender may have as many waiting as there is room left: half of
+	// them when it is alone. Default 32,768.
 	MaxQueue int
+	// Calls is how many store calls may be under way at once, each for another
+	// counter. A sender whose turn it is waits for that many at most. Default 4.
+	Calls int
 	// Patience is how long a failing store call is repeated, with the same
 	// ops, before they are refused. It counts from the Submit of the newest
 	// of them, so that ops that have waited behind a failing call are not
-	// kept for as long again; each call is made once at least. Default 5 s.
+	// kept for as long again. While the store is away ops that have waited
+	// for so long are refused without a call. Default 5 s.
 	Patience time.Duration
 	// CallTimeout bounds one store call. Default 3 s.
 	CallTimeout time.Duration
@@ -45,17 +55,22 @@ type BatcherOptions struct {
 	// its ops. It must not block. Nil: it is not called.
 	Applied func(name string, v Value)
 	// Health is called after each store call: with nil when the store has
-	// answered, be it with ErrOverflow, and else with its error. It must not
-	// block, and is called concurrently for different counters. Nil: it is
-	// not called.
+	// answered, be it with ErrOverflow, and else with its error. A call that
+	// has run out of time while others were answered is slow, and no error: it
+	// is repeated, and Health is not called. It must not block, and is called
+	// concurrently for different counters. Nil: it is not called.
 	Health func(err error)
 	Logger *slog.Logger // nil: discard
 }
 
-// A Batcher is group commit in front of a store: while a store call for a
-// counter is under way, ops for it wait, and then go together into the next.
-// An idle counter is not delayed and costs nothing. Its methods may be called
+// A Batcher is group commit in front of a store, in turns: while a store call
+// for a counter is under way, ops for it wait, and then go together into the
+// next. Senders take turns, whatever each has waiting (fairQueue). An idle
+// counter is not delayed and costs nothing. Its methods may be called
 // concurrently.
+//
+// Calls are made for one counter each. A store that takes ops of several at
+// once would get them in turn and be what serve calls.
 type Batcher struct {
 	// set once
 	store Store
@@ -66,29 +81,28 @@ type Batcher struct {
 	base context.Context
 	cut  context.CancelFunc
 
-	mu     sync.Mutex // guards the rest
-	queues map[string][]submitted
-	busy   map[string]bool // counters with a goroutine in run
-	closed bool
-	wg     sync.WaitGroup // Add only under mu while not closed
-}
+	state storeState
+	known nameSet // counters that exist
 
-// A submitted op waits for its store call.
-type submitted struct {
-	op   Op
-	done func(Value, error)
-	at   time.Time // of Submit
+	mu      sync.Mutex // guards the rest
+	queue   *fairQueue
+	working int // goroutines in work
+	closed  bool
+	wg      sync.WaitGroup // Add only under mu while not closed
 }
 
 // NewBatcher returns a batcher in front of s. Nil options are the defaults.
 func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
-	b := &Batcher{store: s, queues: make(map[string][]submitted), busy: make(map[string]bool)}
+	b := &Batcher{store: s}
 	b.base, b.cut = context.WithCancel(context.Background())
 	if opts != nil {
 		b.opts = *opts
 	}
 	if b.opts.MaxQueue <= 0 {
-		b.opts.MaxQueue = 4096
+		b.opts.MaxQueue = 1 << 15
+	}
+	if b.opts.Calls <= 0 {
+		b.opts.Calls = 4
 	}
 	if b.opts.Patience <= 0 {
 		b.opts.Patience = 5 * time.Second
@@ -106,31 +120,33 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 		b.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	b.guardCallbacks()
+	b.queue = newFairQueue(b.opts.MaxQueue)
 	return b
 }
 
-// Submit applies op to the counter called name, later. It never blocks. done is
-// called exactly once: with the state after a store call that applied op, or
-// that found it applied already; or with an error, which is ErrBadName,
-// ErrBadOp, ErrOverflow, ErrOverloaded, ErrUnavailable or ErrBatcherClosed.
-// For one counter done is called in the order of Submit, except for ops that
+// Submit applies op to the counter called name, later, in the turn of a
+// sender, which may be nil. It never blocks. done is called exactly once: with
+// the state after a store call that applied op, or that found it applied
+// already; or with an error, which is ErrBadName, ErrBadOp, ErrOverflow,
+// ErrNewName, ErrOverloaded, ErrUnavailable or ErrBatcherClosed. For one
+// counter and sender done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
-func (b *Batcher) Submit(name string, op Op, done func(Value, error)) {
+func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error)) {
 	done = b.guard.guarded(done)
-	if err := b.enqueue(name, submitted{op, done, time.Now()}); err != nil {
+	if err := b.enqueue(name, submitted{from, op, done, time.Now()}); err != nil {
 		done(Value{}, err)
 	}
 }
 
 // Apply is Submit, and waits. When ctx ends first it returns ctx's error, and
 // it is unknown whether op is applied.
-func (b *Batcher) Apply(ctx context.Context, name string, op Op) (Value, error) {
+func (b *Batcher) Apply(ctx context.Context, from Sender, name string, op Op) (Value, error) {
 	type result struct {
 		v   Value
 		err error
 	}
 	ch := make(chan result, 1) // room for an answer that nobody waits for any more
-	b.Submit(name, op, func(v Value, err error) { ch <- result{v, err} })
+	b.Submit(from, name, op, func(v Value, err error) { ch <- result{v, err} })
 	select {
 	case r := <-ch:
 		return r.v, r.err
@@ -166,60 +182,112 @@ func (b *Batcher) enqueue(name string, s submitted) error {
 	if err := s.op.Valid(); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.closed:
-		return ErrBatcherClosed
-	case len(b.queues[name]) >= b.opts.MaxQueue:
+	if s.from == nil {
+		return b.push(nil, name, s)
+	}
+	if !s.from.TakeOp() {
 		return ErrOverloaded
 	}
-	b.queues[name] = append(b.queues[name], s)
-	if !b.busy[name] {
-		b.busy[name] = true
-		b.wg.Go(func() { b.run(name) })
+	err := b.push(s.from.Share(), name, s)
+	if err != nil {
+		s.from.ReturnOp()
+	}
+	return err
+}
+
+func (b *Batcher) push(share any, name string, s submitted) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrBatcherClosed
+	}
+	if b.queue.full(share) {
+		return ErrOverloaded
+	}
+	b.queue.push(share, name, s)
+	if b.working < b.opts.Calls && b.queue.isReady() {
+		b.working++
+		b.wg.Go(b.work)
 	}
 	return nil
 }
 
-// run applies what waits for a counter until nothing does.
-func (b *Batcher) run(name string) {
+// work makes store calls until no counter waits for one.
+func (b *Batcher) work() {
 	for {
-		batch := b.take(name)
+		name, batch := b.take()
 		if len(batch) == 0 {
 			return
 		}
+		b.serve(name, batch)
+		b.finish(name)
+	}
+}
+
+// take removes the ops of the next call; none means that work has ended.
+func (b *Batcher) take() (string, []submitted) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name, batch := b.queue.next()
+	if len(batch) == 0 {
+		b.working--
+	}
+	return name, batch
+}
+
+func (b *Batcher) finish(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue.finish(name)
+}
+
+// serve answers the ops of one turn.
+func (b *Batcher) serve(name string, batch []submitted) {
+	if err := b.state.away(); err != nil && time.Since(newest(batch)) > b.opts.Patience {
+		// Each would be one more call that fails, and all behind it would wait.
+		refuse(batch, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		return
+	}
+	batch, err := b.admit(name, batch)
+	if err != nil {
+		refuse(batch, err)
+		return
+	}
+	if len(batch) > 0 {
 		_ = b.apply(name, batch) // its ops have been answered
 	}
 }
 
-// take removes up to MaxOps ops; none means that run has ended.
-func (b *Batcher) take(name string) []submitted {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	queue := b.queues[name]
-	if len(queue) == 0 {
-		delete(b.queues, name)
-		delete(b.busy, name)
-		return nil
+// newest returns when the last op of a batch was submitted.
+func newest(batch []submitted) (at time.Time) {
+	for _, s := range batch {
+		if s.at.After(at) {
+			at = s.at
+		}
 	}
-	n := min(len(queue), MaxOps)
-	b.queues[name] = queue[n:]
-	return queue[:n:n]
+	return at
 }
 
 // apply makes one store call for a batch and answers its ops.
 func (b *Batcher) apply(name string, batch []submitted) error {
-	v, err := b.persist(name, batch)
+	v, applied, err := b.persist(name, batch)
 	if errors.Is(err, ErrOverflow) && len(batch) > 1 {
 		// One op too many must not fail the others.
 		return b.applyEach(name, batch)
 	}
-	if err == nil {
-		b.opts.Applied(name, v)
+	if err != nil {
+		refuse(batch, err)
+		return err
 	}
-	answer(batch, v, err)
-	return err
+	b.known.add(name)
+	b.opts.Applied(name, v)
+	for i, s := range batch {
+		if s.from != nil && !applied[i] {
+			s.from.ReturnOp()
+		}
+		s.done(v, nil)
+	}
+	return nil
 }
 
 // applyEach applies the ops one by one. When the store goes away it refuses
@@ -227,46 +295,72 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 func (b *Batcher) applyEach(name string, batch []submitted) error {
 	for i := range batch {
 		if err := b.apply(name, batch[i:i+1]); errors.Is(err, ErrUnavailable) {
-			answer(batch[i+1:], Value{}, err)
+			refuse(batch[i+1:], err)
 			return err
 		}
 	}
 	return nil
 }
 
-func answer(batch []submitted, v Value, err error) {
+// refuse answers ops with an error.
+func refuse(batch []submitted, err error) {
 	for _, s := range batch {
-		s.done(v, err)
+		if s.from != nil {
+			s.from.ReturnOp()
+		}
+		s.done(Value{}, err)
 	}
 }
 
 // persist calls the store until it answers, for Patience.
-func (b *Batcher) persist(name string, batch []submitted) (Value, error) {
+func (b *Batcher) persist(name string, batch []submitted) (v Value, applied []bool, err error) {
 	ops := make([]Op, len(batch))
 	for i, s := range batch {
 		ops[i] = s.op
 	}
-	deadline := batch[len(batch)-1].at.Add(b.opts.Patience)
-	for try := 0; ; try++ {
-		v, err := b.call(name, ops)
+	err = b.patiently(name, newest(batch), func(ctx context.Context) error {
+		v, applied, err = b.store.Apply(ctx, name, ops...)
 		if err == nil || errors.Is(err, ErrOverflow) || errors.Is(err, ErrBadOp) || errors.Is(err, ErrBadName) {
+			b.state.answered()
 			b.opts.Health(nil)
-			return v, err
 		}
-		b.opts.Health(err)
-		b.opts.Logger.Debug("store call failed", "counter", name, "ops", len(ops), "err", err)
+		return err
+	})
+	return v, applied, err
+}
+
+// patiently calls the store until it answers, for Patience since a time. It
+// returns nil, an error that is an answer, or ErrUnavailable.
+func (b *Batcher) patiently(name string, since time.Time, call func(context.Context) error) error {
+	deadline := since.Add(b.opts.Patience)
+	for try := 0; ; try++ {
+		began := time.Now()
+		err := b.call(call)
+		if err == nil || errors.Is(err, ErrOverflow) || errors.Is(err, ErrBadOp) || errors.Is(err, ErrBadName) {
+			return err
+		}
+		b.failed(name, began, err)
 		pause := rand.N(min(minRetry<<min(try, 10), maxRetry) + 1)
 		if time.Now().Add(pause).After(deadline) || !b.pause(pause) {
-			return Value{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }
 
-func (b *Batcher) call(name string, ops []Op) (Value, error) {
+// failed takes in that a store call has failed that began at a time.
+func (b *Batcher) failed(name string, began time.Time, err error) {
+	b.opts.Logger.Debug("store call failed", "counter", name, "err", err)
+	if errors.Is(err, context.DeadlineExceeded) && b.state.answeredSince(began) {
+		return // slow
+	}
+	b.state.fail(err)
+	b.opts.Health(err)
+}
+
+func (b *Batcher) call(f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(b.base, b.opts.CallTimeout)
 	defer cancel()
-	v, _, err := b.store.Apply(ctx, name, ops...)
-	return v, err
+	return f(ctx)
 }
 
 func (b *Batcher) pause(d time.Duration) bool {

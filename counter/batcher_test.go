@@ -150,7 +150,7 @@ func TestBatcherMerges(t *testing.T) {
 			defer closeAll(t, b)
 			for i := range 3 {
 				start := time.Now()
-				v, err := b.Apply(t.Context(), "a", op(i))
+				v, err := b.Apply(t.Context(), nil, "a", op(i))
 				if err != nil || v.N != int64(i+1) {
 					t.Fatalf("got %+v, %v", v, err)
 				}
@@ -166,7 +166,7 @@ func TestBatcherMerges(t *testing.T) {
 			b := counter.NewBatcher(s, nil)
 			var a answers
 			for i := range 10 {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 				if i == 0 {
 					synctest.Wait() // its call is under way
 				}
@@ -186,7 +186,7 @@ func TestBatcherMerges(t *testing.T) {
 			var a answers
 			const n = 3*counter.MaxOps + 7
 			for i := range n {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 			}
 			closeAll(t, b)
 			a.wantOrder(t, n)
@@ -206,7 +206,7 @@ func TestBatcherMerges(t *testing.T) {
 			for i := range 64 {
 				wg.Go(func() {
 					for j := range 20 {
-						if _, err := b.Apply(t.Context(), "a", op(i*20+j)); err != nil {
+						if _, err := b.Apply(t.Context(), nil, "a", op(i*20+j)); err != nil {
 							t.Error(err)
 						}
 					}
@@ -227,9 +227,9 @@ func TestBatcherMerges(t *testing.T) {
 			s.hang["stuck"] = true
 			b := counter.NewBatcher(s, nil)
 			var stuck answers
-			b.Submit("stuck", op(0), stuck.done(0))
+			b.Submit(nil, "stuck", op(0), stuck.done(0))
 			start := time.Now()
-			if _, err := b.Apply(t.Context(), "free", op(1)); err != nil {
+			if _, err := b.Apply(t.Context(), nil, "free", op(1)); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(start); took != 0 {
@@ -255,7 +255,7 @@ func TestBatcherTellsApplied(t *testing.T) {
 		}
 		b := counter.NewBatcher(s, &counter.BatcherOptions{Applied: func(name string, v counter.Value) { log("%s=%d", name, v.N) }})
 		for i := range 3 {
-			b.Submit("a", op(i), func(v counter.Value, _ error) { log("done %d at %d", i, v.N) })
+			b.Submit(nil, "a", op(i), func(v counter.Value, _ error) { log("done %d at %d", i, v.N) })
 			if i == 0 {
 				synctest.Wait()
 			}
@@ -275,9 +275,9 @@ func TestBatcherRetries(t *testing.T) {
 			b := counter.NewBatcher(s, nil)
 			s.failNext(3)
 			var a answers
-			b.Submit("a", op(0), a.done(0))
+			b.Submit(nil, "a", op(0), a.done(0))
 			synctest.Wait() // its call is under way: the next wait until it has succeeded
-			b.Submit("a", op(1), a.done(1))
+			b.Submit(nil, "a", op(1), a.done(1))
 			closeAll(t, b)
 			a.wantOrder(t, 2)
 			calls := s.seen()
@@ -297,7 +297,7 @@ func TestBatcherRetries(t *testing.T) {
 			s := newFakeStore(time.Millisecond)
 			s.lost = 2
 			b := counter.NewBatcher(s, nil)
-			v, err := b.Apply(t.Context(), "a", op(0))
+			v, err := b.Apply(t.Context(), nil, "a", op(0))
 			if err != nil || v.N != 1 || v.Version != 1 {
 				t.Errorf("got %+v, %v, want 1 in version 1", v, err)
 			}
@@ -315,7 +315,7 @@ func TestBatcherRetries(t *testing.T) {
 				defer s.mu.Unlock()
 				s.hang["a"] = false
 			})
-			if v, err := b.Apply(t.Context(), "a", op(0)); err != nil || v.N != 1 {
+			if v, err := b.Apply(t.Context(), nil, "a", op(0)); err != nil || v.N != 1 {
 				t.Errorf("got %+v, %v", v, err)
 			}
 			closeAll(t, b)
@@ -329,7 +329,7 @@ func TestBatcherRetries(t *testing.T) {
 				t.Error("Applied is called for a failure")
 			}})
 			start := time.Now()
-			_, err := b.Apply(t.Context(), "a", op(0))
+			_, err := b.Apply(t.Context(), nil, "a", op(0))
 			if !errors.Is(err, counter.ErrUnavailable) || !errors.Is(err, errAway) {
 				t.Errorf("got %v, want ErrUnavailable with its cause", err)
 			}
@@ -350,7 +350,7 @@ func TestBatcherRetries(t *testing.T) {
 			var a answers
 			const n = 5 * counter.MaxOps
 			for i := range n {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 			}
 			start := time.Now()
 			closeAll(t, b)
@@ -368,7 +368,7 @@ func TestBatcherRetries(t *testing.T) {
 			s.hang["a"] = true
 			b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: 2 * time.Second, CallTimeout: 3 * time.Second})
 			start := time.Now()
-			if _, err := b.Apply(t.Context(), "a", op(0)); !errors.Is(err, counter.ErrUnavailable) {
+			if _, err := b.Apply(t.Context(), nil, "a", op(0)); !errors.Is(err, counter.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
 			if took := time.Since(start); took > 3*time.Second {
@@ -383,28 +383,28 @@ func TestBatcherRefuses(t *testing.T) {
 	t.Run("a name or an op that is not valid, at once", func(t *testing.T) {
 		b := counter.NewBatcher(newFakeStore(0), nil)
 		defer closeAll(t, b)
-		if _, err := b.Apply(t.Context(), "A", op(0)); !errors.Is(err, counter.ErrBadName) {
+		if _, err := b.Apply(t.Context(), nil, "A", op(0)); !errors.Is(err, counter.ErrBadName) {
 			t.Errorf("got %v, want ErrBadName", err)
 		}
-		if _, err := b.Apply(t.Context(), "a", counter.Op{}); !errors.Is(err, counter.ErrBadOp) {
+		if _, err := b.Apply(t.Context(), nil, "a", counter.Op{}); !errors.Is(err, counter.ErrBadOp) {
 			t.Errorf("got %v, want ErrBadOp", err)
 		}
 	})
-	t.Run("more than MaxQueue ops for one counter, at once, and no other counter's", func(t *testing.T) {
+	t.Run("more than a sender's part of MaxQueue, at once, and nobody else's", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := counter.NewBatcher(newFakeStore(time.Millisecond), &counter.BatcherOptions{MaxQueue: 3})
+			b := counter.NewBatcher(newFakeStore(time.Millisecond), &counter.BatcherOptions{MaxQueue: 6})
 			var a, refused answers
-			b.Submit("a", op(0), a.done(0))
+			b.Submit(nil, "a", op(0), a.done(0))
 			synctest.Wait()
 			for i := 1; i <= 3; i++ {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 			}
-			b.Submit("a", op(4), refused.done(4))
+			b.Submit(nil, "b", op(4), refused.done(4))
 			if got := refused.all(); len(got) != 1 || !errors.Is(got[0].err, counter.ErrOverloaded) {
 				t.Errorf("got %+v, want ErrOverloaded before Submit returned", got)
 			}
-			if _, err := b.Apply(t.Context(), "b", op(5)); err != nil {
-				t.Errorf("another counter: %v", err)
+			if _, err := b.Apply(t.Context(), newSender("other"), "b", op(5)); err != nil {
+				t.Errorf("another sender: %v", err)
 			}
 			closeAll(t, b)
 			a.wantOrder(t, 4)
@@ -414,16 +414,16 @@ func TestBatcherRefuses(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFakeStore(time.Millisecond)
 			b := counter.NewBatcher(s, nil)
-			if _, err := b.Apply(t.Context(), "a", counter.Op{ID: "sixteen-or-longer", Kind: counter.Increment, Delta: math.MaxInt64 - 1}); err != nil {
+			if _, err := b.Apply(t.Context(), nil, "a", counter.Op{ID: "sixteen-or-longer", Kind: counter.Increment, Delta: math.MaxInt64 - 1}); err != nil {
 				t.Fatal(err)
 			}
 			var a answers
-			b.Submit("a", op(0), a.done(0))
+			b.Submit(nil, "a", op(0), a.done(0))
 			synctest.Wait()
 			reset := op(3)
 			reset.Kind = counter.Reset
 			for i, o := range []counter.Op{op(1), op(2), reset, op(4)} {
-				b.Submit("a", o, a.done(i+1))
+				b.Submit(nil, "a", o, a.done(i+1))
 			}
 			closeAll(t, b)
 			got := a.all()
@@ -452,7 +452,7 @@ func TestBatcherRefusesTheRestOfASplitCallTogether(t *testing.T) {
 		var a answers
 		start := time.Now()
 		for i := range 1 + counter.MaxOps {
-			b.Submit("a", op(i), a.done(i))
+			b.Submit(nil, "a", op(i), a.done(i))
 			if i == 0 {
 				synctest.Wait()
 			}
@@ -480,12 +480,12 @@ func TestBatcherClose(t *testing.T) {
 			b := counter.NewBatcher(s, nil)
 			var a answers
 			for i := range 3 {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 			}
 			closeAll(t, b)
 			a.wantOrder(t, 3)
 			closeAll(t, b)
-			if _, err := b.Apply(t.Context(), "a", op(9)); !errors.Is(err, counter.ErrBatcherClosed) {
+			if _, err := b.Apply(t.Context(), nil, "a", op(9)); !errors.Is(err, counter.ErrBatcherClosed) {
 				t.Errorf("got %v, want ErrBatcherClosed", err)
 			}
 		})
@@ -498,7 +498,7 @@ func TestBatcherClose(t *testing.T) {
 			var a answers
 			const n = 2*counter.MaxOps + 1
 			for i := range n {
-				b.Submit("a", op(i), a.done(i))
+				b.Submit(nil, "a", op(i), a.done(i))
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -525,7 +525,7 @@ func TestBatcherClose(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := counter.NewBatcher(newFakeStore(time.Second), nil)
 			var a answers
-			b.Submit("a", op(0), a.done(0))
+			b.Submit(nil, "a", op(0), a.done(0))
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() { closeAll(t, b) })
@@ -542,7 +542,7 @@ func TestBatcherApplyReturnsWhenItsContextEnds(t *testing.T) {
 		b := counter.NewBatcher(s, &counter.BatcherOptions{CallTimeout: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := b.Apply(ctx, "a", op(0)); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := b.Apply(ctx, nil, "a", op(0)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want the context's error", err)
 		}
 		closeAll(t, b)

@@ -44,7 +44,7 @@ func BenchmarkApply(b *testing.B) {
 		b.Run(name+"/grouped", func(b *testing.B) {
 			batcher := counter.NewBatcher(open(b), nil)
 			runApply(b, func(ctx context.Context, op counter.Op) error {
-				_, err := batcher.Apply(ctx, "bench", op)
+				_, err := batcher.Apply(ctx, nil, "bench", op)
 				return err
 			})
 			if err := batcher.Close(b.Context()); err != nil {

@@ -81,3 +81,13 @@ func (s guardedStore) Apply(ctx context.Context, name string, ops ...Op) (v Valu
 	}
 	return v, applied, err
 }
+
+// Get implements Store. An answer for fewer names, or for more, is an error too.
+func (s guardedStore) Get(ctx context.Context, names ...string) (values []Value, err error) {
+	defer s.guard.caught("Store.Get", &err)
+	values, err = s.Store.Get(ctx, names...)
+	if err == nil && len(values) != len(names) {
+		err = fmt.Errorf("counter: the store was asked for %d counters and answered for %d", len(names), len(values))
+	}
+	return values, err
+}

@@ -72,5 +72,5 @@ func TestNoCallbackOfABatcherStopsIt(t *testing.T) {
 }
 
 func submit(b *counter.Batcher, name string, op counter.Op, done func(counter.Value, error)) {
-	b.Submit(name, op, done)
+	b.Submit(nil, name, op, done)
 }

@@ -3,17 +3,24 @@ package web
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"lockstep/counter"
 	"lockstep/internal/limit"
 )
+
+// namesWindow is the time in which an address may make NamesPerAddr counters.
+const namesWindow = 24 * time.Hour
 
 // A limiter holds the clients of one server to its limits. It may be used concurrently.
 type limiter struct {
 	limits   Limits
 	requests *limit.Rates
 	messages *limit.Rates
+	clicks   *limit.Rates // that a store remembers
+	names    *limit.Rates // of new counters
 	sockets  *limit.Counts
 	refused  *refusals
 }
@@ -23,6 +30,8 @@ func newLimiter(l Limits, refused *refusals) *limiter {
 		limits:   l,
 		requests: limit.NewRates(l.RequestRate, l.RequestBurst, l.Exempt),
 		messages: limit.NewRates(l.AddrRate, l.AddrBurst, l.Exempt),
+		clicks:   limit.NewBudget(l.ClicksPerAddr, counter.DedupWindow, l.Exempt),
+		names:    limit.NewBudget(l.NamesPerAddr, namesWindow, l.Exempt),
 		sockets:  limit.NewCounts(l.Sockets, l.SocketsPerAddr, l.Exempt),
 		refused:  refused,
 	}

@@ -26,6 +26,14 @@ type Limits struct {
 	// Defaults: 2,000 and 10,000.
 	AddrRate  float64
 	AddrBurst int
+	// ClicksPerAddr is how many clicks of an address a store remembers at most:
+	// so many are taken within any counter.DedupWindow, half of them at once.
+	// More are refused, to be sent again later. Default 100,000.
+	ClicksPerAddr int
+	// NamesPerAddr is how many counters an address may make within a day, half
+	// of them at once; they are kept for ever. Those that exist are everybody's.
+	// Default 1,000.
+	NamesPerAddr int
 	// RequestRate and RequestBurst are for the HTTP requests of an address,
 	// upgrades too, but not those of probes. More are answered with 429.
 	// Defaults: 200 and 2,000.
@@ -48,6 +56,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Sockets: -1, SocketsPerAddr: 1000,
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
+		ClicksPerAddr: 100_000, NamesPerAddr: 1000,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
 		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,
@@ -63,6 +72,8 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.TabBurst, d.TabBurst)
 	fill(&l.AddrRate, d.AddrRate)
 	fill(&l.AddrBurst, d.AddrBurst)
+	fill(&l.ClicksPerAddr, d.ClicksPerAddr)
+	fill(&l.NamesPerAddr, d.NamesPerAddr)
 	fill(&l.RequestRate, d.RequestRate)
 	fill(&l.RequestBurst, d.RequestBurst)
 	fill(&l.WriteTimeout, d.WriteTimeout)

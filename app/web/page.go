@@ -23,6 +23,7 @@ type pageHandler struct {
 	assets    *static.Assets
 	program   *programHandler
 	templates *templates
+	limiter   *limiter
 	refused   *refusals
 	version   string // shown on each
 }
@@ -93,7 +94,7 @@ func (h *pageHandler) click(c echo.Context) error {
 	if op == "" {
 		op = randomID()
 	}
-	if err := h.app.Click(c.Request().Context(), name, action, op); err != nil {
+	if err := h.app.Click(c.Request().Context(), &visitor{h.limiter, clientOf(c)}, name, action, op); err != nil {
 		return clickProblem(err)
 	}
 	return c.Redirect(http.StatusSeeOther, pagePath(name))
@@ -108,6 +109,8 @@ func clickProblem(err error) error {
 	case refusal.Retry:
 		return problem(http.StatusServiceUnavailable, "Not counted yet",
 			"The count can't be saved at the moment. Go back and try again in a little while.")
+	case errors.Is(err, counter.ErrNewName):
+		return problem(http.StatusTooManyRequests, "Not counted", "The server did not make this counter: "+refusal.Reason+".")
 	case errors.Is(err, counter.ErrOverflow):
 		return problem(http.StatusConflict, "Not counted", "The count is at its limit.")
 	}

@@ -43,8 +43,9 @@ func (h *socketHandler) serve(c echo.Context) error {
 	if err := h.limiter.admit(c, who); err != nil {
 		return err
 	}
+	v := &limitedView{visitor: visitor{h.limiter, who}}
 	// A copy: the name is a part of the request, which would live as long as the tab.
-	v := &limitedView{View: h.app.Counter(strings.Clone(name)), limiter: h.limiter, who: who}
+	v.View = h.app.CounterFor(v, strings.Clone(name))
 	r := c.Request()
 	h.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
 	if !v.mounted {

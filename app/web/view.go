@@ -12,8 +12,7 @@ import (
 // and says when it has left. Its session calls it, one call at a time.
 type limitedView struct {
 	live.View
-	limiter *limiter
-	who     client
+	visitor
 	bucket  *rate.Limiter // nil until the first message: an idle tab has none
 	mounted bool          // the session says when the tab has left; read when ServeHTTP has returned
 }

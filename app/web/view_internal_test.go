@@ -28,7 +28,7 @@ func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
 		if err := cs.identify(func(c echo.Context) error { got = clientOf(c); return nil })(c); err != nil {
 			t.Fatal(err)
 		}
-		if v := (&limitedView{who: got}); v.Movable() != tc.want {
+		if v := (&limitedView{visitor: visitor{who: got}}); v.Movable() != tc.want {
 			t.Errorf("from %q for %q: got %v, want %v", tc.peer, tc.forwarded, v.Movable(), tc.want)
 		}
 	}

@@ -78,7 +78,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 		deadlines(o.Limits.WriteTimeout), hosts{o.Hosts, refused}.known, limits.slowed)
 	program := newProgramHandler(assets)
 	s.route(program, &pageHandler{
-		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), refused: refused, version: o.Version,
+		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), limiter: limits, refused: refused, version: o.Version,
 	})
 	return s
 }

@@ -73,7 +73,7 @@ func crashedUnderLoad(e *env) {
 					return
 				default:
 				}
-				if _, err := b.Apply(e.ctx, e.name, increment(1)); err != nil {
+				if _, err := b.Apply(e.ctx, nil, e.name, increment(1)); err != nil {
 					e.Errorf("a click: %v", err)
 					return
 				}

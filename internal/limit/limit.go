@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -126,6 +127,17 @@ func NewRates(perSecond float64, burst int, exempt []netip.Prefix) *Rates {
 	return &Rates{perSecond: rate.Limit(perSecond), burst: burst, exempt: exempt, by: make(map[netip.Addr]*rate.Limiter)}
 }
 
+// NewBudget returns rates that allow n within any window, half of them at once
+// and the others in the course of it. One of 1 is as one of 2; an n of 0 or
+// less is no limit; those in exempt have none.
+func NewBudget(n int, window time.Duration, exempt []netip.Prefix) *Rates {
+	if n <= 0 {
+		return NewRates(0, 0, exempt)
+	}
+	half := max(1, n/2)
+	return NewRates(float64(half)/window.Seconds(), half, exempt)
+}
+
 // Allow reports whether an address may do it once more now, and counts it if
 // so.
 func (r *Rates) Allow(a netip.Addr) bool {
@@ -142,6 +154,15 @@ func (r *Rates) Allow(a netip.Addr) bool {
 		r.by[key] = b
 	}
 	return b.Allow()
+}
+
+// Return takes back one Allow.
+func (r *Rates) Return(a netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.by[Key(a)]; b != nil {
+		b.AllowN(time.Now(), -1) // no more than the burst comes of it
+	}
 }
 
 // sweep looks at a few addresses and forgets those that have not asked for so

@@ -90,6 +90,69 @@ func TestARateAllowsABurstAndThenSoManyASecond(t *testing.T) {
 	})
 }
 
+func TestWhatIsReturnedMayBeAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := limit.NewRates(1, 3, loopback)
+		a := addr("192.0.2.1")
+		ask := func() (n int) {
+			for r.Allow(a) {
+				n++
+			}
+			return n
+		}
+		if got := ask(); got != 3 {
+			t.Fatalf("got %d, want 3", got)
+		}
+		r.Return(a)
+		r.Return(a)
+		if got := ask(); got != 2 {
+			t.Errorf("got %d after two came back, want 2", got)
+		}
+		for range 10 {
+			r.Return(a)
+		}
+		if got := ask(); got != 3 {
+			t.Errorf("got %d after ten came back, want the burst of 3", got)
+		}
+		r.Return(addr("192.0.2.2")) // never seen
+		r.Return(addr("127.0.0.1")) // exempt
+		if got := r.Len(); got != 1 {
+			t.Errorf("got %d addresses that are known, want 1", got)
+		}
+	})
+}
+
+func TestABudgetHoldsForAnyWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, window, step = 100, time.Minute, time.Second / 2
+		b := limit.NewBudget(n, window, loopback)
+		var taken []time.Time
+		for range 10 * int(window/step) {
+			for b.Allow(addr("192.0.2.1")) {
+				taken = append(taken, time.Now())
+			}
+			time.Sleep(step)
+		}
+		for i := n; i < len(taken); i++ {
+			if took := taken[i].Sub(taken[i-n]); took < window {
+				t.Fatalf("%d within %v, want no more than %d within %v", n+1, took, n, window)
+			}
+		}
+		if got := len(taken); got < 5*n {
+			t.Errorf("got %d in 10 windows, want half of %d in each at least", got, n)
+		}
+	})
+	for range 1000 {
+		if !limit.NewBudget(0, time.Hour, nil).Allow(addr("192.0.2.1")) {
+			t.Fatal("a budget of 0 refuses, want no limit")
+		}
+	}
+	small := limit.NewBudget(1, time.Hour, nil)
+	if !small.Allow(addr("192.0.2.1")) || small.Allow(addr("192.0.2.1")) {
+		t.Error("a budget of 1: want one at once, and no more")
+	}
+}
+
 func TestAddressesThatAskNoMoreAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := limit.NewRates(10, 10, nil)
