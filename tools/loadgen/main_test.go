@@ -13,9 +13,12 @@ import (
 	"lockstep/tools/loadgen/load"
 )
 
-// TestMain lets the test binary be the worker that it starts.
+// mainEnv has the test binary be the program.
+const mainEnv = "LOADGEN_MAIN"
+
+// TestMain lets the test binary be the worker that it starts, and the program.
 func TestMain(m *testing.M) {
-	if os.Getenv(workerEnv) != "" {
+	if os.Getenv(workerEnv) != "" || os.Getenv(mainEnv) != "" {
 		os.Exit(run(os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

@@ -29,10 +29,39 @@ func WriteHTML(w io.Writer, r *Report) error {
 	return nil
 }
 
+// Title is the outcome in a word or two.
+func (p page) Title() string {
+	switch p.Outcome {
+	case OutcomePassed:
+		return "Passed"
+	case OutcomeInterrupted:
+		return "Interrupted"
+	case OutcomeNotJudged:
+		return "Not judged"
+	}
+	return "Failed"
+}
+
+// Heading says the outcome as large as it can be.
+func (p page) Heading() string {
+	switch {
+	case p.Outcome == OutcomePassed:
+		return "In step"
+	case p.Outcome == OutcomeNotJudged:
+		return "Nothing was proved"
+	case p.Broken == 0:
+		return p.Title()
+	}
+	if p.Broken == 1 {
+		return "One rule was broken"
+	}
+	return fmt.Sprintf("%d rules were broken", p.Broken)
+}
+
 // A page is what the template shows: a report and what is worked out from it.
 type page struct {
 	*Report
-	Passed  bool
+	Outcome Outcome
 	Broken  int // verdicts and thresholds that failed
 	Date    string
 	Figures []figure
@@ -51,7 +80,7 @@ type latencyRow struct {
 
 func newPage(r *Report) page {
 	return page{
-		Report: r, Passed: Passed(r), Broken: len(failures(r)),
+		Report: r, Outcome: OutcomeOf(r), Broken: len(failures(r)),
 		Date:    r.Started.UTC().Format("2 January 2006, 15:04 ") + time.UTC.String(),
 		Figures: figures(r), Charts: charts(r), Rows: latencyRows(r), Causes: errorLines(r),
 	}
@@ -63,7 +92,7 @@ func figures(r *Report) []figure {
 		{"Last tab, p99", unless(all.Count == 0, duration(all.P99)), "from click; median " + duration(all.P50)},
 		{"Clicks a second", short(rate(r, r.Totals.Sent)), grouped(r.Totals.Acked) + " acknowledged"},
 		{"Deliveries a second", compact(rate(r, r.Totals.Deliveries)), bytesize(rate(r, r.Totals.Bytes)) + "/s"},
-		{"All tabs equal after", duration(r.Converge), "from the last click"},
+		{"All tabs equal after", unless(r.Totals.Acked == 0 && r.Converge >= 0, duration(r.Converge)), "from the last click"},
 	}
 }
 

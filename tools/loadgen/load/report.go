@@ -151,14 +151,18 @@ const (
 	VerdictOwnWrites = "own write" // what was acknowledged was shown
 )
 
-// A Verdict says whether a rule held.
+// A Verdict says whether a rule held, or that there was nothing to judge it by.
 type Verdict struct {
-	Name   string   `json:"name"`             // VerdictCounted and so on
-	OK     bool     `json:"ok"`               // the rule held
-	Detail string   `json:"detail"`           // one sentence, for people
-	Named  []string `json:"named,omitempty"`  // tabs, ops or counters that broke it, at most 20
-	Broken int64    `json:"broken,omitempty"` // how many broke it; 0: as many as are named
+	Name      string   `json:"name"`                 // VerdictCounted and so on
+	OK        bool     `json:"ok"`                   // the rule held
+	NotJudged bool     `json:"not_judged,omitempty"` // it was neither kept nor broken: OK is false, and it is no failure
+	Detail    string   `json:"detail"`               // one sentence, for people
+	Named     []string `json:"named,omitempty"`      // tabs, ops or counters that broke it, at most 20
+	Broken    int64    `json:"broken,omitempty"`     // how many broke it; 0: as many as are named
 }
+
+// failed reports whether the rule was broken.
+func (v Verdict) failed() bool { return !v.OK && !v.NotJudged }
 
 // A GeneratorReport says what the generator itself needed.
 type GeneratorReport struct {

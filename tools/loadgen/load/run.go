@@ -200,7 +200,8 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		r.sample(phaseSettle)
 		late := !time.Now().Before(deadline)
-		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
+		absent := r.c.absent > 0 && !r.report.Interrupted // those that have not come by then are not waited for
+		if late || r.c.outstanding == 0 && !absent && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
 			if quiet || late || err != nil {
 				r.converged(quiet)

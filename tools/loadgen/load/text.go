@@ -57,7 +57,7 @@ func (t *text) heading(r *Report) {
 	if r.Interrupted {
 		note = ", interrupted"
 	}
-	t.wrapped(outcome(r)+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
+	t.wrapped(string(OutcomeOf(r))+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
 		short(rate(r, r.Totals.Due)), duration(r.Seconds*1000), note))
 	if len(r.Targets) > 0 {
 		t.wrapped("        ", strings.Join(r.Targets, " "))
@@ -70,7 +70,7 @@ func (t *text) verdicts(r *Report) {
 	}
 	t.line("")
 	for _, v := range r.Verdicts {
-		t.wrapped(fmt.Sprintf("%-6s  %-10s  ", word(v.OK), v.Name), v.Detail)
+		t.wrapped(fmt.Sprintf("%-6s  %-10s  ", word(v), v.Name), v.Detail)
 		if len(v.Named) > 0 {
 			t.wrapped("          ", strings.Join(v.Named, ", ")+more(v))
 		}
@@ -169,19 +169,12 @@ func (t *text) command(r *Report) {
 	t.line("  %s", r.Command)
 }
 
-func outcome(r *Report) string {
+func word(v Verdict) string {
 	switch {
-	case Passed(r):
-		return "PASSED"
-	case len(failures(r)) == 0:
-		return "UNJUDGED"
-	}
-	return "FAILED"
-}
-
-func word(ok bool) string {
-	if ok {
+	case v.OK:
 		return "OK"
+	case v.NotJudged:
+		return "-"
 	}
 	return "FAILED"
 }
@@ -196,8 +189,13 @@ func more(v Verdict) string {
 }
 
 func inStep(r *Report) string {
-	if r.Converge < 0 {
+	switch {
+	case r.Totals.Joins == 0:
+		return "not judged: " + nobodyJoined
+	case r.Converge < 0:
 		return "never: the tabs did not become equal"
+	case r.Totals.Acked == 0:
+		return "all tabs equal; " + nothingAcked
 	}
 	return "all tabs equal " + duration(r.Converge) + " after the last acknowledged click"
 }
