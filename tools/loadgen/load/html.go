@@ -19,6 +19,7 @@ func WriteHTML(w io.Writer, r *Report) error {
 		"latencyTitle": latencyTitle, "compact": compact, "more": more, "int64": func(n int) int64 { return int64(n) },
 		"seconds": func(s float64) float64 { return s * 1000 },
 		"float":   func(n int64) float64 { return float64(n) },
+		"unless":  unless,
 	}).ParseFS(pages, "report/*")
 	if err != nil {
 		return fmt.Errorf("load: HTML template: %w", err)
@@ -67,11 +68,26 @@ type page struct {
 	Figures []figure
 	Charts  []chart
 	Rows    []latencyRow
+	Stages  []stageRow
 	Causes  []string
 }
 
 // A figure is one large number.
 type figure struct{ Label, Value, Note string }
+
+// A stageRow is a stage as the page has it.
+type stageRow struct {
+	StageReport
+	Rate, DeliveryRate float64 // a second
+	Own, All           Latency
+}
+
+func stageRows(r *Report) (rows []stageRow) {
+	for _, s := range stagesToShow(r) {
+		rows = append(rows, stageRow{s, s.perSecond(s.Clicks), s.perSecond(s.Deliveries), s.Latencies[LatencyOwn], s.Latencies[LatencyAll]})
+	}
+	return rows
+}
 
 type latencyRow struct {
 	Name string
@@ -82,14 +98,14 @@ func newPage(r *Report) page {
 	return page{
 		Report: r, Outcome: OutcomeOf(r), Broken: len(failures(r)),
 		Date:    r.Started.UTC().Format("2 January 2006, 15:04 ") + time.UTC.String(),
-		Figures: figures(r), Charts: charts(r), Rows: latencyRows(r), Causes: errorLines(r),
+		Figures: figures(r), Charts: charts(r), Rows: latencyRows(r), Stages: stageRows(r), Causes: errorLines(r),
 	}
 }
 
 func figures(r *Report) []figure {
 	all := r.Latencies[LatencyAll]
 	return []figure{
-		{"Last tab, p99", unless(all.Count == 0, duration(all.P99)), "from click; median " + duration(all.P50)},
+		{"Last tab, p99", all.figure(all.P99), "from click; median " + all.figure(all.P50)},
 		{"Clicks a second", short(rate(r, r.Totals.Sent)), grouped(r.Totals.Acked) + " acknowledged"},
 		{"Deliveries a second", compact(rate(r, r.Totals.Deliveries)), bytesize(rate(r, r.Totals.Bytes)) + "/s"},
 		{"All tabs equal after", unless(r.Totals.Acked == 0 && r.Converge >= 0, duration(r.Converge)), "from the last click"},

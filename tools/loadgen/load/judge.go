@@ -11,6 +11,7 @@ import (
 func (r *run) judge() {
 	p := r.report
 	p.Started, p.Seconds = r.load, max(0, r.end.Sub(r.load).Seconds())
+	r.endStage(r.end.Sub(r.load))
 	shift := r.load.Sub(r.start).Seconds()
 	for i := range p.Series {
 		p.Series[i].At -= shift

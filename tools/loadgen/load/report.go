@@ -29,6 +29,7 @@ type Report struct {
 	Totals    Totals             `json:"totals"`             // sums over the run
 	Latencies map[string]Latency `json:"latencies"`          // by name: LatencyOwn and so on; absent: no value
 	Series    []Sample           `json:"series"`             // one for each second
+	Stages    []StageReport      `json:"stages,omitempty"`   // in the order of the plan, as far as the run came
 	Replicas  []ReplicaReport    `json:"replicas"`           // by rising name
 	Counters  []CounterReport    `json:"counters"`           // by number
 	Verdicts  []Verdict          `json:"verdicts"`           // those that the protocol can be judged by
@@ -108,16 +109,19 @@ type Totals struct {
 
 // A Sample is one second of a run. Counts are rates for exactly one second; latencies are in ms.
 type Sample struct {
-	At         float64 `json:"at"`         // s since Report.Started; negative while tabs join
-	Connected  int     `json:"connected"`  // tabs with a connection at the end of the second
-	Clicks     int64   `json:"clicks"`     // sent
-	Acks       int64   `json:"acks"`       // clicks that were acknowledged
-	Deliveries int64   `json:"deliveries"` // states that arrived at tabs
-	Bytes      int64   `json:"bytes"`      // received
-	OwnP50     float64 `json:"own_p50"`    // median of LatencyOwn
-	OwnP99     float64 `json:"own_p99"`    // 99th percentile of LatencyOwn
-	AllP99     float64 `json:"all_p99"`    // 99th percentile of LatencyAll
-	Stalest    float64 `json:"stalest"`    // ms that the worst tab is behind at the moment
+	At         float64 `json:"at"`              // s since Report.Started; negative while tabs join
+	Stage      string  `json:"stage,omitempty"` // its name: see StageReport
+	Connected  int     `json:"connected"`       // tabs with a connection at the end of the second
+	Clicks     int64   `json:"clicks"`          // sent
+	Acks       int64   `json:"acks"`            // clicks that were acknowledged
+	Deliveries int64   `json:"deliveries"`      // states that arrived at tabs
+	Bytes      int64   `json:"bytes"`           // received
+	OwnCount   int64   `json:"own_count"`       // values of LatencyOwn; 0: the next two are none
+	OwnP50     float64 `json:"own_p50"`         // median of LatencyOwn
+	OwnP99     float64 `json:"own_p99"`         // 99th percentile of LatencyOwn
+	AllCount   int64   `json:"all_count"`       // values of LatencyAll; 0: the next one is none
+	AllP99     float64 `json:"all_p99"`         // 99th percentile of LatencyAll
+	Stalest    float64 `json:"stalest"`         // ms that the worst tab is behind at the moment; none without Connected
 }
 
 // A ReplicaReport is the share of one replica in a run.

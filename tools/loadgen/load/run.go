@@ -72,6 +72,7 @@ type run struct {
 	end     time.Time // of the load
 	sampled time.Time // when the last sample was taken
 	since   Totals    // the totals at that time
+	stage   stage
 	report  *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
@@ -172,6 +173,9 @@ func (r *run) await(ctx context.Context, phase string, until time.Time, done fun
 			return err
 		}
 		r.sample(phase)
+		if phase == phaseLoad {
+			r.moveOn(time.Now())
+		}
 		if interrupted || done() || !time.Now().Before(until) {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
@@ -255,7 +259,7 @@ func (r *run) sample(phase string) {
 		return
 	}
 	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
-	sample.At = now.Sub(r.start).Seconds()
+	sample.At, sample.Stage = now.Sub(r.start).Seconds(), r.stageName()
 	r.sampled, r.since = now, r.c.totals
 	r.report.Series = append(r.report.Series, sample)
 	r.show(phase, sample, latencies)
@@ -267,7 +271,7 @@ func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
 		return
 	}
 	p := Progress{
-		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
+		Phase: phase, Stage: r.stageName(), Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
 		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
 	}
 	switch phase {

@@ -21,6 +21,7 @@ func WriteText(w io.Writer, r *Report) error {
 	t.verdicts(r)
 	t.figures(r)
 	t.latencies(r)
+	t.stages(r)
 	t.replicas(r)
 	t.counters(r)
 	t.knee(r)
@@ -110,6 +111,21 @@ func (t *text) latencies(r *Report) {
 			continue
 		}
 		t.line("%-22s %9s %9s %9s %9s %9s", latencyTitle(name), precise(s.P50), precise(s.P90), precise(s.P99), precise(s.P999), precise(s.Max))
+	}
+}
+
+func (t *text) stages(r *Report) {
+	all := stagesToShow(r)
+	if len(all) == 0 {
+		return
+	}
+	t.line("")
+	const row = "%-18s %7s %5s %8s %8s %8s %8s %9s"
+	t.line(row, "Stage", "tabs", "s", "clicks/s", "deliv./s", "own p50", "own p99", "last p99")
+	for _, s := range all {
+		own, last := s.Latencies[LatencyOwn], s.Latencies[LatencyAll]
+		t.line(row, cut(s.Name, 18), grouped(int64(s.Browsers)), short(s.Seconds), short(s.perSecond(s.Clicks)),
+			compact(s.perSecond(s.Deliveries)), unless(own.Count == 0, precise(own.P50)), unless(own.Count == 0, precise(own.P99)), unless(last.Count == 0, precise(last.P99)))
 	}
 }
 
