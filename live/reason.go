@@ -36,7 +36,7 @@ const (
 
 	ReasonProtocol       // the tab breaks the protocol of the transport
 	ReasonNotText        // a binary message
-	ReasonNotUTF8        // a text message that is not UTF-8
+	ReasonNotUTF8        // a text message, or the reason of a close frame, that is not UTF-8
 	ReasonCompression    // a message that can't be decompressed
 	ReasonTooLong        // a message of more than htmx.MaxEvent bytes
 	ReasonSlowMessage    // a message that has begun and does not end

@@ -130,7 +130,7 @@ func (h *Hub) startUp(ctx context.Context) error {
 		return err
 	}
 	h.attach(c)
-	h.setErr(h.reconcile(c))
+	h.report(h.reconcile(c)) // run has not begun
 	h.wg.Go(func() { h.run(c) })
 	return nil
 }
@@ -206,7 +206,7 @@ func (h *Hub) setErr(err error) bool {
 }
 
 // report records the status and tells it if it has changed. Only run may call
-// it: so OnStatus is called in order.
+// it, and startUp before that: so OnStatus is called in order.
 func (h *Hub) report(err error) {
 	if !h.setErr(err) || same(h.reported, err) {
 		return

@@ -33,9 +33,9 @@ type Options struct {
 	// ("full jitter"). Default 50 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
 
-	// OnStatus is called with what Err returns, when it changes: in order and
-	// from one goroutine. The first call comes after Start and says nil as a
-	// rule; none comes for Stop. It must not block, nor call Stop. A panic in it
+	// OnStatus is called with what Err returns, when it changes: in order, one
+	// call after the other. The first comes before Start returns and says nil as
+	// a rule; none comes for Stop. It must not block, nor call Stop. A panic in it
 	// is logged, once in ten seconds; in OnRoundTrip too.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the

@@ -27,10 +27,10 @@ func (a *addressFlags) check(replicas int) error {
 	if n, _ := strconv.Atoi(port); replicas > 1 && n != 0 && n+replicas > 65535 {
 		return usageError("-addr: there are no %d ports after %d", replicas, n)
 	}
-	return a.checkAdmin()
+	return a.checkAdmin(replicas)
 }
 
-func (a *addressFlags) checkAdmin() error {
+func (a *addressFlags) checkAdmin(replicas int) error {
 	if a.Admin == "off" {
 		a.Admin = ""
 	}
@@ -40,8 +40,18 @@ func (a *addressFlags) checkAdmin() error {
 	if err := checkAddr("-admin", a.Admin); err != nil {
 		return err
 	}
-	if a.Admin == a.Addr {
+	host, port, _ := net.SplitHostPort(a.Admin)
+	publicHost, publicPort, _ := net.SplitHostPort(a.Addr)
+	if port == "0" { // any that is free
+		return nil
+	}
+	if host == publicHost && port == publicPort {
 		return usageError("-admin: must not be the public address %s", a.Addr)
+	}
+	admin, _ := strconv.Atoi(port)
+	first, _ := strconv.Atoi(publicPort)
+	if replicas > 1 && first > 0 && admin > first && admin <= first+replicas {
+		return usageError("-admin: port %d is that of a replica: -replicas %d takes those up to %d", admin, replicas, first+replicas)
 	}
 	return nil
 }
@@ -57,7 +67,11 @@ func (a *addressFlags) checkKnown() error {
 func checkAddr(name, addr string) error {
 	_, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usageError("%s: %q is not an address such as localhost:8000", name, addr)
+		meant := ""
+		if _, err := strconv.ParseUint(addr, 10, 16); err == nil {
+			meant = ": did you mean localhost:" + addr + "?"
+		}
+		return usageError("%s: %q is not an address such as localhost:8000%s", name, addr, meant)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return usageError("%s: %q is not a port number", name, port)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"flag"
 	"io"
+
+	"lockstep/internal/flags"
 )
 
 // A config is what flags and environment say, checked. Each part is for what bears its name, and
@@ -32,6 +34,7 @@ Usage: web [flags]
   web -pubsub redis://localhost    one of many replicas that share a Redis
   web -healthcheck                 ask the server of the same settings whether it is well
   web -export DIR                  the application for browsers, as files for any server
+  web version                      say which version this is
 
 Every flag can also be set by the environment variable beside it; the flag wins. What is secret can
 be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE or
@@ -44,15 +47,15 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	var c config
 	fs := newFlagSet()
 	c.define(fs)
-	if err := fs.Parse(args); err != nil {
+	if err := fs.Parse(flags.Words(args)); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			fs.help(help, introduction)
+			fs.Help(help, introduction)
 			return c, err
 		}
 		return c, usageError("%s; -h lists all flags", err)
 	}
-	if fs.NArg() > 0 { // it may be a part of a secret
-		return c, usageError("there is an argument that belongs to no flag, the %d. of all; -h lists all flags", len(args)-fs.NArg()+1)
+	if fs.NArg() > 0 {
+		return c, strayArgument(fs, len(args)-fs.NArg()+1)
 	}
 	if c.Version || c.Export != "" {
 		return c, nil // nothing is served, so nothing else matters
@@ -69,6 +72,16 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	}
 	c.backendFlags.complete(getenv)
 	return c, c.check()
+}
+
+// strayArgument is the error for the first argument that belongs to no flag, the nth of all. It
+// does not say the argument: it may be a part of a secret.
+func strayArgument(fs *flagSet, nth int) error {
+	hint := "-h lists all flags"
+	if meant := fs.Stray(fs.Arg(0)); meant != "" {
+		hint = meant
+	}
+	return usageError("there is an argument that belongs to no flag, the %d. of all; %s", nth, hint)
 }
 
 // define adds all flags.

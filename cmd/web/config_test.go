@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/flags"
 	"lockstep/internal/limit"
 )
 
@@ -164,7 +165,7 @@ func TestHelpListsEachFlagOnceAndFitsATerminal(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for line := range strings.Lines(out.String()) {
-		if len(line) > helpWidth+1 {
+		if len(line) > flags.Width+1 {
 			t.Errorf("a line of %d characters: %s", len(line), line)
 		}
 	}

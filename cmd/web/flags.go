@@ -4,14 +4,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// helpWidth is how wide the text of -h is, in columns.
-const helpWidth = 100
+	"lockstep/internal/flags"
+)
 
 // errUsage is wrapped by every error that is the caller's: exit code 2.
 var errUsage = errors.New("usage")
@@ -23,27 +21,17 @@ func usageError(format string, args ...any) error {
 
 // A flagSet is the flags in groups, each flag with a variable.
 type flagSet struct {
-	*flag.FlagSet
-	env    map[string]string // variable by flag; a flag without one is not in it
-	groups []flagGroup
-}
-
-// A flagGroup is what -h shows below one heading.
-type flagGroup struct {
-	heading string
-	names   []string
+	*flags.Grouped
+	env map[string]string // variable by flag; a flag without one is not in it
 }
 
 func newFlagSet() *flagSet {
-	fs := &flagSet{FlagSet: flag.NewFlagSet("web", flag.ContinueOnError), env: map[string]string{}}
-	fs.SetOutput(io.Discard) // errors are printed by main, in one line
-	return fs
+	s := flags.New("web")
+	return &flagSet{s, s.Env}
 }
 
 // group begins a group: the flags that follow belong to it.
-func (fs *flagSet) group(heading string) {
-	fs.groups = append(fs.groups, flagGroup{heading: heading})
-}
+func (fs *flagSet) group(heading string) { fs.Group(heading) }
 
 // add notes a flag, with the variable of the same name.
 func (fs *flagSet) add(name string) {
@@ -52,10 +40,7 @@ func (fs *flagSet) add(name string) {
 }
 
 // note notes a flag that has no variable.
-func (fs *flagSet) note(name string) {
-	g := &fs.groups[len(fs.groups)-1]
-	g.names = append(g.names, name)
-}
+func (fs *flagSet) note(name string) { fs.Note(name) }
 
 func (fs *flagSet) text(p *string, name, def, usage string) {
 	fs.add(name)
@@ -92,7 +77,7 @@ func (fs *flagSet) command(p *bool, name, usage string) {
 func (fs *flagSet) fromEnvironment(getenv func(string) string) error {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if port := getenv("PORT"); port != "" && getenv("ADDR") == "" && !given["addr"] {
+	if port := strings.TrimSpace(getenv("PORT")); port != "" && strings.TrimSpace(getenv("ADDR")) == "" && !given["addr"] {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return usageError("PORT: %q is not a port number", port)
 		}
@@ -101,64 +86,15 @@ func (fs *flagSet) fromEnvironment(getenv func(string) string) error {
 		}
 		given["addr"] = true
 	}
-	for _, g := range fs.groups {
-		for _, name := range g.names {
-			variable := fs.env[name]
-			if variable == "" || given[name] || getenv(variable) == "" {
-				continue
-			}
-			if err := fs.Set(name, getenv(variable)); err != nil {
-				return usageError("%s: %q is not a value for -%s (%s); -h lists all flags", variable, getenv(variable), name, err)
-			}
+	for _, name := range fs.Names() {
+		variable := fs.env[name]
+		value := strings.TrimSpace(getenv(variable)) // files of variables often have blanks
+		if variable == "" || given[name] || value == "" {
+			continue
+		}
+		if err := fs.Set(name, value); err != nil {
+			return usageError("%s (for -%s): %s; -h lists all flags", variable, name, err)
 		}
 	}
 	return nil
-}
-
-// help lists the flags below their headings, with variables and defaults, after an introduction. A
-// closed terminal has no reader to tell: errors of writing are nobody's.
-func (fs *flagSet) help(w io.Writer, intro string) {
-	_, _ = io.WriteString(w, intro)
-	for _, g := range fs.groups {
-		_, _ = fmt.Fprintf(w, "\n%s\n", g.heading)
-		for _, name := range g.names {
-			_, _ = io.WriteString(w, fs.describe(fs.Lookup(name)))
-		}
-	}
-}
-
-func (fs *flagSet) describe(f *flag.Flag) string {
-	arg, usage := flag.UnquoteUsage(f)
-	head := "  -" + f.Name
-	if arg != "" {
-		head += " " + arg
-	}
-	if v := fs.env[f.Name]; v != "" {
-		head += "  (" + v + ")"
-	}
-	if f.DefValue != "" && f.DefValue != "false" {
-		usage += " (default " + f.DefValue + ")"
-	}
-	return head + "\n" + wrap(usage, "        ")
-}
-
-// wrap breaks a text into lines of helpWidth that begin with indent.
-func wrap(text, indent string) string {
-	var b strings.Builder
-	width := 0
-	for word := range strings.FieldsSeq(text) {
-		switch {
-		case width == 0:
-			b.WriteString(indent)
-		case width+1+len(word) > helpWidth-len(indent):
-			b.WriteString("\n" + indent)
-			width = 0
-		default:
-			b.WriteByte(' ')
-			width++
-		}
-		b.WriteString(word)
-		width += len(word)
-	}
-	return b.String() + "\n"
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 )
 
 // publicListeners are the public ones of a process: that of its replica, or those of its replicas
@@ -33,7 +35,7 @@ func listenPublic(ctx context.Context, addr string, replicas int, secure bool) (
 		l, err := listenTCP(ctx, "-addr", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			ls.close()
-			return nil, err
+			return nil, suggestPort(ctx, err, addr, n)
 		}
 		ls = append(ls, l)
 	}
@@ -43,10 +45,58 @@ func listenPublic(ctx context.Context, addr string, replicas int, secure bool) (
 // listenTCP takes an address that a flag has named.
 func listenTCP(ctx context.Context, flag, addr string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		host, _, _ := net.SplitHostPort(addr)
+		return nil, &inUseError{flag, addr, net.JoinHostPort(host, "0") + ", which is any that is free"}
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: this user may not listen on %s; everybody may on ports from 1024 on", flag, addr)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return l, nil
+}
+
+// An inUseError says that another program has an address, and what to try in place of it.
+type inUseError struct{ flag, addr, try string }
+
+func (e *inUseError) Error() string {
+	return fmt.Sprintf("%s: %s is in use by another program; try %s %s", e.flag, e.addr, e.flag, e.try)
+}
+
+// triedPorts is how many ports are tried to suggest one.
+const triedPorts = 100
+
+// suggestPort puts the next port into the error of one in use that is free, as well as the n-1
+// behind it.
+func suggestPort(ctx context.Context, err error, addr string, n int) error {
+	inUse, ok := errors.AsType[*inUseError](err)
+	host, port, _ := net.SplitHostPort(addr)
+	first, _ := strconv.Atoi(port)
+	if !ok || first == 0 {
+		return err
+	}
+	for other := first + n; other <= min(first+triedPorts, 65536-n); other++ {
+		if free(ctx, host, other, n) {
+			inUse.try = net.JoinHostPort(host, strconv.Itoa(other))
+			break
+		}
+	}
+	return inUse
+}
+
+// free reports whether a program may listen on a port and the n-1 behind it.
+func free(ctx context.Context, host string, first, n int) bool {
+	var ls publicListeners
+	defer func() { ls.close() }()
+	for i := range n {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(first+i)))
+		if err != nil {
+			return false
+		}
+		ls = append(ls, l)
+	}
+	return true
 }
 
 // split returns the balancer's listener, or nil, and those of the replicas.

@@ -28,7 +28,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/limit", "internal/loglimit", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/flags", "internal/limit", "internal/loglimit", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "precondition", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
@@ -59,6 +59,7 @@ var rules = []rule{
 	{"internal/docs", nil, "documents are tested from outside"},
 	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
+	{"internal/flags", nil, "flags know no program"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
@@ -75,7 +76,7 @@ var rules = []rule{
 	{"tools/loadgen/load/workload", nil, "a plan is arithmetic"},
 	{"tools/loadgen/load", []string{"tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
-	{"tools/loadgen", []string{"internal/version", "tools/loadgen/load"}, "a thin command over its library"},
+	{"tools/loadgen", []string{"internal/flags", "internal/version", "tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/short", nil, "what -short means depends on nothing"},
 	{"internal/testserver", []string{"internal/short"}, "test servers depend on nothing of the product"},
 }

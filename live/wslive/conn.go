@@ -94,7 +94,8 @@ func (c *conn) Send(b []byte) (done bool) {
 	return !c.full
 }
 
-// sendControl sends control frames, which the library writes.
+// sendControl sends control frames, which the library writes. It answers a close frame by the same
+// one, and does not look whether the peer's reason is UTF-8 (RFC 6455 §5.5.1): that is seen here.
 func (c *conn) sendControl(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,6 +107,11 @@ func (c *conn) sendControl(b []byte) (int, error) {
 	case int(c.control)+len(b) > maxControl:
 		c.setReasonLocked(live.ReasonBacklog)
 		return 0, errors.New("wslive: the peer does not read")
+	}
+	if b[0] == closeFrame && !utf8.Valid(closeReason(b)) {
+		c.setReasonLocked(live.ReasonNotUTF8)
+		c.sendClose(live.ReasonNotUTF8)
+		return len(b), nil
 	}
 	if b[0] == closeFrame {
 		c.advance(stageClosing)

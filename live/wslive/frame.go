@@ -21,6 +21,12 @@ func encodeClose(code live.Code, reason string) []byte {
 	return encodeFrame(closeFrame, append(p, reason[:min(len(reason), 123)]...))
 }
 
+// closeReason is the reason in an unmasked close frame, which may have none.
+func closeReason(frame []byte) []byte {
+	const header, code = 2, 2
+	return frame[min(len(frame), header+code):]
+}
+
 func encodeFrame(first byte, payload []byte) []byte {
 	b := make([]byte, 0, len(payload)+10)
 	b = append(b, first)

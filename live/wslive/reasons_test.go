@@ -81,6 +81,7 @@ func ends(t *testing.T) []end {
 		{name: "no mask", want: live.ReasonProtocol, do: sendsAll([]byte{fin | text, 1, 'x'})},
 		{name: "binary", want: live.ReasonNotText, do: sends(frame{fin | bin, nil})},
 		{name: "not UTF-8", want: live.ReasonNotUTF8, do: sends(frame{fin | text, []byte{0xff}})},
+		{name: "a close reason that is not UTF-8", want: live.ReasonNotUTF8, do: sends(closeWith(1000, "\xff"))},
 		{name: "not compressed", want: live.ReasonCompression, do: sends(frame{fin | rsv1 | text, []byte("\x07nonsense")})},
 		{name: "a long frame", want: live.ReasonTooLong, do: sends(frame{fin | text, make([]byte, 5000)})},
 		{name: "frames that are long together", want: live.ReasonTooLong, do: sends(frame{more | text, make([]byte, 4000)}, frame{fin | cont, make([]byte, 4000)})},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +87,10 @@ func (c *latest) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Unlock()
 	for _, m := range metrics(p) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(m.name, m.help, nil, nil), m.kind, m.value)
+	}
+	if p.Stage != "" {
+		desc := prometheus.NewDesc("loadgen_stage", "1 for the stage that is under way.", []string{"stage"}, nil)
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, 1, strings.ToValidUTF8(p.Stage, "?"))
 	}
 	collectLatencies(ch, p.Latencies)
 }

@@ -37,13 +37,14 @@ func TestPrometheusReadsTheProgress(t *testing.T) {
 		t.Errorf("before the first progress: got\n%s", got)
 	}
 	e.set(load.Progress{
+		Stage:  "rush \xff hour",
 		Sample: load.Sample{Connected: 14998, Stalest: 81}, Totals: load.Totals{Sent: 13_000}, Errors: 3,
 		Latencies: map[string]load.Latency{load.LatencyAll: {Count: 200, P99: 197}},
 	})
 	got := metricsOf(t, e)
 	for _, want := range []string{
 		"# TYPE loadgen_clicks_sent_total counter", "loadgen_clicks_sent_total 13000\n", "loadgen_browsers_connected 14998\n",
-		`loadgen_latency_seconds{quantile="0.99",what="all"} 0.197`, "loadgen_errors_total 3\n", "loadgen_stalest_seconds 0.081\n",
+		"loadgen_stage{stage=\"rush ? hour\"} 1\n", `loadgen_latency_seconds{quantile="0.99",what="all"} 0.197`, "loadgen_errors_total 3\n", "loadgen_stalest_seconds 0.081\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)

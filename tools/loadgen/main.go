@@ -29,7 +29,8 @@ const (
 	exitFailed      = 1 // a verdict or a threshold did not hold, or something broke
 	exitUsage       = 2
 	exitUnreachable = 3
-	exitAtOnce      = 130 // a second Ctrl-C
+	exitUnwritten   = 4   // it held, and a report could not be written
+	exitInterrupted = 130 // Ctrl-C: what there was held, or a second one has not waited for it
 )
 
 // workerEnv tells a process that it is a worker of another.
@@ -55,17 +56,31 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 	defer stop()
 	// A worker ends when it is told to, not with the first Ctrl-C: its tabs are still to be judged.
 	c.options.Worker = workers(context.WithoutCancel(ctx), args)
-	report, err := c.run(ctx, getenv, stderr)
+	files, err := openReports(c.json, c.html)
 	if err != nil {
-		return complain(stderr, err)
+		return complain(stderr, fmt.Errorf("%w: %w", load.ErrUsage, err))
 	}
-	if err := c.write(report, stdout); err != nil {
-		return complain(stderr, err)
+	report, broken := c.run(ctx, getenv, stderr)
+	if report == nil {
+		return complain(stderr, errors.Join(broken, files.drop()))
 	}
-	if !load.Passed(report) {
+	unwritten := files.write(report, stdout)
+	return worst(report, complain(stderr, broken), complain(stderr, unwritten))
+}
+
+// worst is the exit code of a run with a report, which may have been cut off, or not been written.
+// What the report says comes first.
+func worst(report *load.Report, broken, unwritten int) int {
+	outcome := load.OutcomeOf(report)
+	switch {
+	case outcome == load.OutcomeFailed, outcome == load.OutcomeNotJudged:
 		return exitFailed
+	case broken != exitFine:
+		return broken
+	case outcome == load.OutcomeInterrupted:
+		return exitInterrupted
 	}
-	return exitFine
+	return unwritten
 }
 
 // complain writes one line about an error, and returns its exit code. Nil is none.
@@ -77,12 +92,20 @@ func complain(stderr io.Writer, err error) int {
 	for _, kind := range []error{load.ErrUsage, load.ErrUnreachable} {
 		line = strings.TrimPrefix(line, kind.Error()+": ")
 	}
-	_, _ = fmt.Fprintln(stderr, "loadgen:", strings.TrimPrefix(line, "load: "))
+	line = strings.TrimPrefix(line, "load: ")
+	if errors.Is(err, context.Canceled) {
+		line = "interrupted: there is too little to report"
+	}
+	_, _ = fmt.Fprintln(stderr, "loadgen:", line)
 	switch {
 	case errors.Is(err, load.ErrUsage):
 		return exitUsage
 	case errors.Is(err, load.ErrUnreachable):
 		return exitUnreachable
+	case errors.Is(err, errUnwritten):
+		return exitUnwritten
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
 	}
 	return exitFailed
 }
@@ -100,7 +123,7 @@ func interruptible() (context.Context, func()) {
 				return
 			}
 			if n > 0 {
-				os.Exit(exitAtOnce)
+				os.Exit(exitInterrupted)
 			}
 			cancel()
 		}
@@ -120,7 +143,7 @@ func workers(ctx context.Context, args []string) func() *exec.Cmd {
 		if err != nil {
 			program = os.Args[0]
 		}
-		cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // itself
+		cmd := exec.CommandContext(ctx, program, withoutLogin(args)...) //nolint:gosec // itself
 		cmd.Env = append(os.Environ(), workerEnv+"=1")
 		cmd.Stderr = os.Stderr
 		detach(cmd)
@@ -175,47 +198,16 @@ func (c config) search(ctx context.Context, view *load.Terminal, stderr io.Write
 		defer view.Done()
 		return load.Run(ctx, c.with(n))
 	}, func(line string) { _, _ = fmt.Fprintln(stderr, line) })
-	if err != nil && len(knee.Tries) == 0 {
-		return nil, err
-	}
-	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "loadgen: the search ended early:", err)
-	}
 	report := knee.Report
-	if report == nil {
+	if report == nil && err == nil {
 		return nil, fmt.Errorf("nothing holds: %s", knee)
 	}
+	if report == nil {
+		return nil, err
+	}
 	report.Knee = &knee
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return report, fmt.Errorf("the search ended early: %w", err)
+	}
 	return report, nil
-}
-
-// write writes the report to stdout and to the files of the flags.
-func (c config) write(r *load.Report, stdout io.Writer) error {
-	if err := load.WriteText(stdout, r); err != nil {
-		return err
-	}
-	for _, to := range []struct {
-		file  string
-		write func(io.Writer, *load.Report) error
-	}{{c.json, load.WriteJSON}, {c.html, load.WriteHTML}} {
-		if to.file == "" {
-			continue
-		}
-		if err := toFile(to.file, r, to.write); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func toFile(name string, r *load.Report, write func(io.Writer, *load.Report) error) error {
-	f, err := os.Create(name) //nolint:gosec // the file that a flag names
-	if err != nil {
-		return err
-	}
-	if err := write(f, r); err != nil {
-		_ = f.Close() // the first error says more
-		return err
-	}
-	return f.Close()
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ type chart struct {
 	Left, Right          int
 	Top, Bottom          int
 	X, Y                 []tick
+	Stages               []tick // where one begins, and its name
 	Lines                []line
 }
 
@@ -42,40 +44,54 @@ type series struct {
 	at          []point
 }
 
-type point struct{ x, y float64 }
+// A point is a value, or that there is none: what was not measured is not 0.
+type point struct {
+	x, y float64
+	none bool
+}
 
 // charts are the charts of a report, without those for which there is nothing to draw.
 func charts(r *Report) []chart {
 	if len(r.Series) == 0 {
 		return curves(r)
 	}
-	over := func(name, class string, value func(Sample) float64) series {
+	always := func(Sample) bool { return true }
+	own := func(s Sample) bool { return s.OwnCount > 0 }
+	over := func(name, class string, measured func(Sample) bool, value func(Sample) float64) series {
 		s := series{name: name, class: class}
 		for _, p := range r.Series {
-			s.at = append(s.at, point{p.At, value(p)})
+			s.at = append(s.at, point{p.At, value(p), !measured(p)})
 		}
 		return s
 	}
-	deliveries := over("deliveries", "a", func(s Sample) float64 { return float64(s.Deliveries) })
+	deliveries := over("deliveries", "a", always, func(s Sample) float64 { return float64(s.Deliveries) })
 	deliveries.fill = true
-	connected := over("connected", "a", func(s Sample) float64 { return float64(s.Connected) })
+	connected := over("connected", "a", always, func(s Sample) float64 { return float64(s.Connected) })
 	connected.fill = true
-	all := []chart{
-		timeChart("Deliveries", "a second", compact, deliveries),
-		timeChart("Latency", "by second", duration,
-			over("last tab p99", "b", func(s Sample) float64 { return s.AllP99 }),
-			over("own p99", "c", func(s Sample) float64 { return s.OwnP99 }),
-			over("own p50", "a", func(s Sample) float64 { return s.OwnP50 })),
+	timed := func(title, unit string, label func(float64) string, all ...series) chart {
+		return timeChart(title, unit, label, stagesToShow(r), all...)
 	}
-	all = append(all,
-		timeChart("Clicks", "a second", compact,
-			over("clicks", "b", func(s Sample) float64 { return float64(s.Clicks) }),
-			over("acknowledged", "a", func(s Sample) float64 { return float64(s.Acks) })))
+	all := []chart{
+		timed("Deliveries", "a second", compact, deliveries),
+		timed("Latency", "by second", duration,
+			over("last tab p99", "b", func(s Sample) bool { return s.AllCount > 0 }, func(s Sample) float64 { return s.AllP99 }),
+			over("own p99", "c", own, func(s Sample) float64 { return s.OwnP99 }),
+			over("own p50", "a", own, func(s Sample) float64 { return s.OwnP50 })),
+		timed("Clicks", "a second", compact,
+			over("clicks", "b", always, func(s Sample) float64 { return float64(s.Clicks) }),
+			over("acknowledged", "a", always, func(s Sample) float64 { return float64(s.Acks) })),
+	}
 	all = append(all, curves(r)...)
-	return append(all,
-		timeChart("Staleness", "of the worst tab", duration,
-			over("behind", "b", func(s Sample) float64 { return s.Stalest })),
-		timeChart("Browsers", "connected", compact, connected))
+	all = append(all,
+		timed("Staleness", "of the worst tab", duration,
+			over("behind", "b", func(s Sample) bool { return s.Connected > 0 }, func(s Sample) float64 { return s.Stalest })),
+		timed("Browsers", "connected", compact, connected))
+	return slices.DeleteFunc(all, chart.empty)
+}
+
+// empty reports whether nothing was measured of what the chart is of.
+func (c chart) empty() bool {
+	return !slices.ContainsFunc(c.Lines, func(l line) bool { return l.Path != "" })
 }
 
 // curves is the percentile chart. Its axis gives each nine as much room as the one before:
@@ -106,7 +122,7 @@ func curve(s Latency, name, class string) series {
 	// would be left.
 	most := 1 - 1/(2*float64(max(1, s.Count)))
 	for _, p := range s.Curve {
-		out.at = append(out.at, point{-math.Log10(1 - min(p.Quantile, most)), p.Value})
+		out.at = append(out.at, point{x: -math.Log10(1 - min(p.Quantile, most)), y: p.Value})
 	}
 	return out
 }
@@ -124,8 +140,11 @@ func quantileLabel(n int) string {
 	return "99." + strings.Repeat("9", n-2) + " %"
 }
 
+// maxStageLabel is how much of a stage's name has room in a chart, in characters.
+const maxStageLabel = 12
+
 // timeChart begins where the tabs begin to join, before 0 as a rule: 0 is the first click.
-func timeChart(title, unit string, label func(float64) string, all ...series) chart {
+func timeChart(title, unit string, label func(float64) string, stages []StageReport, all ...series) chart {
 	start := 0.0
 	for _, s := range all {
 		for _, p := range s.at {
@@ -142,6 +161,9 @@ func timeChart(title, unit string, label func(float64) string, all ...series) ch
 	step := roundUp(length / 5)
 	for t := math.Ceil(start/step) * step; t <= start+length; t += step {
 		c.X = append(c.X, tick{scale(t-start, length, left, right), trim(t) + " s"})
+	}
+	for _, s := range stages {
+		c.Stages = append(c.Stages, tick{scale(s.At-start, length, left, right), cut(s.Name, maxStageLabel)})
 	}
 	return c
 }
@@ -161,14 +183,26 @@ func newChart(title, unit string, label func(float64) string, all []series, widt
 	return c
 }
 
+// draw leaves a gap where there is no value. A value between two gaps is a dot.
 func (s series) draw(width, height float64) line {
 	l := line{Name: s.name, Class: s.class}
 	if len(s.at) == 0 {
 		return l
 	}
 	var b strings.Builder
+	missing := func(i int) bool { return i < 0 || i >= len(s.at) || s.at[i].none }
 	for i, p := range s.at {
-		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], scale(p.x, width, left, right), scale(p.y, height, bottom, top))
+		if p.none {
+			continue
+		}
+		command := 'L'
+		if missing(i - 1) {
+			command = 'M'
+		}
+		fmt.Fprintf(&b, "%c%.1f %.1f", command, scale(p.x, width, left, right), scale(p.y, height, bottom, top))
+		if missing(i-1) && missing(i+1) {
+			b.WriteString("h0")
+		}
 	}
 	l.Path = b.String()
 	if s.fill {

@@ -20,6 +20,8 @@ type collector struct {
 	dropped    int64         // states that came late over a new connection
 	sum        distributions // of the whole run
 	last       distributions // of the last second
+	stage      distributions // of the stage under way
+	stagePeak  int           // connected in it at most
 	late       latency.Distribution
 	replicas   map[string]*replicaSum
 	counters   []counterSum
@@ -75,7 +77,7 @@ type replicaSum struct {
 
 func newCollector(counters int) *collector {
 	return &collector{
-		sum: newDistributions(), last: newDistributions(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
+		sum: newDistributions(), last: newDistributions(), stage: newDistributions(), replicas: make(map[string]*replicaSum), counters: make([]counterSum, counters),
 		errors: make(map[string]int), broken: make(map[browser.Rule]int64),
 	}
 }
@@ -106,7 +108,7 @@ func (c *collector) collect(all []workers.Worker) error {
 	for i := range c.counters {
 		c.resolve(i)
 	}
-	c.peak = max(c.peak, c.connected)
+	c.peak, c.stagePeak = max(c.peak, c.connected), max(c.stagePeak, c.connected)
 	return nil
 }
 
@@ -127,6 +129,7 @@ func (c *collector) add(loop int, o browser.Observation) {
 	} {
 		c.sum[name].Merge(d)
 		c.last[name].Merge(d)
+		c.stage[name].Merge(d)
 	}
 	c.late.Merge(&o.Late)
 	for name, r := range o.Replicas {
@@ -194,7 +197,7 @@ func (c *collector) sample(seconds float64, since Totals) (Sample, map[string]La
 	s := Sample{
 		Connected: c.connected, Clicks: rate(c.totals.Sent - since.Sent), Acks: rate(c.totals.Acked - since.Acked),
 		Deliveries: rate(c.totals.Deliveries - since.Deliveries), Bytes: rate(c.totals.Bytes - since.Bytes),
-		OwnP50: own.At(50), OwnP99: own.At(99), AllP99: all.At(99),
+		OwnCount: own.Count(), OwnP50: own.At(50), OwnP99: own.At(99), AllCount: all.Count(), AllP99: all.At(99),
 	}
 	for _, sum := range c.counters {
 		s.Stalest = max(s.Stalest, sum.stalest)

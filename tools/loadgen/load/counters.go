@@ -54,6 +54,7 @@ func (c *collector) resolve(i int) {
 			ms := float64(max(0, at-click.Due)) / 1e6
 			c.sum[LatencyAll].Add(ms)
 			c.last[LatencyAll].Add(ms)
+			c.stage[LatencyAll].Add(ms)
 		}
 		return ok
 	})

@@ -92,12 +92,13 @@ func trim(v float64) string {
 	case a >= 10:
 		places = 1
 	}
-	s := strconv.FormatFloat(v, 'f', places, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
 	if places == 0 {
 		return grouped(int64(math.Round(v)))
+	}
+	s := strconv.FormatFloat(v, 'f', places, 64)
+	s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	if s == "-0" { // a little less than 0, or a zero with a sign
+		return "0"
 	}
 	return s
 }

@@ -72,7 +72,7 @@ func clean() *load.Report {
 		x := float64(i)
 		r.Series = append(r.Series, load.Sample{
 			At: x, Connected: 15000 - i%4, Clicks: 20 + int64(i%3) - 1, Acks: 20, Deliveries: 288_000 + int64(12_000*math.Sin(x)),
-			Bytes: 204_000_000, OwnP50: 6 + math.Sin(x), OwnP99: 40 + 20*math.Sin(x*1.7), AllP99: 150 + 45*math.Sin(x*.9), Stalest: 80 + 60*math.Sin(x*2.3),
+			Bytes: 204_000_000, OwnCount: 20, OwnP50: 6 + math.Sin(x), OwnP99: 40 + 20*math.Sin(x*1.7), AllCount: 20, AllP99: 150 + 45*math.Sin(x*.9), Stalest: 80 + 60*math.Sin(x*2.3),
 		})
 	}
 	return r
@@ -95,6 +95,29 @@ func broken() *load.Report {
 	return r
 }
 
+// staged is a report of a scenario, in one of whose stages nobody clicks.
+func staged() *load.Report {
+	r := clean()
+	own, all := distribution(4, 90, 300), distribution(48, 210, 300)
+	own.Curve, all.Curve = nil, nil
+	r.Stages = []load.StageReport{
+		{Name: "morning", Seconds: 10, Browsers: 15000, Clicks: 200, Acked: 200, Deliveries: 2_880_000, Bytes: 2_044_800_000,
+			Latencies: map[string]load.Latency{load.LatencyOwn: own, load.LatencyAll: all}},
+		{Name: hostile, At: 10, Seconds: 10, Browsers: 15000, Clicks: 200, Acked: 198, Refused: 2, Deliveries: 2_880_000, Reconnects: 48,
+			Latencies: map[string]load.Latency{load.LatencyOwn: own}},
+		{Name: "stage 3", At: 20, Seconds: 10, Browsers: 14998},
+	}
+	for i := range r.Series {
+		s := &r.Series[i]
+		s.At -= 4
+		s.Stage = r.Stages[max(0, min(2, int(s.At)/10))].Name
+		if i < 4 || i == 12 || i == 14 || i > 24 {
+			s.OwnCount, s.OwnP50, s.OwnP99, s.AllCount, s.AllP99 = 0, 0, 0, 0, 0
+		}
+	}
+	return r
+}
+
 // searched is a report of -find-max.
 func searched() *load.Report {
 	r := clean()
@@ -107,7 +130,7 @@ func searched() *load.Report {
 
 func TestReportsLookLikeTheirGoldenFiles(t *testing.T) {
 	forms := map[string]func(io.Writer, *load.Report) error{"txt": load.WriteText, "json": load.WriteJSON, "html": load.WriteHTML}
-	reports := map[string]*load.Report{"clean": clean(), "broken": broken(), "searched": searched(), "empty": {}}
+	reports := map[string]*load.Report{"clean": clean(), "broken": broken(), "searched": searched(), "staged": staged(), "empty": {}}
 	for name, r := range reports {
 		for form, write := range forms {
 			t.Run(name+"."+form, func(t *testing.T) {
@@ -168,7 +191,7 @@ func written(t *testing.T, write func(io.Writer, *load.Report) error, r *load.Re
 }
 
 func TestASummaryIsPlainTextOfEightyColumns(t *testing.T) {
-	for _, r := range []*load.Report{clean(), broken(), searched(), {}} {
+	for _, r := range []*load.Report{clean(), broken(), searched(), staged(), {}} {
 		r.Command = "" // it is there to be copied, so it is not wrapped
 		for l := range strings.Lines(written(t, load.WriteText, r)) {
 			l = strings.TrimSuffix(l, "\n")
@@ -202,6 +225,27 @@ func TestAPageShowsHostileNamesAsText(t *testing.T) {
 	}
 	if n := strings.Count(got, "&lt;script&gt;"); n < 6 {
 		t.Errorf("got %d names as text, want 6: target, replica, counter, verdict, warning, command", n)
+	}
+}
+
+func TestAChartHasGapsWhereNothingWasMeasured(t *testing.T) {
+	page := written(t, load.WriteHTML, staged())
+	_, latency, _ := strings.Cut(page, "<b>Latency</b> by second")
+	latency, _, _ = strings.Cut(latency, "</figure>")
+	for _, m := range regexp.MustCompile(`class="line [abc]" d="([^"]*)"`).FindAllStringSubmatch(latency, -1) {
+		if moves, dots := strings.Count(m[1], "M"), strings.Count(m[1], "h0"); moves != 3 || dots != 1 || strings.Contains(m[1], " 180.0") {
+			t.Errorf("got %d parts and %d dots, want 3 with 1 and nothing at 0: %s", moves, dots, m[1])
+		}
+	}
+	if strings.Contains(page, "-0 s") || !strings.Contains(page, ">0 s<") {
+		t.Error("the axis has a zero with a sign, or none")
+	}
+	idle := clean()
+	for i := range idle.Series {
+		idle.Series[i].OwnCount, idle.Series[i].AllCount = 0, 0
+	}
+	if strings.Contains(written(t, load.WriteHTML, idle), "by second") {
+		t.Error("there is a chart of a latency that was never measured")
 	}
 }
 

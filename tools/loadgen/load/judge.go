@@ -11,6 +11,7 @@ import (
 func (r *run) judge() {
 	p := r.report
 	p.Started, p.Seconds = r.load, max(0, r.end.Sub(r.load).Seconds())
+	r.endStage(r.end.Sub(r.load))
 	shift := r.load.Sub(r.start).Seconds()
 	for i := range p.Series {
 		p.Series[i].At -= shift
@@ -74,11 +75,13 @@ func (r *run) verdicts() []Verdict {
 		all = append(all, r.once())
 	}
 	if traits.Versions {
-		all = append(all, r.rule(VerdictForward, browser.RuleForward, "no tab was shown an older version after a newer one"))
+		all = append(all, r.rule(VerdictForward, browser.RuleForward, "no tab was shown an older version after a newer one").
+			unless(r.report.Totals.Changes == 0 && r.c.totals.Acked == 0, nothingChanged))
 	}
 	all = append(all, r.inStep(), r.answered())
 	if traits.Acks {
-		all = append(all, r.rule(VerdictOwnWrites, browser.RuleOwnWrite, "what was acknowledged was shown"))
+		all = append(all, r.rule(VerdictOwnWrites, browser.RuleOwnWrite, "what was acknowledged was shown").
+			unless(r.c.totals.Acked == 0, nothingAcked))
 	}
 	return all
 }
@@ -109,7 +112,24 @@ func (r *run) counted() Verdict {
 		v.Detail = fmt.Sprintf("%s clicks acknowledged: %s of them lost, %s counted that nobody made",
 			grouped(r.c.totals.Acked), grouped(lost), grouped(extra))
 	}
-	return v
+	return v.unless(r.c.totals.Acked == 0, nothingAcked)
+}
+
+// Why a verdict is not judged.
+const (
+	nothingAcked   = "no click was acknowledged"
+	nothingSent    = "no click was made"
+	nothingChanged = "nothing changed"
+	nobodyJoined   = "no tab had joined"
+)
+
+// unless is v, or that it was not judged: there was nothing, so that v holds of itself. A rule that
+// was broken stays broken.
+func (v Verdict) unless(nothing bool, why string) Verdict {
+	if !nothing || !v.OK {
+		return v
+	}
+	return Verdict{Name: v.Name, NotJudged: true, Detail: "not judged: " + why}
 }
 
 // once looks for clicks that count more than once: by what tabs saw at the time, and by the sums.
@@ -132,7 +152,7 @@ func (r *run) once() Verdict {
 	if !v.OK {
 		v.Detail = fmt.Sprintf("%s more counted than clicked", grouped(v.Broken))
 	}
-	return v
+	return v.unless(r.c.totals.Acked == 0, nothingAcked)
 }
 
 // rule is a verdict on a rule that tabs check by themselves. fine is its detail if it held.
@@ -159,6 +179,8 @@ func (r *run) inStep() Verdict {
 	switch {
 	case r.final == nil:
 		v.Detail = "the pages could not be read after the load"
+	case v.OK && r.c.totals.Acked == 0:
+		v.Detail = fmt.Sprintf("all %s tabs show what their pages do; %s", grouped(int64(r.c.joined)), nothingAcked)
 	case v.OK:
 		v.Detail = fmt.Sprintf("all %s tabs were equal %s after the last acknowledgement", grouped(int64(r.c.joined)), duration(max(0, r.converge)))
 	default:
@@ -168,7 +190,7 @@ func (r *run) inStep() Verdict {
 		}
 		slices.Sort(v.Named)
 	}
-	return v
+	return v.unless(r.c.totals.Joins == 0, nobodyJoined)
 }
 
 func (r *run) describe(t browser.Tab) string {
@@ -186,7 +208,8 @@ func (r *run) describe(t browser.Tab) string {
 func (r *run) answered() Verdict {
 	t := r.report.Totals
 	if t.Unanswered == 0 {
-		return Verdict{Name: VerdictAnswered, OK: true, Detail: fmt.Sprintf("%s clicks, each acknowledged or refused", grouped(t.Sent))}
+		return Verdict{Name: VerdictAnswered, OK: true, Detail: fmt.Sprintf("%s clicks, each acknowledged or refused", grouped(t.Sent))}.
+			unless(t.Sent == 0, nothingSent)
 	}
 	return Verdict{Name: VerdictAnswered, Detail: fmt.Sprintf("%s of %s clicks have no answer", grouped(t.Unanswered), grouped(t.Sent)), Broken: t.Unanswered}
 }

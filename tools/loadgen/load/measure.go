@@ -20,11 +20,11 @@ func measure(r *Report, name string) (float64, error) {
 	case "converge":
 		return converged(r)
 	case "lost":
-		return float64(lost(r)), nil
+		return float64(lost(r)), ifAny(r.Totals.Sent + lost(r))
 	case "twice":
-		return float64(twice(r)), nil
+		return float64(twice(r)), ifAny(r.Totals.Sent + twice(r))
 	case "stale":
-		return float64(broken(r, VerdictInStep)), nil
+		return float64(broken(r, VerdictInStep)), ifAny(r.Totals.Joins)
 	case "rate":
 		return rate(r, r.Totals.Acked), nil
 	case "deliveries":
@@ -64,12 +64,21 @@ func percentileOf(s Latency, name string) (float64, error) {
 	return s.Max, nil
 }
 
-// converged is the time in ms until all tabs were equal; infinite if they never were.
+// ifAny is errNoValue if there was nothing to measure.
+func ifAny(n int64) error {
+	if n == 0 {
+		return errNoValue
+	}
+	return nil
+}
+
+// converged is the time in ms until all tabs were equal; infinite if they never were. It is counted
+// from an acknowledgement: without one there is no such time.
 func converged(r *Report) (float64, error) {
 	if r.Converge < 0 {
 		return math.Inf(1), nil
 	}
-	return r.Converge, nil
+	return r.Converge, ifAny(r.Totals.Acked)
 }
 
 // lost counts clicks that were acknowledged and not counted, and those without an answer.
@@ -94,7 +103,7 @@ func twice(r *Report) int64 {
 // broken is how many tabs, ops or counters broke a rule, as far as the verdict says.
 func broken(r *Report, verdict string) int64 {
 	for _, v := range r.Verdicts {
-		if v.Name == verdict && !v.OK {
+		if v.Name == verdict && v.failed() {
 			return max(1, int64(len(v.Named)), v.Broken)
 		}
 	}
@@ -117,9 +126,36 @@ func rate(r *Report, n int64) float64 {
 	return float64(n) / r.Seconds
 }
 
-// Passed reports whether every verdict and every threshold held. A run without verdicts proves
-// nothing: it did not pass.
-func Passed(r *Report) bool { return len(r.Verdicts) > 0 && len(failures(r)) == 0 }
+// Passed reports whether every verdict and every threshold held, to the end of the load. What
+// proves nothing did not pass: a run without verdicts, one that was interrupted, and one that was
+// to click and has a verdict that could not be judged.
+func Passed(r *Report) bool { return OutcomeOf(r) == OutcomePassed }
+
+// An Outcome is what a run comes to, as its reports have it.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomePassed      Outcome = "PASSED"
+	OutcomeFailed      Outcome = "FAILED"      // a verdict or a threshold did not hold
+	OutcomeInterrupted Outcome = "INTERRUPTED" // what there was of it held
+	OutcomeNotJudged   Outcome = "NOT JUDGED"  // nothing failed, and there was too little to judge
+)
+
+// OutcomeOf returns what a run comes to. A failure counts even in a run that was interrupted.
+func OutcomeOf(r *Report) Outcome {
+	judged := slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return !v.NotJudged })
+	open := slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.NotJudged })
+	switch {
+	case len(failures(r)) > 0:
+		return OutcomeFailed
+	case r.Interrupted || r.Knee != nil && r.Knee.Interrupted:
+		return OutcomeInterrupted
+	case !judged, open && r.Totals.Due > 0:
+		return OutcomeNotJudged
+	}
+	return OutcomePassed
+}
 
 // failures has one line for each verdict and each threshold that did not hold.
 func failures(r *Report) []string { return append(failedVerdicts(r), r.Failed...) }
@@ -127,7 +163,7 @@ func failures(r *Report) []string { return append(failedVerdicts(r), r.Failed...
 func failedVerdicts(r *Report) []string {
 	var reasons []string
 	for _, v := range r.Verdicts {
-		if !v.OK {
+		if v.failed() {
 			reasons = append(reasons, v.Name+": "+v.Detail)
 		}
 	}

@@ -29,6 +29,7 @@ type Report struct {
 	Totals    Totals             `json:"totals"`             // sums over the run
 	Latencies map[string]Latency `json:"latencies"`          // by name: LatencyOwn and so on; absent: no value
 	Series    []Sample           `json:"series"`             // one for each second
+	Stages    []StageReport      `json:"stages,omitempty"`   // in the order of the plan, as far as the run came
 	Replicas  []ReplicaReport    `json:"replicas"`           // by rising name
 	Counters  []CounterReport    `json:"counters"`           // by number
 	Verdicts  []Verdict          `json:"verdicts"`           // those that the protocol can be judged by
@@ -108,16 +109,19 @@ type Totals struct {
 
 // A Sample is one second of a run. Counts are rates for exactly one second; latencies are in ms.
 type Sample struct {
-	At         float64 `json:"at"`         // s since Report.Started; negative while tabs join
-	Connected  int     `json:"connected"`  // tabs with a connection at the end of the second
-	Clicks     int64   `json:"clicks"`     // sent
-	Acks       int64   `json:"acks"`       // clicks that were acknowledged
-	Deliveries int64   `json:"deliveries"` // states that arrived at tabs
-	Bytes      int64   `json:"bytes"`      // received
-	OwnP50     float64 `json:"own_p50"`    // median of LatencyOwn
-	OwnP99     float64 `json:"own_p99"`    // 99th percentile of LatencyOwn
-	AllP99     float64 `json:"all_p99"`    // 99th percentile of LatencyAll
-	Stalest    float64 `json:"stalest"`    // ms that the worst tab is behind at the moment
+	At         float64 `json:"at"`              // s since Report.Started; negative while tabs join
+	Stage      string  `json:"stage,omitempty"` // its name: see StageReport
+	Connected  int     `json:"connected"`       // tabs with a connection at the end of the second
+	Clicks     int64   `json:"clicks"`          // sent
+	Acks       int64   `json:"acks"`            // clicks that were acknowledged
+	Deliveries int64   `json:"deliveries"`      // states that arrived at tabs
+	Bytes      int64   `json:"bytes"`           // received
+	OwnCount   int64   `json:"own_count"`       // values of LatencyOwn; 0: the next two are none
+	OwnP50     float64 `json:"own_p50"`         // median of LatencyOwn
+	OwnP99     float64 `json:"own_p99"`         // 99th percentile of LatencyOwn
+	AllCount   int64   `json:"all_count"`       // values of LatencyAll; 0: the next one is none
+	AllP99     float64 `json:"all_p99"`         // 99th percentile of LatencyAll
+	Stalest    float64 `json:"stalest"`         // ms that the worst tab is behind at the moment; none without Connected
 }
 
 // A ReplicaReport is the share of one replica in a run.
@@ -151,14 +155,18 @@ const (
 	VerdictOwnWrites = "own write" // what was acknowledged was shown
 )
 
-// A Verdict says whether a rule held.
+// A Verdict says whether a rule held, or that there was nothing to judge it by.
 type Verdict struct {
-	Name   string   `json:"name"`             // VerdictCounted and so on
-	OK     bool     `json:"ok"`               // the rule held
-	Detail string   `json:"detail"`           // one sentence, for people
-	Named  []string `json:"named,omitempty"`  // tabs, ops or counters that broke it, at most 20
-	Broken int64    `json:"broken,omitempty"` // how many broke it; 0: as many as are named
+	Name      string   `json:"name"`                 // VerdictCounted and so on
+	OK        bool     `json:"ok"`                   // the rule held
+	NotJudged bool     `json:"not_judged,omitempty"` // it was neither kept nor broken: OK is false, and it is no failure
+	Detail    string   `json:"detail"`               // one sentence, for people
+	Named     []string `json:"named,omitempty"`      // tabs, ops or counters that broke it, at most 20
+	Broken    int64    `json:"broken,omitempty"`     // how many broke it; 0: as many as are named
 }
+
+// failed reports whether the rule was broken.
+func (v Verdict) failed() bool { return !v.OK && !v.NotJudged }
 
 // A GeneratorReport says what the generator itself needed.
 type GeneratorReport struct {

@@ -40,8 +40,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := s.split(); err != nil {
 		return nil, usageError(err)
 	}
-	r := run{settings: s, client: browser.NewClient(s.TLS), c: newCollector(s.Counters), report: &Report{
-		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
+	r := run{settings: s, client: browser.NewClient(s.TLS, browser.NewLogin(s.Header, s.targets)), c: newCollector(s.Counters), report: &Report{
+		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.names(),
 	}}
 	defer r.client.CloseIdleConnections()
 	if err := r.waitForPages(ctx); err != nil {
@@ -72,6 +72,7 @@ type run struct {
 	end     time.Time // of the load
 	sampled time.Time // when the last sample was taken
 	since   Totals    // the totals at that time
+	stage   stage
 	report  *Report
 
 	final    []protocol.State // of each counter, by the pages after the load
@@ -172,6 +173,9 @@ func (r *run) await(ctx context.Context, phase string, until time.Time, done fun
 			return err
 		}
 		r.sample(phase)
+		if phase == phaseLoad {
+			r.moveOn(time.Now())
+		}
 		if interrupted || done() || !time.Now().Before(until) {
 			r.report.Interrupted = r.report.Interrupted || interrupted
 			return nil
@@ -200,7 +204,8 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		r.sample(phaseSettle)
 		late := !time.Now().Before(deadline)
-		if late || r.c.outstanding == 0 && r.c.absent == 0 && r.c.connected == r.c.joined && r.c.equal() {
+		absent := r.c.absent > 0 && !r.report.Interrupted // those that have not come by then are not waited for
+		if late || r.c.outstanding == 0 && !absent && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
 			if quiet || late || err != nil {
 				r.converged(quiet)
@@ -254,7 +259,7 @@ func (r *run) sample(phase string) {
 		return
 	}
 	sample, latencies := r.c.sample(now.Sub(r.sampled).Seconds(), r.since)
-	sample.At = now.Sub(r.start).Seconds()
+	sample.At, sample.Stage = now.Sub(r.start).Seconds(), r.stageName()
 	r.sampled, r.since = now, r.c.totals
 	r.report.Series = append(r.report.Series, sample)
 	r.show(phase, sample, latencies)
@@ -266,7 +271,7 @@ func (r *run) show(phase string, sample Sample, latencies map[string]Latency) {
 		return
 	}
 	p := Progress{
-		Phase: phase, Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
+		Phase: phase, Stage: r.stageName(), Elapsed: time.Since(r.start), Browsers: r.Plan.Slots(), Sample: sample, Totals: r.totals(),
 		Latencies: latencies, Errors: r.c.errorCount(), Warning: r.c.warning,
 	}
 	switch phase {

@@ -52,9 +52,9 @@ func (t *Terminal) log(p Progress) {
 	}
 	t.next = p.Elapsed.Truncate(plainEvery) + plainEvery
 	s, all := p.Sample, p.Latencies[LatencyAll]
-	t.write(fmt.Sprintf("%6s %-6s browsers=%d clicks/s=%d acks/s=%d deliveries/s=%d p50=%s p99=%s max=%s stalest=%s errors=%d%s\n",
-		clock(p.Elapsed), p.Phase, s.Connected, s.Clicks, s.Acks, s.Deliveries,
-		spaceless(all.P50), spaceless(all.P99), spaceless(all.Max), spaceless(s.Stalest), p.Errors, warning(p)))
+	t.write(fmt.Sprintf("%6s %-6s%s browsers=%d clicks/s=%d acks/s=%d deliveries/s=%d p50=%s p99=%s max=%s stalest=%s errors=%d%s\n",
+		clock(p.Elapsed), p.Phase, stageOf(p), s.Connected, s.Clicks, s.Acks, s.Deliveries,
+		spaceless(all, all.P50), spaceless(all, all.P99), spaceless(all, all.Max), strings.ReplaceAll(duration(s.Stalest), " ", ""), p.Errors, warning(p)))
 }
 
 func (t *Terminal) view(p Progress) []string {
@@ -68,10 +68,13 @@ func (t *Terminal) view(p Progress) []string {
 			grouped(max(0, n.Sent-n.Acked-n.Refused))),
 		fmt.Sprintf("deliveries  %s/s, %s/s", t.bold(compact(float64(s.Deliveries))), bytesize(float64(s.Bytes))),
 		"            " + t.color(green, sparkline(t.deliveries)),
-		fmt.Sprintf("own tab     p50 %s  p90 %s  p99 %s  max %s", duration(own.P50), duration(own.P90), duration(own.P99), duration(own.Max)),
-		fmt.Sprintf("last tab    p50 %s  p90 %s  p99 %s  max %s", duration(all.P50), duration(all.P90), t.bold(duration(all.P99)), duration(all.Max)),
+		fmt.Sprintf("own tab     p50 %s  p90 %s  p99 %s  max %s", own.figure(own.P50), own.figure(own.P90), own.figure(own.P99), own.figure(own.Max)),
+		fmt.Sprintf("last tab    p50 %s  p90 %s  p99 %s  max %s", all.figure(all.P50), all.figure(all.P90), t.bold(all.figure(all.P99)), all.figure(all.Max)),
 		"            " + t.color(yellow, sparkline(t.latency)) + " p99",
 		fmt.Sprintf("stalest     %s", duration(s.Stalest)),
+	}
+	if p.Stage != "" {
+		lines = append(lines[:1:1], append([]string{cut("stage       "+plain(p.Stage), columns-1)}, lines[1:]...)...)
 	}
 	if p.Errors > 0 {
 		lines = append(lines, t.color(red, fmt.Sprintf("errors      %s", grouped(p.Errors))))
@@ -155,8 +158,24 @@ func sparkline(values []float64) string {
 // clock writes 1m05s.
 func clock(d time.Duration) string { return d.Round(time.Second).String() }
 
-// spaceless is for lines that are split at blanks.
-func spaceless(ms float64) string { return strings.ReplaceAll(duration(ms), " ", "") }
+// spaceless is a figure of l for lines that are split at blanks.
+func spaceless(l Latency, ms float64) string {
+	if l.Count == 0 {
+		return "-" // it was not measured
+	}
+	return strings.ReplaceAll(duration(ms), " ", "")
+}
+
+// figure is one of l, or a dash if nothing was measured.
+func (l Latency) figure(ms float64) string { return unless(l.Count == 0, duration(ms)) }
+
+// stageOf is the stage of a line, quoted because it may have blanks.
+func stageOf(p Progress) string {
+	if p.Stage == "" {
+		return ""
+	}
+	return fmt.Sprintf(" stage=%q", plain(p.Stage))
+}
 
 func warning(p Progress) string {
 	if p.Warning == "" {

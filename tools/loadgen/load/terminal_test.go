@@ -33,9 +33,13 @@ func shown(isTTY, noColor bool) string {
 		p := inTheMiddle()
 		p.Elapsed, p.Left = time.Duration(i+1)*time.Second, time.Duration(59-i)*time.Second
 		p.Sample.Deliveries = int64(280_000 + 3000*(i%7))
-		p.Latencies[load.LatencyAll] = load.Latency{P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
+		p.Latencies[load.LatencyAll] = load.Latency{Count: 200, P50: 70, P90: 90, P99: float64(100 + 40*(i%5)), Max: 400}
 		if i < 10 {
 			p.Phase = "join"
+			p.Latencies = nil
+		}
+		if i > 20 {
+			p.Stage = "rush \x1b[2J hour"
 		}
 		if i > 40 {
 			p.Warning = "the generator is late \x1b[2J and says so in a line that is much longer than a terminal is wide"

@@ -21,6 +21,7 @@ func WriteText(w io.Writer, r *Report) error {
 	t.verdicts(r)
 	t.figures(r)
 	t.latencies(r)
+	t.stages(r)
 	t.replicas(r)
 	t.counters(r)
 	t.knee(r)
@@ -57,7 +58,7 @@ func (t *text) heading(r *Report) {
 	if r.Interrupted {
 		note = ", interrupted"
 	}
-	t.wrapped(outcome(r)+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
+	t.wrapped(string(OutcomeOf(r))+"  ", fmt.Sprintf("%s, %s clicks/s for %s%s", plural(int64(r.Browsers), "browser"),
 		short(rate(r, r.Totals.Due)), duration(r.Seconds*1000), note))
 	if len(r.Targets) > 0 {
 		t.wrapped("        ", strings.Join(r.Targets, " "))
@@ -70,7 +71,7 @@ func (t *text) verdicts(r *Report) {
 	}
 	t.line("")
 	for _, v := range r.Verdicts {
-		t.wrapped(fmt.Sprintf("%-6s  %-10s  ", word(v.OK), v.Name), v.Detail)
+		t.wrapped(fmt.Sprintf("%-6s  %-10s  ", word(v), v.Name), v.Detail)
 		if len(v.Named) > 0 {
 			t.wrapped("          ", strings.Join(v.Named, ", ")+more(v))
 		}
@@ -110,6 +111,21 @@ func (t *text) latencies(r *Report) {
 			continue
 		}
 		t.line("%-22s %9s %9s %9s %9s %9s", latencyTitle(name), precise(s.P50), precise(s.P90), precise(s.P99), precise(s.P999), precise(s.Max))
+	}
+}
+
+func (t *text) stages(r *Report) {
+	all := stagesToShow(r)
+	if len(all) == 0 {
+		return
+	}
+	t.line("")
+	const row = "%-18s %7s %5s %8s %8s %8s %8s %9s"
+	t.line(row, "Stage", "tabs", "s", "clicks/s", "deliv./s", "own p50", "own p99", "last p99")
+	for _, s := range all {
+		own, last := s.Latencies[LatencyOwn], s.Latencies[LatencyAll]
+		t.line(row, cut(s.Name, 18), grouped(int64(s.Browsers)), short(s.Seconds), short(s.perSecond(s.Clicks)),
+			compact(s.perSecond(s.Deliveries)), unless(own.Count == 0, precise(own.P50)), unless(own.Count == 0, precise(own.P99)), unless(last.Count == 0, precise(last.P99)))
 	}
 }
 
@@ -169,19 +185,12 @@ func (t *text) command(r *Report) {
 	t.line("  %s", r.Command)
 }
 
-func outcome(r *Report) string {
+func word(v Verdict) string {
 	switch {
-	case Passed(r):
-		return "PASSED"
-	case len(failures(r)) == 0:
-		return "UNJUDGED"
-	}
-	return "FAILED"
-}
-
-func word(ok bool) string {
-	if ok {
+	case v.OK:
 		return "OK"
+	case v.NotJudged:
+		return "-"
 	}
 	return "FAILED"
 }
@@ -196,8 +205,13 @@ func more(v Verdict) string {
 }
 
 func inStep(r *Report) string {
-	if r.Converge < 0 {
+	switch {
+	case r.Totals.Joins == 0:
+		return "not judged: " + nobodyJoined
+	case r.Converge < 0:
 		return "never: the tabs did not become equal"
+	case r.Totals.Acked == 0:
+		return "all tabs equal; " + nothingAcked
 	}
 	return "all tabs equal " + duration(r.Converge) + " after the last acknowledged click"
 }

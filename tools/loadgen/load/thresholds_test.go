@@ -34,15 +34,16 @@ func TestThresholdsAreChecked(t *testing.T) {
 	}
 }
 
-func TestALatencyThatWasNotMeasuredFails(t *testing.T) {
-	ts, err := load.ParseThresholds("reconnect.max<10s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := ts.Check(&load.Report{})
-	want := []string{"reconnect.max: wanted < 10000ms, got nothing: nothing was measured"}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+func TestWhatWasNotMeasuredFails(t *testing.T) {
+	for _, expect := range []string{"reconnect.max<10000ms", "lost=0", "twice=0", "stale=0", "converge<1000ms"} {
+		ts, err := load.ParseThresholds(expect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ts.Check(&load.Report{})
+		if len(got) != 1 || !strings.HasSuffix(got[0], "got nothing: nothing was measured") {
+			t.Errorf("%s: got %q", expect, got)
+		}
 	}
 }
 
@@ -53,7 +54,7 @@ func TestClicksBeyondTheUnansweredCountTwice(t *testing.T) {
 		holds  bool
 	}{
 		{"an unanswered click that was counted", load.Report{
-			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 7}}}, true},
+			Totals: load.Totals{Sent: 2, Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 7}}}, true},
 		{"more than that", load.Report{
 			Totals: load.Totals{Unanswered: 2}, Counters: []load.CounterReport{{Want: 5, Got: 8}}}, false},
 		{"an op that was seen twice while another one was lost", load.Report{
