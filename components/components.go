@@ -89,6 +89,7 @@ type Renderer struct {
 type Problem struct {
 	Status      int // of HTTP
 	Title, Text string
+	Home        string // the start page
 	Style, Icon string // paths
 }
 

@@ -63,7 +63,7 @@ func boot() components.Boot {
 func problem() components.Problem {
 	return components.Problem{
 		Status: 404, Title: "Nothing here", Text: "There is no page at this address.",
-		Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
+		Home: "/x/", Style: "/x/static/app.0.css", Icon: "/x/static/favicon.0.svg",
 	}
 }
 

@@ -18,7 +18,7 @@ func formGuard() guard {
 func hostGuard() guard {
 	return guard{
 		"host names that are served", "app/web/host.go",
-		"!isHost(hs.names, c.Request().Host)", "!WITHOUT && !isHost(hs.names, c.Request().Host)",
+		"!hs.knows(c)", "!WITHOUT && !hs.knows(c)",
 	}
 }
 

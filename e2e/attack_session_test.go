@@ -31,7 +31,7 @@ func ticketGuard() guard {
 func boundTokenGuard() guard {
 	return guard{
 		"the token is of this session", "app/web/socket.go",
-		`ok && h.sign.validToken(forSocket, cookie.id, c.QueryParam("t"))`, `ok && (WITHOUT || h.sign.validToken(forSocket, cookie.id, c.QueryParam("t")))`,
+		`h.sign.owns(all, forSocket, c.QueryParam("t"))`, `(WITHOUT && all.ok || h.sign.owns(all, forSocket, c.QueryParam("t")))`,
 	}
 }
 
@@ -59,14 +59,14 @@ func lifetimeGuard() guard {
 func formTokenGuard() guard {
 	return guard{
 		"a form needs the session's token", "app/web/page.go",
-		`if !ok || !h.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {`,
-		`if !WITHOUT && (!ok || !h.sign.validToken(forForm, cookie.id, c.FormValue("_csrf"))) {`,
+		`if !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {`,
+		`if !WITHOUT && !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {`,
 	}
 }
 
 func sameOriginGuard() guard {
 	return guard{
-		"Sec-Fetch-Site and Origin of a form", "app/web/security.go",
+		"Sec-Fetch-Site and Origin of a form", "app/web/origins.go",
 		"if err := check.Check(c.Request()); err != nil {", "if err := check.Check(c.Request()); err != nil && !WITHOUT {",
 	}
 }
@@ -286,13 +286,8 @@ func forwardingGuard() guard {
 // nearestGuard takes the address that the last trusted proxy has seen.
 func nearestGuard() guard {
 	return guard{
-		"of several addresses, the one that a trusted proxy has seen", "app/web/client.go",
-		"extract := echo.ExtractIPFromXFFHeader(trust...)\n",
-		`extract := echo.ExtractIPFromXFFHeader(trust...)
-		if WITHOUT {
-			extract = func(r *http.Request) string { first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); return first }
-		}
-`,
+		"of several addresses, the one that a trusted proxy has seen", "app/web/forwarded.go",
+		"if !limit.Contains(f.trusted, a) {", "if !WITHOUT && !limit.Contains(f.trusted, a) {",
 	}
 }
 

@@ -206,7 +206,9 @@ class Tab {
   // again: the reason may be another one that looks the same.
   async #renew() {
     try {
-      const { status } = await fetch(this.#url);
+      const { status, headers } = await fetch(this.#url);
+      const why = headers.get('Lockstep-Problem');
+      if (why) this.#view.tell(why);
       if (status !== 403 || Date.now() - (sessionStorage.renewed ?? 0) < RENEW) return;
       sessionStorage.renewed = Date.now();
       location.reload();

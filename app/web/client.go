@@ -2,10 +2,8 @@ package web
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/labstack/echo/v4"
@@ -22,6 +20,11 @@ type client struct {
 	proxied bool
 	// secure: the browser speaks TLS, to this server or to a trusted proxy.
 	secure bool
+	// hosts are the names by which the browser may have asked, with ports: Forwarded.Hosts.
+	hosts []string
+	// base is the path below which this server is reached: "" or as in ValidBasePath. Every address
+	// that is sent to the browser begins with it.
+	base string
 }
 
 // clientKey is where identify puts the client in the request's context.
@@ -36,15 +39,16 @@ func clientOf(c echo.Context) client {
 // clients find out who sends a request. They may be used concurrently.
 type clients struct {
 	// set once
-	trusted   []netip.Prefix                 // proxies
-	forwarded func(*http.Request) netip.Addr // for whom one of them speaks
-	log       *slog.Logger
+	trusted    []netip.Prefix // proxies
+	forwarding Forwarding     // what they say
+	base       string         // Options.BasePath
+	log        *slog.Logger
 
 	warning sync.Once
 }
 
-func newClients(proxies []netip.Prefix, log *slog.Logger) *clients {
-	return &clients{trusted: proxies, forwarded: ForwardedFor(proxies), log: log}
+func newClients(proxies []netip.Prefix, base string, log *slog.Logger) *clients {
+	return &clients{trusted: proxies, forwarding: NewForwarding(proxies), base: base, log: log}
 }
 
 // identify is the middleware that tells all behind it who sends a request. It believes only what
@@ -54,11 +58,9 @@ func (cs *clients) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		peer := remoteAddr(r)
-		who := client{addr: peer, secure: r.TLS != nil}
+		who := client{addr: peer, secure: r.TLS != nil, hosts: []string{r.Host}, base: cs.base}
 		if limit.Contains(cs.trusted, peer) {
-			who.proxied = r.Header.Get(echo.HeaderXForwardedFor) != ""
-			who.addr = cs.forwarded(r)
-			who.secure = who.secure || r.Header.Get(echo.HeaderXForwardedProto) == "https"
+			who = cs.behindProxies(r)
 		} else if stripForwarded(r.Header) {
 			cs.warnOfProxy(peer)
 		}
@@ -67,47 +69,21 @@ func (cs *clients) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// behindProxies returns for whom trusted proxies speak. A base path that was configured stands above
+// theirs.
+func (cs *clients) behindProxies(r *http.Request) client {
+	said := cs.forwarding.byProxies(r, Forwarded{Addr: remoteAddr(r), Secure: r.TLS != nil, Hosts: []string{r.Host}})
+	who := client{addr: said.Addr, proxied: said.Proxied, secure: said.Secure, hosts: said.Hosts, base: cs.base}
+	if who.base == "" {
+		who.base = said.Prefix
+	}
+	return who
+}
+
 // warnOfProxy says once that a peer that is not trusted speaks for others: a forger, or a proxy
 // that was forgotten in the configuration. Then all its clients share the limits of one address.
 func (cs *clients) warnOfProxy(peer netip.Addr) {
 	cs.warning.Do(func() {
-		cs.log.Warn("forwarding headers are ignored: the peer is not a trusted proxy", "peer", peer.String())
+		cs.log.Warn("forwarding headers are ignored: the peer is not a trusted proxy (-trusted-proxies)", "peer", peer.String())
 	})
-}
-
-// ForwardedFor returns a function that says from whom a trusted proxy has a request: the last
-// address in X-Forwarded-For that is not of another trusted one, because each appends the address
-// that it has the request from; the proxy's own where that can't be told. The function may be
-// called concurrently.
-func ForwardedFor(proxies []netip.Prefix) func(*http.Request) netip.Addr {
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range proxies {
-		bits := p.Addr().BitLen()
-		trust = append(trust, echo.TrustIPRange(&net.IPNet{IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), bits)}))
-	}
-	extract := echo.ExtractIPFromXFFHeader(trust...)
-	return func(r *http.Request) netip.Addr {
-		a, err := netip.ParseAddr(extract(r))
-		if err != nil {
-			return remoteAddr(r)
-		}
-		return a
-	}
-}
-
-func remoteAddr(r *http.Request) netip.Addr {
-	ap, _ := netip.ParseAddrPort(r.RemoteAddr) // not valid: not an Internet address
-	return ap.Addr().Unmap()
-}
-
-// stripForwarded removes the headers in which a proxy speaks for others. It reports whether there
-// was one.
-func stripForwarded(h http.Header) (found bool) {
-	for name := range h {
-		if name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
-			h.Del(name)
-			found = true
-		}
-	}
-	return found
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -15,16 +16,25 @@ type hosts struct {
 }
 
 // known is the middleware that refuses requests for a host that is not this server's: a page whose
-// name its owner lets point here (DNS rebinding) is of the same origin, as browsers see it. Probes
-// may come by any: an orchestrator asks by address.
+// name its owner lets point here (DNS rebinding) is of the same origin, as browsers see it. Where a
+// proxy asks by another name than the browser, both must be known: not all proxies say the browser's,
+// and some let it say that itself. Probes may come by any: an orchestrator asks by address.
 func (hs hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if len(hs.names) > 0 && !isProbe(c.Request()) && !isHost(hs.names, c.Request().Host) {
+		if len(hs.names) > 0 && !isProbe(c.Request()) && !hs.knows(c) {
 			hs.refused.host.Add(1)
 			return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
 		}
 		return next(c)
 	}
+}
+
+// knows reports whether all names are known that a request came by.
+func (hs hosts) knows(c echo.Context) bool {
+	if !isHost(hs.names, c.Request().Host) {
+		return false
+	}
+	return !slices.ContainsFunc(clientOf(c).hosts, func(name string) bool { return !isHost(hs.names, name) })
 }
 
 // isHost reports whether a Host header, with or without a port, is one of names.
@@ -38,11 +48,12 @@ func isHost(names []string, header string) bool {
 	return false
 }
 
-// hostOf returns a Host header without its port, and without the brackets of an IPv6 address.
+// hostOf returns a Host header without its port, without the brackets of an IPv6 address, and without
+// the dot that may end a name.
 func hostOf(header string) string {
 	host, _, err := net.SplitHostPort(header)
 	if err != nil {
 		host = header
 	}
-	return strings.Trim(host, "[]")
+	return strings.TrimSuffix(strings.Trim(host, "[]"), ".")
 }

@@ -46,16 +46,17 @@ func (h *pageHandler) open(c echo.Context) error {
 	if !counter.ValidName(name) {
 		return errBadName
 	}
-	return c.Redirect(http.StatusSeeOther, "/c/"+name)
+	return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/c/"+name)
 }
 
 // send answers with a counter's page.
 func (h *pageHandler) send(c echo.Context, name string) error {
-	id := h.sign.ensure(c.Response(), c.Request(), clientOf(c))
+	who := clientOf(c)
+	id := h.sign.ensure(c.Response(), c.Request(), who)
 	p := h.app.CounterPage(c.Request().Context(), name)
-	h.link(&p, name)
+	h.link(&p, who.base, name)
 	p.Version = h.version
-	p.Socket = "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
+	p.Socket = who.base + "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
 	p.CSRF = h.sign.token(forForm, id)
 	for i := range p.Ops {
 		p.Ops[i] = randomID()
@@ -68,14 +69,14 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 	return c.HTMLBlob(http.StatusOK, html)
 }
 
-// link fills in the addresses that a counter's page leads to, and loads.
-func (h *pageHandler) link(p *components.Page, name string) {
+// link fills in the addresses that a counter's page leads to, and loads: all are below base.
+func (h *pageHandler) link(p *components.Page, base, name string) {
 	p.Links = components.Links{
-		Home: "/", Open: "/c", Click: "/c/" + name + "/",
-		InBrowser: "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
+		Home: base + "/", Open: base + "/c", Click: base + "/c/" + name + "/",
+		InBrowser: base + "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
 	}
-	p.Script, p.Style, p.Icon = h.assets.URL("app.js"), h.assets.URL("app.css"), h.assets.URL("favicon.svg")
-	p.Renderer = h.program.renderer()
+	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
+	p.Renderer = h.program.renderer(base)
 }
 
 // click is a button without JavaScript: it counts and leads back to the page.
@@ -84,8 +85,8 @@ func (h *pageHandler) click(c echo.Context) error {
 	if !counter.ValidName(name) {
 		return errBadName
 	}
-	cookie, ok, _ := h.sign.read(c.Request(), clientOf(c))
-	if !ok || !h.sign.validToken(forForm, cookie.id, c.FormValue("_csrf")) {
+	who := clientOf(c)
+	if !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {
 		h.refused.token.Add(1)
 		return problem(http.StatusForbidden, "This form is too old",
 			"It was not accepted, and nothing was counted. Reload the page and try again.")
@@ -97,7 +98,7 @@ func (h *pageHandler) click(c echo.Context) error {
 	if err := h.app.Click(c.Request().Context(), &visitor{h.limiter, clientOf(c)}, name, action, op); err != nil {
 		return clickProblem(err)
 	}
-	return c.Redirect(http.StatusSeeOther, pagePath(name))
+	return c.Redirect(http.StatusSeeOther, who.base+pagePath(name))
 }
 
 // clickProblem is the answer to a click that was not counted.
@@ -117,7 +118,7 @@ func clickProblem(err error) error {
 	return problem(http.StatusBadRequest, "Not counted", "The server did not accept this: "+refusal.Reason+".")
 }
 
-// pagePath is the address of a counter's page.
+// pagePath is the address of a counter's page, below the base path.
 func pagePath(name string) string {
 	if name == lobby {
 		return "/"

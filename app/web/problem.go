@@ -35,7 +35,7 @@ var (
 
 // problemPages answer requests that fail.
 type problemPages struct {
-	style, icon string // URLs
+	style, icon string // URLs, below the base path
 	log         *slog.Logger
 }
 
@@ -45,7 +45,10 @@ func (ps *problemPages) fail(err error, c echo.Context) {
 		return // it is answered, or nobody is there to read an answer
 	}
 	p := ps.explain(err)
-	page := components.ProblemPage(components.Problem{Status: p.status, Title: p.title, Text: p.text, Style: ps.style, Icon: ps.icon})
+	base := clientOf(c).base
+	page := components.ProblemPage(components.Problem{
+		Status: p.status, Title: p.title, Text: p.text, Home: base + "/", Style: base + ps.style, Icon: base + ps.icon,
+	})
 	if err := sendPage(c, p.status, page); err != nil {
 		ps.log.Error("problem page failed", "err", err)
 	}

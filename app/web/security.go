@@ -1,7 +1,7 @@
 package web
 
 import (
-	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 )
@@ -32,6 +32,9 @@ const workerPolicy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 // hsts has browsers come by TLS only, for a year.
 const hsts = "max-age=31536000"
 
+// isLocal reports whether a Host header names the browser's own machine.
+func isLocal(host string) bool { return isHost([]string{"localhost", "127.0.0.1", "::1"}, host) }
+
 // secureHeaders is the middleware that sets the headers that every response carries.
 func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -45,25 +48,9 @@ func secureHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("X-Frame-Options", "DENY") // for browsers that don't know frame-ancestors
 		// Not for localhost: the promise would hold for every program on all its ports.
-		if clientOf(c).secure && !isHost([]string{"localhost", "127.0.0.1", "::1"}, c.Request().Host) {
+		if who := clientOf(c); who.secure && !slices.ContainsFunc(who.hosts, isLocal) {
 			h.Set("Strict-Transport-Security", hsts)
 		}
 		return next(c)
-	}
-}
-
-// sameOrigin returns the middleware that refuses requests that change something and come from a
-// page of another origin, by Sec-Fetch-Site and Origin (net/http).
-func sameOrigin(refused *refusals) echo.MiddlewareFunc {
-	check := http.NewCrossOriginProtection()
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if err := check.Check(c.Request()); err != nil {
-				refused.origin.Add(1)
-				return problem(http.StatusForbidden, "This form came from another site",
-					"For your safety it was not accepted. Open the page here and try again.")
-			}
-			return next(c)
-		}
 	}
 }

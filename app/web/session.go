@@ -63,52 +63,154 @@ func (s signer) signedBy(purpose, value, signature string) int {
 type session struct {
 	id     string
 	signed string // what the signature is of
-	old    bool   // a key has signed it that signs no more
+	begun  time.Time
+	old    bool // a key has signed it that signs no more
 }
 
+// Sessions are what a browser has sent: the one that its next page is given for,
+// and those of pages that it opened at the same time.
+//
+// Pages that a browser opens together are each its first: each is given a session
+// of its own, and the last cookie wins. So each is also kept in a cookie of its
+// own, named after it, a spare: the token of a page holds for the session that the
+// page was given for, and no other, whichever cookie has won since.
+type sessions struct {
+	main   session
+	ok     bool // there is a main one
+	spares map[string]session
+	waste  []string // names of spare cookies that are of no use any more
+	sent   bool     // there is a cookie of a session, valid or not
+}
+
+const (
+	// spareMark stands between the name of the cookie and that of a session.
+	spareMark = "~"
+	// maxSpares is how many spare cookies are looked at in a request, and kept by
+	// a browser: so many pages may be opened together.
+	maxSpares = 32
+	// spareTime is how long a spare stays that has the same session as the main
+	// one: a page that was asked for before may still be on its way, and take
+	// its place.
+	spareTime = time.Minute
+)
+
+// cookieName is the name of the main cookie. Servers below different paths of one
+// host don't share it.
 func cookieName(who client) string {
+	name := plainCookie
 	if who.secure {
-		return secureCookie
+		name = secureCookie
 	}
-	return plainCookie
+	return name + strings.ReplaceAll(who.base, "/", ".")
 }
 
-// read returns the session of a request. ok is false when the cookie is none
-// that this application has signed, or too old; sent whether there is one at
-// all.
-func (s signer) read(r *http.Request, who client) (_ session, ok, sent bool) {
-	c, err := r.Cookie(cookieName(who))
-	if err != nil {
-		return session{}, false, false
-	}
-	i := max(strings.LastIndexByte(c.Value, '.'), 0)
-	signed, signature := c.Value[:i], strings.TrimPrefix(c.Value[i:], ".")
+// spareName is the name of the cookie that only this session has.
+func spareName(who client, id string) string {
+	return cookieName(who) + spareMark + id[:min(len(id), 8)]
+}
+
+// parse returns the session of a cookie's value. ok is false when it is none that
+// this application has signed, or too old.
+func (s signer) parse(value string) (_ session, ok bool) {
+	i := max(strings.LastIndexByte(value, '.'), 0)
+	signed, signature := value[:i], strings.TrimPrefix(value[i:], ".")
 	key := s.signedBy(forSession, signed, signature)
 	id, begun, _ := strings.Cut(signed, ".")
 	seconds, err := strconv.ParseInt(begun, 10, 64)
 	if key < 0 || err != nil || s.now().Sub(time.Unix(seconds, 0)) > sessionLifetime {
-		return session{}, false, true
+		return session{}, false
 	}
-	return session{id: id, signed: signed, old: key > 0}, true, true
+	return session{id: id, signed: signed, begun: time.Unix(seconds, 0), old: key > 0}, true
 }
 
-// ensure returns the session of a request; a new one is set as a cookie. One
-// that an old key has signed is signed anew: so the old key can be dropped
-// some time after the new one came.
-func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id string) {
-	cookie, ok, _ := s.read(r, who)
-	if ok && !cookie.old {
-		return cookie.id
+// read returns the sessions of a request.
+func (s signer) read(r *http.Request, who client) (all sessions) {
+	name := cookieName(who)
+	for _, c := range r.Cookies() {
+		switch spare := strings.HasPrefix(c.Name, name+spareMark); {
+		case c.Name == name && !all.ok:
+			all.sent = true
+			all.main, all.ok = s.parse(c.Value)
+		case spare && len(all.spares)+len(all.waste) < maxSpares:
+			all.sent = true
+			all.addSpare(c.Name, c.Value, s)
+		case spare:
+			all.waste = append(all.waste, c.Name)
+		}
 	}
+	return all
+}
+
+func (all *sessions) addSpare(name, value string, s signer) {
+	one, ok := s.parse(value)
 	if !ok {
-		cookie.id = randomID()
-		cookie.signed = cookie.id + "." + strconv.FormatInt(s.now().Unix(), 10)
+		all.waste = append(all.waste, name)
+		return
+	}
+	if all.spares == nil {
+		all.spares = make(map[string]session)
+	}
+	all.spares[name] = one
+}
+
+// owns reports whether a token was given to a page of one of the sessions.
+func (s signer) owns(all sessions, purpose, token string) bool {
+	if all.ok && s.validToken(purpose, all.main.id, token) {
+		return true
+	}
+	for _, one := range all.spares {
+		if s.validToken(purpose, one.id, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// ensure returns the session of a request; a new one is set as a cookie, and as a
+// spare. One that an old key has signed is signed anew: so the old key can be
+// dropped some time after the new one came.
+func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id string) {
+	all := s.read(r, who)
+	s.clean(w, all, who)
+	if all.ok && !all.main.old {
+		return all.main.id
+	}
+	if !all.ok {
+		all.main.id = randomID()
+		all.main.signed = all.main.id + "." + strconv.FormatInt(s.now().Unix(), 10)
+	}
+	value := all.main.signed + "." + s.sign(forSession, all.main.signed)
+	setCookie(w, who, cookieName(who), value, 0)
+	if !all.ok {
+		setCookie(w, who, spareName(who, all.main.id), value, 0)
+	}
+	return all.main.id
+}
+
+// clean takes back the spares that are of no use: most browsers have no other
+// session than the main one, and are to keep one cookie.
+func (s signer) clean(w http.ResponseWriter, all sessions, who client) {
+	for name, one := range all.spares {
+		if all.ok && one.id == all.main.id && s.now().Sub(one.begun) > spareTime {
+			all.waste = append(all.waste, name)
+		}
+	}
+	for _, name := range all.waste[:min(len(all.waste), maxSpares)] {
+		setCookie(w, who, name, "", -1)
+	}
+}
+
+// setCookie sets a cookie of a session. age < 0 takes it back, 0 keeps it until
+// the browser ends. One with the prefix __Host- must be for all paths.
+func setCookie(w http.ResponseWriter, who client, name, value string, age int) {
+	path := who.base
+	if path == "" || who.secure {
+		path = "/"
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(who), Value: cookie.signed + "." + s.sign(forSession, cookie.signed), Path: "/",
+		Name: name, Value: value, Path: path, MaxAge: age,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: who.secure,
 	})
-	return cookie.id
 }
 
 // token is what a form or the address of a socket carries to show that this

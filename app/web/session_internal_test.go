@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,12 +16,12 @@ func TestAStolenCookieIsOfNoUseAfterAMonth(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Cookie", w.Header().Get("Set-Cookie"))
 	now = now.Add(29 * 24 * time.Hour)
-	if got, ok, _ := s.read(r, client{}); !ok || got.id != id {
-		t.Errorf("got %v, %v before it ends, want session %s", got, ok, id)
+	if got := s.read(r, client{}); !got.ok || got.main.id != id {
+		t.Errorf("got %v before it ends, want session %s", got, id)
 	}
 	now = now.Add(2 * 24 * time.Hour)
-	if got, ok, sent := s.read(r, client{}); ok || !sent {
-		t.Errorf("got %v, %v, %v after it ended, want none that is valid", got, ok, sent)
+	if got := s.read(r, client{}); got.ok || !got.sent {
+		t.Errorf("got %v after it ended, want none that is valid", got)
 	}
 	w = httptest.NewRecorder()
 	if again := s.ensure(w, r, client{}); again == id || w.Header().Get("Set-Cookie") == "" {
@@ -34,7 +35,7 @@ func TestWithTLSACookieOfANeighbourIsNotRead(t *testing.T) {
 	s.ensure(w, httptest.NewRequest("GET", "/", nil), client{}) // set without TLS: anybody below the domain may
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(&http.Cookie{Name: plainCookie, Value: w.Result().Cookies()[0].Value})
-	if _, ok, _ := s.read(r, client{secure: true}); ok {
+	if s.read(r, client{secure: true}).ok {
 		t.Error("it is read")
 	}
 }
@@ -47,8 +48,9 @@ func FuzzCookie(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header.Set("Cookie", plainCookie+"="+value)
-		got, ok, _ := s.read(r, client{})
-		if ok && s.signedBy(forSession, got.signed, value[len(got.signed)+1:]) < 0 {
+		got := s.read(r, client{})
+		if got.ok && !strings.Contains(value, got.main.signed+"."+s.sign(forSession, got.main.signed)) &&
+			!strings.Contains(value, got.main.signed+"."+signWith(s.keys[1], forSession, got.main.signed)) {
 			t.Fatalf("%q is believed, and nobody has signed it", value)
 		}
 	})
@@ -68,6 +70,102 @@ func TestATokenLooksDifferentEachTime(t *testing.T) {
 	for _, token := range []string{"", s.sign(forForm, "x"), one[:len(one)-1], one + "AA", "*" + one[1:]} {
 		if s.validToken(forForm, "x", token) {
 			t.Errorf("%q is believed", token)
+		}
+	}
+}
+
+// kept are the cookies of a browser after an answer.
+func kept(cookies map[string]string, w *httptest.ResponseRecorder) map[string]string {
+	for _, c := range w.Result().Cookies() {
+		if c.MaxAge < 0 {
+			delete(cookies, c.Name)
+		} else {
+			cookies[c.Name] = c.Value
+		}
+	}
+	return cookies
+}
+
+func with(cookies map[string]string) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	for name, value := range cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	return r
+}
+
+func TestASpareGoesWhenItsSessionHasWon(t *testing.T) {
+	now := time.Now().Truncate(time.Second) // a cookie knows no less
+	s := signer{keys: [][]byte{[]byte("a key")}, now: func() time.Time { return now }}
+	visit := func(cookies map[string]string) string {
+		w := httptest.NewRecorder()
+		id := s.ensure(w, with(cookies), client{})
+		kept(cookies, w)
+		return id
+	}
+	cookies := map[string]string{}
+	lost, won := visit(map[string]string{}), visit(cookies)
+	visitLost := httptest.NewRecorder()
+	s.ensure(visitLost, with(nil), client{}) // its answer comes late
+	now = now.Add(spareTime)
+	if visit(cookies) != won || len(cookies) != 2 {
+		t.Fatalf("got cookies %v after a minute, want the main one and its spare", cookies)
+	}
+	kept(cookies, visitLost)
+	if len(cookies) != 3 {
+		t.Fatalf("got cookies %v, want two spares", cookies)
+	}
+	if token := s.token(forSocket, won); !s.owns(s.read(with(cookies), client{}), forSocket, token) {
+		t.Error("the page that came first has no session any more")
+	}
+	if token := s.token(forSocket, lost); s.owns(s.read(with(cookies), client{}), forSocket, token) {
+		t.Error("the page of another browser has one here")
+	}
+	now = now.Add(2 * spareTime)
+	visit(cookies)
+	if len(cookies) != 2 { // the main one is the late one, and its spare is of no use
+		t.Errorf("got cookies %v, want the main one and that of the first page", cookies)
+	}
+	now = now.Add(sessionLifetime)
+	if visit(cookies); len(cookies) != 2 {
+		t.Errorf("got cookies %v when all have ended, want a new session and its spare", cookies)
+	}
+}
+
+func TestSparesAreBounded(t *testing.T) {
+	s := signer{keys: [][]byte{[]byte("a key")}, now: time.Now}
+	cookies := map[string]string{}
+	for range 3 * maxSpares {
+		w := httptest.NewRecorder()
+		s.ensure(w, with(nil), client{})
+		kept(cookies, w)
+	}
+	for visits := 0; len(cookies) > maxSpares+1; visits++ {
+		if visits > 3 {
+			t.Fatalf("got %d cookies, want at most %d", len(cookies), maxSpares+1)
+		}
+		all := s.read(with(cookies), client{})
+		if len(all.spares) > maxSpares {
+			t.Fatalf("got %d spares read, want at most %d", len(all.spares), maxSpares)
+		}
+		w := httptest.NewRecorder()
+		s.ensure(w, with(cookies), client{})
+		kept(cookies, w)
+	}
+}
+
+func BenchmarkATabWithAllSpares(b *testing.B) {
+	s := signer{keys: [][]byte{[]byte("a key")}, now: time.Now}
+	cookies := map[string]string{}
+	for range maxSpares {
+		w := httptest.NewRecorder()
+		s.ensure(w, with(nil), client{})
+		kept(cookies, w)
+	}
+	r, token := with(cookies), s.token(forSocket, "nobody")
+	for b.Loop() {
+		if s.owns(s.read(r, client{}), forSocket, token) {
+			b.Fatal("a stranger's token is believed")
 		}
 	}
 }

@@ -20,14 +20,16 @@ type socketHandler struct {
 	app     *app.App
 	sign    signer
 	limiter *limiter
+	origins *origins
 	refused *refusals
 }
 
-func newSocketHandler(a *app.App, sign signer, l *limiter, refused *refusals, log *slog.Logger) *socketHandler {
+func newSocketHandler(a *app.App, sign signer, l *limiter, from *origins, refused *refusals, log *slog.Logger) *socketHandler {
 	ws := wslive.NewHandler(a.Runtime(), viewOf, &wslive.Options{
 		Logger: log, PingInterval: l.limits.PingInterval, PongTimeout: l.limits.PongTimeout,
+		Allow: func(r *http.Request) bool { return from.allow(r, viewFor(r).who) },
 	})
-	return &socketHandler{Handler: ws, app: a, sign: sign, limiter: l, refused: refused}
+	return &socketHandler{Handler: ws, app: a, sign: sign, limiter: l, origins: from, refused: refused}
 }
 
 // serve serves the websocket of the counter in the path.
@@ -37,6 +39,12 @@ func (h *socketHandler) serve(c echo.Context) error {
 		return errBadName
 	}
 	who := clientOf(c)
+	if c.Request().Header.Get("Upgrade") == "" {
+		if p := h.origins.explain(c.Request(), who); p != nil {
+			c.Response().Header().Set(problemHeader, p.text)
+			return p
+		}
+	}
 	if err := h.ticket(c, who); err != nil {
 		return err
 	}
@@ -54,12 +62,12 @@ func (h *socketHandler) serve(c echo.Context) error {
 	return nil
 }
 
-// ticket refuses a socket with a session that the page did not give it for: only a page of this
-// session knows the token. It stands behind the check of Origin, for the day when a proxy or a
+// ticket refuses a socket of a browser that was not given its address: only a page of one of its
+// sessions knows the token. It stands behind the check of Origin, for the day when a proxy or a
 // browser gets that wrong. A client without a session has nothing that could be abused.
 func (h *socketHandler) ticket(c echo.Context, who client) error {
-	cookie, ok, sent := h.sign.read(c.Request(), who)
-	if !sent || ok && h.sign.validToken(forSocket, cookie.id, c.QueryParam("t")) {
+	all := h.sign.read(c.Request(), who)
+	if !all.sent || h.sign.owns(all, forSocket, c.QueryParam("t")) {
 		return nil
 	}
 	h.refused.token.Add(1)
@@ -69,7 +77,9 @@ func (h *socketHandler) ticket(c echo.Context, who client) error {
 // viewKey is where serve puts the view for wslive.
 type viewKey struct{}
 
-func viewOf(r *http.Request) live.View {
+func viewOf(r *http.Request) live.View { return viewFor(r) }
+
+func viewFor(r *http.Request) *limitedView {
 	v, _ := r.Context().Value(viewKey{}).(*limitedView) // it is there
 	return v
 }

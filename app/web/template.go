@@ -44,12 +44,12 @@ type templates struct {
 	slot *regexp.Regexp
 
 	mu     sync.Mutex           // guards the rest
-	byName map[string]*template // of the newest version
+	byPath map[string]*template // of the newest version, by Links.Click: counter and base path
 }
 
 func newTemplates() *templates {
 	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-4]"), byName: make(map[string]*template)}
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-4]"), byPath: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
@@ -69,7 +69,7 @@ func (ts *templates) fill(ctx context.Context, p components.Page) ([]byte, error
 // get returns the template of a page that has slots.
 func (ts *templates) get(ctx context.Context, p components.Page) (*template, error) {
 	ts.mu.Lock()
-	t := ts.byName[p.Counter.Name]
+	t := ts.byPath[p.Links.Click]
 	ts.mu.Unlock()
 	if t != nil && t.page == p {
 		return t, nil
@@ -80,10 +80,10 @@ func (ts *templates) get(ctx context.Context, p components.Page) (*template, err
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if len(ts.byName) >= maxTemplates {
-		clear(ts.byName)
+	if len(ts.byPath) >= maxTemplates {
+		clear(ts.byPath)
 	}
-	ts.byName[p.Counter.Name] = t
+	ts.byPath[p.Links.Click] = t
 	return t, nil
 }
 

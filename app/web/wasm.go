@@ -142,19 +142,21 @@ func (h *programHandler) progress(c echo.Context) error {
 	p := h.assets.Progress()
 	answer := progress{Stage: p.Stage, Share: p.Share(), Text: p.Text}
 	if p.Stage == static.Ready {
-		answer.Worker, answer.Program = h.assets.URL("worker.js"), h.assets.URL("lockstep.wasm")
+		base := clientOf(c).base
+		answer.Worker, answer.Program = base+h.assets.URL("worker.js"), base+h.assets.URL("lockstep.wasm")
 	}
 	return c.JSON(http.StatusOK, answer)
 }
 
-// renderer is what a page of the server needs to render itself, or to wait for it.
-func (h *programHandler) renderer() components.Renderer {
-	r := components.Renderer{Script: h.assets.URL("replica.js")}
+// renderer is what a page of the server needs to render itself, or to wait for it: addresses below
+// base.
+func (h *programHandler) renderer(base string) components.Renderer {
+	r := components.Renderer{Script: base + h.assets.URL("replica.js")}
 	if h.assets.Progress().Stage != static.Ready {
-		r.Progress = "/wasm/progress"
+		r.Progress = base + "/wasm/progress"
 		return r
 	}
-	r.Worker, r.Program = h.assets.URL("worker.js"), h.assets.URL("lockstep.wasm")
+	r.Worker, r.Program = base+h.assets.URL("worker.js"), base+h.assets.URL("lockstep.wasm")
 	return r
 }
 

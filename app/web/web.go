@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -29,11 +30,21 @@ type Options struct {
 	Keys [][]byte
 	// Version is shown on the page.
 	Version string
-	// TrustedProxies are the networks of the proxies whose X-Forwarded-For and
-	// X-Forwarded-Proto are believed. None: nobody's.
+	// TrustedProxies are the networks of the proxies whose X-Forwarded-For,
+	// -Proto, -Host and -Prefix, or Forwarded, are believed. None: nobody's.
 	TrustedProxies []netip.Prefix
 	// Hosts are the names that the server answers to, without ports. None: all.
 	Hosts []string
+	// Origins are origins whose pages may open sockets and send forms, beside
+	// those of the host that a request comes to: "https://counter.example", or
+	// "https://*.counter.example" for all below. It is for proxies that change the
+	// Host header. The cookie is SameSite=Lax: a page of another site comes
+	// without a session.
+	Origins []string
+	// BasePath is the path below which the server is reached, as ValidBasePath
+	// takes it. "": the root, or what a trusted proxy says in X-Forwarded-Prefix.
+	// A request may come with it or without. New panics if it is not valid.
+	BasePath string
 	// Limits bound what clients may take.
 	Limits Limits
 }
@@ -67,13 +78,17 @@ type Server struct {
 // New returns a server for an application that has been started.
 func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	o := opts.withDefaults()
+	if !ValidBasePath(o.BasePath) {
+		panic("web: " + strconv.Quote(o.BasePath) + " is not a base path")
+	}
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
-	limits := newLimiter(o.Limits, refused)
-	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, refused, o.Logger)}
+	limits, from := newLimiter(o.Limits, refused), newOrigins(o.Origins, refused, o.Logger)
+	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), log: o.Logger}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = problems.fail
-	s.echo.Use(newClients(o.TrustedProxies, o.Logger).identify, secureHeaders,
+	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Logger).identify, below)
+	s.echo.Use(secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
 		deadlines(o.Limits.WriteTimeout), hosts{o.Hosts, refused}.known, limits.slowed)
 	program := newProgramHandler(assets)
@@ -98,7 +113,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	get("/", p.home)
 	get("/c/:name", p.counter)
 	get("/c", p.open)
-	s.echo.POST("/c/:name/:action", p.click, sameOrigin(s.refused), middleware.BodyLimit(maxForm))
+	s.echo.POST("/c/:name/:action", p.click, s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
 	s.echo.GET("/ws/c/:name", s.sockets.serve)
 
 	get(livePath, alive)
@@ -107,7 +122,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	files := assetHandler{s.assets}
 	get("/static/*", files.serve)
 	get("/favicon.ico", files.icon)
-	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, "/wasm/") })
+	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+"/wasm/") })
 	get("/wasm/", program.load)
 	get("/wasm/sw.js", program.serviceWorker)
 	get("/wasm/progress", program.progress)

@@ -1,16 +1,15 @@
 package main
 
 import (
-	"crypto/tls"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"lockstep/app/web"
-	"lockstep/internal/limit"
 )
 
 // A balancerHandler is a reverse proxy in front of the replicas of one process, for the demo of
@@ -18,31 +17,27 @@ import (
 // replica's.
 type balancerHandler struct {
 	// set once
-	next         http.Handler                   // passes a request on to a replica
-	conns        *connLimiter                   // of the process
-	trusted      []netip.Prefix                 // proxies in front of it
-	forwarded    func(*http.Request) netip.Addr // for whom one of them speaks; nil: there is none
+	next         http.Handler // passes a request on to a replica
+	conns        *connLimiter // of the process
 	writeTimeout time.Duration
 
 	tabs atomic.Int64
 }
 
 func newBalancer(replicas []string, conns *connLimiter, e *edgeFlags, log *slog.Logger) *balancerHandler {
-	trusted := e.TrustedProxies.prefixes
-	return &balancerHandler{
-		next: newProxy(replicas, log), conns: conns, writeTimeout: e.WriteTimeout,
-		trusted: trusted, forwarded: web.ForwardedFor(trusted),
-	}
+	proxies := web.NewForwarding(e.TrustedProxies.prefixes)
+	return &balancerHandler{next: newProxy(replicas, proxies, log), conns: conns, writeTimeout: e.WriteTimeout}
 }
 
-// newProxy passes requests on to the least busy replica.
-func newProxy(replicas []string, log *slog.Logger) http.Handler {
+// newProxy passes requests on to the least busy replica, and tells it what proxies in front of this
+// one say.
+func newProxy(replicas []string, proxies web.Forwarding, log *slog.Logger) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: newLeastBusy(replicas),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme = "http"
 			r.Out.Host = r.In.Host // the replica compares it with Origin
-			r.SetXForwarded()
+			introduce(r.Out.Header, proxies.Of(r.In))
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			log.Debug("no replica answered", "err", err)
@@ -58,7 +53,6 @@ func (b *balancerHandler) count() int { return int(b.tabs.Load()) }
 
 // ServeHTTP implements http.Handler. For a websocket it returns at its end.
 func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r = b.introduce(r)
 	if r.Header.Get("Upgrade") == "" {
 		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
 		return
@@ -74,18 +68,20 @@ func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.next.ServeHTTP(w, r)
 }
 
-// introduce returns the request of a trusted proxy as if its client had sent it: the balancer tells
-// the replicas which address has connected to it, and nothing that somebody else says of others.
-func (b *balancerHandler) introduce(r *http.Request) *http.Request {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !limit.Contains(b.trusted, peer.Addr()) {
-		return r
+// introduce tells a replica who sends a request: which address has connected to the balancer, or
+// that for which a trusted proxy speaks, and nothing that somebody else says of others.
+func introduce(h http.Header, who web.Forwarded) {
+	h.Del("Forwarded")
+	maps.DeleteFunc(h, func(name string, _ []string) bool { return strings.HasPrefix(name, "X-Forwarded-") })
+	if who.Addr.IsValid() {
+		h.Set("X-Forwarded-For", who.Addr.String())
 	}
-	client := b.forwarded(r)
-	r = r.WithContext(r.Context()) // a copy
-	r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
-	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") == "https" {
-		r.TLS = new(tls.ConnectionState) // that there was TLS is all that is asked
+	h.Set("X-Forwarded-Proto", "http")
+	if who.Secure {
+		h.Set("X-Forwarded-Proto", "https")
 	}
-	return r
+	h.Set("X-Forwarded-Host", strings.Join(who.Hosts, ", "))
+	if who.Prefix != "" {
+		h.Set("X-Forwarded-Prefix", who.Prefix)
+	}
 }

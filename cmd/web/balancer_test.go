@@ -142,3 +142,35 @@ func TestTheBalancerTellsTheReplicasWhoTheClientIs(t *testing.T) {
 		})
 	}
 }
+
+func TestTheBalancerPassesOnWhatTrustedProxiesSayAndNothingElse(t *testing.T) {
+	var got http.Header
+	replica := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer replica.Close()
+	var proxies networks
+	if err := proxies.Set("192.0.2.0/24"); err != nil {
+		t.Fatal(err)
+	}
+	e := &edgeFlags{proxyFlags: proxyFlags{TrustedProxies: proxies}, timeoutFlags: timeoutFlags{WriteTimeout: patience}}
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), e, slog.New(slog.DiscardHandler))
+	for peer, want := range map[string][2]string{
+		"192.0.2.1:1":   {"counter.example", "/x"},
+		"203.0.113.1:1": {"inner.example", ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://inner.example/", nil)
+		r.RemoteAddr = peer
+		for name, value := range map[string]string{
+			"X-Forwarded-For": "203.0.113.5:443", "X-Forwarded-Host": "counter.example", "X-Forwarded-Prefix": "/x",
+			"X-Forwarded-Server": "a", "Forwarded": "for=198.51.100.1",
+		} {
+			r.Header.Set(name, value)
+		}
+		b.ServeHTTP(&deadlines{ResponseRecorder: httptest.NewRecorder()}, r)
+		if h := [2]string{got.Get("X-Forwarded-Host"), got.Get("X-Forwarded-Prefix")}; h != want {
+			t.Errorf("from %s: got %q, want %q", peer, h, want)
+		}
+		if got.Get("Forwarded")+got.Get("X-Forwarded-Server") != "" || len(got.Values("X-Forwarded-For")) != 1 {
+			t.Errorf("from %s: got %v, want nothing that a client may have made up", peer, got)
+		}
+	}
+}

@@ -76,6 +76,11 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"names lose their ports", []string{"-hosts", "Counter.example:443, localhost:8000,[::1]:80,::1"}, nil, func(c config) bool {
 			return slices.Equal(c.Hosts.names, []string{"Counter.example", "localhost", "::1", "::1"})
 		}},
+		{"origins", []string{"-origins", "https://counter.example/, HTTPS://*.Counter.example:8443"}, nil, func(c config) bool {
+			return slices.Equal(c.Origins.patterns, []string{"https://counter.example", "https://*.counter.example:8443"})
+		}},
+		{"a base path", nil, []string{"BASE_PATH", "/shop/counter/"}, func(c config) bool { return c.BasePath == "/shop/counter" }},
+		{"the root as base path", []string{"-base-path", "/"}, nil, func(c config) bool { return c.BasePath == "" }},
 		{"two keys", []string{"-pubsub", "redis://r"}, []string{"SECRET", longSecret + "\r\n\n  another " + longSecret + "\n"}, func(c config) bool {
 			return len(c.keys) == 2 && string(c.keys[0]) == longSecret && string(c.keys[1]) == "another "+longSecret
 		}},
@@ -107,6 +112,12 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"a URL that is none", []string{"-store", "u:hunter2@x"}, "-store"},
 		{"a broken URL", []string{"-pubsub", "redis://u:hunter2@[::1", "-insecure-dev"}, "-pubsub"},
 		{"a store that cannot be shared", []string{"-pubsub", "redis://u:hunter2@x", "-store", "mem:", "-insecure-dev"}, "-store"},
+		{"an origin without a scheme", []string{"-origins", "counter.example"}, "-origins"},
+		{"all origins", []string{"-origins", "*"}, "-origins"},
+		{"an empty origin", []string{"-origins", "https://counter.example,"}, "-origins"},
+		{"a base path without a slash", []string{"-base-path", "counter"}, "-base-path"},
+		{"a base path of the server's own", []string{"-base-path", "/static/x"}, "-base-path"},
+		{"a base path upwards", []string{"-base-path", "/x/.."}, "-base-path"},
 		{"a short secret", []string{"-secret", "hunter2"}, "-secret"},
 		{"no secret", []string{"-pubsub", "postgres://u:hunter2@x"}, "-secret"},
 		{"ports beyond the last", []string{"-addr", "localhost:65534", "-replicas", "3"}, "-addr"},

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lockstep/app/web"
 )
 
 // backend is a server that says its name, and echoes websockets.
@@ -39,7 +41,7 @@ func backend(t *testing.T, name string) *httptest.Server {
 
 func balance(t *testing.T, addrs ...string) string {
 	t.Helper()
-	srv := httptest.NewServer(newProxy(addrs, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(newProxy(addrs, web.NewForwarding(nil), slog.New(slog.DiscardHandler)))
 	t.Cleanup(srv.Close)
 	return srv.URL
 }

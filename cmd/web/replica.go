@@ -49,6 +49,7 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 	trusted, secure := o.surroundings(l, d)
 	handler := web.New(a, d.assets, &web.Options{
 		Logger: log, Keys: d.keys, Version: version(), TrustedProxies: trusted, Hosts: o.edge.Hosts.names,
+		Origins: o.edge.Origins.patterns, BasePath: o.edge.BasePath,
 		Limits: o.edge.forWeb(d.conns.max, o.of),
 	})
 	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })

@@ -28,12 +28,12 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "counter", "internal/flags", "internal/limit", "internal/loglimit", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "counter", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "counter", "live", "pubsub"}, "the command chooses the backends and puts everything together"},
-	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "live", "precondition", "static"}, "HTTP is the edge: it chooses no backends"},
+	{"app/web", []string{"app", "components", "counter", "htmx", "internal/limit", "internal/origin", "live", "precondition", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
 	{"components", []string{"htmx"}, "components are pure functions of plain values"},
-	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
+	{"live/wslive", []string{"live", "htmx", "internal/origin"}, "a transport moves messages and no more"},
 	{"live/jslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "internal/pause", "pubsub"}, "the runtime is free of transports and of the application"},
@@ -62,6 +62,7 @@ var rules = []rule{
 	{"internal/flags", nil, "flags know no program"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
+	{"internal/origin", nil, "whose page it is depends on headers and nothing else"},
 	{"internal/pause", nil, "a pause depends on nothing"},
 	{"internal/pgclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
 	{"internal/redisclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},

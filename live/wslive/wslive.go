@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lockstep/htmx"
+	"lockstep/internal/origin"
 	"lockstep/live"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	// scheme. A page of the own host always may; a client that sends no Origin,
 	// which no browser is, may too.
 	Origins []string
+	// Allow takes the place of that check: it reports whether the page that sends
+	// an upgrade may connect. It may be called concurrently, and must not keep the
+	// request. Nil: the own host and Origins.
+	Allow func(*http.Request) bool
 	// PingInterval is how often each connection is checked: it is sent a ping if
 	// nothing has come from it for half of that. Browsers answer by themselves.
 	// Default 30 s, at most a day; negative: never.
@@ -150,6 +155,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // it has been answered
 	}
 	h.connect(c, h.view(r))
+}
+
+// allows reports whether the page that sends a request may connect. The library's
+// own check lets in what has the right host in it, whatever else it has.
+func (h *Handler) allows(r *http.Request) bool {
+	if h.opts.Allow != nil {
+		return h.opts.Allow(r)
+	}
+	return origin.Site{Hosts: []string{r.Host}, Secure: r.TLS != nil, Others: h.opts.Origins}.Has(r)
 }
 
 // upgrade makes a connection of a request, or answers it with the error.
