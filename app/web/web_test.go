@@ -120,7 +120,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 	}
 	for _, want := range []string{
 		`hx-ws:connect="/ws/c/lobby?t=`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
-		`id="status"`, `data-state="live"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
+		`id="status"`, `data-state="connecting"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not have %s", want)

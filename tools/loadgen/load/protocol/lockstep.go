@@ -43,7 +43,7 @@ func (Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error) 
 			sockets = append(sockets, s)
 		}
 		if attr["id"] == "status" {
-			v.Live = attr["data-state"] == "live"
+			v.Live = attr["data-state"] != "degraded" // a page that is well can't know that its tab is in step
 		}
 	})
 	switch len(sockets) {
