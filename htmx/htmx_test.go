@@ -38,6 +38,17 @@ func TestMessagesHaveTheFormOfTheContract(t *testing.T) {
 	}
 }
 
+func TestTheLimitOfSilenceFollowsTheBeat(t *testing.T) {
+	for beat, want := range map[time.Duration]time.Duration{
+		0: htmx.SilenceTimeout, htmx.StatusInterval: htmx.SilenceTimeout,
+		time.Millisecond: htmx.SilenceTimeoutMin, time.Minute: 135 * time.Second, 1000 * time.Hour: 2250 * time.Hour,
+	} {
+		if got := htmx.SilenceLimit(beat); got != want {
+			t.Errorf("got %s for a beat of %s, want %s", got, beat, want)
+		}
+	}
+}
+
 func TestParseEvent(t *testing.T) {
 	for _, c := range []struct {
 		name, in string

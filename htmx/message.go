@@ -64,6 +64,15 @@ func Proof(s Status, beat time.Duration) []byte {
 	return encode(message{Status: s, Beat: beat.Seconds(), Proof: true})
 }
 
+// SilenceLimit returns how long a tab bears the silence of a replica that has told it this beat;
+// 0: none.
+func SilenceLimit(beat time.Duration) time.Duration {
+	if beat <= 0 {
+		return SilenceTimeout
+	}
+	return max(time.Duration(beat.Seconds()/StatusInterval.Seconds()*float64(SilenceTimeout)), SilenceTimeoutMin)
+}
+
 // Ack builds the acknowledgement of ops.
 func Ack(ops ...string) []byte {
 	return encode(message{Ack: ops})
