@@ -328,6 +328,21 @@ func TestAssetsAreImmutableAndCompressed(t *testing.T) {
 	}
 }
 
+// A page that a server of another version has rendered asks for that version's files.
+func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
+	url, _ := serve(t)
+	for _, prefix := range []string{"/static/", "/wasm/static/"} {
+		resp, body := do(t, browser(t), "GET", url+prefix+"app.0123456789.js", nil, http.Header{"If-None-Match": {`"0123456789"`, `""`}})
+		h := resp.Header
+		if resp.StatusCode != 200 || !strings.Contains(body, "htmx") || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
+			t.Errorf("got %d, %d bytes and %v; want the script, not to be kept", resp.StatusCode, len(body), h)
+		}
+		if resp, _ := do(t, browser(t), "GET", url+prefix+"other.0123456789.js", nil, nil); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("got %d for a file that no version has", resp.StatusCode)
+		}
+	}
+}
+
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 	server := newServer(t, memcounter.New(nil), nil)
 	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
