@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/app"
+	"lockstep/components"
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
 	"lockstep/live/livetest"
@@ -265,8 +266,8 @@ func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &hangingStore{Store: memcounter.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
-		if got := a.CounterPage(t.Context(), "x").State; got != "live" {
-			t.Fatalf("got %q before anything hangs, want live", got)
+		if got := a.CounterPage(t.Context(), "x").State; got != components.Connecting {
+			t.Fatalf("got %q before anything hangs, want connecting", got)
 		}
 		store.hangs.Store(true)
 		// The page gives up before the runtime has found anything wrong.

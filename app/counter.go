@@ -55,14 +55,14 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	v, known, err := a.counters.Read(ctx, name)
-	state := a.rt.Status()
-	if err != nil {
-		state = htmx.Degraded // also when this read is the first to notice
+	state := components.Connecting
+	if a.rt.Status() == htmx.Degraded || err != nil { // also when this read is the first to notice
+		state = string(htmx.Degraded)
 	}
 	return components.Page{
 		Counter: counterProps(name, v, known),
 		Replica: a.opts.Replica,
-		State:   string(state),
+		State:   state,
 		Tabs:    a.presence.Count(counterTopic(name)) + 1, // and the one that this page becomes
 	}
 }

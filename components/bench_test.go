@@ -26,7 +26,7 @@ func BenchmarkCounterPage(b *testing.B) {
 	var out bytes.Buffer
 	p := components.Page{
 		Counter: components.Counter{Name: "lobby", Topic: "counter:lobby", N: 1234567, Epoch: 1, Version: 2345678, Known: true},
-		Replica: "one", State: "live", Tabs: 3, Socket: "/ws/c/lobby",
+		Replica: "one", State: components.Connecting, Tabs: 3, Socket: "/ws/c/lobby",
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -28,13 +28,18 @@ type Counter struct {
 	Waiting int
 }
 
+// Connecting is the state of a page whose socket has not spoken yet.
+const Connecting = "connecting"
+
 // A Page is the page of one counter.
 type Page struct {
 	Counter Counter
 	Socket  string // path of the websocket
 	Links   Links
 	Replica string
-	State   string // live or degraded
+	// State is Connecting or degraded. The server that renders a page can't say more: whether the
+	// tab is in step is known when its socket has spoken, and to the tab alone.
+	State string
 	Tabs    int
 	// Renderer has what a tab needs to render itself; its zero value offers no
 	// such thing.

@@ -37,7 +37,7 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3,
+		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
 		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", InBrowser: "/wasm/?name=lobby", InBrowserText: "Run it here"},
@@ -232,7 +232,7 @@ func TestThePageKeepsItsContract(t *testing.T) {
 		{"counter", "data-count", "42"},
 		{"counter", "data-version", "57"},
 		{"counter", "data-epoch", "3"},
-		{"status", "data-state", "live"},
+		{"status", "data-state", "connecting"},
 		{"status", "role", "status"},
 		{"notice", "role", "status"},
 	} {

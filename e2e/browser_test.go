@@ -161,6 +161,9 @@ func TestFormsWorkWithoutJavaScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	without.do(chromedp.Navigate(p.url))
+	if got := without.badge(); got != "As loaded" {
+		t.Errorf("without JavaScript the badge says %q, want As loaded", got)
+	}
 	for i, action := range []string{"increment", "increment", "decrement"} {
 		without.click(action)
 		with.showsCount([]int{1, 2, 1}[i])

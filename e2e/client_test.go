@@ -27,7 +27,6 @@ import (
 const (
 	connectTimeout = htmx.ConnectTimeout
 	answerTimeout  = htmx.AnswerTimeout
-	silenceTimeout = htmx.SilenceTimeout
 	maxBackoff     = htmx.ReconnectMax
 )
 
@@ -51,11 +50,12 @@ type client struct {
 	any      bool // something has been shown
 	stale    int  // frames older than what was shown
 	outbox   []message
-	refusals int       // that said "again"
-	received time.Time // when the server last said something
-	asked    time.Time // when it was last asked without an answer; zero: it was not
-	paused   bool      // does not read
-	status   string    // what the server last said of itself
+	refusals int           // that said "again"
+	received time.Time     // when the server last said something
+	asked    time.Time     // when it was last asked without an answer; zero: it was not
+	paused   bool          // does not read
+	status   string        // what the server last said of itself
+	beat     time.Duration // and how far its statuses are apart; 0: it did not say
 }
 
 // A message is an op that waits for its acknowledgement.
@@ -306,7 +306,7 @@ func (c *client) hangs() bool {
 		return false
 	}
 	unanswered := c.status == "live" && !c.asked.IsZero() && time.Since(c.asked) > answerTimeout
-	return unanswered || time.Since(c.received) > silenceTimeout
+	return unanswered || time.Since(c.received) > htmx.SilenceLimit(c.beat)
 }
 
 // pause makes the tab stop reading, or go on.
@@ -336,6 +336,7 @@ func (c *client) receive(text []byte) {
 	var m struct {
 		T, Content, Error, Op, Swap string
 		Status                      string
+		Beat                        float64
 		E, V                        uint64
 		Ack                         []string
 		Retry                       bool
@@ -348,7 +349,7 @@ func (c *client) receive(text []byte) {
 	defer c.mu.Unlock()
 	c.received, c.asked = time.Now(), time.Time{}
 	if m.Status != "" {
-		c.status = m.Status
+		c.status, c.beat = m.Status, time.Duration(m.Beat*float64(time.Second))
 	}
 	if v, ok := parseRoot(m.Content); ok {
 		if v.Epoch != m.E || v.Version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {

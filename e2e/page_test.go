@@ -197,6 +197,12 @@ func (p *page) until(what string, cond func(state) bool) {
 	})
 }
 
+// badge is what a person reads on it.
+func (p *page) badge() string {
+	p.t.Helper()
+	return p.evaluate(`document.querySelector('#status').innerText.trim()`)
+}
+
 func (p *page) showsCount(n int) {
 	p.t.Helper()
 	p.until(fmt.Sprintf("to show %d with nothing waiting", n), func(s state) bool { return s.Count == fmt.Sprint(n) && !s.Waiting })

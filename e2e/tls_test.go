@@ -264,8 +264,8 @@ func TestBackendsAreReachedByTLSWithAPassword(t *testing.T) {
 			}
 			p := &process{t: t, dir: t.TempDir(), args: args, env: c.env}
 			p.run()
-			if code, body := get(t, p.url+"/"); code != http.StatusOK || !strings.Contains(body, `data-state="live"`) {
-				t.Errorf("got %d and a page that is not live", code)
+			if code, body := get(t, p.url+"/"); code != http.StatusOK || !strings.Contains(body, `data-state="connecting"`) {
+				t.Errorf("got %d and a page that is not well", code)
 			}
 			if code := p.term(); code != 0 {
 				t.Errorf("got exit code %d", code)

@@ -30,6 +30,8 @@ type Event struct {
 	Epoch, Version uint64
 	// As is how the tab wants to be sent states from now on: AsData, or as HTML.
 	As string
+	// Prove in a hello asks for an answer: the tab wants to know whether its connection is alive.
+	Prove bool
 
 	// Action is what the person did and Op the id that the tab gave it.
 	// Neither is checked beyond being a string: a View decides.
@@ -65,7 +67,7 @@ func ParseEvent(p []byte) (Event, error) {
 	}
 	hello := 0
 	for name, v := range map[string]any{
-		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version, "as": &e.As,
+		"hello": &hello, "tab": &e.Tab, "e": &e.Epoch, "v": &e.Version, "as": &e.As, "prove": &e.Prove,
 		"action": &e.Action, "op": &e.Op, "age": &e.Age,
 	} {
 		if _, ok := e.fields[name]; !ok {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/htmx"
 )
@@ -26,10 +27,24 @@ func TestMessagesHaveTheFormOfTheContract(t *testing.T) {
 			`{"t":"tabs","swap":"none","content":"<hx-partial hx-target=\"#tabs\" hx-swap=\"innerMorph\">3</hx-partial>"}`},
 		{"an acknowledgement", htmx.Ack("a", "b"), `{"ack":["a","b"]}`},
 		{"a refusal", htmx.Refuse("no", "a", true), `{"error":"no","op":"a","retry":true}`},
-		{"a status", htmx.Welcome(htmx.Degraded), `{"status":"degraded"}`},
+		{"a status", htmx.Welcome(htmx.Degraded, 20*time.Second), `{"status":"degraded","beat":20}`},
+		{"a beat of less than a second", htmx.Welcome(htmx.Live, 250*time.Millisecond), `{"status":"live","beat":0.25}`},
+		{"a status that says nothing of a beat", htmx.Welcome(htmx.Live, 0), `{"status":"live"}`},
+		{"a proof", htmx.Proof(htmx.Live, 20*time.Second), `{"status":"live","beat":20,"proof":true}`},
 	} {
 		if string(c.got) != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, c.got, c.want)
+		}
+	}
+}
+
+func TestTheLimitOfSilenceFollowsTheBeat(t *testing.T) {
+	for beat, want := range map[time.Duration]time.Duration{
+		0: htmx.SilenceTimeout, htmx.StatusInterval: htmx.SilenceTimeout,
+		time.Millisecond: htmx.SilenceTimeoutMin, time.Minute: 135 * time.Second, 1000 * time.Hour: 2250 * time.Hour,
+	} {
+		if got := htmx.SilenceLimit(beat); got != want {
+			t.Errorf("got %s for a beat of %s, want %s", got, beat, want)
 		}
 	}
 }
@@ -44,6 +59,8 @@ func TestParseEvent(t *testing.T) {
 		{"a click with its age", `{"action":"reset","op":"x","age":12}`, htmx.Event{Action: "reset", Op: "x", Age: 12}, false},
 		{"a hello", `{"hello":1,"tab":"t","e":18446744073709551615,"v":2}`, htmx.Event{Hello: true, Tab: "t", Epoch: 1<<64 - 1, Version: 2}, false},
 		{"a hello of a tab that renders itself", `{"hello":1,"as":"data"}`, htmx.Event{Hello: true, As: htmx.AsData}, false},
+		{"a hello that asks for a proof", `{"hello":1,"prove":true}`, htmx.Event{Hello: true, Prove: true}, false},
+		{"a hello that asks for what is no proof", `{"hello":1,"prove":1}`, htmx.Event{}, true},
 		{"a hello that wants what is not a name", `{"hello":1,"as":1}`, htmx.Event{}, true},
 		{"unknown fields are kept for the view", `{"action":"a","x":[1]}`, htmx.Event{Action: "a"}, false},
 		{"names are matched with their case", `{"ACTION":"increment"}`, htmx.Event{}, true},
@@ -86,7 +103,7 @@ func TestParseEvent(t *testing.T) {
 				t.Fatalf("got error %v, want one: %v", err, c.bad)
 			}
 			if got.Hello != c.want.Hello || got.Tab != c.want.Tab || got.Epoch != c.want.Epoch || got.Version != c.want.Version ||
-				got.Action != c.want.Action || got.Op != c.want.Op || got.Age != c.want.Age || got.As != c.want.As {
+				got.Action != c.want.Action || got.Op != c.want.Op || got.Age != c.want.Age || got.As != c.want.As || got.Prove != c.want.Prove {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

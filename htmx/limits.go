@@ -7,7 +7,8 @@ import "time"
 
 // What a replica does.
 const (
-	// StatusInterval is how often a replica tells each tab its status, changed or not.
+	// StatusInterval is how often a replica tells each tab its status, changed or not, unless it
+	// says another beat in that status.
 	StatusInterval = 20 * time.Second
 
 	// PingInterval is how often a replica looks for tabs from which nothing has come. It pings
@@ -20,12 +21,32 @@ const (
 
 // What a tab does about its connection.
 const (
-	// ConnectTimeout is how long an attempt to connect may take.
+	// ConnectTimeout is how long an attempt to connect may take at first, until the replica has
+	// said something: on a link with long round trips TLS and the websocket need several of them.
+	// The limit doubles with each attempt that takes longer, is kept for the attempts after one
+	// that worked, and halves again with each that needs less than a quarter of it.
 	ConnectTimeout = 5 * time.Second
 
+	// ConnectTimeoutMax is where that limit stops to grow.
+	ConnectTimeoutMax = 30 * time.Second
+
 	// SilenceTimeout is how long a connection may be silent before the tab connects anew: two
-	// statuses may be lost.
+	// statuses may be lost. It is for StatusInterval. Of a replica that says another beat it is
+	// as many of those, but SilenceTimeoutMin at least. After half of it the tab asks for a
+	// proof.
 	SilenceTimeout = 45 * time.Second
+
+	// SilenceTimeoutMin is the least that SilenceTimeout becomes with a short beat.
+	SilenceTimeoutMin = 5 * time.Second
+
+	// ProofTimeout is how long a replica may take to answer a tab that asks for a proof of its
+	// connection, because it has become visible, has been asleep or has changed its network. On a
+	// link on which connecting took longer it is as long as that. A tab that gets none connects
+	// anew.
+	ProofTimeout = 2 * time.Second
+
+	// SleepGap is how late the tab's timers may be before it takes the time for sleep.
+	SleepGap = 5 * time.Second
 
 	// AnswerTimeout is how long a replica that says it is live may take to answer an op before
 	// the tab connects anew.

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"time"
 )
 
 // Status is what the server says of itself in a status message.
@@ -62,10 +63,25 @@ func Fragment(topic string, parts ...Partial) []byte {
 }
 
 // Welcome builds the status message: state of this server, and optionally
-// something to show. It is also sent at intervals, by which a tab knows that its
-// connection is alive.
-func Welcome(s Status, parts ...Partial) []byte {
-	return encode(message{Status: s}.with(parts))
+// something to show. It is also sent at each beat, by which a tab knows that its
+// connection is alive; it says how far the beats are apart, so that the tab knows
+// when one is late. A beat of 0 is not said: the tab goes by SilenceTimeout.
+func Welcome(s Status, beat time.Duration, parts ...Partial) []byte {
+	return encode(message{Status: s, Beat: beat.Seconds()}.with(parts))
+}
+
+// Proof builds the status message that answers a hello which asks for one.
+func Proof(s Status, beat time.Duration) []byte {
+	return encode(message{Status: s, Beat: beat.Seconds(), Proof: true})
+}
+
+// SilenceLimit returns how long a tab bears the silence of a replica that has told it this beat;
+// 0: none.
+func SilenceLimit(beat time.Duration) time.Duration {
+	if beat <= 0 {
+		return SilenceTimeout
+	}
+	return max(time.Duration(beat.Seconds()/StatusInterval.Seconds()*float64(SilenceTimeout)), SilenceTimeoutMin)
 }
 
 // Ack builds the acknowledgement of ops.
@@ -90,6 +106,8 @@ type message struct {
 	Op      string   `json:"op,omitempty"`
 	Retry   bool     `json:"retry,omitempty"`
 	Status  Status   `json:"status,omitempty"`
+	Beat    float64  `json:"beat,omitempty"` // seconds
+	Proof   bool     `json:"proof,omitempty"`
 	Swap    string   `json:"swap,omitempty"`
 	Content string   `json:"content,omitempty"`
 	State   *string  `json:"state,omitempty"`

@@ -24,7 +24,8 @@ type Options struct {
 	// is taken for stalled and closed. Default 10 s.
 	SendTimeout time.Duration
 	// StatusInterval is the time between two status messages to each tab, by
-	// which the tab knows that its connection is alive. Default 20 s.
+	// which the tab knows that its connection is alive. Tabs are told of it, and
+	// go by it. Default 20 s.
 	StatusInterval time.Duration
 	// Welcome returns what each tab is shown when it connects, e.g. which
 	// replica serves it. Nil: nothing. It may be called concurrently.
@@ -262,7 +263,7 @@ func (r *Runtime) sendStatus() {
 }
 
 func (r *Runtime) tellAll() {
-	f := &frame{message: htmx.Welcome(r.toldStatus())}
+	f := &frame{message: htmx.Welcome(r.toldStatus(), r.opts.StatusInterval)}
 	r.mu.Lock()
 	all := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
@@ -274,8 +275,11 @@ func (r *Runtime) tellAll() {
 func (r *Runtime) welcome() []byte {
 	var parts []htmx.Partial
 	_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
-	return htmx.Welcome(r.toldStatus(), parts...)
+	return htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, parts...)
 }
+
+// proof answers a tab that asks whether its connection is alive.
+func (r *Runtime) proof() []byte { return htmx.Proof(r.toldStatus(), r.opts.StatusInterval) }
 
 // now is the time since the runtime was made.
 func (r *Runtime) now() time.Duration { return time.Since(r.made) }

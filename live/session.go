@@ -162,6 +162,9 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		// Mount has joined the rooms and sends what they show; a hello needs
 		// no more than that, because the store was read after the connect.
 		s.sendData(e.As == htmx.AsData)
+		if e.Prove {
+			s.push(&frame{message: s.writer.rt.proof()})
+		}
 		return true
 	}
 	s.writer.rt.stats.events.Add(1)

@@ -1,7 +1,7 @@
 // Made from htmx/limits.go by "make generate": change it there.
 
-// STATUS_INTERVAL is how often a replica tells each tab its status, changed or not. In
-// milliseconds.
+// STATUS_INTERVAL is how often a replica tells each tab its status, changed or not, unless it says
+// another beat in that status. In milliseconds.
 export const STATUS_INTERVAL = 20000;
 
 // PING_INTERVAL is how often a replica looks for tabs from which nothing has come. It pings such a
@@ -11,12 +11,33 @@ export const PING_INTERVAL = 30000;
 // PONG_TIMEOUT is how long a tab may take to answer a ping. In milliseconds.
 export const PONG_TIMEOUT = 30000;
 
-// CONNECT_TIMEOUT is how long an attempt to connect may take. In milliseconds.
+// CONNECT_TIMEOUT is how long an attempt to connect may take at first, until the replica has said
+// something: on a link with long round trips T_L_S and the websocket need several of them. The
+// limit doubles with each attempt that takes longer, is kept for the attempts after one that
+// worked, and halves again with each that needs less than a quarter of it. In milliseconds.
 export const CONNECT_TIMEOUT = 5000;
 
+// CONNECT_TIMEOUT_MAX is where that limit stops to grow. In milliseconds.
+export const CONNECT_TIMEOUT_MAX = 30000;
+
 // SILENCE_TIMEOUT is how long a connection may be silent before the tab connects anew: two statuses
-// may be lost. In milliseconds.
+// may be lost. It is for STATUS_INTERVAL. Of a replica that says another beat it is as many of
+// those, but SILENCE_TIMEOUT_MIN at least. After half of it the tab asks for a proof. In
+// milliseconds.
 export const SILENCE_TIMEOUT = 45000;
+
+// SILENCE_TIMEOUT_MIN is the least that SILENCE_TIMEOUT becomes with a short beat. In milliseconds.
+export const SILENCE_TIMEOUT_MIN = 5000;
+
+// PROOF_TIMEOUT is how long a replica may take to answer a tab that asks for a proof of its
+// connection, because it has become visible, has been asleep or has changed its network. On a link
+// on which connecting took longer it is as long as that. A tab that gets none connects anew. In
+// milliseconds.
+export const PROOF_TIMEOUT = 2000;
+
+// SLEEP_GAP is how late the tab's timers may be before it takes the time for sleep. In
+// milliseconds.
+export const SLEEP_GAP = 5000;
 
 // ANSWER_TIMEOUT is how long a replica that says it is live may take to answer an op before the tab
 // connects anew. In milliseconds.

@@ -22,6 +22,8 @@ declare global {
   /** A method is called for the event of its name; false cancels what the event announces. */
   interface HtmxExtension {
     init?(api: { initSecurity(policy?: HtmxPolicy): void }): void;
+    /** An attempt to connect is to be made. */
+    htmx_ws_before_connection?(element: Element, detail: { connection: HxWsConnection }): void;
     /** A socket is open. */
     htmx_ws_after_connection?(element: Element, detail: { connection: HxWsConnection }): void;
     /** A socket was closed. hx-ws decides after this whether and when to connect again. */
@@ -62,9 +64,10 @@ declare global {
     timer: number | null;
     /** Messages that wait for a socket. */
     queue: unknown[];
-    /** For visibilitychange. Connects at once if the page is visible and there is no socket. */
-    visibilityHandler: (() => void) | null;
     config: {
+      /** Of the first pause, in milliseconds. Read when a socket has closed. */
+      reconnectDelay: number;
+      /** A hidden page has no connection. Read before the first socket, and when one has closed. */
       pauseOnBackground: boolean;
       /** The connection object is dropped after any other code. */
       reconnectCodes: (number | null)[];

@@ -6,7 +6,7 @@
 // It forks nothing: it is an htmx extension that listens to hx-ws and uses the connection object
 // that hx-ws hands out (htmx.d.ts). The wire format is the one of Go package lockstep/htmx.
 
-import { RETRY_MAX, RETRY_MIN } from './constants.js';
+import { RETRY_MAX, RETRY_MIN, SLEEP_GAP } from './constants.js';
 import { Backoff } from './tab/backoff.js';
 import { read } from './tab/message.js';
 import { Outbox } from './tab/outbox.js';
@@ -53,6 +53,7 @@ class Tab {
   #versions = new Versions();
   #watchdog = new Watchdog(now);
   #uptime = new Uptime(now);
+  #checked = Date.now();
   #id = newId();
   #server = this.#view.state; // what the server last said of itself
 
@@ -83,10 +84,9 @@ class Tab {
     this.#root.renderWith = (renderer) => this.#renderWith(renderer);
     this.#root.waiting = () => this.#outbox.clicks();
     setInterval(() => this.#check(), CHECK);
-    addEventListener('online', () => this.#reconnect());
-    addEventListener('pageshow', (e) => {
-      if (e.persisted && !this.#isTrying()) this.#reconnect();
-    });
+    addEventListener('online', () => this.#prove(true));
+    addEventListener('pageshow', (e) => e.persisted && this.#prove());
+    document.addEventListener('resume', () => this.#prove());
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
     this.#refresh();
   }
@@ -161,43 +161,57 @@ class Tab {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  #isTrying() {
-    return this.#socket?.readyState === WebSocket.CONNECTING || this.#isOpen();
-  }
-
   /** @param {object} message - one that the next connection sends too, if there is none now */
   #send(message) {
     if (this.#isOpen()) this.#socket?.send(JSON.stringify(message));
   }
 
-  #hello() {
+  /** @param {true} [prove] - the server is to answer */
+  #hello(prove) {
     const [e, v] = this.#versions.of(this.#topic);
-    this.#send({ hello: 1, tab: this.#id, e, v, ...(this.#renderer && { as: 'data' }) });
+    this.#send({ hello: 1, tab: this.#id, e, v, prove, ...(this.#renderer && { as: 'data' }) });
   }
 
-  // Starts over at once. hx-ws has no call for that but what it does when a page without a socket
-  // becomes visible. A hidden page is left to the timer of hx-ws.
+  // Starts over at once, hidden or not. hx-ws has no call for that, but it connects again after a
+  // socket has closed, and lets go of that one. Without a socket there is nothing to wait for.
   #reconnect() {
-    if (document.hidden) return;
-    this.#uptime.lost();
-    this.#watchdog.progress();
+    this.#uptime.lost(this.#watchdog.doubtedFor);
     const c = this.#connection;
-    if (!c) return htmx.process(this.#root, true);
-    const old = c.socket;
+    if (!c?.socket) return htmx.process(this.#root, true);
+    const { reconnectDelay } = c.config;
     clearTimeout(c.timer ?? undefined);
-    c.socket = null;
-    old?.close();
-    c.visibilityHandler?.();
+    c.attempt = c.config.reconnectDelay = 0;
+    c.socket.dispatchEvent(new CloseEvent('close'));
+    c.config.reconnectDelay = reconnectDelay;
+    this.#watchdog.see(null);
   }
 
+  /**
+   * Something has happened through which a connection may end without a word. One that does not
+   * prove that it is alive is given up.
+   * @param {boolean} [anew] - an attempt that has begun is given up as well
+   */
+  #prove(anew) {
+    if (!this.#isOpen()) {
+      if (anew || this.#socket?.readyState !== WebSocket.CONNECTING) this.#reconnect();
+    } else if (this.#watchdog.doubt()) {
+      this.#hello(true);
+      setTimeout(() => this.#check(), this.#watchdog.proofTimeout + 1);
+    }
+  }
+
+  // Timers stop while the computer sleeps, and those of a hidden page may be late.
   #check() {
-    if (this.#watchdog.hangs(this.#socket, this.#server === 'live')) this.#reconnect();
+    const slept = Date.now() - this.#checked > SLEEP_GAP && !document.hidden;
+    this.#checked = Date.now();
+    this.#watchdog.see(this.#socket);
+    if (this.#watchdog.hangs(this.#server === 'live')) this.#reconnect();
+    else if (slept || this.#watchdog.quiet) this.#prove();
   }
 
   #visibilityChanged() {
-    this.#watchdog.progress();
     this.#uptime.forgive();
-    if (!this.#isTrying()) this.#reconnect();
+    if (!document.hidden) this.#prove();
     this.#refresh();
   }
 
@@ -228,11 +242,8 @@ class Tab {
   /** @param {HxWsConnection} c */
   opened(c) {
     this.#uptime.opened();
-    this.#watchdog.hear();
+    this.#watchdog.see(c.socket);
     c.queue.length = 0; // the outbox takes its place
-    // hx-ws closes the socket of a hidden page; here every open tab stays in step.
-    if (c.visibilityHandler) document.removeEventListener('visibilitychange', c.visibilityHandler);
-    c.config.pauseOnBackground = false;
     clearTimeout(this.#retryTimer);
     this.#retryTimer = undefined;
     this.#refused.clear();
@@ -272,9 +283,14 @@ class Tab {
    * @param {unknown} data
    */
   incoming(data) {
-    this.#watchdog.hear();
-    const { status, acked, refusal, update } = read(data);
+    if (this.#isOpen()) { // else it has waited for what was shown before it
+      this.#uptime.heard();
+      this.#watchdog.hear();
+    }
+    const { status, beat, proof, acked, refusal, update } = read(data);
     if (status) this.#server = status;
+    if (beat) this.#watchdog.beat(beat);
+    if (proof) this.#watchdog.proven();
     if (acked) this.#settle(acked);
     if (refusal) this.#refuse(refusal);
     this.#refresh();
@@ -327,6 +343,10 @@ function start(root) {
   const policy = self.trustedTypes?.createPolicy('htmx', rules);
   htmx.registerExtension('live', {
     init: (api) => api.initSecurity(policy),
+    // hx-ws ends the connection of a hidden page, and makes none: here every tab stays in step.
+    htmx_ws_before_connection(_, { connection }) {
+      connection.config.pauseOnBackground = false;
+    },
     htmx_ws_after_connection: (_, { connection }) => tab.opened(connection),
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
     htmx_ws_before_message_outgoing: (_, { message }) => tab.outgoing(message),

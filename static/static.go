@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,10 +36,14 @@ const Prefix = "/static/"
 
 // A File is one asset as it is sent.
 type File struct {
+	Name        string // without the hash: "app.js"
 	ContentType string
 	Encoding    string // for Content-Encoding; "" when not compressed
 	Body        []byte // shared: do not change it
 	ETag        string // with its quotes; differs between the encodings
+	// Substitute says that the path is that of another version of the file, which is not here.
+	// The file must then not be kept under that path, and has no ETag.
+	Substitute bool
 }
 
 // An asset is one file, compressed with brotli. Its other forms are made when
@@ -164,15 +169,48 @@ func (a *Assets) URL(name string) string {
 
 // Open returns the file at a path that URL returned, in the best encoding of
 // those that the Accept-Encoding header allows.
+//
+// While servers are replaced, a page may come from one that has another version of
+// a file than this one: then the path has the hash of that version. It is answered
+// with the file as it is here, as a substitute: a page without its script is dead,
+// one with the script of the version before or after it works, because the wire
+// and the ids of a page are the same for both.
 func (a *Assets) Open(path, acceptEncoding string) (File, bool) {
-	name, ok := strings.CutPrefix(path, Prefix)
+	hashed, ok := strings.CutPrefix(path, Prefix)
 	if !ok {
 		return File{}, false
 	}
-	f, ok := a.find(name)
+	name, ok := logicalName(hashed)
 	if !ok {
 		return File{}, false
 	}
+	f, own := a.find(hashed)
+	if !own {
+		other, _ := a.hashed(name)
+		if f, ok = a.find(other); !ok {
+			return File{}, false
+		}
+	}
+	file, err := f.encode(acceptEncoding)
+	file.Name = name
+	if !own {
+		file.Substitute, file.ETag = true, ""
+	}
+	return file, err == nil
+}
+
+// logicalName returns "app.js" for "app.1a2b3c4d5e.js", and false for what has no
+// hash in its place.
+func logicalName(hashed string) (string, bool) {
+	base, rest, _ := strings.Cut(hashed, ".")
+	hash, ext, _ := strings.Cut(rest, ".")
+	_, err := hex.DecodeString(hash)
+	return base + "." + ext, err == nil && hash != ""
+}
+
+// encode returns the file in the best encoding of those that the Accept-Encoding
+// header allows.
+func (f asset) encode(acceptEncoding string) (File, error) {
 	file := File{ContentType: f.contentType, ETag: `"` + f.hash + `"`}
 	var err error
 	switch {
@@ -187,7 +225,7 @@ func (a *Assets) Open(path, acceptEncoding string) (File, bool) {
 	if file.Encoding != "" {
 		file.ETag = `"` + f.hash + "-" + file.Encoding + `"`
 	}
-	return file, err == nil
+	return file, err
 }
 
 // Size returns how long a file is as it is before compression, in bytes; 0 for

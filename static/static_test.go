@@ -227,10 +227,34 @@ func TestOnlyHashedNamesAreOpened(t *testing.T) {
 	a := assets(t)
 	for _, p := range []string{
 		"", "/", "/static/", "/static/app.js", "/static/../static.go", "/static/dist/app.js",
+		"/static/app..js", "/static/app.012345678z.js", "/static/app.0123456789", "/static/.0123456789.js",
+		"/static/unknown.0123456789.js", "/static/app.0123456789.0123456789.js", "/static/app.0123456789.min.js",
 		a.URL("app.js") + ".br", strings.TrimPrefix(a.URL("app.js"), "/static"), a.URL("unknown.js"),
 	} {
 		if _, ok := a.Open(p, "br"); ok {
 			t.Errorf("%q was opened", p)
+		}
+	}
+}
+
+// While servers are replaced, a page of one version may ask a server of the other for its files.
+func TestAnotherVersionOfAFileIsAnsweredWithASubstitute(t *testing.T) {
+	a := assets(t)
+	if err := a.SetProgram(program(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"app.js", "app.css", "favicon.svg", "replica.js", "wasm.js", "worker.js", "lockstep.wasm"} {
+		own, ok := a.Open(a.URL(name), "br")
+		if !ok || own.Substitute || own.Name != name || own.ETag == "" {
+			t.Errorf("%s: got %q, a substitute: %v, %v", name, own.Name, own.Substitute, ok)
+		}
+		base, ext, _ := strings.Cut(name, ".")
+		other, ok := a.Open(static.Prefix+base+".0123456789."+ext, "br")
+		if !ok || !bytes.Equal(other.Body, own.Body) || other.ContentType != own.ContentType || other.Encoding != "br" {
+			t.Errorf("%s: got another file for another version, %v", name, ok)
+		}
+		if !other.Substitute || other.Name != name || other.ETag != "" {
+			t.Errorf("%s: got %q, a substitute: %v, with the tag %s: it could be taken for that version", name, other.Name, other.Substitute, other.ETag)
 		}
 	}
 }

@@ -12,22 +12,26 @@ import (
 // An assetHandler serves what pages load.
 type assetHandler struct{ *static.Assets }
 
-// serve answers with an asset. Its name contains a hash of its content, so it may be kept for ever.
+// serve answers with an asset. Its name contains a hash of its content, so it may be kept for ever;
+// a substitute must not be kept, or it would stay when the file itself can be had.
 func (a assetHandler) serve(c echo.Context) error {
 	r, h := c.Request(), c.Response().Header()
-	path := strings.TrimPrefix(r.URL.Path, "/wasm")
-	f, ok := a.Open(path, r.Header.Get("Accept-Encoding"))
+	f, ok := a.Open(strings.TrimPrefix(r.URL.Path, "/wasm"), r.Header.Get("Accept-Encoding"))
 	if !ok {
 		return errNotFound
 	}
-	if path == a.URL("worker.js") {
+	if f.Name == "worker.js" {
 		h.Set("Content-Security-Policy", workerPolicy)
 	}
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
-	h.Set("ETag", f.ETag)
-	if r.Header.Get("If-None-Match") == f.ETag {
-		return c.NoContent(http.StatusNotModified)
+	if f.Substitute {
+		h.Set("Cache-Control", "no-store")
+	} else {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("ETag", f.ETag)
+		if r.Header.Get("If-None-Match") == f.ETag {
+			return c.NoContent(http.StatusNotModified)
+		}
 	}
 	if f.Encoding != "" {
 		h.Set("Content-Encoding", f.Encoding)

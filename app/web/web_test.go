@@ -120,7 +120,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 	}
 	for _, want := range []string{
 		`hx-ws:connect="/ws/c/lobby?t=`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
-		`id="status"`, `data-state="live"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
+		`id="status"`, `data-state="connecting"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not have %s", want)
@@ -325,6 +325,21 @@ func TestAssetsAreImmutableAndCompressed(t *testing.T) {
 	resp, _ = do(t, browser(t), "GET", url+script[1], nil, http.Header{"Accept-Encoding": {"br"}, "If-None-Match": {h.Get("ETag")}})
 	if resp.StatusCode != http.StatusNotModified {
 		t.Errorf("got %d for what the browser has, want 304", resp.StatusCode)
+	}
+}
+
+// A page that a server of another version has rendered asks for that version's files.
+func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
+	url, _ := serve(t)
+	for _, prefix := range []string{"/static/", "/wasm/static/"} {
+		resp, body := do(t, browser(t), "GET", url+prefix+"app.0123456789.js", nil, http.Header{"If-None-Match": {`"0123456789"`, `""`}})
+		h := resp.Header
+		if resp.StatusCode != 200 || !strings.Contains(body, "htmx") || h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
+			t.Errorf("got %d, %d bytes and %v; want the script, not to be kept", resp.StatusCode, len(body), h)
+		}
+		if resp, _ := do(t, browser(t), "GET", url+prefix+"other.0123456789.js", nil, nil); resp.StatusCode != http.StatusNotFound {
+			t.Errorf("got %d for a file that no version has", resp.StatusCode)
+		}
 	}
 }
 

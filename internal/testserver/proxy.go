@@ -3,6 +3,7 @@ package testserver
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"sync"
@@ -23,6 +24,7 @@ type Proxy struct {
 	change  *sync.Cond // broadcast when a fault begins or ends, or a connection
 	targets []string
 	open    map[net.Conn]struct{}
+	dead    map[net.Conn]struct{} // of these, those that Hole has been done to
 	refuse  bool
 	stalled [2]bool // by direction
 	delay   time.Duration
@@ -43,7 +45,7 @@ func NewProxy(t testing.TB, to ...string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), l: l, targets: to, open: make(map[net.Conn]struct{})}
+	p := &Proxy{Addr: l.Addr().String(), l: l, targets: to, open: make(map[net.Conn]struct{}), dead: make(map[net.Conn]struct{})}
 	p.change = sync.NewCond(&p.mu)
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
@@ -81,6 +83,7 @@ func (p *Proxy) Cut() {
 		}
 		_ = c.Close() // that is what it is for
 		delete(p.open, c)
+		delete(p.dead, c)
 	}
 	p.change.Broadcast()
 }
@@ -98,6 +101,10 @@ func (p *Proxy) Refuse(refuse bool) {
 // learn that the other has gone. Connections are still accepted. What was held
 // back then passes, unless it was cut.
 func (p *Proxy) Stall(stall bool) { p.set(func() { p.stalled = [2]bool{stall, stall} }) }
+
+// Hole is Stall for ever, of the connections that there are: nothing passes, and nobody learns of
+// it, as when a middlebox has forgotten them. New ones work.
+func (p *Proxy) Hole() { p.set(func() { maps.Copy(p.dead, p.open) }) }
 
 // StallAnswers is Stall for what comes from the server.
 func (p *Proxy) StallAnswers(stall bool) { p.set(func() { p.stalled[answer] = stall }) }
@@ -177,6 +184,7 @@ func (p *Proxy) drop(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.open, c)
+	delete(p.dead, c)
 	p.change.Broadcast()
 	_ = c.Close() // it is over in any case
 }
@@ -231,7 +239,7 @@ func (p *Proxy) wait(direction int, c net.Conn) bool {
 			delay = 0
 			continue
 		}
-		if !p.stalled[direction] {
+		if _, dead := p.dead[c]; !dead && !p.stalled[direction] {
 			return true
 		}
 		p.change.Wait()

@@ -111,6 +111,18 @@ func TestAStalledProxyHoldsBackAndGoesOn(t *testing.T) {
 	hear(t, old, "heard")
 }
 
+func TestAHoleSwallowsWhatThereIs(t *testing.T) {
+	p := testserver.NewProxy(t, echo(t, "a"))
+	old := dial(t, p.Addr)
+	hear(t, old, "a")
+	p.Hole()
+	say(t, old, "lost")
+	silent(t, old)
+	hear(t, dial(t, p.Addr), "a")
+	p.Cut()
+	ends(t, old)
+}
+
 // mortal starts a server that says hello once; kill resets its connection.
 func mortal(t *testing.T) (addr string, kill func()) {
 	t.Helper()

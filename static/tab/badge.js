@@ -6,6 +6,8 @@ export const GRACE = 400;
 /** A click unanswered for so long, in ms, is shown as waiting. */
 export const WAITING = 600;
 
+const CONNECTING = 'connecting', OFFLINE = 'offline';
+
 /**
  * Says what the badge shows, whether clicks are shown as waiting, and in how many milliseconds that
  * changes by itself (Infinity: it does not).
@@ -13,7 +15,7 @@ export const WAITING = 600;
  * @param {number | null} now.downFor - how long there has been no connection; null: there is one
  * @param {number | null} now.age - how long the oldest click has waited; null: none waits
  * @param {boolean} now.hidden - nobody sees the page
- * @param {string | undefined} now.server - what the server last said of itself
+ * @param {string | undefined} now.server - what it last said of itself; at first, connecting
  * @param {string | undefined} now.shown - by the badge
  */
 export function look({ downFor, age, hidden, server, shown }) {
@@ -25,14 +27,17 @@ export function look({ downFor, age, hidden, server, shown }) {
 }
 
 /**
+ * A page is connecting until a server has spoken to it. Nobody sees a hidden page, and one that
+ * comes back is given its time: until then it claims neither that it is in step nor that it is not.
  * @param {number | null} downFor
  * @param {boolean} hidden
  * @param {string | undefined} server
  * @param {string | undefined} shown
  */
 function state(downFor, hidden, server, shown) {
-  if (downFor === null) return server;
-  return downFor >= GRACE && !hidden ? 'offline' : shown;
+  if (downFor === null || server === CONNECTING) return server;
+  if (downFor < GRACE || shown === OFFLINE) return shown;
+  return hidden ? CONNECTING : OFFLINE;
 }
 
 /**

@@ -12,7 +12,12 @@
  * @typedef {{ op?: string, error: string, retry?: boolean }} Refusal
  *
  * What one message says: any of these, or nothing.
- * @typedef {{ status?: string, acked?: string[], refusal?: Refusal, update?: Update }} Message
+ * beat is how many seconds the server lets pass between two statuses, proof the answer to a hello
+ * that asked for one.
+ * @typedef {{
+ *   status?: string, beat?: number, proof?: boolean,
+ *   acked?: string[], refusal?: Refusal, update?: Update,
+ * }} Message
  */
 
 /**
@@ -22,9 +27,11 @@
  */
 export function read(data) {
   const m = parse(data);
-  const { status, ack: acked, error, op, retry, t: topic, e, v, back, content, state } = m;
+  const { status, beat, proof, ack: acked, error, op, retry, t: topic, e, v, back, content, state } = m;
   return {
     status,
+    beat,
+    proof,
     acked,
     refusal: error === undefined ? undefined : { op, error, retry },
     update: topic === undefined || v === undefined ? undefined

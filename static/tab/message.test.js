@@ -21,6 +21,8 @@ const cases = [
   ['an error that names no op', '{"error":"malformed"}',
     { refusal: { op: undefined, error: 'malformed', retry: undefined } }],
   ['an error without a text', '{"error":"","op":"a"}', { refusal: { op: 'a', error: '', retry: undefined } }],
+  ['a status with its beat', '{"status":"live","beat":20}', { status: 'live', beat: 20 }],
+  ['a proof', '{"status":"live","beat":0.5,"proof":true}', { status: 'live', beat: 0.5, proof: true }],
   ['a status', '{"status":"degraded"}', { status: 'degraded' }],
   ['a status and an acknowledgement in one', '{"status":"live","ack":["a"]}', { status: 'live', acked: ['a'] }],
   ['plain HTML', '<p>hello</p>', {}],
@@ -32,7 +34,9 @@ const cases = [
 
 for (const [name, data, want] of cases) {
   test(`reads ${name}`, () => {
-    const nothing = { status: undefined, acked: undefined, refusal: undefined, update: undefined };
+    const nothing = {
+      status: undefined, beat: undefined, proof: undefined, acked: undefined, refusal: undefined, update: undefined,
+    };
     assert.deepEqual(read(data), { ...nothing, ...want });
   });
 }

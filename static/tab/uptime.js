@@ -22,14 +22,22 @@ export class Uptime {
     return this.#down === null ? null : this.#now() - this.#down;
   }
 
+  /** A socket is open: that proves nothing yet. */
   opened() {
     this.#up = this.#now();
+  }
+
+  /** The server has spoken. */
+  heard() {
     this.#down = null;
   }
 
-  /** The connection is not to be relied on, whether or not its end has been seen. */
-  lost() {
-    this.#down ??= this.#now();
+  /**
+   * The connection is not to be relied on, whether or not its end has been seen.
+   * @param {number} [ago] - since when, in milliseconds before now
+   */
+  lost(ago = 0) {
+    this.#down ??= this.#now() - ago;
   }
 
   /**

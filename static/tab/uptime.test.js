@@ -16,6 +16,7 @@ function setUp() {
  */
 function connect({ clock, uptime }, ms) {
   uptime.opened();
+  uptime.heard();
   clock.time += ms;
   uptime.closed();
 }
@@ -25,12 +26,22 @@ test('a page begins without a connection', () => {
   clock.time = 300;
   assert.equal(uptime.downFor, 300);
   uptime.opened();
+  assert.equal(uptime.downFor, 300, 'a socket that is open proves nothing');
+  uptime.heard();
   assert.equal(uptime.downFor, null);
+});
+
+test('a connection that was in doubt is lost since then', () => {
+  const { clock, uptime } = setUp();
+  uptime.heard();
+  clock.time = 5000;
+  uptime.lost(2000);
+  assert.equal(uptime.downFor, 2000);
 });
 
 test('the time without a connection counts from its first sign', () => {
   const { clock, uptime } = setUp();
-  uptime.opened();
+  uptime.heard();
   uptime.lost();
   clock.time += 100;
   uptime.closed();
@@ -48,7 +59,7 @@ test('a page that comes back begins to wait anew', () => {
 
 test('a page that comes back and is connected stays so', () => {
   const { uptime } = setUp();
-  uptime.opened();
+  uptime.heard();
   uptime.forgive();
   assert.equal(uptime.downFor, null);
 });

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Lockstep is the wire of this project (docs/protocol.md).
@@ -43,7 +44,7 @@ func (Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error) 
 			sockets = append(sockets, s)
 		}
 		if attr["id"] == "status" {
-			v.Live = attr["data-state"] == "live"
+			v.Live = attr["data-state"] != "degraded" // a page that is well can't know that its tab is in step
 		}
 	})
 	switch len(sockets) {
@@ -85,6 +86,7 @@ type wire struct {
 	Op      string   `json:"op"`
 	Retry   bool     `json:"retry"`
 	Status  string   `json:"status"`
+	Beat    float64  `json:"beat"` // seconds
 }
 
 // Read implements Protocol. The fragment and the envelope have to say the same.
@@ -93,7 +95,7 @@ func (Lockstep) Read(_ *View, message []byte) (Message, error) {
 	if err := json.Unmarshal(message, &w); err != nil {
 		return Message{}, fmt.Errorf("a message is not of the wire: %w: %.60q", err, message)
 	}
-	m := Message{Acks: w.Ack, Status: status(w.Status)}
+	m := Message{Acks: w.Ack, Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second))}
 	if w.Error != nil {
 		m.Error, m.Refused, m.Retry = *w.Error, w.Op, w.Retry
 	}

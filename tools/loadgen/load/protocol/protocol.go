@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // ErrNoSocket says that a page was read and has nothing to connect to.
@@ -92,6 +93,8 @@ type Message struct {
 	Retry    bool     // Refused is to be sent again later
 	Error    string   // why Refused was, or what else is wrong, for people; "": nothing is
 	Status   Status   // how the server is
+	// Beat is how far the server's statuses are apart, if it says that in this one; 0: it does not.
+	Beat time.Duration
 }
 
 // Status is what a server says of itself.

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/tools/loadgen/load/protocol"
 )
@@ -81,6 +82,7 @@ func TestMessagesOfLockstepAreRead(t *testing.T) {
 		{in: `{"error":"no","op":"a","retry":true}`, want: protocol.Message{Error: "no", Refused: "a", Retry: true}},
 		{in: `{"status":"degraded"}`, want: protocol.Message{Status: protocol.StatusDegraded}},
 		{in: `{"status":"live","content":"x"}`, want: protocol.Message{Status: protocol.StatusLive}},
+		{in: `{"status":"live","beat":0.5}`, want: protocol.Message{Status: protocol.StatusLive, Beat: time.Second / 2}},
 		{in: `{"t":"tabs:a","content":"<p>"}`},
 		{in: `<p>`, err: "not of the wire"},
 	} {

@@ -87,7 +87,7 @@ func (t *tab) receive(l *loop, message []byte) {
 	}
 	t.receivedAt, t.waitingSince = now, 0
 	if m.Status != protocol.StatusUnknown {
-		t.live = m.Status == protocol.StatusLive
+		t.live, t.beat = m.Status == protocol.StatusLive, m.Beat
 	}
 	if m.HasState {
 		t.receiveState(l, m.State, now)

@@ -36,6 +36,7 @@ type tab struct {
 	conn     socket         // nil: not connected
 	gotState bool           // over this connection
 	live     bool           // the server says that it is well
+	beat     time.Duration  // and how far its statuses are apart; 0: it does not say
 	known    bool           // shown is something
 	shown    protocol.State
 
@@ -126,7 +127,7 @@ func (t *tab) showPage(l *loop, o opening) {
 func (t *tab) connected(l *loop, o opening) {
 	now := l.fleet.now()
 	t.conn = o.attach(l, t)
-	t.connectedAt, t.receivedAt, t.waitingSince = now, now, 0
+	t.connectedAt, t.receivedAt, t.waitingSince, t.beat = now, now, 0, 0
 	t.attempt, t.gotState, t.retrying = 0, false, false
 	if hello := l.fleet.config.Protocol.Hello(l.fleet.tabName(t.slot), t.shown); hello != nil {
 		t.write(l, hello)
@@ -227,7 +228,7 @@ func (t *tab) watchdog(l *loop, now int64) {
 		return
 	}
 	unanswered := t.live && t.waitingSince != 0 && time.Duration(now-t.waitingSince) > htmx.AnswerTimeout
-	if !unanswered && time.Duration(now-t.receivedAt) < htmx.SilenceTimeout {
+	if !unanswered && time.Duration(now-t.receivedAt) < htmx.SilenceLimit(t.beat) {
 		return
 	}
 	l.countError("connection lost: it hung")
