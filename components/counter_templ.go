@@ -193,7 +193,7 @@ func CounterPage(p Page) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = document(head{Title: p.Title(), Style: p.Style, Icon: p.Icon, Scripts: p.scripts()}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var11), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = document(head{Title: p.Title(), Style: p.Style, Icon: p.Icon, Scripts: p.scripts(), Whole: true}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var11), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -2,10 +2,23 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
 	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	cdppage "github.com/chromedp/cdproto/page"
@@ -111,7 +124,9 @@ func scenes(t *testing.T) (all []scene) {
 	}
 	for _, tabs := range []string{"no tabs here", "19,500 tabs here"} {
 		add(func(s *scene) { s.Tabs = tabs })
-		add(func(s *scene) { s.Tabs, s.Replica = tabs, "lockstep-7d9f8c6b5-x2x4q.eu-central-1.compute.internal:8001" })
+		add(func(s *scene) {
+			s.Tabs, s.Replica = tabs, "lockstep-7d9f8c6b5-x2x4q.eu-central-1.compute.internal:8001"
+		})
 	}
 	for _, text := range []string{"…", "Compiling: 100 %"} {
 		add(func(s *scene) { s.Switch = text })
@@ -248,3 +263,282 @@ func (p *page) isAsked(yes bool) {
 	})
 }
 
+// counts from n on in the page, twenty times a second for a while, and returns what script says
+// then: its value is a string.
+func (p *page) countsFast(forSeconds int, script string) string {
+	p.t.Helper()
+	return p.evaluate(fmt.Sprintf(`new Promise((done) => {
+  let n = 100;
+  const timer = setInterval(() => {
+    const counter = document.querySelector('#counter');
+    counter.dataset.count = ++n;
+    counter.dataset.version = n;
+    counter.querySelector('.number').textContent = n;
+  }, 50);
+  setTimeout(() => { clearInterval(timer); done(%s); }, 1000 * %d);
+})`, script, forSeconds))
+}
+
+// aloneWithACount opens a page whose server is then gone, so that only the test changes it; it shows
+// no more than a person sees who looks at its number.
+func aloneWithACount(t *testing.T) *page {
+	t.Helper()
+	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
+	p := newPage(t, newBrowser(t))
+	p.navigate(server.url + "/c/kitchen")
+	p.isLive()
+	return p
+}
+
+// TestAFastCountDoesNotFlash: light that goes on and off more than three times a second can cause
+// seizures (WCAG 2.3.1). Nothing but the digits themselves changes: no opacity, no colour.
+func TestAFastCountDoesNotFlash(t *testing.T) {
+	p := aloneWithACount(t)
+	for _, scheme := range []string{"light", "dark"} {
+		p.media("screen", "prefers-color-scheme", scheme, "prefers-reduced-motion", "no-preference")
+		p.evaluate(`(() => {
+  window.begun = new Set();
+  window.lights = new Set();
+  const look = () => {
+    for (let e = document.querySelector('.number'); e; e = e.parentElement) {
+      const { opacity, color, backgroundColor, filter, visibility } = getComputedStyle(e);
+      lights.add([e.tagName, opacity, color, backgroundColor, filter, visibility].join(' '));
+    }
+    for (const a of document.querySelector('main').getAnimations({ subtree: true })) if (a.effect.target.matches('#live *')) begun.add(a);
+    window.looking = requestAnimationFrame(look);
+  };
+  cancelAnimationFrame(window.looking);
+  look();
+})(), ''`)
+		var got struct {
+			Begun, Lights, Elements int
+			Took                    float64 // seconds
+		}
+		p.evaluate(`window.since = performance.now(), ''`)
+		raw := p.countsFast(3, `JSON.stringify({Begun: begun.size, Lights: lights.size, Took: (performance.now() - since) / 1000,
+  Elements: new Set([...lights].map((l) => l.split(' ')[0])).size})`)
+		if err := json.Unmarshal([]byte(raw), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Lights != got.Elements {
+			t.Errorf("%s: %d elements had %d different lights: %s", scheme, got.Elements, got.Lights, p.evaluate(`[...lights].join('\n')`))
+		}
+		if got.Begun == 0 || float64(got.Begun) > 1+2*got.Took {
+			t.Errorf("%s: got %d marks in %.1f seconds, want some, and two a second at most", scheme, got.Begun, got.Took)
+		}
+	}
+	p.media("screen", "prefers-reduced-motion", "reduce")
+	p.evaluate(`begun.clear(), ''`)
+	if got := p.countsFast(1, `String(begun.size)`); got != "0" {
+		t.Errorf("got %s marks for somebody who wants less motion", got)
+	}
+}
+
+// TestAFastCountIsSpokenOfCalmly, and soon after an own click.
+func TestAFastCountIsSpokenOfCalmly(t *testing.T) {
+	p := aloneWithACount(t)
+	p.evaluate(`(() => {
+  window.said = [];
+  window.titles = [];
+  new MutationObserver(() => said.push(document.querySelector('#said').textContent))
+    .observe(document.querySelector('#said'), { childList: true, characterData: true, subtree: true });
+  new MutationObserver(() => titles.push(document.title)).observe(document.querySelector('title'), { childList: true });
+})(), ''`)
+	var got struct {
+		Said, Titles []string
+		Live         int
+	}
+	raw := p.countsFast(6, `JSON.stringify({Said: said, Titles: titles, Live: document.querySelectorAll('#live [aria-live], #live [role=status]').length})`)
+	if err := json.Unmarshal([]byte(raw), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Said) < 1 || len(got.Said) > 3 || !strings.HasPrefix(got.Said[0], "The count is 1") || got.Live != 0 {
+		t.Errorf("got %q said in 6 seconds, %d more places that speak; want a sentence every few seconds", got.Said, got.Live)
+	}
+	if len(got.Titles) < 2 || len(got.Titles) > 8 || !strings.HasSuffix(got.Titles[0], " · kitchen · Lockstep") {
+		t.Errorf("got the titles %q in 6 seconds, want about one a second", got.Titles)
+	}
+	p.reload()
+	p.isLive()
+	for i := range 3 {
+		p.click("increment")
+		within(t, patience/6, "the own click to be spoken of", func() error {
+			want := fmt.Sprintf("The count is %d.", i+1)
+			if said := p.evaluate(`document.querySelector('#said').textContent`); said != want {
+				return fmt.Errorf("got %q, want %q", said, want)
+			}
+			return nil
+		})
+	}
+	within(t, patience/6, "the title", func() error {
+		if got, want := p.evaluate(`document.title`), "3 · kitchen · Lockstep"; got != want {
+			return fmt.Errorf("got %q, want %q", got, want)
+		}
+		return nil
+	})
+}
+
+// picture is what a person sees of a part of the page.
+func (p *page) picture(selector string) image.Image {
+	p.t.Helper()
+	var shot []byte
+	p.try(func(ctx context.Context) (err error) {
+		shot, err = chromedp.Run(ctx, chromedp.Screenshot(chromedp.CSS(selector)))
+		return err
+	})
+	picture, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return picture
+}
+
+// luminance is that of a pixel: from 0, black, to 1 (WCAG, relative luminance).
+func luminance(c color.Color) float64 {
+	r, g, b, _ := c.RGBA()
+	linear := func(v uint32) float64 {
+		s := float64(v) / 0xffff
+		if s <= 0.04045 {
+			return s / 12.92
+		}
+		return math.Pow((s+0.055)/1.055, 2.4)
+	}
+	return 0.2126*linear(r) + 0.7152*linear(g) + 0.0722*linear(b)
+}
+
+// luminances are those of all pixels, in order.
+func luminances(picture image.Image) (all []float64) {
+	r := picture.Bounds()
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			all = append(all, luminance(picture.At(x, y)))
+		}
+	}
+	return all
+}
+
+// TestASwitchThatIsOnLooksOnInForcedColours, in dark and in light ones.
+func TestASwitchThatIsOnLooksOnInForcedColours(t *testing.T) {
+	p := aloneWithACount(t)
+	for _, scheme := range []string{"light", "dark"} {
+		p.media("screen", "forced-colors", "active", "prefers-color-scheme", scheme, "prefers-reduced-motion", "reduce")
+		look := func(checked string) []float64 {
+			p.evaluate(`document.querySelector('#renderer').setAttribute('aria-checked', '` + checked + `'), ''`)
+			all := luminances(p.picture(".knob"))
+			if low, high := slices.Min(all), slices.Max(all); (high+0.05)/(low+0.05) < 3 {
+				t.Errorf("%s, on: %s: nothing can be seen: from %.2f to %.2f", scheme, checked, low, high)
+			}
+			return all
+		}
+		off, on := look("false"), look("true")
+		differ := 0
+		for i := range off {
+			if math.Abs(on[i]-off[i]) > 0.3 {
+				differ++
+			}
+		}
+		if differ < len(off)/4 {
+			t.Errorf("%s: on and off differ in %d of %d pixels", scheme, differ, len(off))
+		}
+	}
+}
+
+// TestPaperHasTheNumber: dark on white, also of a page that is dark, and without what can't be pressed
+// there.
+func TestPaperHasTheNumber(t *testing.T) {
+	p := aloneWithACount(t)
+	p.evaluate(`document.querySelector('.number').textContent = '888', ''`)
+	for _, status := range []string{"live", "offline"} {
+		p.media("print", "prefers-color-scheme", "dark", "prefers-reduced-motion", "reduce")
+		p.evaluate(`document.querySelector('#status').dataset.state = '` + status + `', ''`)
+		all := luminances(p.picture(".number"))
+		dark := 0
+		for _, l := range all {
+			if l < 0.1 {
+				dark++
+			}
+		}
+		if slices.Max(all) < 0.95 || dark < len(all)/100 {
+			t.Errorf("%s: got a paper of %.2f, and %d of %d pixels dark", status, slices.Max(all), dark, len(all))
+		}
+		if got := p.evaluate(`[...document.querySelectorAll('button, input')].filter((e) => e.checkVisibility()).length + ''`); got != "0" {
+			t.Errorf("%s: got %s controls on paper", status, got)
+		}
+	}
+}
+
+// A haltingBody is that of a page whose network stands still for a moment in its middle.
+type haltingBody struct {
+	io.ReadCloser
+	first int64 // bytes that come at once
+}
+
+func (b *haltingBody) Read(into []byte) (int, error) {
+	if b.first == 0 {
+		<-time.After(500 * time.Millisecond) // more than a browser waits before it shows what it has
+		b.first = -1
+	}
+	if b.first < 0 {
+		return b.ReadCloser.Read(into)
+	}
+	n, err := b.ReadCloser.Read(into[:min(int64(len(into)), b.first)])
+	b.first -= int64(n)
+	return n, err
+}
+
+// halting returns the address of a proxy of a server behind which the pages of counters come in two
+// parts.
+func halting(t *testing.T, server *process) string {
+	t.Helper()
+	target, err := url.Parse(server.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{
+		FlushInterval: -1,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host
+			r.Out.Header.Del("Accept-Encoding")
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if strings.HasPrefix(r.Request.URL.Path, "/c/") {
+				r.Body = &haltingBody{r.Body, r.ContentLength / 2}
+			}
+			return nil
+		},
+	}
+	srv := httptest.NewServer(proxy)
+	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+	return srv.URL
+}
+
+// TestNothingShiftsWhileThePageLoads: room is reserved for what scripts show.
+func TestNothingShiftsWhileThePageLoads(t *testing.T) {
+	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
+	slow, browser := halting(t, server), newBrowser(t)
+	for _, window := range [][2]int64{{320, 568}, {390, 844}, {768, 1024}, {1024, 768}, {1440, 900}} {
+		p := newPage(t, browser)
+		p.size(window[0], window[1])
+		p.navigate(slow + fmt.Sprintf("/c/kitchen-%d", window[0])) // each has one tab
+		p.isLive()
+		eventually(t, "the switch to be shown", func() error {
+			if p.evaluate(`String(document.querySelector('#renderer').checkVisibility({ visibilityProperty: true }))`) != "true" {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+		got := p.evaluate(`new Promise((done) => {
+  const shifts = [];
+  const at = ({ top, left, width, height }) => [left, top, width, height].join(' ');
+  new PerformanceObserver((list) => list.getEntries().forEach((e) => shifts.push(e.value + ': ' + e.sources.map((s) =>
+    (s.node?.className ?? s.node?.nodeName) + ' from ' + at(s.previousRect) + ' to ' + at(s.currentRect)).join(', '))))
+    .observe({ type: 'layout-shift', buffered: true });
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(shifts.join('\n')), 100)));
+})`)
+		if got != "" {
+			t.Errorf("at %d x %d: got a layout shift of %s", window[0], window[1], got)
+		}
+		p.close()
+	}
+}
