@@ -125,9 +125,24 @@ func htmxConfig() string {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// number is the count as people write it, with a real minus.
+// number is the count as people write it: in groups of three digits, with a real minus.
 func (c Counter) number() string {
-	return strings.Replace(strconv.FormatInt(c.N, 10), "-", "−", 1)
+	return strings.Replace(grouped(c.N), "-", "−", 1)
+}
+
+// grouped writes n with a comma between thousands. The pages are in English: screen readers take
+// it for one number, which they don't with spaces.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	digits := strings.TrimPrefix(s, "-")
+	b := []byte(s[:len(s)-len(digits)])
+	for i := range len(digits) {
+		if i > 0 && (len(digits)-i)%3 == 0 {
+			b = append(b, ',')
+		}
+		b = append(b, digits[i])
+	}
+	return string(b)
 }
 
 // count is the count as programs read it; "" when it is not known.
@@ -138,16 +153,31 @@ func (c Counter) count() string {
 	return strconv.FormatInt(c.N, 10)
 }
 
-// size is how many characters the style sheet makes room for: the number
-// never breaks, and steps of size keep it from jumping with each digit.
+// size is how many characters the style sheet makes room for, in steps: within a room that is the
+// same for all of them, so that nothing moves. A minus is wide, and counts as two.
 func (c Counter) size() string {
-	n := len(c.count())
-	for _, step := range []int{3, 5, 7, 10, 14} {
+	n := len(grouped(c.N))
+	if c.N < 0 {
+		n++
+	}
+	if !c.Known {
+		return "3"
+	}
+	for _, step := range []int{3, 5, 7, 10, 14, 19} {
 		if n <= step {
 			return strconv.Itoa(step)
 		}
 	}
-	return "20"
+	return "26"
+}
+
+// Title is the title of the page's document. voice.js writes the same when the count changes.
+func (p Page) Title() string {
+	title := p.Counter.Name + " · Lockstep"
+	if p.Counter.Known {
+		title = p.Counter.number() + " · " + title
+	}
+	return title
 }
 
 func (p Page) scripts() []string {
@@ -156,7 +186,3 @@ func (p Page) scripts() []string {
 	}
 	return []string{p.Script, p.Renderer.Script}
 }
-
-// parity differs between neighbouring states, so that a style sheet can show
-// that something changed although the elements stay.
-func (c Counter) parity() string { return strconv.FormatUint((c.Version+uint64(c.Waiting))%2, 10) }

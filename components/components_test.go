@@ -191,9 +191,12 @@ func TestTheCountIsForProgramsAndForPeople(t *testing.T) {
 	}{
 		{"zero", 0, true, "0", "0", "3"},
 		{"a negative number has a real minus", -5, true, "-5", "−5", "3"},
-		{"a larger number takes more room", 12345, true, "12345", "12345", "5"},
-		{"the smallest number", math.MinInt64, true, "-9223372036854775808", "−9223372036854775808", "20"},
-		{"the largest number", math.MaxInt64, true, "9223372036854775807", "9223372036854775807", "20"},
+		{"a number of three digits is not divided", -999, true, "-999", "−999", "5"},
+		{"thousands are set apart", 1000, true, "1000", "1,000", "5"},
+		{"also of a negative number", -123456, true, "-123456", "−123,456", "10"},
+		{"a larger number takes more room", 12345, true, "12345", "12,345", "7"},
+		{"the smallest number", math.MinInt64, true, "-9223372036854775808", "−9,223,372,036,854,775,808", "26"},
+		{"the largest number", math.MaxInt64, true, "9223372036854775807", "9,223,372,036,854,775,807", "26"},
 		{"an unknown number is none", 7, false, "", "—The count is not known yet", "3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -214,14 +217,44 @@ func TestTheCountIsForProgramsAndForPeople(t *testing.T) {
 	}
 }
 
-// The style sheet shows a change by it, although the elements stay.
-func TestNeighbouringVersionsDiffer(t *testing.T) {
-	parity := func(version uint64) string {
-		c := with(lobby(), func(c *components.Counter) { c.Version = version })
-		return attr(find(t, parse(t, render(t, components.CounterView(c))), "counter"), "data-parity")
+func TestTheTitleHasTheCount(t *testing.T) {
+	p := page()
+	p.Counter.N = 1234
+	if got, want := p.Title(), "1,234 · lobby · Lockstep"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
-	if parity(8) == parity(9) {
-		t.Errorf("got %q twice", parity(8))
+	p.Counter.Known = false
+	if got, want := p.Title(), "lobby · Lockstep"; got != want {
+		t.Errorf("got %q, want %q of a count that is not known", got, want)
+	}
+}
+
+// A change is spoken of by voice.js, now and then: not by the number itself, each time.
+func TestTheNumberIsNotALiveRegion(t *testing.T) {
+	root := parse(t, render(t, components.CounterPage(page())))
+	for n := range find(t, root, "live").Descendants() {
+		if attr(n, "aria-live") != "" || attr(n, "role") == "status" {
+			t.Errorf("<%s class=%q> is spoken of with each change", n.Data, attr(n, "class"))
+		}
+	}
+	if said := find(t, root, "said"); attr(said, "role") != "status" {
+		t.Error("there is no place for what is said of the count")
+	}
+}
+
+// TestAResetIsAskedFor: the button that resets is in a question, which another opens.
+func TestAResetIsAskedFor(t *testing.T) {
+	root := parse(t, render(t, components.CounterPage(page())))
+	ask := find(t, root, "ask")
+	asked, opens := false, false
+	for n := range root.Descendants() {
+		opens = opens || attr(n, "popovertarget") == "ask" && attr(n, "popovertargetaction") == "" && attr(n, "type") == "button"
+	}
+	for n := range ask.Descendants() {
+		asked = asked || attr(n, "data-action") == "reset"
+	}
+	if !asked || !opens {
+		t.Errorf("reset in the question: %v, a button that opens it: %v", asked, opens)
 	}
 }
 

@@ -129,10 +129,26 @@ func (p *page) evaluate(script string) (value string) {
 	return value
 }
 
-// click presses a button as a person does.
+// click presses a button as a person does, who is asked before a reset and says yes.
 func (p *page) click(action string) {
 	p.t.Helper()
+	if action == "reset" {
+		p.clickOn(".asker")
+		p.isArmed()
+	}
 	p.clickOn(`[data-action="` + action + `"]`)
+}
+
+// isArmed waits until a press answers the question before a reset: at once it may be half a double
+// click.
+func (p *page) isArmed() {
+	p.t.Helper()
+	eventually(p.t, "the question to take an answer", func() error {
+		if got := p.evaluate(`getComputedStyle(document.querySelector('[data-action=reset]')).pointerEvents`); got != "auto" {
+			return fmt.Errorf("pointer-events is %s", got)
+		}
+		return nil
+	})
 }
 
 // clickOn clicks on an element as a person does.

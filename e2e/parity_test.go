@@ -340,7 +340,7 @@ func theKeyboardIsEnough(s *stage) {
 		p.press(keySpace)
 		s.isAsBefore(p)
 	} else {
-		p.reach("[data-action=reset]", keyTab)
+		p.reach(".asker", keyTab)
 	}
 	p.reach("[data-action=increment]", keyBack)
 	for i, k := range []key{keyEnter, keySpace, keyEnter, keySpace} {
@@ -350,9 +350,18 @@ func theKeyboardIsEnough(s *stage) {
 	p.reach("[data-action=decrement]", keyBack)
 	p.press(keySpace)
 	p.hasCounted(3)
+	// Twice Enter is no reset: it opens the question, and keeps the count.
+	p.reach(".asker", keyTab)
+	p.press(keyEnter)
+	p.press(keyEnter)
+	p.hasCounted(3)
+	p.press(keyEnter)
 	p.reach("[data-action=reset]", keyTab)
 	p.press(keyEnter)
 	p.hasCounted(0)
+	if got := p.evaluate(`document.activeElement.className`); got != "asker" {
+		s.Errorf("after the answer the focus is on %q, want the button that asked", got)
+	}
 }
 
 func aRefusedMessageChangesNothing(s *stage) {

@@ -14,6 +14,7 @@ import { Uptime } from './tab/uptime.js';
 import { Versions } from './tab/versions.js';
 import { Watchdog } from './tab/watchdog.js';
 import { View } from './view.js';
+import { Voice } from './voice.js';
 
 /**
  * @import { Refusal, Update } from './tab/message.js'
@@ -356,6 +357,7 @@ function start(root) {
     },
   });
   tab.start();
+  new Voice(root).start();
 }
 
 /** @type {HTMLElement | null} */

@@ -166,7 +166,7 @@ class Replica {
       if (signal.aborted) break;
       if (got?.stage === 'missing') return this.#giveUp(got.text);
       if (got?.stage === 'ready') return this.#goOn(got);
-      if (got) this.#say(got.text);
+      if (got) this.#say(`Compiling: ${Math.floor(100 * (got.share ?? 0))} %`);
     }
     return false;
   }

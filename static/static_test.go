@@ -292,8 +292,8 @@ func TestTheBundleStaysSmall(t *testing.T) {
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
-	for _, name := range []string{"app.js", "replica.js", "wasm.js"} {
-		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*)`).Match(f.Body) {
+	for _, name := range []string{"app.js", "replica.js", "wasm.js", "app.css"} {
+		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*|/\* )`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}
 	}

@@ -143,7 +143,7 @@ func (t *tab) show(ctx context.Context, name string) error {
 	if err := components.CounterBody(p).Render(ctx, &b); err != nil {
 		return fmt.Errorf("the page can't be shown: %w", err)
 	}
-	js.Global().Call("postMessage", map[string]any{"page": b.String(), "title": name + " · Lockstep"})
+	js.Global().Call("postMessage", map[string]any{"page": b.String(), "title": p.Title()})
 	return nil
 }
 

@@ -22,6 +22,13 @@ func flags() []string {
 		"--tsconfig-raw={}", "--log-level=warning"}
 }
 
+// sheets are the style sheets, which esbuild only makes smaller.
+func sheets() []string { return []string{"app.css"} }
+
+// sheetFlags have esbuild leave out what a style sheet does not need, and rewrite nothing for older
+// browsers.
+func sheetFlags() []string { return []string{"--minify", "--charset=utf8", "--log-level=warning"} }
+
 // scripts is a folder with scripts of which some are made.
 type scripts struct {
 	fs.FS
@@ -36,22 +43,30 @@ func (s scripts) ReadFile(name string) ([]byte, error) {
 	return fs.ReadFile(s.FS, name)
 }
 
-// Sources returns the folder of package static, with each script that imports modules in one piece:
-// esbuild makes it. command is the path of esbuild, absolute or relative to the folder.
+// Sources returns the folder of package static, with each script that imports modules in one piece,
+// and the style sheets without their comments: esbuild makes them. command is the path of esbuild, absolute or relative to the folder.
 func Sources(ctx context.Context, dir, command string) (fs.FS, error) {
 	s := scripts{os.DirFS(dir), map[string][]byte{}}
-	for _, name := range modules() {
-		body, err := inOnePiece(ctx, dir, command, name)
+	if err := s.make(ctx, dir, command, flags(), modules()); err != nil {
+		return nil, err
+	}
+	return s, s.make(ctx, dir, command, sheetFlags(), sheets())
+}
+
+// make adds what esbuild makes of files.
+func (s scripts) make(ctx context.Context, dir, command string, flags, names []string) error {
+	for _, name := range names {
+		body, err := made(ctx, dir, command, flags, name)
 		if err != nil {
-			return nil, fmt.Errorf("bundle: %s: %w", name, err)
+			return fmt.Errorf("bundle: %s: %w", name, err)
 		}
 		s.made[name] = body
 	}
-	return s, nil
+	return nil
 }
 
-func inOnePiece(ctx context.Context, dir, command, name string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, command, append(flags(), name)...)
+func made(ctx context.Context, dir, command string, flags []string, name string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, command, append(flags, name)...)
 	var wrong bytes.Buffer
 	cmd.Dir, cmd.Stderr = dir, &wrong
 	body, err := cmd.Output()
