@@ -149,9 +149,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("messages_sent_total", "Messages sent to tabs.", s.Messages)
 	count("message_bytes_total", "Payload sent to tabs.", s.Bytes)
 	count("repairs_total", "States read from the store because no broadcast brought them.", s.Repairs)
+	count("corrections_total", "States that a broadcast had said, and the store did not: they were taken back.", s.Corrections)
 	count("stalled_total", "Tabs closed because they did not read.", s.Stalled)
 	count("limited_total", "Messages refused because a tab sent too many.", s.Limited)
-	count("failures_total", "Views and components that failed.", s.Failures)
+	count("failures_total", "Views, components and callbacks that failed.", s.Failures)
 
 	closed := prometheus.NewDesc("lockstep_sessions_closed_total", "Sessions that ended, by reason: docs/operations.md has a row for each.", []string{"reason"}, nil)
 	for why := range live.Reasons() {
@@ -169,6 +170,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("pubsub_received_total", "Messages received from the broker.", h.Received)
 	count("pubsub_handler_errors_total", "Handlers that failed or panicked.", h.HandlerErrors)
 	count("pubsub_gaps_total", "Gap notices: messages may have been lost.", h.Gaps)
+	count("pubsub_forged_total", "Messages dropped because they had no valid signature.", h.Forged)
 	count("pubsub_overflows_total", "Queues of slow handlers that overflowed.", h.Overflows)
 	count("pubsub_reconnects_total", "Connections to the broker after the first.", h.Reconnects)
 }

@@ -33,6 +33,9 @@ func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *key
 	if d.keys, err = k.open(b); err != nil {
 		return errors.Join(err, d.close())
 	}
+	if d.driver, err = k.sign(d.driver, b, d.keys); err != nil {
+		return errors.Join(err, d.close())
+	}
 	return nil
 }
 

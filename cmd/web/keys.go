@@ -9,24 +9,30 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lockstep/pubsub/driver"
+	"lockstep/pubsub/signedpubsub"
 )
 
 // minSecret is how long a key must be, in bytes.
 const minSecret = 32
 
-// keyFlags are the keys that sign cookies and forms.
+// keyFlags are the keys that sign cookies, forms, and what replicas say to each other.
 type keyFlags struct {
 	Secret   string // keys, one in each line
 	Insecure bool   // do without on a shared broker
+	Unsigned bool   // say it without signatures
 
 	keys [][]byte // of Secret, once they are checked
 }
 
 func (k *keyFlags) define(fs *flagSet) {
 	fs.group("Keys")
-	fs.text(&k.Secret, "secret", "", fmt.Sprintf("`keys` that sign cookies and forms, one in each line, at least %d bytes each: the first signs, all are believed, so that they can be replaced one after the other. Equal on all replicas. Needed with a shared broker; better given by SECRET_FILE or the environment than by a flag, which all users of the machine can read", minSecret))
+	fs.text(&k.Secret, "secret", "", fmt.Sprintf("`keys` that sign cookies, forms, and what replicas say to each other, one in each line, at least %d bytes each: the first signs, all are believed, so that they can be replaced one after the other. Equal on all replicas. Needed with a shared broker; better given by SECRET_FILE or the environment than by a flag, which all users of the machine can read", minSecret))
 	fs.add("insecure-dev")
 	fs.BoolVar(&k.Insecure, "insecure-dev", false, "do without -secret on a shared broker: for development only")
+	fs.add("unsigned-broadcasts")
+	fs.BoolVar(&k.Unsigned, "unsigned-broadcasts", false, "send what replicas say to each other without signatures, which older replicas do not know: for the first of two rolling restarts, see docs/operations.md")
 }
 
 // check reads the keys: replicas that share a broker need them.
@@ -73,6 +79,15 @@ func (k *keyFlags) open(b *backendFlags) ([][]byte, error) {
 		return [][]byte{key}, nil
 	}
 	return [][]byte{freshSecret()}, nil
+}
+
+// sign makes replicas sign what they say to each other on a broker that others may reach, and
+// believe nothing else.
+func (k *keyFlags) sign(d driver.Driver, b *backendFlags, keys [][]byte) (driver.Driver, error) {
+	if !shared(b.PubSub) {
+		return d, nil // it is in this process
+	}
+	return signedpubsub.NewDriver(d, keys, &signedpubsub.Options{Unsigned: k.Unsigned})
 }
 
 // keptSecret reads the key beside the store's file, or makes it, so that

@@ -40,9 +40,9 @@ var ErrNoKeys = errors.New("signedpubsub: no keys")
 
 // Options of a Driver. Zero values are the defaults.
 type Options struct {
-	// Unsigned makes the driver send without signatures. It still drops what
-	// has none. It is for the first step of a deploy over replicas that do
-	// not know signatures yet.
+	// Unsigned makes the driver send without signatures, and receive what has
+	// none as a message that is not Trusted. It is for the first step of a
+	// deploy over replicas that do not know signatures yet.
 	Unsigned bool
 }
 
@@ -106,7 +106,11 @@ func (c conn) Receive(ctx context.Context) (driver.Message, error) {
 		return m, err
 	}
 	payload, ok := c.d.verify(m.Topic, m.Payload)
-	if !ok {
+	switch {
+	case !ok && c.d.unsigned && !isSigned(m.Payload):
+		m.Trusted = false
+		return m, nil
+	case !ok:
 		return driver.Message{Topic: m.Topic, Gap: true, Forged: true}, nil
 	}
 	return driver.Message{Topic: m.Topic, Payload: payload, Trusted: true}, nil
@@ -120,9 +124,14 @@ func (d *Driver) sign(topic string, payload []byte) []byte {
 	return append(signed, payload...)
 }
 
+// isSigned reports whether a payload may have a signature.
+func isSigned(payload []byte) bool {
+	return len(payload) >= Overhead && string(payload[:len(mark)]) == mark
+}
+
 // verify returns the payload of a signed one.
 func (d *Driver) verify(topic string, signed []byte) (payload []byte, ok bool) {
-	if len(signed) < Overhead || string(signed[:len(mark)]) != mark {
+	if !isSigned(signed) {
 		return nil, false
 	}
 	// Strict: of the encodings of one signature only the canonical is taken.

@@ -19,7 +19,11 @@ var (
 )
 
 func TestConformance(t *testing.T) {
-	drivertest.Run(t, drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return signed(t, mempubsub.NewBus(), newKey) }})
+	for name, opts := range map[string]*signedpubsub.Options{"signed": nil, "the first step of a deploy": {Unsigned: true}} {
+		t.Run(name, func(t *testing.T) {
+			drivertest.Run(t, drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return with(t, mempubsub.NewBus(), opts, newKey) }})
+		})
+	}
 }
 
 func signed(t testing.TB, d driver.Driver, keys ...[]byte) driver.Driver {
@@ -120,6 +124,26 @@ func TestASignatureIsOfItsTopicAndPayload(t *testing.T) {
 	try("a:topic", append(bytes.Clone(seen), 'x'), false)
 	// The first letter of the payload moved to the topic.
 	try("a:topicp", append(bytes.Clone(seen[:signedpubsub.Overhead]), "ayload"...), false)
+}
+
+func TestADriverThatSendsUnsignedBelievesOnlySignatures(t *testing.T) {
+	bus := mempubsub.NewBus()
+	to := open(t, with(t, bus, &signedpubsub.Options{Unsigned: true}, newKey), "t")
+	for _, c := range []struct {
+		from            driver.Driver
+		trusted, forged bool
+	}{
+		{signed(t, bus, newKey), true, false}, {signed(t, bus, oldKey), false, true}, {bus, false, false},
+		{with(t, bus, &signedpubsub.Options{Unsigned: true}, newKey), false, false},
+	} {
+		if err := open(t, c.from).Publish(t.Context(), "t", []byte("payload")); err != nil {
+			t.Fatal(err)
+		}
+		m, err := to.Receive(t.Context())
+		if err != nil || m.Trusted != c.trusted || m.Forged != c.forged || m.Gap != c.forged || !c.forged && string(m.Payload) != "payload" {
+			t.Errorf("got %+v, %v; want trusted %t, forged %t", m, err, c.trusted, c.forged)
+		}
+	}
 }
 
 func TestADriverNeedsAKey(t *testing.T) {

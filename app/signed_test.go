@@ -1,0 +1,220 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/app"
+	"lockstep/counter"
+	"lockstep/counter/memcounter"
+	"lockstep/live/livetest"
+	"lockstep/pubsub/driver"
+	"lockstep/pubsub/mempubsub"
+	"lockstep/pubsub/signedpubsub"
+)
+
+const (
+	oldSecret = "an old secret of thirty-two bytes"
+	newSecret = "a new secret of thirty-two bytes!"
+)
+
+// foreign is a broker that others reach too: nothing on it is trusted.
+type foreign struct{ driver.Driver }
+
+func (f foreign) Open(ctx context.Context) (driver.Conn, error) {
+	c, err := f.Driver.Open(ctx)
+	return foreignConn{c}, err
+}
+
+type foreignConn struct{ driver.Conn }
+
+func (c foreignConn) Receive(ctx context.Context) (driver.Message, error) {
+	m, err := c.Conn.Receive(ctx)
+	m.Trusted = false
+	return m, err
+}
+
+// signing returns the driver of a replica with these keys.
+func signing(t *testing.T, d driver.Driver, unsigned bool, secrets ...string) driver.Driver {
+	t.Helper()
+	var keys [][]byte
+	for _, s := range secrets {
+		keys = append(keys, []byte(s))
+	}
+	s, err := signedpubsub.NewDriver(d, keys, &signedpubsub.Options{Unsigned: unsigned})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A deploy has replicas of two kinds side by side, and each shows what the other
+// has counted.
+func TestReplicasOfADeployAreInStep(t *testing.T) {
+	const soon = 50 * time.Millisecond // by a message, and not by anti-entropy
+	type kind func(t *testing.T, d driver.Driver) driver.Driver
+	with := func(unsigned bool, secrets ...string) kind {
+		return func(t *testing.T, d driver.Driver) driver.Driver { return signing(t, d, unsigned, secrets...) }
+	}
+	before := func(_ *testing.T, d driver.Driver) driver.Driver { return d } // it has no signatures
+	for name, c := range map[string]struct {
+		one, two kind
+		within   time.Duration
+		forged   bool // some messages are dropped
+	}{
+		"with one key":                           {with(false, newSecret), with(false, newSecret), soon, false},
+		"a new key, second":                      {with(false, oldSecret), with(false, oldSecret, newSecret), soon, false},
+		"a new key, first":                       {with(false, oldSecret, newSecret), with(false, newSecret, oldSecret), soon, false},
+		"the old key dropped":                    {with(false, newSecret, oldSecret), with(false, newSecret), soon, false},
+		"signatures, first step":                 {before, with(true, newSecret), soon, false},
+		"signatures, second step":                {with(true, newSecret), with(false, newSecret), soon, true},
+		"signatures in one step":                 {before, with(false, newSecret), 2600 * time.Millisecond, true},
+		"another key in one step":                {with(false, oldSecret), with(false, newSecret), soon, true},
+		"without signatures on a foreign broker": {before, before, soon, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus, store := foreign{mempubsub.NewBus()}, memcounter.New(nil)
+				one, two := startOn(t, c.one(t, bus), store, "one"), startOn(t, c.two(t, bus), store, "two")
+				a, b := livetest.Open(t, one.Runtime(), one.Counter("x")), livetest.Open(t, two.Runtime(), two.Counter("x"))
+				time.Sleep(3 * time.Second)
+				for n := 1; n <= 10; n += 2 {
+					for i, from := range []*livetest.Tab{a, b} {
+						to := []*livetest.Tab{b, a}[i]
+						began := time.Now()
+						from.Click("increment")
+						to.Until("the other's click", count(to, "x", n+i))
+						if d := time.Since(began); d > c.within {
+							t.Errorf("click %d was shown after %v, want %v", n+i, d, c.within)
+						}
+						time.Sleep(time.Second)
+					}
+				}
+				if got := one.Hub().Stats().Forged + two.Hub().Stats().Forged; (got > 0) != c.forged {
+					t.Errorf("got %d messages dropped, want that there are any: %t", got, c.forged)
+				}
+				for _, a := range []*app.App{one, two} {
+					if err := a.Ready(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func startOn(t *testing.T, d driver.Driver, store counter.Store, name string) *app.App {
+	t.Helper()
+	a := app.New(d, store, &app.Options{Replica: name})
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Stop(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// Somebody who may publish on the broker, with signatures and without, says
+// what a replica would, and repeats what replicas have said.
+func TestANeighbourOnTheBrokerChangesNothing(t *testing.T) {
+	for name, signed := range map[string]bool{"signed": true, "not signed": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bus, store := foreign{mempubsub.NewBus()}, memcounter.New(nil)
+				var d driver.Driver = bus
+				if signed {
+					d = signing(t, bus, false, newSecret)
+				}
+				a := startOn(t, d, store, "one")
+				tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+				vandal := openWire(t, bus, "counter:x", "presence", "_digest:counter")
+				heard := hearAll(t, vandal)
+				for n := range 3 {
+					tab.Click("increment")
+					tab.Until("a click", count(tab, "x", n+1))
+					time.Sleep(time.Second)
+				}
+				time.Sleep(5 * time.Second)
+				v, err := store.Get(t.Context(), "x")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range 300 {
+					for topic, payload := range map[string]string{
+						"counter:x":       fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, int(v[0].Version)+1+i, v[0].Epoch),
+						"presence":        fmt.Sprintf(`{"r":"x%d","n":7,"c":{"counter:x":666,"movable":0},"ask":true}`, i),
+						"_digest:counter": fmt.Sprintf(`{"x":[%d,%d]}`, v[0].Epoch, int(v[0].Version)+1+i),
+					} {
+						if err := vandal.Publish(t.Context(), topic, []byte(payload)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					for _, m := range heard()[:3] {
+						if err := vandal.Publish(t.Context(), m.Topic, m.Payload); err != nil {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				tab.Click("increment")
+				tab.Until("the next click", count(tab, "x", 4))
+				time.Sleep(10 * time.Second)
+				for _, m := range tab.Messages() {
+					if strings.Contains(m, "666") && !strings.Contains(m, `"ack"`) {
+						t.Errorf("a tab was sent %s", m)
+					}
+				}
+				if got := a.CounterPage(t.Context(), "x"); got.Counter.N != 4 || got.Tabs > 2 || got.State != "live" {
+					t.Errorf("a page says %d, %d tabs and %q, want 4, 2 and live", got.Counter.N, got.Tabs, got.State)
+				}
+				if s := a.Hub().Stats(); signed != (s.Forged >= 900) {
+					t.Errorf("got %d messages dropped", s.Forged)
+				}
+				if s := a.Runtime().Stats(); s.Corrections != 0 {
+					t.Errorf("got %d corrections, want that nothing false was shown", s.Corrections)
+				}
+			})
+		})
+	}
+}
+
+// openWire is a connection of somebody else.
+func openWire(t *testing.T, d driver.Driver, topics ...string) driver.Conn {
+	t.Helper()
+	c, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // of a broker in memory
+	for _, topic := range topics {
+		if err := c.Subscribe(t.Context(), topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// hearAll returns what has been heard so far, the oldest first.
+func hearAll(t *testing.T, c driver.Conn) func() []driver.Message {
+	t.Helper()
+	var all []driver.Message
+	return func() []driver.Message {
+		for {
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Microsecond)
+			m, err := c.Receive(ctx)
+			cancel()
+			if err != nil {
+				return all
+			}
+			all = append(all, m)
+		}
+	}
+}
