@@ -61,7 +61,9 @@ func TestAUserWhoMayNotAskForTheRole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	as := func(name string) string { return strings.Replace(server.URL, "redis://", "redis://"+name+":hunter2@", 1) }
+	as := func(name string) string {
+		return strings.Replace(server.URL, "redis://", "redis://"+name+":hunter2@", 1)
+	}
 	conn, err := newDriver(t, as("modest")).Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
