@@ -53,8 +53,13 @@ func NewPart(name string, log *slog.Logger) *Part {
 	return &Part{name: name, log: log, places: make(map[string]place)}
 }
 
-// Name is the part's name.
-func (p *Part) Name() string { return p.name }
+// Name is the part's name; "" for nil.
+func (p *Part) Name() string {
+	if p == nil {
+		return ""
+	}
+	return p.name
+}
 
 // Saw notes what the server that an address leads to now does not meet; it
 // replaces what was found there before. at names the address: "" where there

@@ -23,6 +23,7 @@ type connection struct {
 	closed, quiet chan struct{}
 	dirty         chan struct{} // of size 1: a topic is not as it should be
 	heartbeats    heartbeats
+	probe         probe
 }
 
 // newConnection takes charge of a connection. The receive loop runs from the
@@ -149,6 +150,7 @@ func (h *Hub) run(c *connection) {
 // those that failed.
 func (h *Hub) serve(c *connection) {
 	h.wg.Go(func() { h.sendHeartbeats(c) })
+	h.wg.Go(func() { h.probeAddress(c) })
 	tick := time.NewTicker(h.opts.HeartbeatInterval)
 	defer tick.Stop()
 	for {

@@ -119,6 +119,7 @@ func (h *Hub) receiveHeartbeat(c *connection, payload []byte) {
 	if err != nil {
 		return // somebody else's: it proves nothing
 	}
+	c.probe.returned(number)
 	if d, ok := c.heartbeats.returned(number, time.Now()); ok {
 		h.stats.roundTrip.Store(int64(d))
 		h.opts.OnRoundTrip(d)

@@ -20,6 +20,11 @@ type Options struct {
 	// the connection is taken for deaf and replaced. Default 3 s, and at
 	// least twice the interval: one that is late by the difference is lost.
 	HeartbeatTimeout time.Duration
+	// ProbeInterval is the time between two looks at where the broker's
+	// address leads: a second connection is made for a moment, and if the two
+	// do not meet at one broker the first is replaced. Default 15 s, each a
+	// quarter more or less; negative: never.
+	ProbeInterval time.Duration
 	// OpTimeout bounds each call of the broker. Default 3 s.
 	OpTimeout time.Duration
 	// HandlerTimeout is when the context of a handler's call ends. Default 10 s.
@@ -71,6 +76,9 @@ func (o *Options) setDefaults() {
 		if *d.p <= 0 {
 			*d.p = d.def
 		}
+	}
+	if o.ProbeInterval == 0 {
+		o.ProbeInterval = 15 * time.Second
 	}
 	o.HeartbeatTimeout = max(o.HeartbeatTimeout, 2*o.HeartbeatInterval)
 	if o.Queue <= 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"lockstep/live"
+	"lockstep/precondition"
 )
 
 // AdminOptions of NewAdmin. Zero values are the defaults.
@@ -21,6 +22,9 @@ type AdminOptions struct {
 	// Refused returns how many connections were refused because there were too
 	// many in all, and of one address. Nil: none.
 	Refused func() (total, perAddr uint64)
+	// Preconditions are of the parts that the replicas share, such as the
+	// store. Nil ones are left out.
+	Preconditions []*precondition.Part
 }
 
 // NewAdmin returns what the second, private address serves: metrics of the
@@ -37,6 +41,7 @@ func NewAdmin(servers []*Server, opts *AdminOptions) http.Handler {
 	if o.Refused != nil {
 		reg.MustRegister(connCollector{o.Refused})
 	}
+	reg.MustRegister(preconditionCollector(o.Preconditions))
 	for _, s := range servers {
 		prometheus.WrapRegistererWith(prometheus.Labels{"replica": s.app.Replica()}, reg).MustRegister(collector{s})
 	}
@@ -47,7 +52,7 @@ func NewAdmin(servers []*Server, opts *AdminOptions) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	index := func(w http.ResponseWriter, _ *http.Request) { debugIndex(w, servers, o.Version) }
+	index := func(w http.ResponseWriter, _ *http.Request) { debugIndex(w, servers, &o) }
 	mux.HandleFunc("GET /debug/{$}", index)
 	mux.HandleFunc("GET /{$}", index)
 	return private(mux)
@@ -72,10 +77,10 @@ func private(next http.Handler) http.Handler {
 }
 
 // debugIndex links everything, and says how each replica is doing.
-func debugIndex(w http.ResponseWriter, servers []*Server, version string) {
+func debugIndex(w http.ResponseWriter, servers []*Server, o *AdminOptions) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) } // the reader may have gone
-	p("<!doctype html><meta name=viewport content='width=device-width'><title>Lockstep admin</title><h1>Lockstep %s</h1>", html.EscapeString(version))
+	p("<!doctype html><meta name=viewport content='width=device-width'><title>Lockstep admin</title><h1>Lockstep %s</h1>", html.EscapeString(o.Version))
 	p("<ul><li><a href=/metrics>/metrics</a><li><a href=/debug/pprof/>/debug/pprof/</a><li><a href=/healthz>/healthz</a></ul>")
 	p("<table border=1 cellpadding=6><tr><th>replica<th>state<th>tabs<th>topics<th>round trip")
 	for _, s := range servers {
@@ -89,6 +94,7 @@ func debugIndex(w http.ResponseWriter, servers []*Server, version string) {
 			a.Runtime().Stats().Sessions, hub.Topics, hub.RoundTrip)
 	}
 	p("</table>")
+	listPreconditions(w, o.Preconditions)
 }
 
 // A collector reads one replica's counters when it is asked for metrics.

@@ -29,6 +29,7 @@ import (
 	"lockstep/counter"
 	"lockstep/counter/idbcounter"
 	"lockstep/live/jslive"
+	"lockstep/pubsub"
 	"lockstep/pubsub/jspubsub"
 )
 
@@ -80,7 +81,7 @@ func run(name string) error {
 		_, err := store.Get(ctx, name)
 		opened <- err
 	}()
-	a := app.New(jspubsub.New(place), store, &app.Options{Replica: replica()})
+	a := app.New(jspubsub.New(place), store, &app.Options{Replica: replica(), Hub: pubsub.Options{ProbeInterval: -1}})
 	if err := a.Start(ctx); err != nil {
 		return failure{"The tabs of this browser can not hear each other here: it has no BroadcastChannel, or forbids it.", err}
 	}

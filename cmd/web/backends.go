@@ -16,7 +16,9 @@ import (
 	"lockstep/counter/memcounter"
 	"lockstep/counter/pgcounter"
 	"lockstep/counter/rediscounter"
+	"lockstep/internal/pgclient"
 	"lockstep/internal/redisclient"
+	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/pgpubsub"
@@ -38,7 +40,7 @@ type backendFlags struct {
 func (b *backendFlags) define(fs *flagSet) {
 	fs.group("Backends")
 	fs.text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(pubsubSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
-	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own; Postgres needs sslmode=verify-full too")
+	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
 	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 }
@@ -87,14 +89,14 @@ func (b *backendFlags) openDriver() (driver.Driver, error) {
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
 		return redispubsub.NewDriver(b.PubSub)
-	case "postgres:":
+	case "postgres:", "postgresql:":
 		return pgpubsub.NewDriver(b.PubSub, &pgpubsub.Options{Channel: b.Prefix})
 	}
 	return nil, fmt.Errorf("no broker for %s", schemeOf(b.PubSub))
 }
 
-// openStore connects to the store.
-func (b *backendFlags) openStore(ctx context.Context) (counter.Store, error) {
+// openStore connects to the store. seen is told what its servers do not meet.
+func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (counter.Store, error) {
 	switch schemeOf(b.Store) {
 	case "mem:":
 		return memcounter.New(nil), nil
@@ -102,9 +104,9 @@ func (b *backendFlags) openStore(ctx context.Context) (counter.Store, error) {
 		return boltcounter.Open(filePath(b.Store), nil)
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
-		return rediscounter.Open(ctx, b.Store, &rediscounter.Options{Prefix: b.Prefix})
-	case "postgres:":
-		return pgcounter.Open(ctx, b.Store, &pgcounter.Options{Prefix: b.Prefix})
+		return rediscounter.Open(ctx, b.Store, &rediscounter.Options{Prefix: b.Prefix, Preconditions: seen})
+	case "postgres:", "postgresql:":
+		return pgcounter.Open(ctx, b.Store, &pgcounter.Options{Prefix: b.Prefix, Preconditions: seen})
 	}
 	return nil, fmt.Errorf("no store for %s", schemeOf(b.Store))
 }
@@ -131,6 +133,8 @@ func unreachable(flag, raw string, err error) error {
 	var refusal *pgconn.PgError
 	var stranger *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, pgclient.ErrReadOnly):
+		err = pgclient.ErrReadOnly
 	case errors.As(err, &stranger):
 		err = stranger
 	case errors.As(err, &network):

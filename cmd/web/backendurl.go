@@ -8,12 +8,12 @@ import (
 
 // pubsubSchemes are the brokers of this build.
 func pubsubSchemes() []string {
-	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
+	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://"}
 }
 
 // storeSchemes are the stores of this build.
 func storeSchemes() []string {
-	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://"}
+	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://"}
 }
 
 // schemeOf returns a URL's scheme with its colon.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 
 	"lockstep/counter"
+	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/static"
 )
@@ -19,15 +21,18 @@ type dependencies struct {
 	keys   [][]byte
 	conns  *connLimiter
 	tls    *tls.Config // of the public address; nil: without
+	// unmet is what the store's servers should be and are not.
+	unmet *precondition.Part
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.
-func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags) (err error) {
+func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags, log *slog.Logger) (err error) {
 	d.prefix = b.Prefix
+	d.unmet = precondition.NewPart("store", log)
 	if d.driver, err = b.openDriver(); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
-	if d.store, err = b.openStore(ctx); err != nil {
+	if d.store, err = b.openStore(ctx, d.unmet); err != nil {
 		return b.storeFailed(err)
 	}
 	if d.keys, err = k.open(b); err != nil {

@@ -9,6 +9,7 @@ require (
 	lockstep/app/web v0.0.0
 	lockstep/counter/pgcounter v0.0.0
 	lockstep/counter/rediscounter v0.0.0
+	lockstep/internal/pgclient v0.0.0
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
@@ -44,7 +45,6 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	lockstep/internal/pgclient v0.0.0 // indirect
 )
 
 replace (

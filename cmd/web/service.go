@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/app/web"
+	"lockstep/precondition"
 	"lockstep/static"
 	"lockstep/static/compile"
 )
@@ -70,7 +71,7 @@ func (s *service) open(ctx context.Context, c *config) (err error) {
 	if s.deps.tls, err = c.TLS.open(s.log); err != nil {
 		return err
 	}
-	return s.deps.openBackends(ctx, &c.backendFlags, &c.keyFlags)
+	return s.deps.openBackends(ctx, &c.backendFlags, &c.keyFlags, s.log)
 }
 
 // startReplicas starts a replica on each listener. After an error those run that were started
@@ -107,7 +108,9 @@ func (s *service) startAdmin(ctx context.Context, addr string, e *edgeFlags) err
 	for _, r := range s.replicas {
 		servers = append(servers, r.web)
 	}
-	admin := web.NewAdmin(servers, &web.AdminOptions{Version: version(), Refused: s.deps.conns.refused})
+	admin := web.NewAdmin(servers, &web.AdminOptions{
+		Version: version(), Refused: s.deps.conns.refused, Preconditions: []*precondition.Part{s.deps.unmet},
+	})
 	s.admin = serveOn(l, admin, e.adminServer(), s.log)
 	s.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")
 	return nil

@@ -3,9 +3,13 @@ package rediscounter_test
 import (
 	"errors"
 	"net"
+	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"lockstep/counter"
 	"lockstep/counter/countertest"
@@ -77,5 +81,52 @@ func TestACountOfAnotherProgramIsNotAnOverflow(t *testing.T) {
 	}
 	if n := c.Exists(t.Context(), "{lockstep:}op:x:sixteen-or-longer").Val(); n != 0 {
 		t.Error("the op is remembered though it was not applied")
+	}
+}
+
+// startCluster starts a cluster of three masters and returns their addresses.
+func startCluster(t *testing.T) (addrs []string) {
+	t.Helper()
+	cli, err := exec.LookPath("redis-cli")
+	if err != nil {
+		t.Skip("redis-cli is not installed (Debian package redis-tools)")
+	}
+	for range 3 {
+		server := testserver.Redis(t, "--cluster-enabled", "yes")
+		server.Own()
+		addrs = append(addrs, server.Addr)
+	}
+	args := append([]string{"--cluster", "create"}, addrs...)
+	if out, err := exec.CommandContext(t.Context(), cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, addr := range addrs {
+		awaitCluster(t, addr)
+	}
+	return addrs
+}
+
+// awaitCluster waits until a node takes part in a cluster that works.
+func awaitCluster(t *testing.T, addr string) {
+	t.Helper()
+	c, err := redisclient.New("redis://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	limit := time.NewTimer(time.Minute)
+	defer limit.Stop()
+	for {
+		info, err := c.(*redis.Client).ClusterInfo(t.Context()).Result()
+		if err == nil && strings.Contains(info, "cluster_state:ok") {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-limit.C:
+			t.Fatalf("the cluster does not come up: %v %s", err, info)
+		}
 	}
 }

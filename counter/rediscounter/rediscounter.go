@@ -12,6 +12,7 @@
 package rediscounter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 
 	"lockstep/counter"
 	"lockstep/internal/redisclient"
+	"lockstep/precondition"
 )
 
 // Options of a Store. Zero values are the defaults.
@@ -32,6 +34,8 @@ type Options struct {
 	Prefix string
 	// Window is how long an op is remembered. Default counter.DedupWindow.
 	Window time.Duration
+	// Preconditions is told what each server does not meet; nil: nobody.
+	Preconditions *precondition.Part
 }
 
 // A Store is a counter.Store in Redis.
@@ -40,37 +44,57 @@ type Options struct {
 // belongs to all its counters, and a script may touch one slot only. In a
 // cluster one node does all the counting.
 type Store struct {
-	client     redis.UniversalClient
+	pool       *redisclient.Pool
 	prefix     string
 	window     time.Duration
 	apply, get *redis.Script
 }
 
 // Open connects to the Redis at a redis://, rediss://, redis+cluster:// or
-// rediss+cluster:// URL, as package redisclient reads it. Its errors do not
-// contain the URL.
+// rediss+cluster:// URL, as package redisclient reads it, and reads from it
+// once: scripts work there, and its keys are here. Its errors do not contain
+// the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
 	s := &Store{
-		prefix: "lockstep:", window: counter.DedupWindow,
+		prefix: cmp.Or(o.Prefix, "lockstep:"), window: counter.DedupWindow,
 		apply: redis.NewScript(applyScript), get: redis.NewScript(getScript),
 	}
-	if opts != nil && opts.Prefix != "" {
-		s.prefix = opts.Prefix
-	}
-	if opts != nil && opts.Window > 0 {
-		s.window = opts.Window
+	if o.Window > 0 {
+		s.window = o.Window
 	}
 	if strings.ContainsAny(s.prefix, "{}") {
 		return nil, fmt.Errorf("rediscounter: the prefix %q contains braces, which Redis Cluster gives a meaning", s.prefix)
 	}
 	var err error
-	if s.client, err = redisclient.New(url); err != nil {
+	if s.pool, err = redisclient.NewPool(url, o.Preconditions); err != nil {
 		return nil, fmt.Errorf("rediscounter: %w", err)
 	}
-	if err := s.client.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("rediscounter: %w", err), s.client.Close())
+	if _, err := s.run(ctx, s.get, []string{s.fenceKey()}); err != nil {
+		return nil, errors.Join(fmt.Errorf("rediscounter: %w", atStart(err)), s.pool.Close())
 	}
 	return s, nil
+}
+
+// atStart explains an error of the first call.
+func atStart(err error) error {
+	if strings.HasPrefix(err.Error(), "MOVED ") {
+		return errors.New("the server is one node of a Redis Cluster: write redis+cluster:// (with TLS rediss+cluster://)")
+	}
+	return err
+}
+
+// run runs a script.
+func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) ([]any, error) {
+	c := s.pool.Client()
+	reply, err := script.Run(ctx, c, keys, args...).Slice()
+	if err != nil {
+		s.pool.Failed(c, err)
+	}
+	return reply, err
 }
 
 func (s *Store) fenceKey() string            { return "{" + s.prefix + "}epoch" }
@@ -94,7 +118,7 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 			args = append(args, strconv.FormatInt(op.Amount(), 10))
 		}
 	}
-	reply, err := s.apply.Run(ctx, s.client, keys, args...).Slice()
+	reply, err := s.run(ctx, s.apply, keys, args...)
 	var refusal redis.Error
 	if errors.As(err, &refusal) && strings.HasSuffix(refusal.Error(), overflowReply) {
 		return counter.Value{}, nil, counter.ErrOverflow
@@ -151,7 +175,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		}
 		keys = append(keys, s.valueKey(name))
 	}
-	reply, err := s.get.Run(ctx, s.client, keys).Slice()
+	reply, err := s.run(ctx, s.get, keys)
 	if err != nil {
 		return nil, fmt.Errorf("rediscounter: get: %w", err)
 	}
@@ -169,7 +193,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 
 // Close implements counter.Store.
 func (s *Store) Close() error {
-	if err := s.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+	if err := s.pool.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return err
 	}
 	return nil

@@ -1,6 +1,7 @@
 // Package redisclient makes go-redis clients with the settings that this
-// project needs: no retry that the caller does not see, bounded dialling. It is shared by
-// the driver and the store for Redis, and knows neither.
+// project needs: no retry that the caller does not see, bounded dialling,
+// connections that prove that they are to a master. It is shared by the driver
+// and the store for Redis, and knows neither.
 package redisclient
 
 import (
@@ -15,6 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"lockstep/precondition"
 )
 
 const (
@@ -23,6 +26,10 @@ const (
 	// pool is how many connections one client keeps: calls are merged before
 	// they get here.
 	pool = 8
+	// lifetime is how long a connection is used, where the URL does not say
+	// conn_max_lifetime: an address that leads elsewhere is followed even when
+	// the server that it led to does not know that it was replaced.
+	lifetime = time.Minute
 )
 
 var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
@@ -31,23 +38,29 @@ var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:por
 // rediss+cluster:// URL. It does not connect. The error does not contain the
 // URL, which may hold a password.
 //
-// With TLS the options sslrootcert, sslcert and sslkey name files, as they do
-// for PostgreSQL: see files. Other options are those of redis.ParseURL; for a
-// cluster there are none.
+// With TLS the options sslmode, sslrootcert, sslcert and sslkey mean what they
+// mean for PostgreSQL: see security. Other options are those of
+// redis.ParseURL; for a cluster there are none.
+//
+// A connection to a server that says that it is a replica is an error
+// (ErrReplica), except in a cluster, where nodes say themselves who is asked.
 //
 // MaxRetries is off: a retried INCR whose answer was lost is applied twice and
 // reported as success (measured with go-redis 9.23). Maintenance
 // notifications are off: plain servers do not know them.
-func New(raw string) (redis.UniversalClient, error) {
-	raw, f, err := cutFiles(raw)
+func New(raw string) (redis.UniversalClient, error) { return newClient(raw, nil) }
+
+// newClient is New for a store, which tells seen what a server does not meet.
+func newClient(raw string, seen *precondition.Part) (redis.UniversalClient, error) {
+	raw, f, err := cutSecurity(raw)
 	if err != nil {
 		return nil, err
 	}
 	if rest, ok := strings.CutPrefix(raw, "redis+cluster://"); ok {
-		return cluster(rest, f, nil)
+		return cluster(rest, f, nil, seen)
 	}
 	if rest, ok := strings.CutPrefix(raw, "rediss+cluster://"); ok {
-		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}) // the name of each node is added
+		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}, seen) // the name of each node is added
 	}
 	o, err := redis.ParseURL(raw)
 	if err != nil {
@@ -59,6 +72,10 @@ func New(raw string) (redis.UniversalClient, error) {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.PoolSize, o.ContextTimeoutEnabled = pool, true
+	if o.ConnMaxLifetime == 0 {
+		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
+	}
+	o.OnConnect = prove(seen)
 	if o.TLSConfig != nil {
 		o.Dialer = secureDialer(o.TLSConfig)
 	}
@@ -67,13 +84,18 @@ func New(raw string) (redis.UniversalClient, error) {
 }
 
 // cluster reads [user:password@]host:port,host:port.
-func cluster(rest string, f files, secure *tls.Config) (redis.UniversalClient, error) {
+func cluster(rest string, f security, secure *tls.Config, seen *precondition.Part) (redis.UniversalClient, error) {
 	if err := f.apply(secure); err != nil {
 		return nil, err
 	}
 	o := &redis.ClusterOptions{
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
 		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
+		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4,
+		NewClient: func(o *redis.Options) *redis.Client {
+			o.OnConnect = look(o.Addr, seen)
+			return redis.NewClient(o)
+		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
 	if secure != nil {

@@ -58,6 +58,12 @@ func TestOnlyTheRightServerIsTalkedToAndOnlyTheRightUserIsLetIn(t *testing.T) {
 		{"another password", strings.Replace(good, "hunter2", "hunter3", 1), "WRONGPASS"},
 		{"no user", "rediss://" + server.Addr + "?sslrootcert=" + ca.File, "NOAUTH"},
 		{"no TLS", "redis://" + server.Addr, "EOF"},
+		{"any name of a known authority", withOption(t, strings.Replace(good, server.Addr, "localhost:"+port, 1), "sslmode", "verify-ca"), ""},
+		{"any name of another authority", withOption(t, withOption(t, good, "sslmode", "verify-ca"), "sslrootcert", testserver.NewAuthority(t).File), "unknown authority"},
+		{"anybody", withOption(t, withOption(t, good, "sslmode", "require"), "sslrootcert", ""), ""},
+		{"anybody, and an authority", withOption(t, good, "sslmode", "require"), "checks nothing"},
+		{"all, said so", withOption(t, strings.Replace(good, server.Addr, "localhost:"+port, 1), "sslmode", "verify-full"), "localhost"},
+		{"another mode", withOption(t, good, "sslmode", "prefer"), "one of verify-full"},
 	} {
 		t.Run(c.name, func(t *testing.T) { check(t, ask(t, c.url), c.says) })
 	}

@@ -95,3 +95,45 @@ func pingRedis(ctx context.Context, d dialer, addr string) error {
 	}
 	return nil
 }
+
+// Replicate makes a running Redis a replica of another, and waits until it has
+// all that the other has; nil makes it a master. It keeps its connections.
+func (s *Server) Replicate(master *Server) {
+	s.t.Helper()
+	s.Own()
+	if master == nil {
+		s.redisCLI("REPLICAOF", "NO", "ONE")
+		return
+	}
+	host, port, err := net.SplitHostPort(master.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.redisCLI("REPLICAOF", host, port)
+	deadline := time.After(patience)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !strings.Contains(s.redisCLI("INFO", "replication"), "master_link_status:up") || master.redisCLI("WAIT", "1", "1000") == "0" {
+		select {
+		case <-again.C:
+		case <-deadline:
+			s.t.Fatalf("testserver: %s does not follow %s", s.Addr, master.Addr)
+		}
+	}
+}
+
+// redisCLI sends a command with the client that comes with the server, and
+// returns what it prints.
+func (s *Server) redisCLI(args ...string) string {
+	s.t.Helper()
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	out, err := exec.Command(program(s.t, "redis-tools", "redis-cli"), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	text := strings.TrimSpace(string(out))
+	if err != nil || strings.HasPrefix(text, "ERR ") {
+		s.t.Fatalf("testserver: redis-cli %s: %v: %s", args, err, text)
+	}
+	return text
+}

@@ -6,14 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"lockstep/internal/redisclient"
 	"lockstep/pubsub/driver"
 )
 
 // batch is how many messages one round trip publishes at most.
 const batch = 256
+
+// roleEvery is how long the role of a server is believed. A master that is
+// made a replica keeps its connections, and delivers what is published on them:
+// to those only that are connected to it.
+const roleEvery = time.Second
 
 // conn is two connections to Redis: one to publish, used by the goroutine
 // publish, and one to subscribe, read by the goroutine read. When either is
@@ -25,6 +32,9 @@ type conn struct {
 	sub                *redis.PubSub // of subscriber
 	outgoing           chan publication
 	running            sync.WaitGroup // publish and read; both end with the Inbox
+	alone              bool           // no cluster: the server must be a master
+
+	asked time.Time // for the role; owned by publish
 
 	mu      sync.Mutex // guards the rest; held while a command is written, so that waiting is in the order of the wire
 	waiting []waiter
@@ -128,22 +138,40 @@ func (c *conn) send(life context.Context, ps []publication) {
 	for i, p := range ps {
 		results[i] = pipe.Publish(life, p.topic, p.payload)
 	}
+	role := c.askRole(life, pipe)
 	_, _ = pipe.Exec(life) // each result has its own error
+	if role != nil {
+		if err := redisclient.ReadRole(role); err != nil {
+			c.lost(c.client, err)
+		}
+	}
 	for i, p := range ps {
 		err := results[i].Err()
 		if err != nil && !refused(err) {
 			c.lost(c.client, err)
-			err = c.Usable(life)
+		}
+		if ended := c.Usable(life); ended != nil {
+			err = ended
 		}
 		p.done <- err
 	}
+}
+
+// askRole adds a question for the server's role, if it is time. The hub's
+// heartbeats see to it that something is published all the time.
+func (c *conn) askRole(life context.Context, pipe redis.Pipeliner) *redis.Cmd {
+	if !c.alone || time.Since(c.asked) < roleEvery {
+		return nil
+	}
+	c.asked = time.Now()
+	return pipe.Do(life, "ROLE")
 }
 
 // refused reports whether an error is Redis's answer to a command, after which
 // the connection is as good as before.
 func refused(err error) bool {
 	var answer redis.Error
-	return errors.As(err, &answer)
+	return errors.As(err, &answer) && !redisclient.Elsewhere(err)
 }
 
 // lost ends the conn because one of its connections has failed.

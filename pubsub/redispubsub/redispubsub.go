@@ -50,6 +50,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	undone := context.AfterFunc(ctx, end)
 	c := newConn(life, end, pub, sub)
+	_, c.alone = client.(*redis.Client)
 	err = c.verify(ctx)
 	if !undone() { // ctx has ended: so has life
 		err = ctx.Err()

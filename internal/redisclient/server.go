@@ -1,0 +1,167 @@
+package redisclient
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"lockstep/precondition"
+)
+
+// ErrReplica means that an address leads to a replica of Redis: it takes no
+// writes, and what is published there reaches nobody else.
+var ErrReplica = errors.New("the server is a replica of another Redis, and takes no writes")
+
+// prove returns what a new connection must pass: the server says that it is a
+// master. Where a user may ask neither INFO nor ROLE nobody can tell: the
+// connection is taken, and a write shows.
+func prove(seen *precondition.Part) func(context.Context, *redis.Conn) error {
+	return func(ctx context.Context, c *redis.Conn) error {
+		says, err := info(ctx, c)
+		switch {
+		case refused(err):
+			return Role(ctx, c)
+		case err != nil:
+			return err
+		case says["role"] == "slave":
+			return ErrReplica
+		}
+		seen.Saw("", says["run_id"], unmet(ctx, c, says, seen)...)
+		return nil
+	}
+}
+
+// look is prove for a node of a cluster: those that are replicas are asked
+// about the cluster only.
+func look(addr string, seen *precondition.Part) func(context.Context, *redis.Conn) error {
+	return func(ctx context.Context, c *redis.Conn) error {
+		if seen == nil {
+			return nil
+		}
+		says, err := info(ctx, c)
+		switch {
+		case refused(err):
+			return nil
+		case err != nil:
+			return err
+		case says["role"] == "slave":
+			seen.Saw(addr, says["run_id"])
+		default:
+			seen.Saw(addr, says["run_id"], unmet(ctx, c, says, seen)...)
+		}
+		return nil
+	}
+}
+
+// A Commander is a connection or a client.
+type Commander interface {
+	Do(ctx context.Context, args ...any) *redis.Cmd
+}
+
+// Role asks a server for its role. Nil means that it is a master, or that the
+// user may not ask; ErrReplica that it is none.
+func Role(ctx context.Context, c Commander) error {
+	return ReadRole(c.Do(ctx, "ROLE"))
+}
+
+// ReadRole is Role for an answer that has come.
+func ReadRole(answer *redis.Cmd) error {
+	says, err := answer.Slice()
+	switch {
+	case refused(err):
+		return nil
+	case err != nil:
+		return err
+	case len(says) > 0 && says[0] == "slave":
+		return ErrReplica
+	}
+	return nil
+}
+
+// refused reports whether an error is the server's answer to a command.
+func refused(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}
+
+// info returns what a server says of itself.
+func info(ctx context.Context, c Commander) (map[string]string, error) {
+	text, err := c.Do(ctx, "INFO").Text()
+	if err != nil {
+		return nil, err
+	}
+	says := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			says[name] = value
+		}
+	}
+	return says, nil
+}
+
+// oldest is the oldest major version of Redis that is tested.
+const oldest = 7
+
+// unmet is what a store relies on, and a server does not do. What the server
+// does not say is not held against it.
+func unmet(ctx context.Context, c Commander, says map[string]string, seen *precondition.Part) (all []precondition.Unmet) {
+	if seen == nil {
+		return nil
+	}
+	add := func(name, text string) { all = append(all, precondition.Unmet{Name: name, Text: text}) }
+	// Without a limit nothing is evicted, whatever the policy.
+	if policy := says["maxmemory_policy"]; policy != "" && policy != "noeviction" && says["maxmemory"] != "0" {
+		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
+	}
+	if says["aof_enabled"] == "0" {
+		add("redis_persistence", "there is no append-only file: a restart of Redis loses all clicks since its last snapshot; set appendonly yes and appendfsync always")
+	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
+		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
+	}
+	if major, err := strconv.Atoi(strings.Split(says["redis_version"], ".")[0]); err == nil && major < oldest {
+		add("redis_version", "it is Redis "+says["redis_version"]+", and 7 is the oldest that is tested")
+	}
+	return all
+}
+
+// setting returns a setting, or "" where the user may not ask.
+func setting(ctx context.Context, c Commander, name string) string {
+	answer, err := c.Do(ctx, "CONFIG", "GET", name).Result()
+	if err != nil {
+		return ""
+	}
+	switch answer := answer.(type) { // by the version of the protocol
+	case map[any]any:
+		value, _ := answer[name].(string)
+		return value
+	case []any:
+		if len(answer) == 2 {
+			value, _ := answer[1].(string)
+			return value
+		}
+	}
+	return ""
+}
+
+// Elsewhere reports whether an error of a call means that the address may lead
+// to another server by now, or soon: connections must be made anew. What says
+// that the right server can't do it (OOM, MISCONF, BUSY, NOREPLICAS) does not.
+func Elsewhere(err error) bool {
+	if errors.Is(err, ErrReplica) {
+		return true
+	}
+	var answer redis.Error
+	if !errors.As(err, &answer) {
+		return false // go-redis drops the connection
+	}
+	text := answer.Error()
+	for _, code := range []string{"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED"} {
+		if strings.HasPrefix(text, code+" ") {
+			return true
+		}
+	}
+	return strings.Contains(text, "-READONLY ") // of a script, before Redis 7
+}
