@@ -9,22 +9,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"lockstep/counter"
 )
 
-const (
-	// lockTimeout is how long Open waits for another process to let go.
-	lockTimeout = time.Second
-	// pruneMost is how many forgotten ops one Apply deletes at most: more than
-	// it adds, so they never pile up.
-	pruneMost = 2 * counter.MaxOps
-)
+// pruneMost is how many forgotten ops one Apply deletes at most: more than
+// it adds, so they never pile up.
+const pruneMost = 2 * counter.MaxOps
 
 // Options of a Store. Zero values are the defaults.
 type Options struct {
@@ -32,29 +27,43 @@ type Options struct {
 	Window time.Duration
 }
 
-// A Store is a counter.Store in a file.
+// A Store is a counter.Store in a file. The file is made smaller when most of it
+// is free: when it is opened, and once a minute while it is written to.
 type Store struct {
-	db     *bbolt.DB
+	// set once
+	path   string
 	window time.Duration
 	epoch  uint64
-	opened time.Time
+	now    func() time.Time
+	every  time.Duration // how often maybeCompact looks
+	above  int64         // bytes: compact leaves smaller files alone
+
+	mu sync.RWMutex // held for reading by all that use db
+	db *bbolt.DB
+
+	compacting sync.WaitGroup // Add only under trim while not closed
+	trim       sync.Mutex     // guards the rest
+	looked     time.Time
+	closed     bool
 }
 
-// now is the time by the clock that was right when the store was opened: one
-// that jumps ahead later must not make it forget ops before their time.
-func (s *Store) now() time.Time { return s.opened.Add(time.Since(s.opened)) }
+// steadyClock returns the time by the clock that was right at the beginning:
+// one that jumps ahead later must not make a store forget ops before their time.
+func steadyClock() func() time.Time {
+	began := time.Now()
+	return func() time.Time { return began.Add(time.Since(began)) }
+}
 
 // buckets are the tables of the file. A key of ops is name, NUL, op id and
 // leads to its expiry; keys of expiry begin with the time, so the oldest come
 // first.
 type buckets struct{ meta, values, ops, expiry *bbolt.Bucket }
 
-var errNotOurs = errors.New("the file is of another program or damaged")
-
 // Open opens the file at path; it makes the file, readable by its owner only,
-// and its folder if they do not exist. It fails when another process has the
-// file open, and when the file is of another program or damaged. A damaged one
-// may stay locked until this process ends.
+// and its folder if they do not exist. It fails, with a sentence, when another
+// process has the file open, and when the file is of another program, of a
+// later version of this one, cut off or damaged. A damaged one may stay locked
+// until this process ends.
 func Open(path string, opts *Options) (*Store, error) {
 	if path == "" {
 		return nil, errors.New("boltcounter: no file name")
@@ -63,83 +72,21 @@ func Open(path string, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("boltcounter: %w", err)
 	}
 	db, err := openFile(path)
-	switch {
-	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("boltcounter: %s is in use: is another instance running?", path)
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("boltcounter: open %s: %w", path, err)
 	}
-	s := &Store{db: db, window: counter.DedupWindow, opened: time.Now()}
+	s := &Store{db: db, path: path, window: counter.DedupWindow, now: steadyClock(), every: compactEvery, above: compactAbove}
+	s.looked = s.now()
 	if opts != nil && opts.Window > 0 {
 		s.window = opts.Window
 	}
 	if err := s.begin(path); err != nil {
 		return nil, errors.Join(fmt.Errorf("boltcounter: open %s: %w", path, err), db.Close())
 	}
+	if err := s.compact(0); err != nil {
+		return nil, fmt.Errorf("boltcounter: open %s: %w", path, err)
+	}
 	return s, nil
-}
-
-func openFile(path string) (db *bbolt.DB, err error) {
-	defer damageAsError(&err)
-	// Reading a file that has been cut off is a fault of memory.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
-}
-
-// begin looks at the file before it writes to it.
-func (s *Store) begin(path string) (err error) {
-	defer damageAsError(&err)
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if err := s.db.View(func(tx *bbolt.Tx) error { return examine(tx, info.Size()) }); err != nil {
-		return err
-	}
-	return s.db.Update(s.prepare)
-}
-
-// examine refuses what prepare must not touch.
-func examine(tx *bbolt.Tx, size int64) error {
-	if tx.Size() > size {
-		return errNotOurs // cut off
-	}
-	first, _ := tx.Cursor().First()
-	if first == nil {
-		return nil // a new file
-	}
-	if tx.Bucket([]byte("meta")) == nil || tx.Bucket([]byte("meta")).Get([]byte("epoch")) == nil {
-		return errNotOurs
-	}
-	return nil
-}
-
-// damageAsError, deferred, makes an error of a panic: that is how bbolt tells
-// that a page is not what it should be.
-func damageAsError(err *error) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%w: %v", errNotOurs, p)
-	}
-}
-
-// prepare makes the tables and begins a new epoch: nothing tells a file that
-// was left by a crash from one that was restored from an older copy.
-func (s *Store) prepare(tx *bbolt.Tx) error {
-	for _, name := range []string{"meta", "values", "ops", "expiry"} {
-		if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
-			return err
-		}
-	}
-	meta := tx.Bucket([]byte("meta"))
-	s.epoch = uint64(time.Now().UnixMilli())
-	if raw := meta.Get([]byte("epoch")); len(raw) == 8 {
-		// A clock that was set back must not bring an old epoch back.
-		s.epoch = max(s.epoch, binary.BigEndian.Uint64(raw)+1)
-	} else if raw != nil {
-		return errNotOurs
-	}
-	return meta.Put([]byte("epoch"), binary.BigEndian.AppendUint64(nil, s.epoch))
 }
 
 // Apply implements counter.Store: one transaction, on disk when it returns.
@@ -160,15 +107,20 @@ func (s *Store) Apply(ctx context.Context, name string, ops ...counter.Op) (coun
 	if err != nil {
 		return counter.Value{}, nil, wrap(err)
 	}
+	s.maybeCompact()
 	return v, applied, nil
 }
 
 func (s *Store) update(f func(tx *bbolt.Tx) error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	defer damageAsError(&err)
 	return s.db.Update(f)
 }
 
 func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	defer damageAsError(&err)
 	return s.db.View(f)
 }
@@ -239,7 +191,7 @@ func (b buckets) prune(now time.Time) error {
 		if len(k) <= 8 {
 			return errNotOurs
 		}
-		if int64(binary.BigEndian.Uint64(k)) > now.UnixNano() {
+		if !due(k, now) {
 			return nil
 		}
 		if err := b.ops.Delete(k[8:]); err != nil {
@@ -250,6 +202,11 @@ func (b buckets) prune(now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// due reports whether the time in a key of expiry has come.
+func due(key []byte, now time.Time) bool {
+	return int64(binary.BigEndian.Uint64(key)) <= now.UnixNano()
 }
 
 // Get implements counter.Store.
@@ -277,7 +234,15 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 }
 
 // Close implements counter.Store.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	s.trim.Lock()
+	s.closed = true
+	s.trim.Unlock()
+	s.compacting.Wait()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.db.Close()
+}
 
 // wrap names the package, but for what callers decide on.
 func wrap(err error) error {

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 func newOp() counter.Op { return counter.Op{ID: rand.Text(), Kind: counter.Increment} }
 
 // writeForever applies ops from several goroutines and prints the id of each
-// that was acknowledged, until it is killed.
+// that was acknowledged, until it is killed. All the while it puts copies in the
+// place of the file.
 func writeForever(path string) {
 	s, err := boltcounter.Open(path, nil)
 	if err != nil {
@@ -52,6 +53,14 @@ func writeForever(path string) {
 			}
 		})
 	}
+	wg.Go(func() {
+		for {
+			if err := s.Replace(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	})
 	wg.Wait()
 }
 
