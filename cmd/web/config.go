@@ -74,8 +74,8 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	return c, c.check()
 }
 
-// strayArgument is the error for the first argument that belongs to no flag, the nth of all. It does
-// not say the argument: it may be a part of a secret.
+// strayArgument is the error for the first argument that belongs to no flag, the nth of all. It
+// does not say the argument: it may be a part of a secret.
 func strayArgument(fs *flagSet, nth int) error {
 	hint := "-h lists all flags"
 	if meant := fs.Stray(fs.Arg(0)); meant != "" {

@@ -45,8 +45,8 @@ func (v value) why(word string) error {
 		return fmt.Errorf("it has no value: the next word is the flag -%s", name)
 	}
 	err := v.Value.Set(word)
-	if err == nil {
-		return nil
+	if err == nil || v.set.secrets[v.name] {
+		return err
 	}
 	getter, ok := v.Value.(flag.Getter)
 	if !ok {

@@ -19,8 +19,9 @@ type Grouped struct {
 	Env map[string]string // the variable that sets a flag too, for the help; a flag without one is not in it
 
 	groups    []group
-	explained bool     // values explain what is wrong with a word
-	failed    *failure // of the value that was set last; nil: none
+	secrets   map[string]bool // flags whose words no error says
+	explained bool            // values explain what is wrong with a word
+	failed    *failure        // of the value that was set last; nil: none
 }
 
 // A group is what a help shows below one heading.
@@ -37,7 +38,7 @@ type failure struct {
 
 // New returns a set without a flag, for the program of a name. It prints nothing by itself.
 func New(program string) *Grouped {
-	s := &Grouped{FlagSet: flag.NewFlagSet(program, flag.ContinueOnError), Env: map[string]string{}}
+	s := &Grouped{FlagSet: flag.NewFlagSet(program, flag.ContinueOnError), Env: map[string]string{}, secrets: map[string]bool{}}
 	s.SetOutput(io.Discard)
 	s.Usage = func() {}
 	return s
@@ -51,6 +52,13 @@ func (s *Grouped) Group(heading string) { s.groups = append(s.groups, group{head
 func (s *Grouped) Note(names ...string) {
 	g := &s.groups[len(s.groups)-1]
 	g.names = append(g.names, names...)
+}
+
+// Secret keeps what is given for flags out of all errors.
+func (s *Grouped) Secret(names ...string) {
+	for _, name := range names {
+		s.secrets[name] = true
+	}
 }
 
 // Names returns the flags of all groups, in the order of the help.
@@ -133,7 +141,7 @@ func (s *Grouped) describe(f *flag.Flag) string {
 	if v := s.Env[f.Name]; v != "" {
 		head += "  (" + v + ")"
 	}
-	if f.DefValue != "" && f.DefValue != "false" {
+	if f.DefValue != "" && f.DefValue != "false" && !strings.Contains(usage, "(default ") {
 		usage += " (default " + f.DefValue + ")"
 	}
 	return head + "\n" + wrap(usage, "        ")

@@ -140,6 +140,15 @@ func TestHelpHasGroupsVariablesAndDefaults(t *testing.T) {
 	}
 }
 
+func TestASecretIsNotSaid(t *testing.T) {
+	s := set()
+	s.Func("header", "`line` of a request", func(string) error { return errors.New("it has no colon") })
+	s.Secret("header")
+	if err := s.Parse([]string{"-header", "hunter2"}); err == nil || err.Error() != "-header: it has no colon" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAStrayWordIsNotSaid(t *testing.T) {
 	for word, want := range map[string]string{"hunter2": "", "version": "did you mean -version?", "true": "a switch has its value behind a =, as in -switch=true"} {
 		if got := set().Stray(word); got != want {

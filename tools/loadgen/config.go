@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/internal/flags"
 	"lockstep/tools/loadgen/load"
 	"lockstep/tools/loadgen/load/protocol"
 	"lockstep/tools/loadgen/load/workload"
@@ -32,13 +33,14 @@ const help = `Opens tabs on a live page, clicks in them, and says whether all st
   loadgen [flags] URL...
 
 The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults),
-and then until all tabs are equal, -settle at most. Exit code: 0 it held, 1 a verdict or a threshold
-failed, 2 wrong usage, 3 the target was not reachable. docs/loadgen.md says how to read a report.
+and then until all tabs are equal, -settle at most. docs/loadgen.md says how to read a report.
 
+Exit code: 0 it held, 1 a verdict or a threshold failed, or there was too little to judge, 2 wrong
+usage, 3 the target was not reachable, 4 a report could not be written, 130 it was interrupted.
 `
 
-// flags are the flags that become options together with others.
-type flags struct {
+// parsed are the flags that become options together with others.
+type parsed struct {
 	browsers                        int
 	ramp, duration                  time.Duration
 	rate, scenario, expect, findMax string
@@ -46,28 +48,22 @@ type flags struct {
 	watchers, slow, hidden, churn   float64
 	poisson, insecure               bool
 	seed                            uint64
+	login                           login
 }
 
 // parseConfig reads the arguments. flag.ErrHelp says that help was asked for, and written to out.
 func parseConfig(args []string, out io.Writer) (config, error) {
 	var c config
-	var f flags
-	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.Usage = func() {}
-	f.defineLoad(fs, &c)
-	f.defineGoals(fs, &c)
-	f.defineTarget(fs, &c)
-	c.define(fs)
-	err := fs.Parse(args)
+	var f parsed
+	fs := flags.New("loadgen")
+	c.defineAll(fs, &f)
+	err := fs.Parse(flags.Words(args))
 	if errors.Is(err, flag.ErrHelp) {
-		_, _ = io.WriteString(out, help)
-		fs.SetOutput(out)
-		fs.PrintDefaults()
+		fs.Help(out, help)
 		return c, err
 	}
 	if err != nil {
-		return c, fmt.Errorf("%w (-h lists the flags)", err)
+		return c, fmt.Errorf("%w; -h lists all flags", err)
 	}
 	if c.version {
 		return c, nil // nothing is loaded, so nothing else matters
@@ -78,57 +74,85 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	return c, f.fill(&c, given, args)
 }
 
+// defineAll defines all flags.
+func (c *config) defineAll(fs *flags.Grouped, f *parsed) {
+	f.defineLoad(fs, c)
+	f.defineGoals(fs, c)
+	f.defineTarget(fs, c)
+	c.define(fs)
+}
+
 // defineLoad defines the flags that say what the tabs do.
-func (f *flags) defineLoad(fs *flag.FlagSet, c *config) {
+func (f *parsed) defineLoad(fs *flags.Grouped, c *config) {
+	fs.Group("Tabs")
 	fs.IntVar(&f.browsers, "browsers", 100, "`tabs` that are open")
 	fs.DurationVar(&f.ramp, "ramp", 0, "time over which they join (default 1s for each 500)")
-	fs.StringVar(&f.rate, "rate", "20", "clicks a second, all tabs together: `200`, a slope 100..5000, steps 100,200,400")
-	fs.BoolVar(&f.poisson, "poisson", false, "click at random times, not evenly")
-	fs.DurationVar(&f.duration, "duration", 10*time.Second, "of the load, after the ramp")
 	fs.IntVar(&c.options.Counters, "counters", 1, "`pages` that the tabs are spread over")
-	fs.StringVar(&f.path, "path", "", "of the pages, {n} is their number (default /c/load-{n}, or that of the URL)")
 	fs.Float64Var(&f.watchers, "watchers", 0, "`share` of the tabs that never click, 0 to 1")
 	fs.Float64Var(&f.slow, "slow", 0, "`share` that read only every 2 s")
 	fs.Float64Var(&f.hidden, "hidden", 0, "`share` that are in the background")
 	fs.Float64Var(&f.churn, "churn", 0, "`tabs` a second that are closed, each followed by a new one")
+	fs.Note("browsers", "ramp", "counters", "watchers", "slow", "hidden", "churn")
+
+	fs.Group("Clicks")
+	fs.StringVar(&f.rate, "rate", "20", "`clicks` a second, all tabs together: 200, a slope 100..5000, steps 100,200,400")
+	fs.DurationVar(&f.duration, "duration", 10*time.Second, "of the load, after the ramp")
+	fs.BoolVar(&f.poisson, "poisson", false, "click at random times, not evenly")
 	fs.Float64Var(&c.options.Repeat, "repeat", .01, "`share` of the clicks that are sent twice, to see that they count once")
-	fs.Uint64Var(&f.seed, "seed", 0, "repeats the same clicks in the same tabs (default: chance; the report has it)")
-	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of the flags above from -browsers to -churn")
+	fs.Uint64Var(&f.seed, "seed", 0, "`number` that repeats the same clicks in the same tabs; 0 is chance, and the report has it")
+	fs.StringVar(&f.scenario, "scenario", "", "YAML `file` with stages, in place of -browsers, -ramp, -watchers, -slow, -hidden, -churn, -rate, -duration and -poisson")
+	fs.Note("rate", "duration", "poisson", "repeat", "seed", "scenario")
 }
 
 // defineGoals defines the flags that say what has to hold.
-func (f *flags) defineGoals(fs *flag.FlagSet, c *config) {
-	fs.StringVar(&f.expect, "expect", "", "what has to hold, such as `p99<250ms,lost=0,converge<1s`")
-	fs.StringVar(&f.findMax, "find-max", "", "raise the load until this no longer holds, such as `p99<200ms`, and report the knee")
-	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
+func (f *parsed) defineGoals(fs *flags.Grouped, c *config) {
+	fs.Group("What has to hold")
+	fs.StringVar(&f.expect, "expect", "", "`thresholds`, such as p99<250ms,lost=0,converge<1s")
 	fs.DurationVar(&c.options.Settle, "settle", load.DefaultSettle, "time that tabs have for becoming equal after the load")
+	fs.StringVar(&f.findMax, "find-max", "", "raise the load until these `thresholds` no longer hold, such as p99<200ms, and report the knee")
+	fs.StringVar(&c.raise, "raise", "rate", "what -find-max raises: `rate` or browsers")
+	fs.Note("expect", "settle", "find-max", "raise")
 }
 
 // defineTarget defines the flags that say how to talk to the target.
-func (f *flags) defineTarget(fs *flag.FlagSet, c *config) {
+func (f *parsed) defineTarget(fs *flags.Grouped, c *config) {
+	fs.Group("Target")
+	fs.StringVar(&f.path, "path", "", "`path` of the pages, {n} is their number (default /c/load-{n}, or that of the URL)")
+	fs.Func("header", "`line` that goes with every request to the target, such as 'Authorization: Bearer x', or @file with lines; may be given more than once. No report has its value", f.login.header)
+	fs.Func("cookie", "`name=value` that goes with every request to the target, several with ; between them, or @file; may be given more than once. No report has its value", f.login.cookie)
+	fs.Secret("header", "cookie")
+	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
-	fs.StringVar(&f.protocol, "protocol", "lockstep", "of the pages: `lockstep`, or htmx for any page with a number that comes over htmx")
+	fs.StringVar(&f.protocol, "protocol", "lockstep", "`kind` of the pages: lockstep, or htmx for any page with a number that comes over htmx")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
-	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
+	fs.Note("path", "header", "cookie", "insecure", "wait", "protocol", "selector", "click")
 }
 
 // define defines the flags of the generator itself.
-func (c *config) define(fs *flag.FlagSet) {
+func (c *config) define(fs *flags.Grouped) {
+	fs.Group("Reports")
 	fs.StringVar(&c.json, "json", "", "write the report to a `file`, as JSON")
 	fs.StringVar(&c.html, "html", "", "write the report to a `file`, as one page")
 	fs.StringVar(&c.prometheus, "prometheus", "", "serve metrics at an `address` while it runs, such as localhost:9100")
-	fs.BoolVar(&c.version, "version", false, "print the version and exit")
+	fs.Note("json", "html", "prometheus")
+
+	fs.Group("Others")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
+	fs.BoolVar(&c.version, "version", false, "print the version and exit")
+	fs.Note("per-process", "version")
 }
 
 // fill makes options out of flags.
-func (f *flags) fill(c *config, given map[string]bool, args []string) (err error) {
+func (f *parsed) fill(c *config, given map[string]bool, args []string) (err error) {
 	if len(c.options.Targets) == 0 {
 		return errors.New("there is no target: give the URL of a page, such as http://localhost:8000")
 	}
 	if i := slices.IndexFunc(c.options.Targets, func(t string) bool { return strings.HasPrefix(t, "-") }); i >= 0 {
 		return fmt.Errorf("%s comes after a URL: flags come first", c.options.Targets[i])
+	}
+	if err := c.bounds(); err != nil {
+		return err
 	}
 	if c.options.Plan, err = f.plan(given); err != nil {
 		return err
@@ -142,12 +166,28 @@ func (f *flags) fill(c *config, given map[string]bool, args []string) (err error
 	if f.insecure {
 		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // -insecure asks for it
 	}
+	c.options.Header = f.login.lines
 	c.options.Command = command(args, c.options.Plan.Seed, given["seed"])
 	return f.goals(c)
 }
 
+// bounds checks what the options would take for their defaults.
+func (c *config) bounds() error {
+	switch o := &c.options; {
+	case o.Counters < 1:
+		return fmt.Errorf("-counters %d: the tabs need at least one page", o.Counters)
+	case o.Settle <= 0:
+		return fmt.Errorf("-settle %v: without time to become equal no tab is judged", o.Settle)
+	case o.Wait < 0:
+		return fmt.Errorf("-wait %v: it can't be less than 0", o.Wait)
+	case o.PerProcess < 1:
+		return fmt.Errorf("-per-process %d: a process has at least one tab", o.PerProcess)
+	}
+	return nil
+}
+
 // goals parses the thresholds, and what a search raises.
-func (f *flags) goals(c *config) (err error) {
+func (f *parsed) goals(c *config) (err error) {
 	if f.expect != "" {
 		if c.options.Thresholds, err = load.ParseThresholds(f.expect); err != nil {
 			return err
@@ -169,7 +209,7 @@ func (f *flags) goals(c *config) (err error) {
 }
 
 // plan is that of the flags, or of the scenario.
-func (f *flags) plan(given map[string]bool) (workload.Plan, error) {
+func (f *parsed) plan(given map[string]bool) (workload.Plan, error) {
 	if f.scenario != "" {
 		for _, name := range []string{"browsers", "ramp", "rate", "poisson", "duration", "watchers", "slow", "hidden", "churn"} {
 			if given[name] {
@@ -200,7 +240,7 @@ func (f *flags) plan(given map[string]bool) (workload.Plan, error) {
 }
 
 // wire is the protocol. A path of the first URL is that of the page, unless -path is given.
-func (f *flags) wire(targets []string, given map[string]bool) (protocol.Protocol, error) {
+func (f *parsed) wire(targets []string, given map[string]bool) (protocol.Protocol, error) {
 	switch f.protocol {
 	case "lockstep":
 		if given["selector"] || given["click"] {
@@ -222,13 +262,13 @@ func hasPath(url string) bool {
 	return path != ""
 }
 
-// command is the command line that does the run again.
+// command is the command line that does the run again, without what nobody else may know.
 func command(args []string, seed uint64, seeded bool) string {
 	words := []string{"loadgen"}
 	if !seeded {
 		words = append(words, "-seed", fmt.Sprint(seed))
 	}
-	for _, a := range args {
+	for _, a := range withoutSecrets(args) {
 		if strings.ContainsAny(a, " <>*?&|;$(){}[]'\"\\#!") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}

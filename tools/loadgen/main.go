@@ -143,7 +143,7 @@ func workers(ctx context.Context, args []string) func() *exec.Cmd {
 		if err != nil {
 			program = os.Args[0]
 		}
-		cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // itself
+		cmd := exec.CommandContext(ctx, program, withoutLogin(args)...) //nolint:gosec // itself
 		cmd.Env = append(os.Environ(), workerEnv+"=1")
 		cmd.Stderr = os.Stderr
 		detach(cmd)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"lockstep/internal/flags"
 	"lockstep/internal/version"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
@@ -93,8 +95,28 @@ func TestALoadThatFailsSaysWhyAndExitsWithOne(t *testing.T) {
 func TestWrongUsageExitsWithTwo(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "there is no target"},
-		{"-browsers http://localhost:1", "invalid value"},
-		{"-speed 5 http://localhost:1", "not defined"},
+		{"-browsers http://localhost:1", "is not a whole number"},
+		{"-speed 5 http://localhost:1", "there is no flag -speed"},
+		{"-browser 5 http://localhost:1", "did you mean -browsers?"},
+		{"-duration 30 http://localhost:1", "did you mean 30s?"},
+		{"-browsers 10k http://localhost:1", "did you mean 10000?"},
+		{"-watchers 90% http://localhost:1", "did you mean 0.9?"},
+		{"-watchers NaN http://localhost:1", "watchers is NaN"},
+		{"-rate -5 http://localhost:1", "-5 clicks a second"},
+		{"-browsers 99999999999999999999 http://localhost:1", "too large"},
+		{"-counters 0 http://localhost:1", "-counters 0"},
+		{"-settle 0s http://localhost:1", "-settle 0s"},
+		{"-wait -1s http://localhost:1", "-wait -1s"},
+		{"-per-process 0 http://localhost:1", "-per-process 0"},
+		{"-json -html x http://localhost:1", "-json: it has no value"},
+		{"-json", "-json needs a value"},
+		{"localhost:8000", "did you mean http://localhost:8000?"},
+		{"http://u:hunter2@[::1", "not a URL"},
+		{"-header hunter2 http://localhost:1", "-header: it has no colon"},
+		{"-header Upgrade:x http://localhost:1", "Upgrade is the generator's own"},
+		{"-header =:hunter2 http://localhost:1", "not the name of a header"},
+		{"-cookie hunter2 http://localhost:1", "a cookie is name=value"},
+		{"-cookie @/nowhere http://localhost:1", "/nowhere: no such file"},
 		{"http://localhost:1 -rate 5", "flags come first"},
 		{"localhost:8000", "not the URL of a page"},
 		{"-browsers 0 http://localhost:1", "0 browsers"},
@@ -117,7 +139,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		{"-prometheus nowhere http://localhost:1", "nowhere"},
 	} {
 		code, stdout, stderr := invoke(t, strings.Fields(c.args)...)
-		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+		if code != exitUsage || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" || strings.Contains(stderr, "hunter2") {
 			t.Errorf("%s: got %d, %q, want 2 and one line with %q", c.args, code, stderr, c.want)
 		}
 	}
@@ -134,16 +156,48 @@ func TestATargetThatDoesNotAnswerExitsWithThree(t *testing.T) {
 }
 
 func TestHelpExitsWithZero(t *testing.T) {
-	code, stdout, stderr := invoke(t, "-h")
-	if code != exitFine || stderr != "" || !strings.Contains(stdout, "-find-max") || !strings.Contains(stdout, "Exit code") {
-		t.Errorf("got %d, %q, %q", code, stdout, stderr)
+	for _, word := range []string{"-h", "--help", "help"} {
+		code, stdout, stderr := invoke(t, word)
+		if code != exitFine || stderr != "" || !strings.Contains(stdout, "Exit code") || !strings.Contains(stdout, "\n\nWhat has to hold\n  -expect thresholds\n") {
+			t.Errorf("%s: got %d, %q, %q", word, code, stdout, stderr)
+		}
+	}
+}
+
+func TestHelpListsEachFlagOnce(t *testing.T) {
+	_, stdout, _ := invoke(t, "-h")
+	names := regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(stdout, -1)
+	seen := map[string]bool{}
+	for _, m := range names {
+		if seen[m[1]] {
+			t.Errorf("-%s is listed twice", m[1])
+		}
+		seen[m[1]] = true
+	}
+	fs := flags.New("loadgen")
+	new(config).defineAll(fs, new(parsed))
+	fs.VisitAll(func(f *flag.Flag) {
+		if !seen[f.Name] {
+			t.Errorf("-%s is not listed", f.Name)
+		}
+	})
+	doc, err := os.ReadFile("../../docs/loadgen.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range seen {
+		if !strings.Contains(string(doc), "`-"+name) {
+			t.Errorf("docs/loadgen.md does not have -%s", name)
+		}
 	}
 }
 
 func TestTheVersionIsSaid(t *testing.T) {
-	code, stdout, stderr := invoke(t, "-version", "-browsers", "0")
-	if want := "loadgen " + version.Of("") + "\n"; code != exitFine || stdout != want || stderr != "" {
-		t.Errorf("got %d, %q, %q, want 0 and %q", code, stdout, stderr, want)
+	for _, args := range [][]string{{"-version", "-browsers", "0"}, {"--version"}, {"version"}} {
+		code, stdout, stderr := invoke(t, args...)
+		if want := "loadgen " + version.Of("") + "\n"; code != exitFine || stdout != want || stderr != "" {
+			t.Errorf("%q: got %d, %q, %q, want 0 and %q", args, code, stdout, stderr, want)
+		}
 	}
 }
 

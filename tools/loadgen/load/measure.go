@@ -126,9 +126,9 @@ func rate(r *Report, n int64) float64 {
 	return float64(n) / r.Seconds
 }
 
-// Passed reports whether every verdict and every threshold held, to the end of the load. What proves
-// nothing did not pass: a run without verdicts, one that was interrupted, and one that was to click
-// and has a verdict that could not be judged.
+// Passed reports whether every verdict and every threshold held, to the end of the load. What
+// proves nothing did not pass: a run without verdicts, one that was interrupted, and one that was
+// to click and has a verdict that could not be judged.
 func Passed(r *Report) bool { return OutcomeOf(r) == OutcomePassed }
 
 // An Outcome is what a run comes to, as its reports have it.

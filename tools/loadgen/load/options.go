@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os/exec"
@@ -58,6 +60,9 @@ type Options struct {
 	Patience time.Duration
 	// Wait is how long the targets may take to answer at all, at first; 0: not at all.
 	Wait time.Duration
+	// Header goes with every request to the hosts of the targets, and to no other; nil: none. It is
+	// in no report. Cookies of a page come beside those in it.
+	Header http.Header
 	// TLS is for https targets; nil: the default.
 	TLS *tls.Config
 	// Worker makes the command that runs a share of the tabs by Work with the same options, over
@@ -139,7 +144,7 @@ func Work(o Options, in io.Reader, out io.WriteCloser) error {
 func (s *settings) browsers() browser.Config {
 	return browser.Config{
 		Targets: s.targets, Protocol: s.Protocol, Plan: &s.Plan, Counters: s.Counters,
-		Repeat: s.Repeat, TLS: s.TLS, Plain: s.plain, Sources: s.sources,
+		Repeat: s.Repeat, Header: s.Header, TLS: s.TLS, Plain: s.plain, Sources: s.sources,
 	}
 }
 
@@ -153,12 +158,24 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 func parseTarget(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
-		return nil, fmt.Errorf("target %q: %w", s, err)
+		return nil, errors.New("a target is not a URL such as http://localhost:8000") // it may have a password
 	}
 	if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("target %q is not the URL of a page, such as http://localhost:8000", s)
+		meant := ""
+		if host, _, err := net.SplitHostPort(s); err == nil && host != "" {
+			meant = ": did you mean http://" + s + "?"
+		}
+		return nil, fmt.Errorf("target %q is not the URL of a page, such as http://localhost:8000%s", u.Redacted(), meant)
 	}
 	return u, nil
+}
+
+// names are the targets without their passwords.
+func (s *settings) names() (all []string) {
+	for _, u := range s.targets {
+		all = append(all, u.Redacted())
+	}
+	return all
 }
 
 // spareFiles are those that a process needs beside the sockets of its tabs.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -68,14 +69,24 @@ func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View
 		return v, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case errors.As(err, new(*browser.RedirectError)):
+		return nil, fmt.Errorf("load: %w: %s%s: %w: %s", ErrUnreachable, u.Redacted(), r.Protocol.Page(counter), err, wantsLogin)
 	case errors.Is(err, protocol.ErrNoSocket):
-		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u, err)
-	case errors.As(err, new(browser.Refusal)):
-		return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u.Redacted(), err)
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return nil, fmt.Errorf("load: %w: %s: %s: -insecure accepts any certificate", ErrUnreachable, u.Redacted(), browser.Cause(err))
 	case errors.As(err, new(*url.Error)):
-		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u, browser.Cause(err))
+		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u.Redacted(), browser.Cause(err))
 	}
-	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u, r.Protocol.Page(counter), err)
+	if refused, ok := errors.AsType[browser.Refusal](err); ok && refused.Forbidden() {
+		err = fmt.Errorf("%w: %s", err, wantsLogin)
+	}
+	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u.Redacted(), r.Protocol.Page(counter), err)
 }
 
-func (r *run) address(counter int) string { return r.targets[0].String() + r.Protocol.Page(counter) }
+// wantsLogin is for pages that are not for everybody.
+const wantsLogin = "if it wants a login, give -cookie or -header"
+
+func (r *run) address(counter int) string {
+	return r.targets[0].Redacted() + r.Protocol.Page(counter)
+}

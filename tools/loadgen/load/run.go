@@ -40,8 +40,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := s.split(); err != nil {
 		return nil, usageError(err)
 	}
-	r := run{settings: s, client: browser.NewClient(s.TLS), c: newCollector(s.Counters), report: &Report{
-		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.Options.Targets,
+	r := run{settings: s, client: browser.NewClient(s.TLS, browser.NewLogin(s.Header, s.targets)), c: newCollector(s.Counters), report: &Report{
+		Schema: ReportSchema, Command: s.Command, Seed: s.Plan.Seed, Targets: s.names(),
 	}}
 	defer r.client.CloseIdleConnections()
 	if err := r.waitForPages(ctx); err != nil {

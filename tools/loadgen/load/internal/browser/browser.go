@@ -39,6 +39,7 @@ type Config struct {
 	Index, Of int
 	Loops     int // event loops of each process; 0: one for each core
 
+	Header  http.Header // goes with every request to the targets' hosts; nil: none
 	Repeat  float64     // share of the clicks that are sent twice at once, to see that they count once
 	TLS     *tls.Config // of https targets; nil: the default
 	Plain   bool        // use a goroutine for each connection even where epoll would do
@@ -53,6 +54,7 @@ type Fleet struct {
 	run    string
 	start  time.Time
 	loops  []*loop
+	login  *Login
 	client *http.Client
 	ctx    context.Context // ends with Close; it is of the goroutines that dial, not of a call
 	cancel context.CancelFunc
@@ -82,7 +84,8 @@ func New(c Config) (*Fleet, error) {
 		config: c, traits: c.Protocol.Traits(), alone: c.Of == 1, run: rand.Text()[:12], start: time.Now(),
 		sent: make([]atomic.Int64, c.Counters), acked: make([]atomic.Int64, c.Counters),
 	}
-	f.client = NewClient(c.TLS)
+	f.login = NewLogin(c.Header, c.Targets)
+	f.client = NewClient(c.TLS, f.login)
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for i := range c.Loops {
 		l, err := f.newLoop(c.Index*c.Loops + i)

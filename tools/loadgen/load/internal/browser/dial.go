@@ -33,6 +33,11 @@ type Refusal struct{ Status string }
 
 func (r Refusal) Error() string { return "turned away with " + r.Status }
 
+// Forbidden reports whether the page is there for somebody else.
+func (r Refusal) Forbidden() bool {
+	return strings.HasPrefix(r.Status, "401") || strings.HasPrefix(r.Status, "403")
+}
+
 // An opening is what came of an attempt to open a page, or to connect.
 type opening struct {
 	began int64          // of the request for the page
@@ -53,13 +58,13 @@ func (o opening) drop() {
 	}
 }
 
-// NewClient makes the client that gets pages; nil is the default for TLS. It reuses connections:
-// the cost of getting a page is not what is measured.
-func NewClient(t *tls.Config) *http.Client {
-	return &http.Client{Transport: &http.Transport{
+// NewClient makes the client that gets pages; nil is the default for TLS, and no login. It reuses
+// connections: the cost of getting a page is not what is measured.
+func NewClient(t *tls.Config, login *Login) *http.Client {
+	return &http.Client{Transport: withLogin{&http.Transport{
 		TLSClientConfig: t, MaxIdleConnsPerHost: maxInFlight, IdleConnTimeout: 10 * time.Second,
 		DisableCompression: true, TLSHandshakeTimeout: htmx.ConnectTimeout,
-	}}
+	}, login}}
 }
 
 // open has a tab connect, after it has opened its page if it has none.
@@ -87,6 +92,7 @@ func (f *Fleet) page(slot, counter int) (*protocol.View, error) {
 // Page gets and reads the page of a counter from a target, as a tab does.
 func Page(ctx context.Context, c *http.Client, p protocol.Protocol, target *url.URL, counter int) (*protocol.View, error) {
 	u := *target
+	u.User = nil // it is the login's
 	if path := p.Page(counter); path != "" {
 		u.Path = strings.TrimSuffix(u.Path, "/") + path
 	}
@@ -111,7 +117,7 @@ func Page(ctx context.Context, c *http.Client, p protocol.Protocol, target *url.
 	}
 	v, err := p.Open(resp.Request.URL, resp.Header, body)
 	if err != nil {
-		return nil, err
+		return nil, redirected(&u, resp.Request, err)
 	}
 	return &v, nil
 }
@@ -136,7 +142,7 @@ func (f *Fleet) connect(slot int, v *protocol.View, o *opening) {
 	}
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline) // an error shows in the handshake
-	o.rest, o.err = handshake(conn, u, v.Cookie)
+	o.rest, o.err = handshake(conn, u, v.Cookie, f.login)
 	if o.err != nil {
 		_ = conn.Close() // it failed
 		return
@@ -181,7 +187,7 @@ func source(slot int) *net.TCPAddr {
 }
 
 // handshake upgrades a connection (RFC 6455, 4.1) and returns what came after it.
-func handshake(conn net.Conn, u *url.URL, cookie string) ([]byte, error) {
+func handshake(conn net.Conn, u *url.URL, cookie string, login *Login) ([]byte, error) {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // it never fails
 	key := base64.StdEncoding.EncodeToString(nonce)
@@ -192,6 +198,7 @@ func handshake(conn net.Conn, u *url.URL, cookie string) ([]byte, error) {
 	if cookie != "" {
 		req.Header.Set("Cookie", cookie)
 	}
+	login.apply(req)
 	if err := req.Write(conn); err != nil {
 		return nil, err
 	}

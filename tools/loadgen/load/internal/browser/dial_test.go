@@ -19,7 +19,7 @@ import (
 
 func handshakeOn(t *testing.T, conn net.Conn) {
 	t.Helper()
-	if _, err := handshake(conn, &url.URL{Scheme: "ws", Host: "host", Path: "/ws"}, "a=b"); err != nil {
+	if _, err := handshake(conn, &url.URL{Scheme: "ws", Host: "host", Path: "/ws"}, "a=b", nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -37,7 +37,7 @@ func TestAHandshakeThatFailsSaysWhy(t *testing.T) {
 			_, _ = server.Write([]byte(answer))
 			_ = server.Close()
 		}()
-		if _, err := handshake(client, &url.URL{Scheme: "ws", Host: "host", Path: "/"}, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := handshake(client, &url.URL{Scheme: "ws", Host: "host", Path: "/"}, "", nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", answer, err, want)
 		}
 		_ = client.Close()
@@ -57,7 +57,7 @@ func TestAHandshakeIsThatOfAPage(t *testing.T) {
 	}
 	defer conn.Close()
 	u := &url.URL{Scheme: "ws", Host: server.Listener.Addr().String(), Path: "/ws/c/a"}
-	if _, err := handshake(conn, u, "session=1"); !errors.As(err, new(Refusal)) {
+	if _, err := handshake(conn, u, "session=1", nil); !errors.As(err, new(Refusal)) {
 		t.Fatalf("got %v, want a refusal", err)
 	}
 	if got.Get("Origin") != server.URL || got.Get("Cookie") != "session=1" || got.Get("Upgrade") != "websocket" {

@@ -3,6 +3,7 @@ package workers
 import (
 	"errors"
 	"io"
+	"net/http"
 	"net/rpc"
 	"os/exec"
 	"time"
@@ -18,6 +19,7 @@ type (
 	// A Share says which tabs are a worker's. The rest it knows from its own options.
 	Share struct {
 		Plan      workload.Plan // in place of that of the options
+		Header    http.Header   // likewise: it may be a secret, which no list of processes must have
 		Index, Of int           // one of so many
 	}
 	// LoadArgs are the arguments of Worker.Load.
@@ -120,7 +122,8 @@ type service struct {
 
 // Start opens nothing yet, but has all that is needed for it.
 func (s *service) Start(share Share, _ *Empty) (err error) {
-	s.config.Plan, s.config.Index, s.config.Of = &share.Plan, share.Index, share.Of
+	s.config.Plan, s.config.Header = &share.Plan, share.Header
+	s.config.Index, s.config.Of = share.Index, share.Of
 	s.fleet, err = browser.New(s.config)
 	return err
 }

@@ -49,7 +49,7 @@ func Start(c browser.Config, processes int, command func() *exec.Cmd) ([]Worker,
 	}
 	var all []Worker
 	for i := range processes {
-		w, err := startRemote(command(), Share{Plan: *c.Plan, Index: i, Of: processes})
+		w, err := startRemote(command(), Share{Plan: *c.Plan, Header: c.Header, Index: i, Of: processes})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("worker %d: %w", i, err), Close(all))
 		}
