@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // A login is the headers that go with every request to the target, for pages that not everybody may
@@ -32,9 +30,9 @@ func (l *login) header(line string) error {
 	switch {
 	case !ok:
 		return errors.New("it has no colon: a header is 'Name: value', or @file")
-	case !httpguts.ValidHeaderFieldName(name):
+	case !isToken(name):
 		return errors.New("what is before the colon is not the name of a header")
-	case !httpguts.ValidHeaderFieldValue(value):
+	case !isValue(value):
 		return fmt.Errorf("the value of %s has a character that no header may have", name)
 	case ofHandshake(name):
 		return fmt.Errorf("%s is the generator's own", name)
@@ -43,6 +41,18 @@ func (l *login) header(line string) error {
 	}
 	l.add(name, value)
 	return nil
+}
+
+// isToken reports whether a word can be the name of a header or a cookie (RFC 9110 §5.6.2).
+func isToken(word string) bool {
+	return word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// isValue reports whether a header can have a value: one without control characters.
+func isValue(word string) bool {
+	return !strings.ContainsFunc(word, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // ofHandshake reports whether a header belongs to how a connection is made.
@@ -62,7 +72,7 @@ func (l *login) cookie(line string) error {
 	for part := range strings.SplitSeq(line, ";") {
 		part = strings.TrimSpace(part)
 		name, value, ok := strings.Cut(part, "=")
-		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+		if !ok || !isToken(name) || !isValue(value) {
 			return errors.New("a cookie is name=value, several have ; between them, or @file")
 		}
 		l.add("Cookie", part)
@@ -152,7 +162,7 @@ func withoutSecret(flag, value string) string {
 	return name + "=" + hidden
 }
 
-// withoutPassword is a word with the password of a URL left out, if it is one that has any.
+// withoutPassword is a word with the password of a URL left out, if it is one with any.
 func withoutPassword(word string) string {
 	u, err := url.Parse(word)
 	if err != nil || u.User == nil {
@@ -161,8 +171,8 @@ func withoutPassword(word string) string {
 	return u.Redacted()
 }
 
-// withoutLogin returns the arguments without the flags of a login: workers are told by their parent,
-// so that no list of processes has it, and a pipe is read once.
+// withoutLogin returns the arguments without the flags of a login: workers are told by their
+// parent, so that no list of processes has it, and a pipe is read once.
 func withoutLogin(args []string) []string {
 	var all []string
 	skip := false
