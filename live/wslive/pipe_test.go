@@ -95,7 +95,22 @@ type taken struct {
 }
 
 func (w *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return w.c, bufio.NewReadWriter(bufio.NewReader(w.c), bufio.NewWriter(w.c)), nil
+	return &headless{Conn: w.c}, bufio.NewReadWriter(bufio.NewReader(w.c), bufio.NewWriter(w.c)), nil
+}
+
+// headless is a connection without the answer to the upgrade, which is the first
+// that is written: the peer begins with the websocket.
+type headless struct {
+	net.Conn
+	answered bool // by the goroutine that upgrades
+}
+
+func (h *headless) Write(b []byte) (int, error) {
+	if !h.answered {
+		h.answered = true
+		return len(b), nil
+	}
+	return h.Conn.Write(b)
 }
 
 // read takes what comes until nothing does.

@@ -89,18 +89,36 @@ func accept(hs *handshake, r *http.Request) (*reader, error) {
 }
 
 // A handshake hands the library a stream in place of what it hijacks, with
-// buffers for a control frame and no more.
+// buffers for a control frame and no more. It keeps the answer 101 from the writer
+// of the request: that may be one that compresses, or measures, and holds it back.
+// hijack sends it over the connection itself, once it has that.
 type handshake struct {
 	http.ResponseWriter
 	hijack func(*reader) error // puts the reader on its connection; nil: there is none
 	reader *reader
+	failed error // of hijack: the answer is the caller's then
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (hs *handshake) WriteHeader(code int) {
+	if code != http.StatusSwitchingProtocols && hs.failed == nil {
+		hs.ResponseWriter.WriteHeader(code)
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (hs *handshake) Write(b []byte) (int, error) {
+	if hs.failed != nil {
+		return len(b), nil
+	}
+	return hs.ResponseWriter.Write(b)
 }
 
 // Hijack implements http.Hijacker.
 func (hs *handshake) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if hs.hijack != nil {
-		if err := hs.hijack(hs.reader); err != nil {
-			return nil, nil, err
+		if hs.failed = hs.hijack(hs.reader); hs.failed != nil {
+			return nil, nil, hs.failed
 		}
 	}
 	s := stream{hs.reader}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -47,7 +48,10 @@ func TestAConnectionThatEndsBeforeItIsServedIsForgotten(t *testing.T) {
 		} {
 			r.Header.Set(name, value)
 		}
+		var answered sync.WaitGroup
+		answered.Go(func() { _, _ = ours.Read(make([]byte, 4096)) }) // all of it at once, by net.Pipe
 		h.ServeHTTP(piped{httptest.NewRecorder(), theirs}, r)
+		answered.Wait()
 		synctest.Wait()
 		n := 0
 		h.mu.Lock()

@@ -4,6 +4,7 @@
 package wslive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -60,6 +61,7 @@ type Handler struct {
 	cancel       context.CancelFunc
 
 	readers         pool
+	warning         sync.Once
 	inflater        inflater
 	silent, abusive atomic.Uint64
 	foreign         atomic.Uint64
@@ -169,10 +171,13 @@ func (h *Handler) allows(r *http.Request) bool {
 // upgrade makes a connection of a request, or answers it with the error.
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err error) {
 	hs := &handshake{ResponseWriter: w, hijack: func(r *reader) (err error) {
-		c, err = h.hijack(w, r)
-		return err
+		if c, err = h.hijack(w, r); err != nil {
+			return err
+		}
+		return switchProtocols(c.Conn, w.Header())
 	}}
 	if _, err := accept(hs, r); err != nil {
+		h.explain(w, c, hs.failed)
 		return nil, err
 	}
 	if hs.Header().Get("Sec-WebSocket-Extensions") == "" {
@@ -184,6 +189,44 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, err 
 		return nil, err
 	}
 	return c, nil
+}
+
+// hidden is what the answer and the log say when there is no way to the connection.
+const hidden = "there is no way from here to the connection: what wraps the http.ResponseWriter in front of this handler " +
+	"has neither Hijack nor Unwrap (a middleware that compresses, times out or measures); leave it out for websockets"
+
+// explain answers an upgrade for which hijack has failed, and warns of it once: then no websocket
+// opens. c is nil when there is no connection to take over.
+func (h *Handler) explain(w http.ResponseWriter, c *conn, failed error) {
+	switch {
+	case failed == nil: // the library has answered
+	case c != nil:
+		_ = c.Conn.Close() // there is no session yet
+	default:
+		h.warning.Do(func() { h.opts.Logger.Error("no websocket can be opened: "+hidden, "err", failed) })
+		w.Header().Del("Upgrade")
+		w.Header().Set("Connection", "close")
+		http.Error(w, hidden, http.StatusNotImplemented)
+	}
+}
+
+// switchProtocols answers an upgrade over its connection. What a middleware says of a body does not
+// hold for what follows.
+func switchProtocols(c net.Conn, header http.Header) error {
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Content-Type", "Transfer-Encoding"} {
+		header.Del(name)
+	}
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(&b) // a buffer takes all
+	b.WriteString("\r\n")
+	if err := c.SetWriteDeadline(time.Now().Add(closeTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write(b.Bytes()); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(time.Time{})
 }
 
 // connect makes the session and begins to read.

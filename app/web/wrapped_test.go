@@ -1,0 +1,91 @@
+package web_test
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"lockstep/counter/memcounter"
+)
+
+// A gzipWriter is what many a middleware puts in place of the answer's writer.
+type gzipWriter struct {
+	http.ResponseWriter
+	zip *gzip.Writer
+}
+
+func (g *gzipWriter) Write(b []byte) (int, error) { return g.zip.Write(b) }
+
+// An openWriter also says what is below it.
+type openWriter struct{ *gzipWriter }
+
+func (o openWriter) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+
+// compressing is such a middleware: it compresses all, in whatever way.
+func compressing(next http.Handler, open bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		z := &gzipWriter{w, gzip.NewWriter(w)}
+		defer z.zip.Close()
+		if open {
+			next.ServeHTTP(openWriter{z}, r)
+		} else {
+			next.ServeHTTP(z, r)
+		}
+	})
+}
+
+// echoGzip is an Echo server with its middleware in front.
+func echoGzip(next http.Handler) http.Handler {
+	e := echo.New()
+	e.Use(middleware.Gzip(), middleware.Recover(), middleware.Logger())
+	e.Logger.SetOutput(io.Discard)
+	e.Any("/*", echo.WrapHandler(next))
+	return e
+}
+
+func TestASocketOpensThroughWhatCompressesInFront(t *testing.T) {
+	for name, wrap := range map[string]func(http.Handler) http.Handler{
+		"Echo's Gzip":           echoGzip,
+		"a writer that unwraps": func(h http.Handler) http.Handler { return compressing(h, true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewServer(wrap(newServer(t, memcounter.New(nil), nil)))
+			defer srv.Close()
+			c := browser(t)
+			p := open(t, c, srv.URL)
+			ws, status := dial(t, c, srv.URL+p.socket, http.Header{"Accept-Encoding": {"gzip, br"}})
+			if status != 101 {
+				t.Fatalf("got %d, want 101", status)
+			}
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"action":"increment","op":"an-op-of-a-test-1"}`)); err != nil {
+				t.Fatal(err)
+			}
+			for {
+				_, m, err := ws.Read(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(string(m), `"ack"`) {
+					return
+				}
+			}
+		})
+	}
+}
+
+func TestASocketThatCanNotBeHadIsRefusedInASentence(t *testing.T) {
+	srv := httptest.NewServer(compressing(newServer(t, memcounter.New(nil), nil), false))
+	defer srv.Close()
+	resp, body := at(t, "GET", srv.URL+"/ws/c/lobby", "", upgrading(), nil)
+	if resp.StatusCode != http.StatusNotImplemented || !strings.Contains(body, "Unwrap") {
+		t.Errorf("got %d %q, want 501 and a sentence", resp.StatusCode, body)
+	}
+}
