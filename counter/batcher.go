@@ -75,7 +75,7 @@ type Batcher struct {
 // A submitted op waits for its store call.
 type submitted struct {
 	op   Op
-	done func(Value, error)
+	done func(v Value, applied bool, err error)
 	at   time.Time // of Submit
 }
 
@@ -114,25 +114,37 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // For one counter done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(name string, op Op, done func(Value, error)) {
+	b.submit(name, op, func(v Value, _ bool, err error) { done(v, err) })
+}
+
+func (b *Batcher) submit(name string, op Op, done func(v Value, applied bool, err error)) {
 	if err := b.enqueue(name, submitted{op, done, time.Now()}); err != nil {
-		done(Value{}, err)
+		done(Value{}, false, err)
 	}
 }
 
 // Apply is Submit, and waits. When ctx ends first it returns ctx's error, and
 // it is unknown whether op is applied.
 func (b *Batcher) Apply(ctx context.Context, name string, op Op) (Value, error) {
+	v, _, err := b.ApplyOnce(ctx, name, op)
+	return v, err
+}
+
+// ApplyOnce is Apply, and says whether the last call of the store applied op. It did not when op
+// had been applied before: because it was submitted twice, or by a call whose answer got lost.
+func (b *Batcher) ApplyOnce(ctx context.Context, name string, op Op) (v Value, applied bool, err error) {
 	type result struct {
-		v   Value
-		err error
+		v       Value
+		applied bool
+		err     error
 	}
 	ch := make(chan result, 1) // room for an answer that nobody waits for any more
-	b.Submit(name, op, func(v Value, err error) { ch <- result{v, err} })
+	b.submit(name, op, func(v Value, applied bool, err error) { ch <- result{v, applied, err} })
 	select {
 	case r := <-ch:
-		return r.v, r.err
+		return r.v, r.applied, r.err
 	case <-ctx.Done():
-		return Value{}, ctx.Err()
+		return Value{}, false, ctx.Err()
 	}
 }
 
@@ -207,7 +219,7 @@ func (b *Batcher) take(name string) []submitted {
 
 // apply makes one store call for a batch and answers its ops.
 func (b *Batcher) apply(name string, batch []submitted) error {
-	v, err := b.persist(name, batch)
+	v, applied, err := b.persist(name, batch)
 	if errors.Is(err, ErrOverflow) && len(batch) > 1 {
 		// One op too many must not fail the others.
 		return b.applyEach(name, batch)
@@ -215,7 +227,7 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 	if err == nil {
 		b.opts.Applied(name, v)
 	}
-	answer(batch, v, err)
+	answer(batch, v, applied, err)
 	return err
 }
 
@@ -224,46 +236,46 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 func (b *Batcher) applyEach(name string, batch []submitted) error {
 	for i := range batch {
 		if err := b.apply(name, batch[i:i+1]); errors.Is(err, ErrUnavailable) {
-			answer(batch[i+1:], Value{}, err)
+			answer(batch[i+1:], Value{}, nil, err)
 			return err
 		}
 	}
 	return nil
 }
 
-func answer(batch []submitted, v Value, err error) {
-	for _, s := range batch {
-		s.done(v, err)
+// answer tells each op how it went; applied is as of Store.Apply, or shorter after an error.
+func answer(batch []submitted, v Value, applied []bool, err error) {
+	for i, s := range batch {
+		s.done(v, i < len(applied) && applied[i], err)
 	}
 }
 
 // persist calls the store until it answers, for Patience.
-func (b *Batcher) persist(name string, batch []submitted) (Value, error) {
+func (b *Batcher) persist(name string, batch []submitted) (Value, []bool, error) {
 	ops := make([]Op, len(batch))
 	for i, s := range batch {
 		ops[i] = s.op
 	}
 	deadline := batch[len(batch)-1].at.Add(b.opts.Patience)
 	for try := 0; ; try++ {
-		v, err := b.call(name, ops)
+		v, applied, err := b.call(name, ops)
 		if err == nil || errors.Is(err, ErrOverflow) || errors.Is(err, ErrBadOp) || errors.Is(err, ErrBadName) {
 			b.opts.Health(nil)
-			return v, err
+			return v, applied, err
 		}
 		b.opts.Health(err)
 		b.opts.Logger.Debug("store call failed", "counter", name, "ops", len(ops), "err", err)
 		pause := rand.N(min(minRetry<<min(try, 10), maxRetry) + 1)
 		if time.Now().Add(pause).After(deadline) || !b.pause(pause) {
-			return Value{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return Value{}, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	}
 }
 
-func (b *Batcher) call(name string, ops []Op) (Value, error) {
+func (b *Batcher) call(name string, ops []Op) (Value, []bool, error) {
 	ctx, cancel := context.WithTimeout(b.base, b.opts.CallTimeout)
 	defer cancel()
-	v, _, err := b.store.Apply(ctx, name, ops...)
-	return v, err
+	return b.store.Apply(ctx, name, ops...)
 }
 
 func (b *Batcher) pause(d time.Duration) bool {
