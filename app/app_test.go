@@ -205,7 +205,7 @@ func TestStopEndsEverythingAndAcknowledgesWhatItHas(t *testing.T) {
 		if tab.Acked(op) != 1 {
 			t.Error("a click made before the stop was not acknowledged")
 		}
-		if err := a.Click(t.Context(), nil, "x", "increment", "an-op-that-comes-late"); err == nil {
+		if _, err := a.Click(t.Context(), nil, "x", "increment", "an-op-that-comes-late", 0); err == nil {
 			t.Error("a click after the stop was taken")
 		}
 	})

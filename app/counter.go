@@ -67,18 +67,20 @@ func (a *App) CounterPage(ctx context.Context, name string) components.Page {
 	}
 }
 
-// Click applies one op to a counter and waits for the store. from is who
-// clicked; nil: nobody in particular. A click that is not counted is a *Refusal.
-func (a *App) Click(ctx context.Context, from counter.Sender, name, action, op string) error {
-	kind, refusal := check(action, op, 0)
+// Click applies one op to a counter and waits for the store. from is who clicked; nil: nobody in
+// particular. age is that of the op in seconds, 0 if it was made for this click. again is true when
+// the op has been counted before, and was not counted twice. A click that is not counted is a
+// *Refusal.
+func (a *App) Click(ctx context.Context, from counter.Sender, name, action, op string, age int64) (again bool, err error) {
+	kind, refusal := check(action, op, age)
 	if refusal != nil {
-		return refusal
+		return false, refusal
 	}
-	_, err := a.batcher.Apply(ctx, from, name, counter.Op{ID: op, Kind: kind})
+	_, applied, err := a.batcher.ApplyOnce(ctx, from, name, counter.Op{ID: op, Kind: kind})
 	if err != nil {
-		return refuse(err)
+		return false, refuse(err)
 	}
-	return nil
+	return !applied, nil
 }
 
 // Counter is the view of one counter, of a tab of nobody in particular. name

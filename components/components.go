@@ -40,17 +40,31 @@ type Page struct {
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string
-	Tabs    int
+	Tabs  int
 	// Renderer has what a tab needs to render itself; its zero value offers no
 	// such thing.
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
+	Install             Install
 	CSRF                string
 	// Ops are op ids for the forms when they are sent without JavaScript, in
 	// the order increment, decrement, reset.
 	Ops     [3]string
 	Version string // of the program; "" shows nothing
+	// Notice is what the page says when it is loaded: what became of a click without JavaScript. "":
+	// nothing.
+	Notice string
+}
+
+// An Install is what a page has for those who keep it, or send its address to others. The zero value
+// has nothing for them.
+type Install struct {
+	Manifest string // path
+	Picture  string // path of the icon as a PNG of 512 pixels
+	// Origin is what the picture's address begins with for others, who need all of it:
+	// "https://example.org".
+	Origin string
 }
 
 // Links are where a page leads. Relative ones work in any folder.
@@ -66,6 +80,7 @@ type Links struct {
 // A Boot is the page that an application is loaded into, to run in the browser.
 type Boot struct {
 	Style, Icon string // paths
+	Install     Install
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none
 	Worker      string // script of the worker that the application runs in
@@ -96,6 +111,22 @@ type Problem struct {
 	Title, Text string
 	Home        string // the start page
 	Style, Icon string // paths
+	// Back leads to where the person came from, and Other to what may have been meant; its zero value
+	// to nothing.
+	Back, Other Way
+	// Again sends a click again, as the same; its zero value is no click.
+	Again Again
+}
+
+// A Way is a link.
+type Way struct{ To, Text string }
+
+// An Again is a form with a click that could not be counted: sent with the same op id, it counts once,
+// whatever became of it.
+type Again struct {
+	To       string // where it posts to
+	CSRF, Op string
+	Made     int64 // when it was first sent, in seconds since 1970
 }
 
 // An action is one of the forms of a counter.
@@ -122,6 +153,9 @@ func htmxConfig() string {
 		`"reconnectDelay":` + milliseconds(htmx.ReconnectMin/2) +
 		`,"reconnectMaxDelay":` + milliseconds(htmx.ReconnectMax/2) + `,"reconnectJitter":1}}`
 }
+
+// Description is what search engines, messengers and launchers say of the application.
+const Description = "A number that everybody shares: whoever counts, every open tab shows it at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

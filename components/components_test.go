@@ -39,7 +39,8 @@ func page() components.Page {
 	return components.Page{
 		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
-		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
+		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
+		CSRF:    "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
 		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", InBrowser: "/wasm/?name=lobby", InBrowserText: "Run it here"},
 		Renderer: components.Renderer{Script: "/static/replica.0.js", Worker: "/static/worker.0.js", Program: "/static/lockstep.0.wasm"},
 	}
@@ -57,13 +58,14 @@ func boot() components.Boot {
 	return components.Boot{
 		Style: "../static/app.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
 		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", ServerURL: "../",
+		Install: components.Install{Manifest: "app.webmanifest", Picture: "../static/icon.0.png"},
 	}
 }
 
 func problem() components.Problem {
 	return components.Problem{
 		Status: 404, Title: "Nothing here", Text: "There is no page at this address.",
-		Home: "/x/", Style: "/x/static/app.0.css", Icon: "/x/static/favicon.0.svg",
+		Style: "/x/static/app.0.css", Icon: "/x/static/favicon.0.svg", Back: components.Way{To: "/x/c/top", Text: "Back to top"},
 	}
 }
 
@@ -89,14 +91,22 @@ func everything() map[string]component {
 		})),
 		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
+			p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
 			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
 			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, InBrowser: hostile, InBrowserText: hostile}
 			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
 		})),
 		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
-			p.Title, p.Text = hostile, hostile
+			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
 		})),
+		"problem_other": components.ProblemPage(with(problem(), func(p *components.Problem) {
+			p.Other = components.Way{To: "/c/kitchen", Text: "Open kitchen"}
+		})),
+		"problem_again": components.ProblemPage(with(problem(), func(p *components.Problem) {
+			p.Again = components.Again{To: "/c/top/increment", CSRF: "token", Op: "op-of-increment-", Made: 1700000000}
+		})),
+		"page_notice": components.CounterPage(with(page(), func(p *components.Page) { p.Notice = "That click came twice." })),
 		"page_compiling": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Renderer = components.Renderer{Script: "/static/replica.0.js", Progress: "/wasm/progress"}
 		})),
@@ -110,6 +120,7 @@ func everything() map[string]component {
 		"boot_hostile": components.BootPage(components.Boot{
 			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile,
 			ServerURL: hostile, Progress: hostile, Text: hostile,
+			Install: components.Install{Manifest: hostile, Picture: hostile},
 		}),
 		"replica":  components.Replica("one:8001"),
 		"tabs_0":   components.Tabs(0),

@@ -133,25 +133,38 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error)) {
 	done = b.guard.guarded(done)
+	b.submit(from, name, op, func(v Value, _ bool, err error) { done(v, err) })
+}
+
+func (b *Batcher) submit(from Sender, name string, op Op, done func(v Value, applied bool, err error)) {
 	if err := b.enqueue(name, submitted{from, op, done, time.Now()}); err != nil {
-		done(Value{}, err)
+		done(Value{}, false, err)
 	}
 }
 
 // Apply is Submit, and waits. When ctx ends first it returns ctx's error, and
 // it is unknown whether op is applied.
 func (b *Batcher) Apply(ctx context.Context, from Sender, name string, op Op) (Value, error) {
+	v, _, err := b.ApplyOnce(ctx, from, name, op)
+	return v, err
+}
+
+// ApplyOnce is Apply, and says whether the last call of the store applied op. It
+// did not when op had been applied before: because it was submitted twice, or by
+// a call whose answer got lost.
+func (b *Batcher) ApplyOnce(ctx context.Context, from Sender, name string, op Op) (v Value, applied bool, err error) {
 	type result struct {
-		v   Value
-		err error
+		v       Value
+		applied bool
+		err     error
 	}
 	ch := make(chan result, 1) // room for an answer that nobody waits for any more
-	b.Submit(from, name, op, func(v Value, err error) { ch <- result{v, err} })
+	b.submit(from, name, op, func(v Value, applied bool, err error) { ch <- result{v, applied, err} })
 	select {
 	case r := <-ch:
-		return r.v, r.err
+		return r.v, r.applied, r.err
 	case <-ctx.Done():
-		return Value{}, ctx.Err()
+		return Value{}, false, ctx.Err()
 	}
 }
 
@@ -285,7 +298,7 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 		if s.from != nil && !applied[i] {
 			s.from.ReturnOp()
 		}
-		s.done(v, nil)
+		s.done(v, applied[i], nil)
 	}
 	return nil
 }
@@ -308,7 +321,7 @@ func refuse(batch []submitted, err error) {
 		if s.from != nil {
 			s.from.ReturnOp()
 		}
-		s.done(Value{}, err)
+		s.done(Value{}, false, err)
 	}
 }
 

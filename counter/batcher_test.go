@@ -268,6 +268,35 @@ func TestBatcherTellsApplied(t *testing.T) {
 	})
 }
 
+func TestBatcherSaysWhatHadBeenAppliedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeStore(time.Millisecond)
+		b := counter.NewBatcher(s, nil)
+		var wg sync.WaitGroup
+		got := make([]bool, 4)
+		for i, id := range []int{0, 1, 1, 2} { // the first alone, the others in one call
+			wg.Go(func() {
+				var err error
+				if _, got[i], err = b.ApplyOnce(t.Context(), nil, "a", op(id)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if want := []bool{true, true, false, true}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if _, applied, err := b.ApplyOnce(t.Context(), nil, "a", op(0)); applied || err != nil {
+			t.Errorf("got %v, %v for an op of an earlier call", applied, err)
+		}
+		closeAll(t, b)
+		if _, applied, err := b.ApplyOnce(t.Context(), nil, "a", op(3)); applied || err == nil {
+			t.Errorf("got %v, %v after Close", applied, err)
+		}
+	})
+}
+
 func TestBatcherRetries(t *testing.T) {
 	t.Run("a call that fails is repeated with the same ops", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

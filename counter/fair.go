@@ -28,7 +28,7 @@ type Sender interface {
 type submitted struct {
 	from Sender
 	op   Op
-	done func(Value, error)
+	done func(v Value, applied bool, err error)
 	at   time.Time // of Submit
 }
 

@@ -33,6 +33,7 @@ func TestAHelloThatAsksForAProofIsAnsweredAtOnce(t *testing.T) {
 			}
 		}
 		r.rt.Report("store", errors.New("away"))
+		time.Sleep(time.Second) // the patience with a part
 		tab.Send(`{"hello":1,"prove":true}`)
 		tab.Until("the proof of a degraded replica", func() bool {
 			return slices.Contains(tab.Messages(), `{"status":"degraded","beat":20,"proof":true}`)

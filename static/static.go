@@ -213,11 +213,10 @@ func logicalName(hashed string) (string, bool) {
 func (f asset) encode(acceptEncoding string) (File, error) {
 	file := File{ContentType: f.contentType, ETag: `"` + f.hash + `"`}
 	var err error
-	switch {
-	case accepts(acceptEncoding, "br"):
-		file.Encoding, file.Body = "br", f.br
-	case accepts(acceptEncoding, "gzip"):
-		file.Encoding = "gzip"
+	switch file.Encoding = Encoding(acceptEncoding); file.Encoding {
+	case "br":
+		file.Body = f.br
+	case "gzip":
 		file.Body, err = f.gz()
 	default:
 		file.Body, err = f.plain()
@@ -261,6 +260,17 @@ func gzipped(br []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// Encoding returns the best encoding, of those that this program has, that an Accept-Encoding header
+// allows: "br", "gzip", or "", which is none.
+func Encoding(acceptEncoding string) string {
+	for _, encoding := range []string{"br", "gzip"} {
+		if accepts(acceptEncoding, encoding) {
+			return encoding
+		}
+	}
+	return ""
+}
+
 // accepts reports whether an Accept-Encoding header (RFC 9110 §12.5.3) names
 // an encoding and does not forbid it. Weights other than 0 don't matter here:
 // a client that can read the smaller form is sent it. "*" counts for nothing, since
@@ -289,6 +299,8 @@ func contentType(ext string) string {
 		return "text/css; charset=utf-8"
 	case "svg":
 		return "image/svg+xml"
+	case "png":
+		return "image/png"
 	case "wasm":
 		return "application/wasm"
 	}

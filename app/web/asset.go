@@ -16,14 +16,13 @@ type assetHandler struct{ *static.Assets }
 // a substitute must not be kept, or it would stay when the file itself can be had.
 func (a assetHandler) serve(c echo.Context) error {
 	r, h := c.Request(), c.Response().Header()
-	f, ok := a.Open(strings.TrimPrefix(r.URL.Path, "/wasm"), r.Header.Get("Accept-Encoding"))
+	f, ok := a.Open(strings.TrimPrefix(r.URL.Path, "/wasm"), acceptEncoding(c))
 	if !ok {
 		return errNotFound
 	}
 	if f.Name == "worker.js" {
 		h.Set("Content-Security-Policy", workerPolicy)
 	}
-	h.Set("Vary", "Accept-Encoding")
 	if f.Substitute {
 		h.Set("Cache-Control", "no-store")
 	} else {

@@ -29,7 +29,7 @@ func ValidBasePath(path string) bool {
 
 // ownPaths are the first segments of all addresses that are routed.
 func ownPaths() []string {
-	return []string{"c", "ws", "static", "wasm", "healthz", "readyz", "favicon.ico"}
+	return []string{"c", "ws", "static", "wasm", "healthz", "readyz", "favicon.ico", manifestFile}
 }
 
 func notInBasePath(r rune) bool {

@@ -11,10 +11,17 @@ import (
 // BenchmarkPage is a page for a browser that has been here before, without the
 // network.
 func BenchmarkPage(b *testing.B) {
+	for _, encoding := range []string{"identity", "gzip", "br"} {
+		b.Run(encoding, func(b *testing.B) { benchmarkPage(b, encoding) })
+	}
+}
+
+func benchmarkPage(b *testing.B, encoding string) {
 	h := newServer(b, memcounter.New(nil), nil)
 	first := httptest.NewRecorder()
 	h.ServeHTTP(first, httptest.NewRequest(http.MethodGet, "/", nil))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Accept-Encoding", encoding)
 	for _, c := range first.Result().Cookies() {
 		r.AddCookie(c)
 	}
@@ -24,5 +31,6 @@ func BenchmarkPage(b *testing.B) {
 		if h.ServeHTTP(w, r); w.Code != http.StatusOK {
 			b.Fatal(w.Code)
 		}
+		b.ReportMetric(float64(w.Body.Len()), "bytes/page")
 	}
 }

@@ -94,11 +94,9 @@ func (o *origins) explain(r *http.Request, who client) *problemError {
 // foreignPage is what a person sees of a page that was refused. Who runs the server finds more in its
 // log.
 func foreignPage(from, host string) *problemError {
-	return &problemError{
-		http.StatusMisdirectedRequest, "This page has another address than its server",
-		"This page is from " + cut(from) + ", and the server is asked as " + cut(host) +
-			": what stands between them changes the name, and the server must be told. Its log says how.",
-	}
+	return problem(http.StatusMisdirectedRequest, "This page has another address than its server",
+		"This page is from "+cut(from)+", and the server is asked as "+cut(host)+
+			": what stands between them changes the name, and the server must be told. Its log says how.")
 }
 
 // sameOrigin is the middleware that refuses requests that change something and come from a page of

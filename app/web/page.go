@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,24 +20,29 @@ const lobby = "lobby"
 
 // A pageHandler serves the counters' pages, and their forms for browsers without JavaScript.
 type pageHandler struct {
-	app       *app.App
-	sign      signer
-	assets    *static.Assets
-	program   *programHandler
-	templates *templates
-	limiter   *limiter
-	refused   *refusals
-	version   string // shown on each
+	app        *app.App
+	sign       signer
+	assets     *static.Assets
+	program    *programHandler
+	templates  *templates
+	compressor *compressor
+	limiter    *limiter
+	refused    *refusals
+	version    string // shown on each
 }
 
 // home serves the page of the lobby.
 func (h *pageHandler) home(c echo.Context) error { return h.send(c, lobby) }
 
-// counter serves the page of the counter in the path.
+// counter serves the page of the counter in the path, or leads to it: its address is lower case.
 func (h *pageHandler) counter(c echo.Context) error {
 	name := c.Param("name")
-	if !counter.ValidName(name) {
-		return errBadName
+	lower, other := canonical(name)
+	switch {
+	case other || counter.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
+		return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+pagePath(lower))
+	case !counter.ValidName(name):
+		return badName(name, clientOf(c).base)
 	}
 	return h.send(c, name)
 }
@@ -44,7 +51,7 @@ func (h *pageHandler) counter(c echo.Context) error {
 func (h *pageHandler) open(c echo.Context) error {
 	name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
 	if !counter.ValidName(name) {
-		return errBadName
+		return badName(name, clientOf(c).base)
 	}
 	return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/c/"+name)
 }
@@ -56,6 +63,10 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 	p := h.app.CounterPage(c.Request().Context(), name)
 	h.link(&p, who.base, name)
 	p.Version = h.version
+	p.Install = install(c, h.assets)
+	if c.QueryParams().Has(once) {
+		p.Notice = saidOnce
+	}
 	p.Socket = who.base + "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
 	p.CSRF = h.sign.token(forForm, id)
 	for i := range p.Ops {
@@ -66,7 +77,7 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.HTMLBlob(http.StatusOK, html)
+	return h.compressor.send(c, http.StatusOK, html)
 }
 
 // link fills in the addresses that a counter's page leads to, and loads: all are below base.
@@ -79,41 +90,83 @@ func (h *pageHandler) link(p *components.Page, base, name string) {
 	p.Renderer = h.program.renderer(base)
 }
 
-// click is a button without JavaScript: it counts and leads back to the page.
+// click is a button without JavaScript: it counts and leads back to the page. A click that comes
+// twice has one id and counts once; the page says so.
 func (h *pageHandler) click(c echo.Context) error {
 	name, action := c.Param("name"), c.Param("action")
 	if !counter.ValidName(name) {
-		return errBadName
+		return badName(name, clientOf(c).base)
 	}
 	who := clientOf(c)
-	if !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {
-		h.refused.token.Add(1)
-		return problem(http.StatusForbidden, "This form is too old",
-			"It was not accepted, and nothing was counted. Reload the page and try again.")
+	id, err := h.owner(c)
+	if err != nil {
+		return err
 	}
-	op := c.FormValue("_op")
+	op, made := c.FormValue("_op"), firstSent(c.FormValue("_made"))
 	if op == "" {
 		op = randomID()
 	}
-	if err := h.app.Click(c.Request().Context(), &visitor{h.limiter, clientOf(c)}, name, action, op); err != nil {
-		return clickProblem(err)
+	again, err := h.app.Click(c.Request().Context(), &visitor{h.limiter, who}, name, action, op, age(made))
+	if err != nil {
+		again := components.Again{To: who.base + "/c/" + name + "/" + action, CSRF: h.sign.token(forForm, id), Op: op, Made: made.Unix()}
+		return clickProblem(err, again)
 	}
-	return c.Redirect(http.StatusSeeOther, who.base+pagePath(name))
+	to := who.base + pagePath(name)
+	if again {
+		to += "?" + once
+	}
+	return c.Redirect(http.StatusSeeOther, to)
 }
 
-// clickProblem is the answer to a click that was not counted.
-func clickProblem(err error) error {
+// once is the query of a page that says saidOnce: a click has led to it that had been counted before.
+const (
+	once     = "once"
+	saidOnce = "That click came twice, and counts once. Press again to count once more."
+)
+
+// owner returns the session that a form was given to, if it was this one.
+func (h *pageHandler) owner(c echo.Context) (id string, err error) {
+	all := h.sign.read(c.Request(), clientOf(c))
+	if id, ok := h.sign.owner(all, forForm, c.FormValue("_csrf")); ok {
+		return id, nil
+	}
+	h.refused.token.Add(1)
+	if !all.sent {
+		return "", problem(http.StatusForbidden, "Your browser sent no cookie",
+			"This server needs one to know its own forms: nothing was counted. Allow cookies for this address, then go back "+
+				"and press again. Loading the page again does not help before that.")
+	}
+	return "", problem(http.StatusForbidden, "This form is too old",
+		"It was not accepted, and nothing was counted. Go back, where a new one is, and press again.")
+}
+
+// firstSent is when a click was sent for the first time: now, if the form does not say another time.
+func firstSent(seconds string) time.Time {
+	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n > 0 {
+		return time.Unix(n, 0)
+	}
+	return time.Now()
+}
+
+// age is how long ago that was, in seconds.
+func age(made time.Time) int64 { return max(0, int64(time.Since(made)/time.Second)) }
+
+// clickProblem is the answer to a click that was not counted, or of which that is not known: then the
+// same may be sent again.
+func clickProblem(err error, again components.Again) error {
 	var refusal *app.Refusal
 	switch {
 	case !errors.As(err, &refusal):
 		return err
 	case refusal.Retry:
-		return problem(http.StatusServiceUnavailable, "Not counted yet",
-			"The count can't be saved at the moment. Go back and try again in a little while.")
+		p := problem(http.StatusServiceUnavailable, "Not counted yet",
+			"The count can't be saved at the moment. Try again in a little while: this click counts once, however often it is sent.")
+		p.again = again
+		return p
 	case errors.Is(err, counter.ErrNewName):
 		return problem(http.StatusTooManyRequests, "Not counted", "The server did not make this counter: "+refusal.Reason+".")
 	case errors.Is(err, counter.ErrOverflow):
-		return problem(http.StatusConflict, "Not counted", "The count is at its limit.")
+		return problem(http.StatusConflict, "Not counted", "The count is at its limit: it goes no further this way.")
 	}
 	return problem(http.StatusBadRequest, "Not counted", "The server did not accept this: "+refusal.Reason+".")
 }

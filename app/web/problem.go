@@ -17,12 +17,16 @@ import (
 type problemError struct {
 	status      int
 	title, text string
+	other       components.Way   // what may have been meant
+	again       components.Again // the click that was not counted
 }
 
 // Error implements error.
 func (p *problemError) Error() string { return fmt.Sprintf("%d %s", p.status, p.title) }
 
-func problem(status int, title, text string) error { return &problemError{status, title, text} }
+func problem(status int, title, text string) *problemError {
+	return &problemError{status: status, title: title, text: text}
+}
 
 // Problems that have one wording.
 var (
@@ -36,6 +40,7 @@ var (
 // problemPages answer requests that fail.
 type problemPages struct {
 	style, icon string // URLs, below the base path
+	compressor  *compressor
 	log         *slog.Logger
 }
 
@@ -48,8 +53,9 @@ func (ps *problemPages) fail(err error, c echo.Context) {
 	base := clientOf(c).base
 	page := components.ProblemPage(components.Problem{
 		Status: p.status, Title: p.title, Text: p.text, Home: base + "/", Style: base + ps.style, Icon: base + ps.icon,
+		Back: wayBack(c.Request(), base), Other: p.other, Again: p.again,
 	})
-	if err := sendPage(c, p.status, page); err != nil {
+	if err := sendPage(c, ps.compressor, p.status, page); err != nil {
 		ps.log.Error("problem page failed", "err", err)
 	}
 }
@@ -69,11 +75,11 @@ func (ps *problemPages) explain(err error) *problemError {
 	case http.StatusNotFound:
 		return ps.explain(errNotFound)
 	case http.StatusMethodNotAllowed:
-		return &problemError{h.Code, "Not this way", "This address does not accept such a request."}
+		return problem(h.Code, "Not this way", "This address does not accept such a request.")
 	case http.StatusRequestEntityTooLarge:
-		return &problemError{h.Code, "Too large", "The request was larger than this server accepts."}
+		return problem(h.Code, "Too large", "The request was larger than this server accepts.")
 	}
-	return &problemError{h.Code, http.StatusText(h.Code), "The server did not accept this request."}
+	return problem(h.Code, http.StatusText(h.Code), "The server did not accept this request.")
 }
 
 // panicked logs a handler that panicked; the person sees "something went wrong".
@@ -85,11 +91,11 @@ func (ps *problemPages) panicked(_ echo.Context, err error, stack []byte) error 
 // sendPage renders a page whole before any of it is sent, so that an error never leaves half a
 // page. Pages may be stored but are always asked for again: browsers shut a page under no-store out
 // of their back-forward cache.
-func sendPage(c echo.Context, status int, page live.Component) error {
+func sendPage(c echo.Context, z *compressor, status int, page live.Component) error {
 	var b bytes.Buffer
 	if err := page.Render(c.Request().Context(), &b); err != nil {
 		return fmt.Errorf("web: render: %w", err)
 	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
-	return c.HTMLBlob(status, b.Bytes())
+	return z.send(c, status, b.Bytes())
 }

@@ -12,7 +12,7 @@ import (
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; " + common + "; frame-ancestors 'none'; " + trustedTypes
 
 // common is the part of a policy that all pages have.
-const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'"
+const common = "connect-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; base-uri 'none'; form-action 'self'"
 
 // trustedTypes has browsers refuse text in all places where it would be run or
 // parsed, but for what has passed one of these policies: htmx is that of

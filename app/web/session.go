@@ -153,17 +153,17 @@ func (all *sessions) addSpare(name, value string, s signer) {
 	all.spares[name] = one
 }
 
-// owns reports whether a token was given to a page of one of the sessions.
-func (s signer) owns(all sessions, purpose, token string) bool {
+// owner returns which of the sessions a token was given to a page of; false: none.
+func (s signer) owner(all sessions, purpose, token string) (id string, ok bool) {
 	if all.ok && s.validToken(purpose, all.main.id, token) {
-		return true
+		return all.main.id, true
 	}
 	for _, one := range all.spares {
 		if s.validToken(purpose, one.id, token) {
-			return true
+			return one.id, true
 		}
 	}
-	return false
+	return "", false
 }
 
 // ensure returns the session of a request; a new one is set as a cookie, and as a

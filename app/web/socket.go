@@ -67,7 +67,7 @@ func (h *socketHandler) serve(c echo.Context) error {
 // browser gets that wrong. A client without a session has nothing that could be abused.
 func (h *socketHandler) ticket(c echo.Context, who client) error {
 	all := h.sign.read(c.Request(), who)
-	if !all.sent || h.sign.owns(all, forSocket, c.QueryParam("t")) {
+	if _, ok := h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent {
 		return nil
 	}
 	h.refused.token.Add(1)

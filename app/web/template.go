@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"html"
 	"regexp"
 	"strings"
 	"sync"
@@ -23,11 +24,11 @@ const maxTemplates = 64
 type template struct {
 	page  components.Page // what it was rendered from
 	parts [][]byte        // one more than slots
-	slots []byte          // which value comes next: '0' to '4'
+	slots []byte          // which value comes next: '0' to '5'
 }
 
 // fill returns the page with the values in their slots.
-func (t *template) fill(values [5]string) []byte {
+func (t *template) fill(values [6]string) []byte {
 	var b bytes.Buffer
 	for i, part := range t.parts {
 		b.Write(part)
@@ -44,19 +45,19 @@ type templates struct {
 	slot *regexp.Regexp
 
 	mu     sync.Mutex           // guards the rest
-	byPath map[string]*template // of the newest version, by Links.Click: counter and base path
+	byName map[string]*template // by key; of the newest version
 }
 
 func newTemplates() *templates {
 	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-4]"), byPath: make(map[string]*template)}
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-5]"), byName: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
 func (ts *templates) fill(ctx context.Context, p components.Page) ([]byte, error) {
 	socket, ticket, _ := strings.Cut(p.Socket, "=")
-	values := [...]string{p.CSRF, p.Ops[0], p.Ops[1], p.Ops[2], ticket}
-	p.CSRF = ts.mark + "0"
+	values := [...]string{p.CSRF, p.Ops[0], p.Ops[1], p.Ops[2], ticket, html.EscapeString(p.Install.Origin)}
+	p.CSRF, p.Install.Origin = ts.mark+"0", ts.mark+"5"
 	p.Socket = socket + "=" + ts.mark + "4"
 	p.Ops = [3]string{ts.mark + "1", ts.mark + "2", ts.mark + "3"}
 	t, err := ts.get(ctx, p)
@@ -69,7 +70,7 @@ func (ts *templates) fill(ctx context.Context, p components.Page) ([]byte, error
 // get returns the template of a page that has slots.
 func (ts *templates) get(ctx context.Context, p components.Page) (*template, error) {
 	ts.mu.Lock()
-	t := ts.byPath[p.Links.Click]
+	t := ts.byName[key(p)]
 	ts.mu.Unlock()
 	if t != nil && t.page == p {
 		return t, nil
@@ -80,12 +81,15 @@ func (ts *templates) get(ctx context.Context, p components.Page) (*template, err
 	}
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if len(ts.byPath) >= maxTemplates {
-		clear(ts.byPath)
+	if len(ts.byName) >= maxTemplates {
+		clear(ts.byName)
 	}
-	ts.byPath[p.Links.Click] = t
+	ts.byName[key(p)] = t
 	return t, nil
 }
+
+// key is the same for the versions of a page, of which the newest is kept: Links.Click is counter and base path.
+func key(p components.Page) string { return p.Links.Click + " " + p.Notice }
 
 // render renders a page and cuts it at its slots.
 func (ts *templates) render(ctx context.Context, p components.Page) (*template, error) {
@@ -93,12 +97,12 @@ func (ts *templates) render(ctx context.Context, p components.Page) (*template, 
 	if err := components.CounterPage(p).Render(ctx, &b); err != nil {
 		return nil, fmt.Errorf("web: render: %w", err)
 	}
-	t, html, from := &template{page: p}, b.Bytes(), 0
-	for _, slot := range ts.slot.FindAllIndex(html, -1) {
-		t.parts = append(t.parts, html[from:slot[0]])
-		t.slots = append(t.slots, html[slot[1]-1])
+	t, body, from := &template{page: p}, b.Bytes(), 0
+	for _, slot := range ts.slot.FindAllIndex(body, -1) {
+		t.parts = append(t.parts, body[from:slot[0]])
+		t.slots = append(t.slots, body[slot[1]-1])
 		from = slot[1]
 	}
-	t.parts = append(t.parts, html[from:])
+	t.parts = append(t.parts, body[from:])
 	return t, nil
 }

@@ -30,7 +30,7 @@ const workerFile = "sw.js"
 
 // shipped are the assets that the page loads.
 func shipped() []string {
-	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
+	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg", "icon.png"}
 }
 
 // bootPage is the page. Its assets are below its own folder, because a service
@@ -39,7 +39,8 @@ func bootPage(assets *static.Assets) components.Boot {
 	url := func(name string) string { return "." + assets.URL(name) }
 	return components.Boot{
 		Style: url("app.css"), Icon: url("favicon.svg"),
-		Start: url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
+		Install: components.Install{Manifest: manifestFile, Picture: url("icon.png")},
+		Start:   url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
 		Script: url("app.js"), Offline: workerFile,
 	}
 }
@@ -83,12 +84,13 @@ func compilingPage(assets *static.Assets, text string) components.Boot {
 // A programHandler serves the application that runs in browsers, or says that there is none, or
 // none yet.
 type programHandler struct {
-	assets *static.Assets
-	boot   func() (boot, error) // made once, when there is a program
+	assets     *static.Assets
+	compressor *compressor
+	boot       func() (boot, error) // made once, when there is a program
 }
 
-func newProgramHandler(assets *static.Assets) *programHandler {
-	return &programHandler{assets, sync.OnceValues(func() (boot, error) { return bootHere(assets) })}
+func newProgramHandler(assets *static.Assets, z *compressor) *programHandler {
+	return &programHandler{assets, z, sync.OnceValues(func() (boot, error) { return bootHere(assets) })}
 }
 
 // load serves the page that loads the application into the browser, or says that
@@ -99,14 +101,14 @@ func (h *programHandler) load(c echo.Context) error {
 	case static.Missing:
 		return noProgram(p)
 	case static.Compiling:
-		return sendPage(c, http.StatusOK, components.BootPage(compilingPage(h.assets, p.Text)))
+		return sendPage(c, h.compressor, http.StatusOK, components.BootPage(compilingPage(h.assets, p.Text)))
 	}
 	b, err := h.boot()
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Content-Security-Policy", bootPolicy)
-	return c.HTMLBlob(http.StatusOK, b.page)
+	return h.compressor.send(c, http.StatusOK, b.page)
 }
 
 // noProgram is the answer where a program is needed.
@@ -190,7 +192,11 @@ func exported(assets *static.Assets) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"index.html": b.page, workerFile: b.worker}
+	m, err := newManifest(assets)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{"index.html": b.page, workerFile: b.worker, manifestFile: m}
 	for _, name := range shipped() {
 		path := strings.TrimPrefix(assets.URL(name), "/")
 		for suffix, encoding := range map[string]string{"": "", ".br": "br", ".gz": "gzip"} {

@@ -84,16 +84,18 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
 	limits, from := newLimiter(o.Limits, refused), newOrigins(o.Origins, refused, o.Logger)
 	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
-	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), log: o.Logger}
+	z := newCompressor()
+	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), compressor: z, log: o.Logger}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = problems.fail
 	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Logger).identify, below)
 	s.echo.Use(secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
 		deadlines(o.Limits.WriteTimeout), hosts{o.Hosts, refused}.known, limits.slowed)
-	program := newProgramHandler(assets)
+	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
-		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), limiter: limits, refused: refused, version: o.Version,
+		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,
+		refused: refused, version: o.Version,
 	})
 	return s
 }
@@ -112,6 +114,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	}
 	get("/", p.home)
 	get("/c/:name", p.counter)
+	get("/c/:name/", p.counter)
 	get("/c", p.open)
 	s.echo.POST("/c/:name/:action", p.click, s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
 	s.echo.GET("/ws/c/:name", s.sockets.serve)
@@ -122,6 +125,8 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	files := assetHandler{s.assets}
 	get("/static/*", files.serve)
 	get("/favicon.ico", files.icon)
+	get("/"+manifestFile, files.manifest)
+	get("/wasm/"+manifestFile, files.manifest)
 	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+"/wasm/") })
 	get("/wasm/", program.load)
 	get("/wasm/sw.js", program.serviceWorker)

@@ -139,7 +139,7 @@ func TestEveryResponseIsHardened(t *testing.T) {
 	for _, path := range []string{"/", "/c/other", "/c/BAD", "/nothing", "/readyz", "/static/none.js", "/wasm/sw.js"} {
 		resp, body := do(t, browser(t), "GET", url+path, nil, nil)
 		h := resp.Header
-		if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'") {
+		if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'") {
 			t.Errorf("%s: got policy %q", path, h.Get("Content-Security-Policy"))
 		}
 		if !strings.HasSuffix(h.Get("Content-Security-Policy"), "; require-trusted-types-for 'script'; trusted-types htmx lockstep") {
@@ -184,7 +184,14 @@ func TestTheStatusOfAddresses(t *testing.T) {
 		{"GET", "/c/a-1", 200, ""},
 		{"GET", "/c/" + strings.Repeat("a", 64), 200, ""},
 		{"GET", "/c/" + strings.Repeat("a", 65), 404, ""},
-		{"GET", "/c/A", 404, ""},
+		{"GET", "/c/A", 301, "/c/a"},
+		{"GET", "/c/a/", 301, "/c/a"},
+		{"GET", "/c/Lobby", 301, "/"},
+		{"HEAD", "/c/A/", 301, "/c/a"},
+		{"GET", "/c/A_B", 404, ""},
+		{"GET", "/c/%2F%2Fevil.example", 404, ""},
+		{"GET", "/app.webmanifest", 200, ""},
+		{"GET", "/wasm/app.webmanifest", 200, ""},
 		{"GET", "/c/%3Cscript%3E", 404, ""},
 		{"GET", "/c/..%2f..%2fetc", 404, ""},
 		{"GET", "/c?name=Kitchen", 303, "/c/kitchen"},
@@ -228,11 +235,17 @@ func TestAFormCountsOnceAndLeadsBack(t *testing.T) {
 	url, _ := serve(t)
 	c := browser(t)
 	fields := form(t, c, url+"/c/a")
-	for range 2 { // the second is a repeated post: the same op
+	for _, to := range []string{"/c/a", "/c/a?once"} { // the second is a repeated post: the same op
 		resp, _ := do(t, c, "POST", url+"/c/a/increment", fields, nil)
-		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/c/a" {
-			t.Fatalf("got %d to %q, want 303 to /c/a", resp.StatusCode, resp.Header.Get("Location"))
+		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != to {
+			t.Fatalf("got %d to %q, want 303 to %s", resp.StatusCode, resp.Header.Get("Location"), to)
 		}
+	}
+	if _, body := do(t, c, "GET", url+"/c/a?once", nil, nil); !strings.Contains(body, "That click came twice, and counts once.") {
+		t.Error("the page does not say what became of the second click")
+	}
+	if _, body := do(t, c, "GET", url+"/c/a", nil, nil); strings.Contains(body, "came twice") {
+		t.Error("the page says so to everybody")
 	}
 	if _, body := do(t, c, "GET", url+"/c/a", nil, nil); !strings.Contains(body, `data-count="1"`) {
 		t.Error("a form that was posted twice did not count once")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,5 +88,24 @@ func TestASocketThatCanNotBeHadIsRefusedInASentence(t *testing.T) {
 	resp, body := at(t, "GET", srv.URL+"/ws/c/lobby", "", upgrading(), nil)
 	if resp.StatusCode != http.StatusNotImplemented || !strings.Contains(body, "Unwrap") {
 		t.Errorf("got %d %q, want 501 and a sentence", resp.StatusCode, body)
+	}
+}
+
+func TestWhatIsCompressedInFrontIsNotCompressedTwice(t *testing.T) {
+	srv := httptest.NewServer(echoGzip(newServer(t, memcounter.New(nil), nil)))
+	defer srv.Close()
+	c := browser(t)
+	_, html := do(t, c, "GET", srv.URL, nil, nil)
+	script := regexp.MustCompile(`src="(/static/app\.[^"]+)"`).FindStringSubmatch(html)
+	if script == nil {
+		t.Fatalf("got %.60q, want a page with a script", html)
+	}
+	resp, err := c.Get(srv.URL + script[1]) // asks for gzip, and reads it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !resp.Uncompressed || !strings.Contains(string(body), "WebSocket") {
+		t.Errorf("got %.60q, %v, want a script that was compressed once", body, err)
 	}
 }

@@ -218,9 +218,21 @@
     const place = part('failure') ?? newFailure();
     place.textContent = why;
     place.hidden = false;
-    if (!part('loading')) return;
+    if (!part('loading')) return tryAgain(place);
+    part('again').hidden = false;
     part('loading-title').textContent = 'That did not work';
     for (const id of ['loading-about', 'progress', 'loading']) part(id).hidden = true;
+  }
+
+  /**
+   * Adds the way to begin anew, which the boot page has already.
+   * @param {HTMLElement} place
+   */
+  function tryAgain(place) {
+    const link = document.createElement('a');
+    link.href = '';
+    link.textContent = 'Try again';
+    place.append(' ', link);
   }
 
   // Makes a place for the reason in the application's page. live.js clears its own with the next
@@ -234,7 +246,7 @@
     place.id = 'failure';
     place.className = 'notice';
     place.role = 'alert';
-    document.querySelector('.messages')?.prepend(place);
+    document.querySelector('.messages')?.append(place);
     return place;
   }
 

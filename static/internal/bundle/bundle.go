@@ -37,6 +37,7 @@ func assets() []asset {
 		{"replica.js", []string{"replica.js"}},
 		{"app.css", []string{"app.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
+		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
 	}
 }
@@ -49,7 +50,7 @@ func Build(src fs.FS) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, a := range assets() {
-		body, err := join(src, a)
+		body, err := a.body(src)
 		if err != nil {
 			return nil, err
 		}
@@ -83,6 +84,14 @@ func verify(src fs.FS) error {
 		}
 	}
 	return nil
+}
+
+// body returns an asset as browsers read it. A picture is what its one part is.
+func (a asset) body(src fs.FS) ([]byte, error) {
+	if path.Ext(a.name) == ".png" {
+		return fs.ReadFile(src, a.parts[0])
+	}
+	return join(src, a)
 }
 
 // join puts the parts of an asset behind one another. A script may end without

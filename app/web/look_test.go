@@ -1,0 +1,210 @@
+package web_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/andybalholm/brotli"
+
+	"lockstep/internal/short"
+)
+
+// links are the addresses that a page leads to, by what is said of them.
+func links(body string) map[string]string {
+	all := make(map[string]string)
+	for _, m := range regexp.MustCompile(`<a class="way-out" href="([^"]+)">([^<]+)</a>|<p><a href="([^"]+)">([^<]+)</a>`).FindAllStringSubmatch(body, -1) {
+		all[m[2]+m[4]] = m[1] + m[3]
+	}
+	return all
+}
+
+func TestProblemsLeadToWhereOneCameFrom(t *testing.T) {
+	site, _ := serve(t)
+	for _, c := range []struct {
+		name, method, path, referer, text, to string
+		status                                int
+	}{
+		{"a form that is too old", "POST", "/c/top/increment", "", "Back to top", "/c/top", 403},
+		{"a form of the lobby", "POST", "/c/lobby/increment", "", "To the lobby", "/", 403},
+		{"an address of a counter that is none", "GET", "/c/top/increment", "", "Back to top", "/c/top", 405},
+		{"an unknown address", "GET", "/nothing", "", "To the lobby", "/", 404},
+		{"an unknown address, from a counter", "GET", "/nothing", "/c/top", "Back to top", "/c/top", 404},
+		{"a bad name, from a counter", "GET", "/c?name=%21", "/c/top", "Back to top", "/c/top", 404},
+		{"from another site", "GET", "/nothing", "https://evil.example/c/top", "To the lobby", "/", 404},
+		{"from an address that is none", "GET", "/nothing", "/c/%22%3E%3Cx", "To the lobby", "/", 404},
+		{"a name with blanks and capitals", "GET", "/c/My%20Kitchen%21", "", "Open my-kitchen", "/c/my-kitchen", 404},
+		{"a name that was typed in", "GET", "/c?name=My+Kitchen", "", "Open my-kitchen", "/c/my-kitchen", 404},
+		{"a long name", "GET", "/c/" + strings.Repeat("a", 99), "", "Open " + strings.Repeat("a", 64), "/c/" + strings.Repeat("a", 64), 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			header := http.Header{}
+			if strings.HasPrefix(c.referer, "/") {
+				header.Set("Referer", site+c.referer)
+			} else {
+				header.Set("Referer", c.referer)
+			}
+			resp, body := do(t, browser(t), c.method, site+c.path, url.Values{}, header)
+			if got := links(body)[c.text]; got != c.to || resp.StatusCode != c.status {
+				t.Errorf("got %d and the links %v, want %d and %q to %s", resp.StatusCode, links(body), c.status, c.text, c.to)
+			}
+		})
+	}
+}
+
+// TestABlockedCookieIsNamed: to load the page again would not help.
+func TestABlockedCookieIsNamed(t *testing.T) {
+	site, _ := serve(t)
+	fields := form(t, browser(t), site+"/c/top")
+	resp, body := do(t, &http.Client{}, "POST", site+"/c/top/increment", fields, nil)
+	if resp.StatusCode != 403 || !strings.Contains(body, "Allow cookies") || strings.Contains(body, "Reload") {
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+	resp, body = do(t, &http.Client{}, "POST", site+"/c/top/increment", fields, http.Header{"Cookie": {"sid=x.y"}})
+	if resp.StatusCode != 403 || strings.Contains(body, "Allow cookies") {
+		t.Errorf("got %d %s for a cookie of another time", resp.StatusCode, body)
+	}
+}
+
+// TestAClickThatIsTriedAgainCountsOnce: the form of the page that says that it was not counted has the
+// same id.
+func TestAClickThatIsTriedAgainCountsOnce(t *testing.T) {
+	short.Skip(t, "waits until the batcher gives a click up")
+	site, store := serve(t)
+	c := browser(t)
+	fields := form(t, c, site+"/c/top")
+	store.away.Store(true)
+	resp, body := do(t, c, "POST", site+"/c/top/increment", fields, nil)
+	again := url.Values{}
+	for _, m := range regexp.MustCompile(`name="(_csrf|_op|_made)" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {
+		again.Set(m[1], m[2])
+	}
+	if resp.StatusCode != 503 || again.Get("_op") != fields.Get("_op") || links(body)["Back to top"] != "/c/top" ||
+		!strings.Contains(body, `action="/c/top/increment"`) {
+		t.Fatalf("got %d, %v: %s", resp.StatusCode, again, body)
+	}
+	store.away.Store(false)
+	for range 2 {
+		if resp, _ = do(t, c, "POST", site+"/c/top/increment", again, nil); resp.StatusCode != http.StatusSeeOther {
+			t.Fatalf("got %d, want 303", resp.StatusCode)
+		}
+	}
+	if _, body = do(t, c, "GET", site+"/c/top", nil, nil); !strings.Contains(body, `data-count="1"`) {
+		t.Error("the click did not count once")
+	}
+	again.Set("_made", strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10))
+	again.Set("_op", "an-op-of-an-hour-ago")
+	if resp, body = do(t, c, "POST", site+"/c/top/increment", again, nil); resp.StatusCode != 400 || !strings.Contains(body, "too old") {
+		t.Errorf("got %d for a click that may have been counted an hour ago, want 400", resp.StatusCode)
+	}
+}
+
+func TestPagesAreCompressed(t *testing.T) {
+	site, _ := serve(t)
+	c := browser(t)
+	_, plain := do(t, c, "GET", site+"/", nil, http.Header{"Accept-Encoding": {"identity"}})
+	for _, path := range []string{"/", "/c/top", "/wasm/"} {
+		for _, encoding := range []string{"br", "gzip", ""} {
+			resp, body := do(t, c, "GET", site+path, nil, http.Header{"Accept-Encoding": {encoding + ", deflate"}})
+			if got := resp.Header.Get("Content-Encoding"); got != encoding {
+				t.Errorf("%s: got the encoding %q, want %q", path, got, encoding)
+			}
+			if got := resp.Header.Get("Vary"); got != "Accept-Encoding" {
+				t.Errorf("%s: got Vary %q", path, got)
+			}
+			if encoding != "" && path == "/" && len(body)*2 > len(plain) {
+				t.Errorf("%s: got %d bytes of %d", encoding, len(body), len(plain))
+			}
+			if html := inflate(t, encoding, body); !strings.HasPrefix(html, "<!doctype html>") || !strings.HasSuffix(html, "</html>") {
+				t.Errorf("%s, %q: got %q", path, encoding, html)
+			}
+		}
+	}
+	if resp, _ := do(t, c, "GET", site+"/readyz", nil, http.Header{"Accept-Encoding": {"br"}}); resp.Header.Get("Content-Encoding") != "" {
+		t.Error("an answer of a few bytes is compressed")
+	}
+}
+
+func inflate(t *testing.T, encoding, body string) string {
+	t.Helper()
+	var r io.Reader = strings.NewReader(body)
+	switch encoding {
+	case "br":
+		r = brotli.NewReader(r)
+	case "gzip":
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = z
+	}
+	html, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(html)
+}
+
+// TestAPageCanBeKeptAndSentToOthers: a launcher and a messenger have a name and a picture for it.
+func TestAPageCanBeKeptAndSentToOthers(t *testing.T) {
+	site, _ := serve(t)
+	for _, page := range []string{"/", "/c/top", "/wasm/"} {
+		_, body := do(t, browser(t), "GET", site+page, nil, nil)
+		content := func(pattern string) string {
+			m := regexp.MustCompile(pattern).FindStringSubmatch(body)
+			if m == nil {
+				t.Errorf("%s has no %s", page, pattern)
+				return ""
+			}
+			return m[1]
+		}
+		for _, meta := range []string{`name="description"`, `property="og:title"`, `property="og:description"`, `property="og:type"`, `name="theme-color"`} {
+			content(`<meta ` + meta + ` content="([^"]+)"`)
+		}
+		at, err := url.Parse(site + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := content(`<meta property="og:image" content="([^"]+)"`)
+		if page != "/wasm/" && !strings.HasPrefix(image, site) {
+			t.Errorf("%s: got the picture %s: others need all of its address", page, image)
+		}
+		file := at.JoinPath() // a copy
+		read := func(base *url.URL, ref, kind string) (*url.URL, []byte) {
+			u, err := base.Parse(ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, body := do(t, browser(t), "GET", u.String(), nil, nil)
+			if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != kind {
+				t.Errorf("%s: got %d %s", u, resp.StatusCode, resp.Header.Get("Content-Type"))
+			}
+			return u, []byte(body)
+		}
+		_, picture := read(file, content(`<link rel="apple-touch-icon" href="([^"]+)"`), "image/png")
+		if !bytes.HasPrefix(picture, []byte("\x89PNG")) {
+			t.Errorf("%s: the picture is none", page)
+		}
+		where, text := read(file, content(`<link rel="manifest" href="([^"]+)"`), "application/manifest+json")
+		var m struct {
+			Name     string
+			StartURL string `json:"start_url"`
+			Icons    []struct{ Src, Sizes, Type string }
+		}
+		if err := json.Unmarshal(text, &m); err != nil || m.Name == "" || m.StartURL == "" || len(m.Icons) != 2 {
+			t.Fatalf("%s: got %+v, %v", page, m, err)
+		}
+		read(where, m.StartURL, "text/html; charset=UTF-8")
+		for _, icon := range m.Icons {
+			read(where, icon.Src, icon.Type)
+		}
+	}
+}

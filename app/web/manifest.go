@@ -1,0 +1,69 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"lockstep/components"
+	"lockstep/static"
+)
+
+// manifestFile is the web app manifest's file, beside the page that it is for: its addresses are
+// relative to it.
+const manifestFile = "app.webmanifest"
+
+// A manifest is what browsers need to keep a site like an application (W3C, Web Application Manifest).
+type manifest struct {
+	Name            string         `json:"name"`
+	Description     string         `json:"description"`
+	StartURL        string         `json:"start_url"`
+	Scope           string         `json:"scope"`
+	Display         string         `json:"display"`
+	BackgroundColor string         `json:"background_color"`
+	ThemeColor      string         `json:"theme_color"`
+	Icons           []manifestIcon `json:"icons"`
+}
+
+type manifestIcon struct {
+	Src     string `json:"src"`
+	Sizes   string `json:"sizes"`
+	Type    string `json:"type"`
+	Purpose string `json:"purpose"`
+}
+
+// newManifest returns the manifest of the pages in a folder that has the assets in it.
+func newManifest(assets *static.Assets) ([]byte, error) {
+	return json.Marshal(manifest{
+		Name: "Lockstep", Description: components.Description, StartURL: "./", Scope: "./", Display: "standalone",
+		BackgroundColor: "#f6f5f1", ThemeColor: "#f6f5f1",
+		Icons: []manifestIcon{
+			{"." + assets.URL("favicon.svg"), "any", "image/svg+xml", "any"},
+			{"." + assets.URL("icon.png"), "512x512", "image/png", "any maskable"},
+		},
+	})
+}
+
+// install is what a page has for those who keep it, or send its address to others.
+func install(c echo.Context, assets *static.Assets) components.Install {
+	who, scheme := clientOf(c), "http://"
+	if who.secure {
+		scheme = "https://"
+	}
+	host := c.Request().Host
+	if len(who.hosts) > 0 {
+		host = who.hosts[0] // as the browser knows it
+	}
+	return components.Install{Manifest: who.base + "/" + manifestFile, Picture: who.base + assets.URL("icon.png"), Origin: scheme + host}
+}
+
+// manifest serves the manifest of the pages in its folder.
+func (a assetHandler) manifest(c echo.Context) error {
+	m, err := newManifest(a.Assets)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.Blob(http.StatusOK, "application/manifest+json", m)
+}
