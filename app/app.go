@@ -7,17 +7,20 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"lockstep/components"
 	"lockstep/counter"
 	"lockstep/htmx"
+	"lockstep/internal/pause"
 	"lockstep/live"
 	"lockstep/presence"
 	"lockstep/pubsub"
@@ -63,7 +66,8 @@ type App struct {
 }
 
 // New returns an application over a broker and a store. It does not take
-// ownership of the store.
+// ownership of the store. It panics without either, and with negative
+// options, as Start does.
 func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	var o Options
 	if opts != nil {
@@ -71,6 +75,12 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case d == nil:
+		panic("app: New needs a driver of a broker: mempubsub.NewBus() for one in this process")
+	case store == nil:
+		panic("app: New needs a store: memcounter.New(nil) for one in this process")
 	}
 	a := &App{opts: o, store: store}
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
@@ -87,8 +97,9 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 		Health:  a.writes.report,
 		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
 	})
-	// Two replicas may have the same name: their ids differ all the same.
-	id := o.Replica + "#" + strconv.FormatUint(rand.Uint64(), 36)
+	// Two replicas may have the same name: their ids differ all the same. On the
+	// wire they are text, and of limited length.
+	id := strings.ToValidUTF8(o.Replica[:min(len(o.Replica), 256)], "") + "#" + strconv.FormatUint(rand.Uint64(), 36)
 	a.presence = presence.NewTracker(a.hub, id, &presence.Options{
 		Logger:  o.Logger,
 		Changed: func(topic string, n int) { a.tabs.Commit(topic, n) },
@@ -176,15 +187,36 @@ func (a *App) Ready(ctx context.Context) error {
 		errs = append(errs, live.ErrDraining)
 	}
 	degraded := a.rt.Degraded()
-	if !slices.Contains(degraded, "store") {
-		if _, err := a.store.Get(ctx, "lobby"); err != nil {
-			degraded = append(degraded, "store")
-		}
+	if !slices.Contains(degraded, "store") && !a.canRead(ctx) {
+		degraded = append(degraded, "store")
 	}
 	for _, part := range degraded {
 		errs = append(errs, errors.New(part+": "+trouble(part)))
 	}
 	return errors.Join(errs...)
+}
+
+// readRetry is the time between a read of the store that has failed and the next,
+// which says whether it is away.
+const readRetry = 200 * time.Millisecond
+
+// canRead reports whether the store can be read: one failure is none.
+func (a *App) canRead(ctx context.Context) bool {
+	if a.tryRead(ctx) == nil {
+		return true
+	}
+	return pause.For(ctx, readRetry) && a.tryRead(ctx) == nil
+}
+
+// tryRead reads the store once. Its panic is an error.
+func (a *App) tryRead(ctx context.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("app: panic in Store.Get: %v", p)
+		}
+	}()
+	_, err = a.store.Get(ctx, "lobby")
+	return err
 }
 
 // trouble says what is wrong when a part is not well.

@@ -276,3 +276,75 @@ func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 		}
 	})
 }
+
+// moodyStore fails some reads, or panics.
+type moodyStore struct {
+	counter.Store
+	fails  atomic.Int64 // the next reads
+	panics atomic.Bool
+}
+
+func (s *moodyStore) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+	if s.panics.Load() {
+		panic("sabotage")
+	}
+	if s.fails.Add(-1) >= 0 {
+		return nil, errors.New("a moment, please")
+	}
+	return s.Store.Get(ctx, names...)
+}
+
+func TestOneReadThatFailsIsReadyAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &moodyStore{Store: memcounter.New(nil)}
+		a := start(t, mempubsub.NewBus(), store, "one")
+		for range 10 {
+			store.fails.Store(1)
+			if err := a.Ready(t.Context()); err != nil {
+				t.Errorf("got %v after one failed read", err)
+			}
+		}
+		store.fails.Store(1 << 60)
+		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "store") {
+			t.Errorf("got %v while every read fails", err)
+		}
+		store.fails.Store(0)
+		store.panics.Store(true)
+		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "store") {
+			t.Errorf("got %v while every read panics", err)
+		}
+		store.panics.Store(false)
+		if err := a.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnyNameOfAReplicaWillDo(t *testing.T) {
+	for _, name := range []string{"", strings.Repeat("x", 10_000), "not UTF-8: \xff", strings.Repeat("ü", 200)} {
+		synctest.Test(t, func(t *testing.T) {
+			a := start(t, mempubsub.NewBus(), memcounter.New(nil), name)
+			tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+			time.Sleep(10 * time.Second)
+			if got := tab.Shown("tabs:counter:x").Content; !strings.Contains(got, "1") {
+				t.Errorf("got %q for a replica called %.20q, want one tab", got, name)
+			}
+		})
+	}
+}
+
+func TestAnApplicationNeedsABrokerAndAStore(t *testing.T) {
+	for want, f := range map[string]func(){
+		"needs a driver": func() { app.New(nil, memcounter.New(nil), nil) },
+		"needs a store":  func() { app.New(mempubsub.NewBus(), nil, nil) },
+	} {
+		func() {
+			defer func() {
+				if p := recover(); !strings.Contains(fmt.Sprint(p), want) {
+					t.Errorf("got %v, want %q", p, want)
+				}
+			}()
+			f()
+		}()
+	}
+}

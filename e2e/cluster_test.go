@@ -25,6 +25,7 @@ import (
 	"lockstep/pubsub/pgpubsub"
 	"lockstep/pubsub/pubsubtest"
 	"lockstep/pubsub/redispubsub"
+	"lockstep/pubsub/signedpubsub"
 	"lockstep/static"
 )
 
@@ -156,7 +157,11 @@ func (w *cluster) startLossyReplicas(n int) {
 			Spare: func(topic string) bool { return strings.Contains(topic, "_hub:") }, // or the connection is found out and replaced
 		})
 		w.faulty = append(w.faulty, f)
-		a := app.New(f, w.store, &app.Options{Prefix: prefixOf(w.T), Replica: "replica-" + strconv.Itoa(i+1)})
+		signed, err := signedpubsub.NewDriver(f, [][]byte{[]byte(testSecret)}, nil)
+		if err != nil {
+			w.Fatal(err)
+		}
+		a := app.New(signed, w.store, &app.Options{Prefix: prefixOf(w.T), Replica: "replica-" + strconv.Itoa(i+1)})
 		if err := a.Start(w.Context()); err != nil {
 			w.Fatal(err)
 		}
@@ -173,7 +178,7 @@ func (w *cluster) startLossyReplicas(n int) {
 	}
 }
 
-// openDriver returns a backend's driver as the replicas use it.
+// openDriver returns a backend's driver as the replicas use it, without signatures.
 func openDriver(t *testing.T, backend, url, prefix string) driver.Driver {
 	t.Helper()
 	var d driver.Driver
