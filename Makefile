@@ -78,6 +78,7 @@ test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests nee
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
 	go test -count=1 ./internal/arch
+	GOARCH=386 go test -short ./counter/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
 test-js: ## run the tests of the scripts (a second)

@@ -60,7 +60,7 @@ func TestClicksThatWaitAreShown(t *testing.T) {
 		{"several, in their order", 7, []htmx.Event{click("increment"), click("reset"), click("decrement")}, "-1", "3"},
 		{"what the server will refuse", 7, []htmx.Event{click("explode"), {Action: "increment", Op: "?"}, click("increment")}, "8", "1"},
 		{"what is too old to be counted", 7, []htmx.Event{{Action: "increment", Op: "an-op-of-16-chars", Age: 1 << 40}}, "7", ""},
-		{"what would pass the limit", math.MaxInt64, []htmx.Event{click("increment"), click("decrement")}, fmt.Sprint(math.MaxInt64 - 1), "1"},
+		{"what would pass the limit", math.MaxInt64, []htmx.Event{click("increment"), click("decrement")}, fmt.Sprint(int64(math.MaxInt64 - 1)), "1"},
 		{"a number that JavaScript has not", 1<<53 + 1, nil, "9007199254740993", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

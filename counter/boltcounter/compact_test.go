@@ -16,6 +16,8 @@ import (
 // ops.
 func flood(t testing.TB, s *boltcounter.Store, calls int) (one counter.Op) {
 	t.Helper()
+	s.Hurry(true)
+	defer s.Hurry(false)
 	for range calls {
 		ops := make([]counter.Op, counter.MaxOps)
 		for i := range ops {

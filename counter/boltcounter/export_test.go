@@ -13,6 +13,9 @@ func (s *Store) Replace() error {
 	return s.replace()
 }
 
+// Hurry stops or begins to wait for the disk. Nobody may be using the store.
+func (s *Store) Hurry(on bool) { s.db.NoSync = on }
+
 // Compact is what happens once in a while.
 func (s *Store) Compact() error { return s.compact(0) }
 
