@@ -187,6 +187,10 @@ $(TEMPL): tools.mod tools.sum
 $(BIN)/cyclonedx-gomod: tools.mod tools.sum
 	$(TOOL) -trimpath -buildvcs=false -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
+# Tests behind proxies use it where it is there.
+$(BIN)/traefik:
+	./internal/traefik.sh $@
+
 $(BIN)/govulncheck: tools.mod tools.sum
 	$(TOOL) -o $@ golang.org/x/vuln/cmd/govulncheck
 

@@ -155,6 +155,7 @@ type opened struct {
 }
 
 var (
+	loadPattern    = regexp.MustCompile(`(?:\ssrc|rel="(?:stylesheet|icon)"[^>]* href)="([^"]+)"`)
 	csrfPattern    = regexp.MustCompile(`name="_csrf" value="([^"]+)"`)
 	programPattern = regexp.MustCompile(`data-program="([^"]+)"`)
 )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, nginx,
-# Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
+# HAProxy, Apache, Caddy, Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
 # with "lint" what the linters of scripts need: node and npm.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
@@ -28,6 +28,9 @@ for_tests() {
   command -v redis-server >/dev/null || missing+=(redis-server)
   command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
   command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+  command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+  command -v apache2 >/dev/null || [ -x /usr/sbin/apache2 ] || missing+=(apache2)
+  command -v caddy >/dev/null || missing+=(caddy)
   command -v promtool >/dev/null || missing+=(prometheus)
   command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
   command -v slowhttptest >/dev/null || missing+=(slowhttptest)

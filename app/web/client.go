@@ -69,8 +69,8 @@ func (cs *clients) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// behindProxies returns for whom trusted proxies speak. A base path that was configured stands above
-// theirs.
+// behindProxies returns for whom trusted proxies speak. A base path that was configured stands
+// above theirs.
 func (cs *clients) behindProxies(r *http.Request) client {
 	said := cs.forwarding.byProxies(r, Forwarded{Addr: remoteAddr(r), Secure: r.TLS != nil, Hosts: []string{r.Host}})
 	who := client{addr: said.Addr, proxied: said.Proxied, secure: said.Secure, hosts: said.Hosts, base: cs.base}

@@ -133,8 +133,8 @@ func forwardedPrefix(prefixes []string) string {
 	return b.String()
 }
 
-// list returns the values of the first of some headers that is there, in order: they stand by comma,
-// in one line or in several. Only so many are read as hosts may be.
+// list returns the values of the first of some headers that is there, in order: they stand by
+// comma, in one line or in several. Only so many are read as hosts may be.
 func list(h http.Header, names ...string) (values []string) {
 	for _, name := range names {
 		for _, line := range h[name] {
@@ -152,8 +152,8 @@ func list(h http.Header, names ...string) (values []string) {
 }
 
 // backwards returns what stands by comma in the lines of a header, the last first; a comma in
-// quotes, where there may be quotes, is no end. From behind, what a proxy has appended is read right
-// whatever stands before it, a quote without an end too.
+// quotes, where there may be quotes, is no end. From behind, what a proxy has appended is read
+// right whatever stands before it, a quote without an end too.
 func backwards(lines []string, quotes bool) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, line := range slices.Backward(lines) {
@@ -228,9 +228,9 @@ func unquote(value string) string {
 	return b.String()
 }
 
-// parseNode reads an address as proxies write it: with a port or without, an IPv6 address in brackets
-// or without, with a zone, in quotes. A port may be hidden ("_x", RFC 7239 §6.3). False: it names
-// nobody, as "unknown" and "_hidden" do.
+// parseNode reads an address as proxies write it: with a port or without, an IPv6 address in
+// brackets or without, with a zone, in quotes. A port may be hidden ("_x", RFC 7239 §6.3). False:
+// it names nobody, as "unknown" and "_hidden" do.
 func parseNode(text string) (netip.Addr, bool) {
 	text = strings.Trim(text, " \t\"")
 	a, err := netip.ParseAddr(text)

@@ -147,8 +147,8 @@ func TestWhatProxiesSayOfSchemeHostAndPath(t *testing.T) {
 	}
 }
 
-// FuzzForwarded: whatever a client sends before it, the address that a trusted proxy has appended is
-// found, and what may stand in a page is fit for it.
+// FuzzForwarded: whatever a client sends before it, the address that a trusted proxy has appended
+// is found, and what may stand in a page is fit for it.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"", "203.0.113.9", `for="`, `for="\`, "unknown, _x", `"`, "[::1]:80,,", ";;=;", "/a/b"} {
 		f.Add(seed, seed)

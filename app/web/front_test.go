@@ -223,8 +223,8 @@ func TestAPageWhoseProxyChangesTheHostMayConnectWhenTheServerIsTold(t *testing.T
 	}
 }
 
-// A browser that says itself that a form came from another site is believed, whatever proxies say of
-// hosts; an origin that is listed is of this site.
+// A browser that says itself that a form came from another site is believed, whatever proxies say
+// of hosts; an origin that is listed is of this site.
 func TestSecFetchSiteStandsAboveWhatProxiesSay(t *testing.T) {
 	for origin, want := range map[string]string{"https://counter.example": "another site", "https://listed.example": "no cookie"} {
 		srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Origins: []string{"https://listed.example"}})

@@ -17,8 +17,9 @@ type hosts struct {
 
 // known is the middleware that refuses requests for a host that is not this server's: a page whose
 // name its owner lets point here (DNS rebinding) is of the same origin, as browsers see it. Where a
-// proxy asks by another name than the browser, both must be known: not all proxies say the browser's,
-// and some let it say that itself. Probes may come by any: an orchestrator asks by address.
+// proxy asks by another name than the browser, both must be known: not all proxies say the
+// browser's, and some let it say that itself. Probes may come by any: an orchestrator asks by
+// address.
 func (hs hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if len(hs.names) > 0 && !isProbe(c.Request()) && !hs.knows(c) {
@@ -48,8 +49,8 @@ func isHost(names []string, header string) bool {
 	return false
 }
 
-// hostOf returns a Host header without its port, without the brackets of an IPv6 address, and without
-// the dot that may end a name.
+// hostOf returns a Host header without its port, without the brackets of an IPv6 address, and
+// without the dot that may end a name.
 func hostOf(header string) string {
 	host, _, err := net.SplitHostPort(header)
 	if err != nil {

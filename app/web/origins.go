@@ -26,8 +26,8 @@ const (
 const notOurPage = "a page of another origin was refused; if origin is an address of this server, name it with -origins, " +
 	"or have the proxy in front keep the Host header, or send X-Forwarded-Host and be one of -trusted-proxies"
 
-// origins decide which pages may open sockets and send forms: those of the hosts that the browser has
-// asked by, and of the origins that are listed. They may be used concurrently.
+// origins decide which pages may open sockets and send forms: those of the hosts that the browser
+// has asked by, and of the origins that are listed. They may be used concurrently.
 type origins struct {
 	// set once
 	others  []string // patterns for origin.Site
@@ -42,8 +42,8 @@ func newOrigins(others []string, refused *refusals, log *slog.Logger) *origins {
 }
 
 // site is where pages may come from that send a request. The Host header counts beside what a proxy
-// says of it: a page can set neither for a socket or a form, and to a name that is not this server's
-// -hosts is the answer.
+// says of it: a page can set neither for a socket or a form, and to a name that is not this
+// server's -hosts is the answer.
 func (o *origins) site(r *http.Request, who client) origin.Site {
 	return origin.Site{Hosts: append(slices.Clone(who.hosts), r.Host), Secure: who.secure, Others: o.others}
 }
@@ -57,8 +57,9 @@ func (o *origins) allow(r *http.Request, who client) bool {
 	return false
 }
 
-// vouches reports whether a form's Origin is of this server, though its host may not be the Host that
-// this server is asked by. Where a browser says by Sec-Fetch-Site that it is not, only a listed one is.
+// vouches reports whether a form's Origin is of this server, though its host may not be the Host
+// that this server is asked by. Where a browser says by Sec-Fetch-Site that it is not, only a
+// listed one is.
 func (o *origins) vouches(r *http.Request, who client) bool {
 	values := r.Header.Values("Origin")
 	if len(values) != 1 {
@@ -91,8 +92,8 @@ func (o *origins) explain(r *http.Request, who client) *problemError {
 	return foreignPage(from.Scheme+"://"+from.Host, r.Host)
 }
 
-// foreignPage is what a person sees of a page that was refused. Who runs the server finds more in its
-// log.
+// foreignPage is what a person sees of a page that was refused. Who runs the server finds more in
+// its log.
 func foreignPage(from, host string) *problemError {
 	return problem(http.StatusMisdirectedRequest, "This page has another address than its server",
 		"This page is from "+cut(from)+", and the server is asked as "+cut(host)+

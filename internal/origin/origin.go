@@ -24,8 +24,9 @@ type Site struct {
 	Others []string
 }
 
-// Has reports whether the page that sends a request is of the site (RFC 6455 §10.2). Browsers say of
-// each where it comes from, and pages can't change that. A request without Origin is nobody's page.
+// Has reports whether the page that sends a request is of the site (RFC 6455 §10.2). Browsers say
+// of each where it comes from, and pages can't change that. A request without Origin is nobody's
+// page.
 func (s Site) Has(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	return len(origins) == 0 || len(origins) == 1 && s.HasOrigin(origins[0])

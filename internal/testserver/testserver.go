@@ -1,5 +1,5 @@
-// Package testserver starts real servers for tests: Redis, PostgreSQL and
-// nginx, on free ports of the loopback, with folders of their own, and stops
+// Package testserver starts real servers for tests: Redis, PostgreSQL, nginx and
+// other reverse proxies, on free ports of the loopback, with folders of their own, and stops
 // them when the test ends. With -short it skips the test. It is for tests only.
 package testserver
 
