@@ -89,7 +89,7 @@ func (ts *templates) get(ctx context.Context, p components.Page) (*template, err
 }
 
 // key is the same for the versions of a page, of which the newest is kept.
-func key(p components.Page) string { return p.Counter.Name + " " + p.Notice }
+func key(p components.Page) string { return p.Counter.Name + " " + p.Outcome }
 
 // render renders a page and cuts it at its slots.
 func (ts *templates) render(ctx context.Context, p components.Page) (*template, error) {
