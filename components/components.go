@@ -52,9 +52,8 @@ type Page struct {
 	// the order increment, decrement, reset.
 	Ops     [3]string
 	Version string // of the program; "" shows nothing
-	// Notice is what the page says when it is loaded: what became of a click without JavaScript. "":
-	// nothing.
-	Notice string
+	// Outcome is what became of a click without JavaScript, which has led to this page. "": nothing.
+	Outcome string
 }
 
 // An Install is what a page has for those who keep it, or send its address to others. The zero value

@@ -106,7 +106,7 @@ func everything() map[string]component {
 		"problem_again": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Again = components.Again{To: "/c/top/increment", CSRF: "token", Op: "op-of-increment-", Made: 1700000000}
 		})),
-		"page_notice": components.CounterPage(with(page(), func(p *components.Page) { p.Notice = "That click came twice." })),
+		"page_outcome": components.CounterPage(with(page(), func(p *components.Page) { p.Outcome = "One click was counted." })),
 		"page_compiling": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Renderer = components.Renderer{Script: "/static/replica.0.js", Progress: "/wasm/progress"}
 		})),

@@ -542,3 +542,49 @@ func TestNothingShiftsWhileThePageLoads(t *testing.T) {
 		p.close()
 	}
 }
+
+// TestADoubleClickWithoutScriptsIsNotSilent: the browser takes the first back, or sends the same form
+// twice, which counts once.
+func TestADoubleClickWithoutScriptsIsNotSilent(t *testing.T) {
+	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
+	p := newPage(t, newBrowser(t))
+	p.scripts(false)
+	for i := range 3 {
+		p.navigate(server.url + fmt.Sprintf("/c/double-%d", i))
+		p.do(chromedp.DoubleClick(chromedp.CSS("[data-action=increment]")))
+		eventually(t, "the page to say what became of it", func() error {
+			got := p.evaluate(`document.querySelector('#counter')?.dataset.count + ' ' + document.querySelector('.outcome')?.textContent`)
+			if got != "2 One click was counted." && !(strings.HasPrefix(got, "1 ") && strings.Contains(got, "counted")) {
+				return fmt.Errorf("got %s", got)
+			}
+			return nil
+		})
+	}
+}
+
+// TestAFailureInTheBrowserCanBeTriedAgain, with the boot page, and when the application is there.
+func TestAFailureInTheBrowserCanBeTriedAgain(t *testing.T) {
+	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
+	f := newInterceptor(t, server)
+	f.setEdit(func(path string, a *reply) {
+		if isFile(path, "lockstep.wasm") {
+			a.status, a.header, a.body = http.StatusServiceUnavailable, http.Header{}, nil
+		}
+	})
+	p := newPage(t, newBrowser(t))
+	p.navigate(f.url + "/wasm/?name=again")
+	eventually(t, "the failure, and a way on", func() error {
+		if got := p.evaluate(`String(document.querySelector('#failure:not([hidden])') && document.querySelector('#again a')?.checkVisibility())`); got != "true" {
+			return fmt.Errorf("got %s", got)
+		}
+		return nil
+	})
+	f.setEdit(nil)
+	p.clickOn("#again a")
+	p.isLive()
+	p.click("increment")
+	p.showsCount(1)
+	if got := p.evaluate(`document.title`); !strings.HasSuffix(got, " · again · Lockstep") {
+		t.Errorf("got the title %q", got)
+	}
+}

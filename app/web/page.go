@@ -64,9 +64,7 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 	h.link(&p, who.base, name)
 	p.Version = h.version
 	p.Install = install(c, h.assets)
-	if c.QueryParams().Has(once) {
-		p.Notice = saidOnce
-	}
+	p.Outcome = said(c)
 	p.Socket = who.base + "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
 	p.CSRF = h.sign.token(forForm, id)
 	for i := range p.Ops {
@@ -90,8 +88,8 @@ func (h *pageHandler) link(p *components.Page, base, name string) {
 	p.Renderer = h.program.renderer(base)
 }
 
-// click is a button without JavaScript: it counts and leads back to the page. A click that comes
-// twice has one id and counts once; the page says so.
+// click is a button without JavaScript: it counts and leads back to the page, which says what became
+// of it. A click that comes twice has one id and counts once.
 func (h *pageHandler) click(c echo.Context) error {
 	name, action := c.Param("name"), c.Param("action")
 	if !counter.ValidName(name) {
@@ -111,18 +109,13 @@ func (h *pageHandler) click(c echo.Context) error {
 		again := components.Again{To: who.base + "/c/" + name + "/" + action, CSRF: h.sign.token(forForm, id), Op: op, Made: made.Unix()}
 		return clickProblem(err, again)
 	}
-	to := who.base + pagePath(name)
 	if again {
-		to += "?" + once
+		leave(c, countedTwice)
+	} else {
+		leave(c, countedOnce)
 	}
-	return c.Redirect(http.StatusSeeOther, to)
+	return c.Redirect(http.StatusSeeOther, who.base+pagePath(name))
 }
-
-// once is the query of a page that says saidOnce: a click has led to it that had been counted before.
-const (
-	once     = "once"
-	saidOnce = "That click came twice, and counts once. Press again to count once more."
-)
 
 // owner returns the session that a form was given to, if it was this one.
 func (h *pageHandler) owner(c echo.Context) (id string, err error) {

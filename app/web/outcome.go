@@ -1,0 +1,51 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// outcomeCookie has what became of a click without JavaScript, from the answer to it until the page
+// that it leads to has said so. An address would say it again whenever it is loaded.
+const outcomeCookie = "said"
+
+// What became of a click. A double click is at most one: browsers take the first back, or send the
+// same form twice.
+const (
+	countedOnce  = "counted"
+	countedTwice = "again"
+)
+
+// outcomes is what the page says of them.
+func outcomes(code string) string {
+	switch code {
+	case countedOnce:
+		return "One click was counted."
+	case countedTwice:
+		return "That click came twice, and was counted once. Press again to count one more."
+	}
+	return ""
+}
+
+// leave keeps an outcome for the page that a click leads to.
+func leave(c echo.Context, code string) {
+	c.SetCookie(outcome(c, code, 60)) // seconds: it is loaded at once
+}
+
+// said returns what the page is to say, once; "": nothing.
+func said(c echo.Context) string {
+	kept, err := c.Cookie(outcomeCookie)
+	if err != nil {
+		return ""
+	}
+	c.SetCookie(outcome(c, "", -1))
+	return outcomes(kept.Value)
+}
+
+func outcome(c echo.Context, code string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: outcomeCookie, Value: code, Path: "/", MaxAge: maxAge,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: clientOf(c).secure,
+	}
+}
