@@ -119,7 +119,7 @@ func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, 
 		s.kill(ReasonNotServing, nil)
 		return nil, ErrDraining
 	}
-	s.push(&frame{message: r.welcome()})
+	s.push(&frame{message: r.welcome(s)})
 	if err := s.mount(ctx); err != nil {
 		s.kill(ReasonMountFailed, err)
 		return nil, fmt.Errorf("live: mount: %w", err)
@@ -292,7 +292,10 @@ func (r *Runtime) tellAll() {
 	}
 }
 
-func (r *Runtime) welcome() []byte {
+func (r *Runtime) welcome(s *Session) []byte {
+	if s.Passing() {
+		return htmx.Welcome(r.Status())
+	}
 	return htmx.Welcome(r.Status(), r.opts.Welcome()...)
 }
 

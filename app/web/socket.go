@@ -44,7 +44,7 @@ func (h *socketHandler) serve(c echo.Context) error {
 		return err
 	}
 	// A copy: the name is a part of the request, which would live as long as the tab.
-	v := &limitedView{View: h.app.Counter(strings.Clone(name)), limiter: h.limiter, who: who}
+	v := &limitedView{View: h.app.Counter(strings.Clone(name)), limiter: h.limiter, who: who, counts: h.limiter.sockets}
 	r := c.Request()
 	h.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
 	if !v.mounted {

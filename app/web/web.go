@@ -60,6 +60,7 @@ type Server struct {
 	app     *app.App
 	assets  *static.Assets
 	sockets *socketHandler
+	plain   *plainHandler
 	refused *refusals
 	echo    *echo.Echo
 }
@@ -70,6 +71,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
 	limits := newLimiter(o.Limits, refused)
 	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, refused, o.Logger)}
+	s.plain = newPlainHandler(s.sockets, o.Logger)
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), log: o.Logger}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = problems.fail
@@ -86,9 +88,12 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// Close ends the websockets that are left, and their goroutines; stop the
-// application before.
-func (s *Server) Close() { s.sockets.Close() }
+// Close ends the websockets and streams that are left, and their goroutines;
+// stop the application before.
+func (s *Server) Close() {
+	s.plain.Close()
+	s.sockets.Close()
+}
 
 // route gives each address its handler.
 func (s *Server) route(program *programHandler, p *pageHandler) {
@@ -100,6 +105,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	get("/c", p.open)
 	s.echo.POST("/c/:name/:action", p.click, sameOrigin(s.refused), middleware.BodyLimit(maxForm))
 	s.echo.GET("/ws/c/:name", s.sockets.serve)
+	s.echo.POST("/ws/c/:name", s.plain.serve) // where there are no websockets
 
 	get(livePath, alive)
 	get(readyPath, (&readiness{ask: s.app.Ready}).serve)

@@ -34,6 +34,7 @@ var rules = []rule{
 	{"app", []string{"components", "counter", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver"}, "the application is free of transports and backends"},
 	{"components", []string{"htmx"}, "components are pure functions of plain values"},
 	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
+	{"live/httplive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/jslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "internal/pause", "pubsub"}, "the runtime is free of transports and of the application"},

@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// Allows reports whether the page that sends a request may connect, for another
+// transport beside this one. It may be called concurrently.
+func (h *Handler) Allows(r *http.Request) bool { return h.allows(r) }
+
 // allows reports whether the page that sends a request may connect: one of the
 // own host or of Options.Origins (RFC 6455 §10.2). Browsers say of each where it
 // comes from, and pages can't change that. The library's own check lets in what
