@@ -36,6 +36,7 @@ var rules = []rule{
 	{"live/wslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/httplive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/jslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
+	{"live/transporttest", []string{"live", "htmx"}, "a suite tests transports and knows none"},
 	{"live/livetest", []string{"live"}, "a fake browser is a transport"},
 	{"live", []string{"htmx", "internal/pause", "pubsub"}, "the runtime is free of transports and of the application"},
 	{"htmx", nil, "the wire format depends on nothing"},
