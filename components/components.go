@@ -41,6 +41,9 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
+	// Plain is the path of the script for networks without websockets; "": the
+	// page has none.
+	Plain string
 	CSRF                string
 	// Ops are op ids for the forms when they are sent without JavaScript, in
 	// the order increment, decrement, reset.

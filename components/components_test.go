@@ -37,7 +37,7 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: "live", Tabs: 3,
+		Counter: lobby(), Socket: "/ws/c/lobby", Plain: "/static/plain.0.js", Replica: "one:8001", State: "live", Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		CSRF: "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
 		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", InBrowser: "/wasm/?name=lobby", InBrowserText: "Run it here"},
@@ -49,7 +49,7 @@ func page() components.Page {
 func inBrowser() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Click: "./"}
-		p.Renderer, p.CSRF, p.Ops, p.Version = components.Renderer{}, "", [3]string{}, ""
+		p.Plain, p.Renderer, p.CSRF, p.Ops, p.Version = "", components.Renderer{}, "", [3]string{}, ""
 	})
 }
 
@@ -89,6 +89,7 @@ func everything() map[string]component {
 		})),
 		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
+			p.Plain = hostile
 			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
 			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, InBrowser: hostile, InBrowserText: hostile}
 			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}

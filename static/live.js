@@ -6,7 +6,7 @@
 // It forks nothing: it is an htmx extension that listens to hx-ws and uses the connection object
 // that hx-ws hands out (htmx.d.ts). The wire format is the one of Go package lockstep/htmx.
 
-import { RETRY_MAX, RETRY_MIN } from './constants.js';
+import { CONNECT_TIMEOUT, RETRY_MAX, RETRY_MIN } from './constants.js';
 import { Backoff } from './tab/backoff.js';
 import { read } from './tab/message.js';
 import { Outbox } from './tab/outbox.js';
@@ -81,6 +81,7 @@ class Tab {
 
   start() {
     this.#root.renderWith = (renderer) => this.#renderWith(renderer);
+    this.#root.reconnect = () => this.#reconnect();
     this.#root.waiting = () => this.#outbox.clicks();
     setInterval(() => this.#check(), CHECK);
     addEventListener('online', () => this.#reconnect());
@@ -89,6 +90,11 @@ class Tab {
     });
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
     this.#refresh();
+    try {
+      if (localStorage.plain) this.#goPlain(); // see plain.js
+    } catch {
+      // Storage is blocked.
+    }
   }
 
   // ---- clicks ----
@@ -191,7 +197,9 @@ class Tab {
   }
 
   #check() {
-    if (this.#watchdog.hangs(this.#socket, this.#server === 'live')) this.#reconnect();
+    if (!this.#watchdog.hangs(this.#socket, this.#server === 'live')) return;
+    if (!this.#isOpen()) this.#renew();
+    this.#reconnect();
   }
 
   #visibilityChanged() {
@@ -201,18 +209,26 @@ class Tab {
     this.#refresh();
   }
 
-  // Asks a server that can't be connected to by way of HTTP, which gives the reason: if this page's
-  // session has ended, a new page has another, and takes over the clicks that wait. Not again and
-  // again: the reason may be another one that looks the same.
+  // Asks a server that can't be connected to by way of HTTP, which gives the reason. If it is well
+  // but for the upgrade, the network has no sockets. If this page's session has ended, a new page
+  // has another, and takes over the clicks that wait. Not again and again: the reason may be
+  // another one that looks the same.
   async #renew() {
     try {
-      const { status } = await fetch(this.#url);
+      const { status } = await fetch(this.#url, { signal: AbortSignal.timeout(CONNECT_TIMEOUT) });
+      if (status === 426) return this.#goPlain();
       if (status !== 403 || Date.now() - (sessionStorage.renewed ?? 0) < RENEW) return;
       sessionStorage.renewed = Date.now();
       location.reload();
     } catch {
       // Away, or storage is blocked.
     }
+  }
+
+  #goPlain() {
+    const { plain } = this.#root.dataset;
+    if (this.#root.usePlain) this.#root.usePlain();
+    else if (plain) import(plain);
   }
 
   #refresh() {
@@ -248,9 +264,10 @@ class Tab {
   closed(c, code) {
     this.#watchdog.progress();
     this.#renderAlone();
-    if (!this.#uptime.closed() && c.attempt > 1) this.#renew();
+    const worked = this.#uptime.closed();
     c.config.reconnectCodes = [code];
     c.attempt = this.#uptime.attempt(c.attempt);
+    if (c.attempt > (worked ? 1 : 0)) this.#renew();
     this.#refresh();
   }
 

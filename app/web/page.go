@@ -74,7 +74,7 @@ func (h *pageHandler) link(p *components.Page, name string) {
 		InBrowser: "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = h.assets.URL("app.js"), h.assets.URL("app.css"), h.assets.URL("favicon.svg")
-	p.Renderer = h.program.renderer()
+	p.Plain, p.Renderer = h.assets.URL("plain.js"), h.program.renderer()
 }
 
 // click is a button without JavaScript: it counts and leads back to the page.

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/live"
 )
 
@@ -82,7 +83,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 		h.opts = *opts
 	}
 	h.opts.StreamTime = cmp.Or(h.opts.StreamTime, 5*time.Minute)
-	h.opts.AnswerTime = cmp.Or(h.opts.AnswerTime, 10*time.Second)
+	h.opts.AnswerTime = cmp.Or(h.opts.AnswerTime, htmx.ExchangeTimeout)
 	if h.opts.Allow == nil {
 		h.opts.Allow = func(*http.Request) bool { return true }
 	}

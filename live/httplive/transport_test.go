@@ -136,7 +136,7 @@ type plainTab struct {
 	heard   chan answer
 	running sync.WaitGroup // the stream
 	saying  sync.WaitGroup // exchanges
-	hello   []string // the last one, which begins each exchange
+	hello   []string       // the last one, which begins each exchange
 }
 
 func (b *plainTab) take(a answer) { b.heard <- a }

@@ -198,7 +198,9 @@ func click(action string, n int) string {
 }
 
 func acks(op int) func(heard) bool {
-	return func(m heard) bool { return len(m.Ack) > 0 && m.Ack[len(m.Ack)-1] == fmt.Sprintf("op-%d-of-the-suite", op) }
+	return func(m heard) bool {
+		return len(m.Ack) > 0 && m.Ack[len(m.Ack)-1] == fmt.Sprintf("op-%d-of-the-suite", op)
+	}
 }
 
 const hello = `{"hello":1,"tab":"t","e":0,"v":0}`
