@@ -77,6 +77,9 @@ const (
 	// connections to a server, and clicks and pages need some.
 	StreamSlots = 4
 
+	// SlotLifetime is how long a tab that says nothing any more keeps one of them.
+	SlotLifetime = 6 * time.Second
+
 	// PollVisible is the pause between two questions of a tab that has no stream.
 	PollVisible = 1 * time.Second
 

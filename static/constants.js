@@ -62,6 +62,9 @@ export const EXCHANGE_TIMEOUT = 10000;
 // connections to a server, and clicks and pages need some.
 export const STREAM_SLOTS = 4;
 
+// SLOT_LIFETIME is how long a tab that says nothing any more keeps one of them. In milliseconds.
+export const SLOT_LIFETIME = 6000;
+
 // POLL_VISIBLE is the pause between two questions of a tab that has no stream. In milliseconds.
 export const POLL_VISIBLE = 1000;
 

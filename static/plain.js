@@ -5,10 +5,11 @@
 // from time to time, and the page goes back to it. docs/protocol.md has the wire.
 
 import {
-  CONNECT_TIMEOUT, EXCHANGE_TIMEOUT, PROBE_TIMEOUT, SHORT_CONNECTION, SILENCE_TIMEOUT, STREAM_SLOTS,
+  CONNECT_TIMEOUT, EXCHANGE_TIMEOUT, PROBE_TIMEOUT, SHORT_CONNECTION, SILENCE_TIMEOUT, SLOT_LIFETIME,
   STREAM_TIMEOUT,
 } from './constants.js';
 import { Events } from './tab/events.js';
+import { Slots } from './tab/slots.js';
 import { Way } from './tab/way.js';
 
 const BATCH = 100; // messages in one request: a server takes 256
@@ -19,6 +20,7 @@ const Native = WebSocket;
 const root = /** @type {HTMLElement} */ (document.querySelector('[hx-ws\\:connect]'));
 let plain = false; // new sockets are PlainSockets
 let way = new Way();
+const slots = new Slots(Math.random().toString(36).slice(2), { storage: () => localStorage, date: () => Date.now() });
 
 /** @param {boolean} yes */
 function remember(yes) {
@@ -56,24 +58,21 @@ function pause(ms) {
 }
 
 /**
- * Does something while this tab is one of the few of this browser that may have a stream. Where
- * the browser does not say (pages without TLS), every tab may.
+ * Does something while this tab is one of the few of this browser that may have a stream.
  * @param {() => Promise<void>} work
  * @returns {Promise<boolean>} false: there are enough
  */
 async function withSlot(work) {
-  if (multiplexed() || !navigator.locks) {
+  if (multiplexed()) {
     await work();
     return true;
   }
-  for (let i = 0; i < STREAM_SLOTS; i++) {
-    const had = await navigator.locks.request(`lockstep-stream-${i}`, { ifAvailable: true }, async (lock) => {
-      if (lock) await work();
-      return Boolean(lock);
-    });
-    if (had) return true;
-  }
-  return false;
+  if (!slots.take()) return false;
+  const timer = setInterval(() => slots.keep(), SLOT_LIFETIME / 4);
+  await work();
+  clearInterval(timer);
+  slots.free();
+  return true;
 }
 
 /** A PlainSocket does over HTTP what a WebSocket does, as far as hx-ws and live.js use it. */
