@@ -29,7 +29,6 @@ type conn struct {
 	mu      sync.Mutex    // guards the rest
 	session *live.Session // nil before Bind
 	rest    []byte        // waits to be written
-	writing bool
 	why     live.Reason // why it ends; zero: it does not. The first one stays
 }
 
@@ -81,12 +80,8 @@ func (c *conn) end(why live.Reason) {
 		return
 	}
 	c.why = why
-	timeout := closeTimeout
-	if c.writing && why.Code() == live.CodeOverload {
-		timeout = 0
-	}
 	// A recorder has no deadlines, and never waits.
-	_ = c.control.SetWriteDeadline(time.Now().Add(timeout))
+	_ = c.control.SetWriteDeadline(time.Now().Add(closeTimeout))
 	c.nudge()
 }
 
@@ -120,7 +115,7 @@ func (c *conn) next(ctx context.Context) (b []byte, why live.Reason) {
 	for {
 		c.mu.Lock()
 		b, why = c.rest, c.why
-		c.rest, c.writing = nil, len(b) > 0 || why != 0
+		c.rest = nil
 		c.mu.Unlock()
 		if len(b) > 0 || why != 0 {
 			return b, why
@@ -149,7 +144,6 @@ func (c *conn) put(b []byte, last bool) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing = false
 	if err == nil && (c.why == 0 || last) {
 		// It is for this write alone: with HTTP/2 it would end the answer in a pause,
 		// and without it would hold for the next one on this connection.

@@ -1,6 +1,7 @@
 package httplive_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -244,7 +245,9 @@ func TestAServersTimesDoNotEndAStream(t *testing.T) {
 		t.Run(fmt.Sprintf("HTTP %d", version), func(t *testing.T) {
 			rt := live.NewRuntime(nil)
 			rt.Start()
-			h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, &httplive.Options{StreamTime: 900 * time.Millisecond})
+			h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, &httplive.Options{
+				StreamTime: 900 * time.Millisecond, BodyTime: 300 * time.Millisecond,
+			})
 			srv := httptest.NewUnstartedServer(h)
 			srv.Config.ReadTimeout, srv.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
 			srv.EnableHTTP2 = version == 2
@@ -268,9 +271,36 @@ func TestAServersTimesDoNotEndAStream(t *testing.T) {
 	}
 }
 
-// TestAConnectionServesOneExchangeAfterTheOther, also when some time passes between them.
-func TestAConnectionServesOneExchangeAfterTheOther(t *testing.T) {
-	s := newSite(t, echo{}, nil)
+// A deadlines is an answer that notes the deadline it is left with.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	mu   sync.Mutex
+	left time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = t
+	return nil
+}
+
+// TestNoDeadlineIsLeftForTheNextAnswerOfAConnection.
+func TestNoDeadlineIsLeftForTheNextAnswerOfAConnection(t *testing.T) {
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	defer rt.Stop()
+	h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, nil)
+	defer h.Close()
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	h.ServeHTTP(d, httptest.NewRequest(http.MethodPost, "/", nil))
+	if !strings.Contains(d.Body.String(), `"code":1000`) || !d.left.IsZero() {
+		t.Errorf("got the deadline %s after %s, want none", d.left, d.Body)
+	}
+}
+
+func TestABodyThatTakesTooLongIsRefused(t *testing.T) {
+	s := newSite(t, echo{}, &httplive.Options{BodyTime: 50 * time.Millisecond})
 	c, err := net.Dial("tcp", s.srv.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -279,18 +309,96 @@ func TestAConnectionServesOneExchangeAfterTheOther(t *testing.T) {
 	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 {
-		if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"); err != nil {
+	if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(c, answer); err != nil || string(answer) != "HTTP/1.1 400" {
+		t.Errorf("got %q, %v; want 400", answer, err)
+	}
+}
+
+// TestASessionThatComesAfterItsRequestHasEndedEnds: many, because they may come in the same moment.
+func TestASessionThatComesAfterItsRequestHasEndedEnds(t *testing.T) {
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	late := make(chan struct{})
+	h := httplive.NewHandler(rt, func(*http.Request) live.View { <-late; return echo{} }, &httplive.Options{StreamTime: time.Millisecond})
+	srv := httptest.NewServer(h)
+	t.Cleanup(func() { rt.Stop(); h.Close(); srv.Close() })
+	const requests = 20
+	var ending sync.WaitGroup
+	for range requests {
+		resp, err := post(t.Context(), srv.URL+"?stream=1")
+		if err != nil {
 			t.Fatal(err)
 		}
-		var got []byte
-		for b := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\r\n0\r\n\r\n")); {
-			n, err := c.Read(b)
-			if err != nil {
-				t.Fatalf("%v after %q", err, got)
-			}
-			got = append(got, b[:n]...)
+		ending.Go(func() { events(resp.Body, func(answer) {}) })
+	}
+	ending.Wait()
+	close(late)
+	h.Close()
+	if got, left := rt.Closed(live.ReasonRenewed), rt.Stats().Sessions; got != requests || left != 0 {
+		t.Errorf("got %d sessions that were renewed and %d that are left, want %d and none", got, left, requests)
+	}
+}
+
+// A number is a view of a room whose frames are far between.
+type number struct {
+	echo
+	rooms *live.Rooms[int]
+}
+
+func (v *number) Mount(ctx context.Context, s *live.Session) error { return v.rooms.Join(ctx, s, "x") }
+
+// numbers serves a room, and a stream that has been shown its first state.
+func numbers(t *testing.T, opts live.RoomsOptions[int]) (*number, *site) {
+	view := new(number)
+	s := newSite(t, view, nil)
+	opts.Topic = func(key string) string { return key }
+	opts.Render = func(_ string, n int) (string, live.Component) { return "#x", text(fmt.Sprintf("n=%d.", n)) }
+	view.rooms = live.NewRooms(s.rt, nil, opts)
+	resp, err := post(t.Context(), s.url+"?stream=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	lines := bufio.NewReader(resp.Body)
+	for line := ""; !strings.Contains(line, "n=1."); {
+		view.rooms.Commit("x", 1)
+		if line, err = lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
 		}
+	}
+	return view, s
+}
+
+// text is a component.
+type text string
+
+// Render implements live.Component.
+func (x text) Render(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, string(x))
+	return err
+}
+
+// TestAnExchangeHasTheStateOfNow, although it is not time for the next frame.
+func TestAnExchangeHasTheStateOfNow(t *testing.T) {
+	view, s := numbers(t, live.RoomsOptions[int]{
+		FrameInterval: 300 * time.Millisecond, Order: func(n int) (uint64, uint64) { return 1, uint64(n) },
+	})
+	view.rooms.Commit("x", 2)
+	if all, code := s.ask(""); code != live.CodeNormal || !strings.Contains(strings.Join(all, ""), "n=2.") {
+		t.Errorf("got %q and code %d, want the state of now", all, code)
+	}
+}
+
+// TestAnExchangeDoesNotWaitForWhatIsShownSeldom, as the number of tabs is.
+func TestAnExchangeDoesNotWaitForWhatIsShownSeldom(t *testing.T) {
+	view, s := numbers(t, live.RoomsOptions[int]{FrameInterval: time.Hour})
+	view.rooms.Commit("x", 2)
+	if _, code := s.ask(""); code != live.CodeNormal {
+		t.Errorf("got code %d, want %d", code, live.CodeNormal)
 	}
 }
 

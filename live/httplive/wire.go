@@ -15,9 +15,6 @@ import (
 	"lockstep/live"
 )
 
-// bodyTimeout is how long the body of a request may take.
-const bodyTimeout = 10 * time.Second
-
 var errTooMany = errors.New("httplive: too many messages")
 
 // padding is a comment that each answer begins with: proxies and browsers that
@@ -39,16 +36,15 @@ func encodeClose(why live.Reason) []byte {
 	return fmt.Appendf(nil, "event: close\ndata: {\"code\":%d,\"reason\":%s}\n\n", why.Code(), text)
 }
 
-// read returns the messages of a request: one in each line of its body. Empty
-// lines are none.
-func read(w http.ResponseWriter, r *http.Request) (messages [][]byte, err error) {
-	control := http.NewResponseController(w) // a recorder has no deadlines, and need none
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+// read returns the messages of a request: one in each line of its body, which may
+// take until a limit. Empty lines are none.
+func read(w http.ResponseWriter, r *http.Request, limit time.Duration) (messages [][]byte, err error) {
+	// net/http takes it off when it has the body. A recorder has no deadlines, and needs none.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
 		return nil, fmt.Errorf("httplive: read: %w", err)
 	}
-	_ = control.SetReadDeadline(time.Time{}) // it would end the answer
 	for line := range bytes.SplitSeq(body, []byte("\n")) {
 		if line = bytes.TrimSuffix(line, []byte("\r")); len(line) > 0 {
 			messages = append(messages, line)
