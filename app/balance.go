@@ -145,8 +145,12 @@ func (a *App) balance(ctx context.Context) {
 	}
 }
 
-// arrive counts a tab of a topic until it leaves.
+// arrive counts a tab of a topic until it leaves. One request of a tab is not counted: the tab's
+// stream is.
 func (a *App) arrive(s *live.Session, topic string) {
+	if s.Passing() {
+		return
+	}
 	movable := a.opts.Rebalance > 0 && s.Movable()
 	a.presence.Enter(topic)
 	if movable {

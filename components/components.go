@@ -47,6 +47,9 @@ type Page struct {
 
 	Script, Style, Icon string // paths
 	Install             Install
+	// Plain is the path of the script for networks without websockets; "": the
+	// page has none.
+	Plain string
 	CSRF                string
 	// Ops are op ids for the forms when they are sent without JavaScript, in
 	// the order increment, decrement, reset.

@@ -37,7 +37,7 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Counter: lobby(), Socket: "/ws/c/lobby", Replica: "one:8001", State: components.Connecting, Tabs: 3,
+		Counter: lobby(), Socket: "/ws/c/lobby", Plain: "/static/plain.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
 		CSRF:    "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
@@ -50,7 +50,7 @@ func page() components.Page {
 func inBrowser() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Click: "./"}
-		p.Renderer, p.CSRF, p.Ops, p.Version = components.Renderer{}, "", [3]string{}, ""
+		p.Plain, p.Renderer, p.CSRF, p.Ops, p.Version = "", components.Renderer{}, "", [3]string{}, ""
 	})
 }
 
@@ -91,7 +91,7 @@ func everything() map[string]component {
 		})),
 		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
-			p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
+			p.Install, p.Plain = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}, hostile
 			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
 			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, InBrowser: hostile, InBrowserText: hostile}
 			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}

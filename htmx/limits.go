@@ -84,3 +84,36 @@ const (
 	// in it have no answer: shown as waiting too, they would count double.
 	HoldTimeout = 2 * time.Second
 )
+
+// What a tab does whose network has no websockets: see package live/httplive.
+const (
+	// StreamTimeout is how long a stream may take to bring its first event. Otherwise something
+	// holds it back, and the tab asks from time to time.
+	StreamTimeout = 5 * time.Second
+
+	// ExchangeTimeout is how long a replica may take for the answer to an exchange.
+	ExchangeTimeout = 10 * time.Second
+
+	// StreamSlots is how many tabs of a browser have a stream at a time with HTTP/1: it has six
+	// connections to a server, and clicks and pages need some.
+	StreamSlots = 4
+
+	// SlotLifetime is how long a tab that says nothing any more keeps one of them.
+	SlotLifetime = 6 * time.Second
+
+	// PollVisible is the pause between two questions of a tab that has no stream.
+	PollVisible = 1 * time.Second
+
+	// PollHidden is the same for a tab that nobody looks at.
+	PollHidden = 10 * time.Second
+
+	// ProbeMin is the first pause before a tab without a socket tries to get one again. It
+	// doubles each time.
+	ProbeMin = 5 * time.Second
+
+	// ProbeMax is where that pause stops to grow.
+	ProbeMax = 5 * time.Minute
+
+	// ProbeTimeout is how long such a try may take.
+	ProbeTimeout = 15 * time.Second
+)

@@ -39,6 +39,9 @@ func (s *Session) Disconnect(why Reason) {
 		s.mu.Unlock()
 		return
 	}
+	if s.stage == stageEnding && s.ending.why == ReasonAnswered {
+		s.ending = &ending{why: why} // it has not come to that
+	}
 	s.end(why, nil)
 	s.stage = stageGone
 	e, rooms, hook := s.ending, s.rooms, s.onLeave

@@ -45,11 +45,14 @@ const (
 	ReasonInboxFull      // messages come faster than they are handled, and the transport can't slow the tab down
 	ReasonKeepalive      // no answer to a ping
 	ReasonTransport      // this replica can't serve the connection any more
+	ReasonRenewed        // a stream has lasted as long as one may: the tab opens the next
+	ReasonUnanswered     // an op had no answer in the time that a request may take
 
 	ReasonMalformed       // too many messages that can't be parsed
 	ReasonTooManyMessages // the tab goes on although its messages are refused: see Limiter
 	ReasonSendTimeout     // the tab took nothing for Options.SendTimeout
 	ReasonBacklog         // too much waits for the tab
+	ReasonAnswered        // Session.Finish: one request has its answer
 	ReasonMountFailed     // View.Mount failed or panicked
 	ReasonViewFailed      // another method of the view failed or panicked
 	ReasonDrain           // Runtime.Drain
@@ -81,6 +84,9 @@ func (r Reason) Code() Code { return r.facts().code }
 // Text is what the tab is told beside the code; it may be empty.
 func (r Reason) Text() string { return r.facts().text }
 
+// waits reports whether the tab's ops are answered before the connection is closed.
+func (r Reason) waits() bool { return r.Code() == CodeRestart || r == ReasonAnswered }
+
 // facts are what is known of a Reason.
 type facts struct {
 	name  string
@@ -108,11 +114,14 @@ func (r Reason) facts() facts {
 		ReasonInboxFull:      {"inbox_full", CodeOverload, "too many messages at once", info},
 		ReasonKeepalive:      {"keepalive_lost", CodeOverload, "no answer to a ping", debug},
 		ReasonTransport:      {"transport_failed", CodeInternal, "", warn},
+		ReasonRenewed:        {"renewed", CodeNormal, "open the next stream", debug},
+		ReasonUnanswered:     {"unanswered", CodeOverload, "no answer in time", info},
 
 		ReasonMalformed:       {"malformed", CodeAbuse, "too many malformed messages", info},
 		ReasonTooManyMessages: {"too_many_messages", CodeAbuse, "too many messages", info},
 		ReasonSendTimeout:     {"send_timeout", CodeOverload, "too slow", info},
 		ReasonBacklog:         {"backlog", CodeOverload, "too slow", info},
+		ReasonAnswered:        {"answered", CodeNormal, "", debug},
 		ReasonMountFailed:     {"mount_failed", CodeInternal, "this page failed", fail},
 		ReasonViewFailed:      {"view_failed", CodeInternal, "this page failed", fail},
 		ReasonDrain:           {"drain", CodeRestart, "this replica restarts", debug},

@@ -22,6 +22,7 @@ type room struct {
 	// set once
 	rt          *Runtime
 	topic       string
+	versioned   bool                   // its states have an order
 	renderState func() (*frame, error) // of the newest state; called by one goroutine at a time
 	shards      []shard                // one for each writer
 

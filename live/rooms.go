@@ -309,6 +309,7 @@ func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
 	r := &stateRoom[S]{key: key, ready: make(chan struct{})}
 	r.handle = "room:" + strconv.FormatUint(rs.serial.Add(1), 10) + ":" + key
 	r.rt, r.topic, r.deserted = rs.rt, topic, time.Now()
+	r.versioned = rs.opts.Order != nil
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
 	r.renderState = func() (*frame, error) { return rs.render(r) }

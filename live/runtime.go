@@ -128,7 +128,7 @@ func (r *Runtime) Connect(ctx context.Context, conn Conn, view View) (*Session, 
 		s.kill(ReasonNotServing, nil)
 		return nil, ErrDraining
 	}
-	s.push(&frame{message: r.welcome()})
+	s.push(&frame{message: r.welcome(s)})
 	if err := s.mount(ctx); err != nil {
 		s.kill(ReasonMountFailed, err)
 		return nil, fmt.Errorf("live: mount: %w", err)
@@ -272,9 +272,11 @@ func (r *Runtime) tellAll() {
 	}
 }
 
-func (r *Runtime) welcome() []byte {
+func (r *Runtime) welcome(s *Session) []byte {
 	var parts []htmx.Partial
-	_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
+	if !s.Passing() {
+		_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
+	}
 	return htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, parts...)
 }
 

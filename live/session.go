@@ -67,9 +67,10 @@ type Session struct {
 
 // A pendingAck waits until the tab has been sent a frame of at least seq.
 type pendingAck struct {
-	op  string
-	in  *member // nil: waits for nothing
-	seq uint64
+	op     string
+	in     *member // nil: waits for nothing
+	seq    uint64
+	silent bool // there is no op: what waits is the end of the session, see Finish
 }
 
 // ID is a number that names the session in this replica's log.
@@ -398,7 +399,7 @@ func (s *Session) flush(w *writer) (end bool) {
 		w.send(s)
 	}
 	s.own = len(s.acks) > 0 || s.stage == stageEnding
-	if s.stage != stageEnding || s.busy || !s.answered() && s.ending.why.Code() == CodeRestart {
+	if s.stage != stageEnding || s.busy || !s.answered() && s.ending.why.waits() {
 		return false
 	}
 	s.stage = stageShut
@@ -416,7 +417,9 @@ func (s *Session) takeAcks() (ops []string) {
 		if a.in != nil && a.in.sent < a.seq {
 			return false
 		}
-		ops = append(ops, a.op)
+		if !a.silent {
+			ops = append(ops, a.op)
+		}
 		return true
 	})
 	if len(s.acks) == 0 {

@@ -71,3 +71,33 @@ export const RETRY_MAX = 5000;
 // HOLD_TIMEOUT is how long a tab that renders itself holds a state back while ops that may be in it
 // have no answer: shown as waiting too, they would count double. In milliseconds.
 export const HOLD_TIMEOUT = 2000;
+
+// STREAM_TIMEOUT is how long a stream may take to bring its first event. Otherwise something holds
+// it back, and the tab asks from time to time. In milliseconds.
+export const STREAM_TIMEOUT = 5000;
+
+// EXCHANGE_TIMEOUT is how long a replica may take for the answer to an exchange. In milliseconds.
+export const EXCHANGE_TIMEOUT = 10000;
+
+// STREAM_SLOTS is how many tabs of a browser have a stream at a time with H_T_T_P/1: it has six
+// connections to a server, and clicks and pages need some.
+export const STREAM_SLOTS = 4;
+
+// SLOT_LIFETIME is how long a tab that says nothing any more keeps one of them. In milliseconds.
+export const SLOT_LIFETIME = 6000;
+
+// POLL_VISIBLE is the pause between two questions of a tab that has no stream. In milliseconds.
+export const POLL_VISIBLE = 1000;
+
+// POLL_HIDDEN is the same for a tab that nobody looks at. In milliseconds.
+export const POLL_HIDDEN = 10000;
+
+// PROBE_MIN is the first pause before a tab without a socket tries to get one again. It doubles
+// each time. In milliseconds.
+export const PROBE_MIN = 5000;
+
+// PROBE_MAX is where that pause stops to grow. In milliseconds.
+export const PROBE_MAX = 300000;
+
+// PROBE_TIMEOUT is how long such a try may take. In milliseconds.
+export const PROBE_TIMEOUT = 15000;

@@ -94,6 +94,10 @@ declare global {
   interface HTMLElement {
     /** Has a renderer render this tab as soon as there is a state; null: the server. */
     renderWith?(renderer: Renderer | null): void;
+    /** Connects anew at once. */
+    reconnect?(): void;
+    /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */
+    usePlain?(): void;
     /** The clicks that have no answer yet. */
     waiting?(): Click[];
   }

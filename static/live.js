@@ -6,7 +6,7 @@
 // It forks nothing: it is an htmx extension that listens to hx-ws and uses the connection object
 // that hx-ws hands out (htmx.d.ts). The wire format is the one of Go package lockstep/htmx.
 
-import { RETRY_MAX, RETRY_MIN, SLEEP_GAP } from './constants.js';
+import { CONNECT_TIMEOUT, RETRY_MAX, RETRY_MIN, SLEEP_GAP } from './constants.js';
 import { Controls } from './controls.js';
 import { Backoff } from './tab/backoff.js';
 import { read } from './tab/message.js';
@@ -89,6 +89,7 @@ class Tab {
 
   start() {
     this.#root.renderWith = (renderer) => this.#renderWith(renderer);
+    this.#root.reconnect = () => this.#reconnect();
     this.#root.waiting = () => this.#outbox.clicks();
     setInterval(() => this.#check(), CHECK);
     addEventListener('online', () => this.#prove(true));
@@ -96,6 +97,11 @@ class Tab {
     document.addEventListener('resume', () => this.#prove());
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
     this.#refresh();
+    try {
+      if (localStorage.plain) this.#goPlain(); // see plain.js
+    } catch {
+      // Storage is blocked.
+    }
   }
 
   // ---- clicks ----
@@ -216,8 +222,10 @@ class Tab {
     const slept = Date.now() - this.#checked > SLEEP_GAP && !document.hidden;
     this.#checked = Date.now();
     this.#watchdog.see(this.#socket);
-    if (this.#watchdog.hangs(this.#server === 'live')) this.#reconnect();
-    else if (slept || this.#watchdog.quiet) this.#prove();
+    if (this.#watchdog.hangs(this.#server === 'live')) {
+      if (!this.#isOpen()) this.#renew(CONNECT_TIMEOUT / 4);
+      this.#reconnect();
+    } else if (slept || this.#watchdog.quiet) this.#prove();
   }
 
   #visibilityChanged() {
@@ -226,20 +234,29 @@ class Tab {
     this.#refresh();
   }
 
-  // Asks a server that can't be connected to by way of HTTP, which gives the reason: if this page's
-  // session has ended, a new page has another, and takes over the clicks that wait. Not again and
-  // again: the reason may be another one that looks the same.
-  async #renew() {
+  // Asks a server that can't be connected to by way of HTTP, which gives the reason. If it is well
+  // but for the upgrade, the network has no sockets. If this page's session has ended, a new page
+  // has another, and takes over the clicks that wait. Not again and again: the reason may be
+  // another one that looks the same. An attempt that hung says nothing of sockets if HTTP is as slow.
+  async #renew(quick = CONNECT_TIMEOUT) {
     try {
-      const { status, headers } = await fetch(this.#url);
+      const asked = Date.now();
+      const { status, headers } = await fetch(this.#url, { signal: AbortSignal.timeout(CONNECT_TIMEOUT) });
       const why = headers.get('Lockstep-Problem');
       if (why) this.#view.tell(why);
+      if (status === 426 && Date.now() - asked < quick) return this.#goPlain();
       if (status !== 403 || Date.now() - (sessionStorage.renewed ?? 0) < RENEW) return;
       sessionStorage.renewed = Date.now();
       location.reload();
     } catch {
       // Away, or storage is blocked.
     }
+  }
+
+  #goPlain() {
+    const { plain } = this.#root.dataset;
+    if (this.#root.usePlain) this.#root.usePlain();
+    else if (plain) import(plain);
   }
 
   #refresh() {
@@ -272,9 +289,10 @@ class Tab {
   closed(c, code) {
     this.#watchdog.progress();
     this.#renderAlone();
-    if (!this.#uptime.closed() && c.attempt > 1) this.#renew();
+    const worked = this.#uptime.closed();
     c.config.reconnectCodes = [code];
     c.attempt = this.#uptime.attempt(c.attempt);
+    if (c.attempt > (worked ? 1 : 0)) this.#renew();
     this.#refresh();
   }
 

@@ -124,7 +124,7 @@ func (c connCollector) Collect(ch chan<- prometheus.Metric) {
 func (c collector) collectRefusals(ch chan<- prometheus.Metric) {
 	desc := prometheus.NewDesc("lockstep_refused_total", "What visitors were refused, by reason: a limit, or a check.", []string{"reason"}, nil)
 	counts := c.server.refused.byReason()
-	counts["origin"] += c.server.sockets.Stats().Foreign
+	counts["origin"] += c.server.sockets.Stats().Foreign + c.server.plain.Stats().Foreign
 	for reason, n := range counts {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), reason)
 	}
@@ -168,6 +168,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	w := c.server.sockets.Stats()
 	count("silent_total", "Tabs cut off because they did not answer a ping.", w.Silent)
 	count("abusive_total", "Tabs closed because of frames that no browser sends.", w.Abusive)
+
+	p := c.server.plain.Stats()
+	gauge("streams", "Tabs connected over plain HTTP now, of those in sessions.", float64(p.Streams))
+	count("exchanges_total", "Requests of tabs over plain HTTP, each a session.", p.Exchanges)
 
 	h := c.server.app.Hub().Stats()
 	gauge("topics", "Topics subscribed at the broker.", float64(h.Topics))

@@ -96,6 +96,7 @@ func TestTenFirstVisitsAtOnceAllHaveSocketsAndForms(t *testing.T) {
 			if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != visits {
 				t.Errorf("got %v (%v) in the store, want %d", v, err, visits)
 			}
+			do(t, c, "GET", srv.URL+base+"/", nil, nil) // says what became of the last form
 			resp, _ := do(t, c, "GET", srv.URL+base+"/", nil, nil)
 			if set := resp.Header.Values("Set-Cookie"); len(set) > 0 {
 				t.Errorf("got %q for a visitor who has a session, want that it stays", set)

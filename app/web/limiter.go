@@ -51,10 +51,13 @@ func (l *limiter) slowed(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// admit counts a tab that is about to connect, or returns why there is no room for it. leave takes
-// it back.
-func (l *limiter) admit(c echo.Context, who client) error {
-	err := l.sockets.Add(who.addr)
+// admit counts a tab that is about to connect, or returns why there is no room for it. Done of
+// sockets takes it back.
+func (l *limiter) admit(c echo.Context, who client) error { return l.admitTo(l.sockets, c, who) }
+
+// admitTo is admit for what is counted elsewhere.
+func (l *limiter) admitTo(counts *limit.Counts, c echo.Context, who client) error {
+	err := counts.Add(who.addr)
 	if err == nil {
 		return nil
 	}
@@ -66,5 +69,3 @@ func (l *limiter) admit(c echo.Context, who client) error {
 	l.refused.socketsOfAddr.Add(1)
 	return problem(http.StatusTooManyRequests, "Too many tabs", "There are as many tabs from your address as this server allows.")
 }
-
-func (l *limiter) leave(who client) { l.sockets.Done(who.addr) }

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"net/http"
-
-	"github.com/labstack/echo/v4"
-)
+import "github.com/labstack/echo/v4"
 
 // outcomeCookie has what became of a click without JavaScript, from the answer to it until the page
 // that it leads to has said so. An address would say it again whenever it is loaded.
@@ -30,7 +26,7 @@ func outcomes(code string) string {
 
 // leave keeps an outcome for the page that a click leads to.
 func leave(c echo.Context, code string) {
-	c.SetCookie(outcome(c, code, 60)) // seconds: it is loaded at once
+	setCookie(c.Response(), clientOf(c), outcomeCookie, code, 60) // seconds: it is loaded at once
 }
 
 // said returns what the page is to say, once; "": nothing.
@@ -39,13 +35,6 @@ func said(c echo.Context) string {
 	if err != nil {
 		return ""
 	}
-	c.SetCookie(outcome(c, "", -1))
+	setCookie(c.Response(), clientOf(c), outcomeCookie, "", -1)
 	return outcomes(kept.Value)
-}
-
-func outcome(c echo.Context, code string, maxAge int) *http.Cookie {
-	return &http.Cookie{
-		Name: outcomeCookie, Value: code, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: clientOf(c).secure,
-	}
 }

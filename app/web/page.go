@@ -85,7 +85,7 @@ func (h *pageHandler) link(p *components.Page, base, name string) {
 		InBrowser: base + "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
-	p.Renderer = h.program.renderer(base)
+	p.Plain, p.Renderer = base+h.assets.URL("plain.js"), h.program.renderer(base)
 }
 
 // click is a button without JavaScript: it counts and leads back to the page, which says what became

@@ -200,7 +200,7 @@ func (s signer) clean(w http.ResponseWriter, all sessions, who client) {
 	}
 }
 
-// setCookie sets a cookie of a session. age < 0 takes it back, 0 keeps it until
+// setCookie sets a cookie. age < 0 takes it back, 0 keeps it until
 // the browser ends. One with the prefix __Host- must be for all paths.
 func setCookie(w http.ResponseWriter, who client, name, value string, age int) {
 	path := who.base

@@ -36,7 +36,7 @@ func newSocketHandler(a *app.App, sign signer, l *limiter, from *origins, refuse
 func (h *socketHandler) serve(c echo.Context) error {
 	name := c.Param("name")
 	if !counter.ValidName(name) {
-		return errBadName
+		return badName(name, clientOf(c).base)
 	}
 	who := clientOf(c)
 	if c.Request().Header.Get("Upgrade") == "" {
@@ -51,7 +51,7 @@ func (h *socketHandler) serve(c echo.Context) error {
 	if err := h.limiter.admit(c, who); err != nil {
 		return err
 	}
-	v := &limitedView{visitor: visitor{h.limiter, who}}
+	v := &limitedView{visitor: visitor{h.limiter, who}, counts: h.limiter.sockets}
 	// A copy: the name is a part of the request, which would live as long as the tab.
 	v.View = h.app.CounterFor(v, strings.Clone(name))
 	r := c.Request()

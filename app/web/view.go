@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"lockstep/internal/limit"
 	"lockstep/live"
 )
 
@@ -13,7 +14,9 @@ import (
 type limitedView struct {
 	live.View
 	visitor
+	counts  *limit.Counts // that the tab is counted in
 	bucket  *rate.Limiter // nil until the first message: an idle tab has none
+	passing bool          // one request, which is no tab of its own
 	mounted bool          // the session says when the tab has left; read when ServeHTTP has returned
 }
 
@@ -24,7 +27,7 @@ func (v *limitedView) Mount(ctx context.Context, s *live.Session) error {
 	return v.View.Mount(ctx, s)
 }
 
-func (v *limitedView) leave() { v.limiter.leave(v.who) }
+func (v *limitedView) leave() { v.counts.Done(v.who.addr) }
 
 // Allow implements live.Limiter.
 func (v *limitedView) Allow() bool {
@@ -47,4 +50,7 @@ func (v *limitedView) Allow() bool {
 
 // Movable implements live.Movable: a tab that came by way of a balancer may come back to another
 // replica.
-func (v *limitedView) Movable() bool { return v.who.proxied }
+func (v *limitedView) Movable() bool { return v.who.proxied && !v.passing }
+
+// Passing implements live.Passing.
+func (v *limitedView) Passing() bool { return v.passing }

@@ -71,6 +71,7 @@ type Server struct {
 	app     *app.App
 	assets  *static.Assets
 	sockets *socketHandler
+	plain   *plainHandler
 	refused *refusals
 	echo    *echo.Echo
 }
@@ -84,6 +85,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
 	limits, from := newLimiter(o.Limits, refused), newOrigins(o.Origins, refused, o.Logger)
 	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
+	s.plain = newPlainHandler(s.sockets, o.Logger)
 	z := newCompressor()
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), compressor: z, log: o.Logger}
 	s.echo = echo.New()
@@ -103,9 +105,12 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// Close ends the websockets that are left, and their goroutines; stop the
-// application before.
-func (s *Server) Close() { s.sockets.Close() }
+// Close ends the websockets and streams that are left, and their goroutines;
+// stop the application before.
+func (s *Server) Close() {
+	s.plain.Close()
+	s.sockets.Close()
+}
 
 // route gives each address its handler.
 func (s *Server) route(program *programHandler, p *pageHandler) {
@@ -118,6 +123,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	get("/c", p.open)
 	s.echo.POST("/c/:name/:action", p.click, s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
 	s.echo.GET("/ws/c/:name", s.sockets.serve)
+	s.echo.POST("/ws/c/:name", s.plain.serve) // where there are no websockets
 
 	get(livePath, alive)
 	get(readyPath, (&readiness{ask: s.app.Ready}).serve)

@@ -53,14 +53,14 @@ func (b *balancerHandler) count() int { return int(b.tabs.Load()) }
 
 // ServeHTTP implements http.Handler. For a websocket it returns at its end.
 func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Upgrade") == "" {
-		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
-		return
-	}
-	if !b.conns.admitTab() {
+	if isTab(r) && !b.conns.admitTab() {
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Connection", "close")
 		http.Error(w, "this server has as many tabs as it may have", http.StatusServiceUnavailable)
+		return
+	}
+	if r.Header.Get("Upgrade") == "" { // a stream, too: its connection stays http.Server's
+		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
 		return
 	}
 	b.tabs.Add(1)

@@ -36,13 +36,15 @@ func TestTheBalancerKeepsRoomForRequests(t *testing.T) {
 		_, _ = io.WriteString(call(t, "127.0.0.1", addr), upgrade)
 		until(t, "a socket", func() bool { return b.count() == i+1 && all.used() == 2*(i+1) })
 	}
-	late := call(t, "127.0.0.1", addr)
-	_, _ = io.WriteString(late, upgrade)
-	if got := late.answer(); got != http.StatusServiceUnavailable {
-		t.Errorf("got %d for a tab too many, want 503", got)
+	for name, request := range map[string]string{"a tab": upgrade, "a stream": "POST /?stream=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"} {
+		late := call(t, "127.0.0.1", addr)
+		_, _ = io.WriteString(late, request)
+		if got := late.answer(); got != http.StatusServiceUnavailable {
+			t.Errorf("got %d for %s too many, want 503", got, name)
+		}
+		late.Close()
+		until(t, "it to be gone", func() bool { return all.used() == 18 })
 	}
-	late.Close()
-	until(t, "it to be gone", func() bool { return all.used() == 18 })
 	if got := call(t, "127.0.0.1", addr).get(); got != http.StatusOK {
 		t.Errorf("got %d for a request, want 200", got)
 	}

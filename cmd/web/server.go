@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"lockstep/live/httplive"
 )
 
 const (
@@ -17,7 +19,7 @@ const (
 	// sendBuffer is what the kernel may hold for a tab that does not read; Linux
 	// doubles it. Left alone it grows to 4 MB for each stalled tab. It also
 	// bounds what is under way to a distant client, 64 KB a round trip: so it is
-	// for websockets only, and files go as fast as they can.
+	// for websockets and streams only, and files go as fast as they can.
 	sendBuffer = 32 << 10
 )
 
@@ -80,15 +82,20 @@ func (h httpLog) Write(line []byte) (int, error) {
 // connKey finds a request's connection in its context.
 type connKey struct{}
 
+// isTab reports whether a request is a websocket to be, or a stream in place of one.
+func isTab(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodPost && httplive.IsStream(r)
+}
+
 // boundSockets bounds what the kernel holds for a connection that is about to
-// become a websocket.
+// become a websocket, or has a stream.
 func boundSockets(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, _ := r.Context().Value(connKey{}).(net.Conn)
 		if encrypted, ok := c.(*tls.Conn); ok {
 			c = encrypted.NetConn()
 		}
-		if tcp, ok := c.(*net.TCPConn); ok && r.Header.Get("Upgrade") != "" {
+		if tcp, ok := c.(*net.TCPConn); ok && isTab(r) {
 			_ = tcp.SetWriteBuffer(sendBuffer) // the connection works all the same
 		}
 		h.ServeHTTP(w, r)

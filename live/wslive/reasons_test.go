@@ -108,8 +108,9 @@ func ends(t *testing.T) []end {
 
 // elsewhere are the reasons whose tests are not here.
 var elsewhere = []live.Reason{
-	live.ReasonInboxFull, // jslive
-	live.ReasonTransport, // poller_linux_test.go
+	live.ReasonInboxFull,                                           // jslive
+	live.ReasonTransport,                                           // poller_linux_test.go
+	live.ReasonRenewed, live.ReasonUnanswered, live.ReasonAnswered, // httplive
 }
 
 func TestEachEndHasItsReason(t *testing.T) {

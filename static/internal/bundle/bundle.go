@@ -30,11 +30,13 @@ type asset struct {
 // assets are what a browser can load. The script is one file, because an
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
-// render a tab of a server, and wasm.js has it serve one.
+// render a tab of a server, and wasm.js has it serve one. plain.js is for networks
+// without websockets.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
 		{"replica.js", []string{"replica.js"}},
+		{"plain.js", []string{"plain.js"}},
 		{"app.css", []string{"app.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},

@@ -1,0 +1,212 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"lockstep/app/web"
+	"lockstep/counter"
+	"lockstep/counter/memcounter"
+)
+
+// post sends messages over plain HTTP, and returns the status and, of an exchange, the answer.
+func post(t *testing.T, c *http.Client, url string, header http.Header, messages ...string) (status int, answer string) {
+	t.Helper()
+	resp := openStream(t, c, url, header, messages...)
+	defer resp.Body.Close()
+	if strings.Contains(url, "stream=1") {
+		return resp.StatusCode, ""
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// open is post for streams that stay until the test ends.
+func openStream(t *testing.T, c *http.Client, url string, header http.Header, messages ...string) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(strings.Join(messages, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	if c == nil {
+		c = &http.Client{}
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+const plainClick = `{"action":"increment","op":"an-op-of-a-test-0"}`
+
+func TestPlainHTTPNeedsTheTokenOfItsSession(t *testing.T) {
+	base, store := serve(t)
+	c, other := browser(t), browser(t)
+	own, foreign := visit(t, c, base), visit(t, other, base)
+	_, token, _ := strings.Cut(own, "=")
+	for _, tc := range []struct {
+		name   string
+		client *http.Client
+		path   string
+		header http.Header
+	}{
+		{"a session without a token", c, "/ws/c/lobby", nil},
+		{"a session with another's token", c, foreign, nil},
+		{"a stolen token without its session", other, own, nil},
+		{"a token with something behind it", c, own + "x", nil},
+		{"a forged session", &http.Client{}, own, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.1700000000.BBBB"}}},
+		{"the token of a form", c, "/ws/c/lobby?t=" + form(t, c, base).Get("_csrf"), nil},
+		{"another origin with everything else", c, own, http.Header{"Origin": {"https://evil.example"}}},
+		{"another origin without a session", &http.Client{}, "/ws/c/lobby", http.Header{"Origin": {"https://evil.example"}}},
+		{"no origin that can be told", c, own, http.Header{"Origin": {"null"}}},
+	} {
+		for _, kind := range []string{"", "stream=1"} {
+			path := tc.path + map[bool]string{true: "&", false: "?"}[strings.Contains(tc.path, "?")] + kind
+			if got, _ := post(t, tc.client, base+path, tc.header, plainClick); got != http.StatusForbidden {
+				t.Errorf("%s, %q: got %d, want 403", tc.name, kind, got)
+			}
+		}
+	}
+	if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 0 {
+		t.Errorf("got %v (%v) in the store, want that nothing was counted", v, err)
+	}
+	for name, path := range map[string]string{"a page's own": own, "another counter of the same session": "/ws/c/other?t=" + token} {
+		if got, answer := post(t, c, base+path, http.Header{"Origin": {base}}, plainClick); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
+			t.Errorf("%s: got %d and %q, want 200 and an acknowledgement", name, got, answer)
+		}
+	}
+	if got, _ := post(t, c, base+"/ws/c/No", nil); got != http.StatusNotFound {
+		t.Errorf("got %d for what is no counter, want 404", got)
+	}
+}
+
+// TestStreamsAreBoundedAsSocketsAre, and where there is no room for one more, clicks still come in.
+func TestStreamsAreBoundedAsSocketsAre(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{Sockets: 3, SocketsPerAddr: 2}})
+	srv.Start()
+	path := srv.URL + "/ws/c/lobby"
+	first, second := fromProxy("192.0.2.1", "http"), fromProxy("192.0.2.2", "http")
+	stream := openStream(t, nil, path+"?stream=1", first)
+	dial(t, nil, path, first)
+	if got, _ := post(t, nil, path+"?stream=1", first); got != http.StatusTooManyRequests {
+		t.Errorf("got %d for the third tab of an address, want 429", got)
+	}
+	for range 5 { // one after the other
+		if got, answer := post(t, nil, path, first, plainClick); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
+			t.Fatalf("got %d and %q for a click, want an acknowledgement", got, answer)
+		}
+	}
+	openStream(t, nil, path+"?stream=1", second)
+	if got, _ := post(t, nil, path+"?stream=1", second); got != http.StatusServiceUnavailable {
+		t.Errorf("got %d for the fourth in all, want 503", got)
+	}
+	_ = stream.Body.Close()
+	eventually(t, func() error {
+		if got := openStream(t, nil, path+"?stream=1", first).StatusCode; got != http.StatusOK {
+			return fmt.Errorf("got %d when one has gone, want 200", got)
+		}
+		return nil
+	})
+}
+
+// hanging is a store that writes nothing for a time.
+type hanging struct {
+	counter.Store
+	until chan struct{}
+}
+
+func (h *hanging) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+	select {
+	case <-h.until:
+	case <-ctx.Done():
+	}
+	return h.Store.Apply(ctx, name, ops...)
+}
+
+// TestExchangesOfAnAddressAreBounded by how many there are at a time: the store is away, so that
+// they take long.
+func TestExchangesOfAnAddressAreBounded(t *testing.T) {
+	store := &hanging{Store: memcounter.New(nil), until: make(chan struct{})}
+	srv := httptest.NewServer(newServer(t, store, &web.Options{TrustedProxies: loopback, Limits: web.Limits{SocketsPerAddr: 2}}))
+	t.Cleanup(srv.Close)
+	t.Cleanup(func() { close(store.until) })
+	path, first := srv.URL+"/ws/c/lobby", fromProxy("192.0.2.1", "http")
+	for range 2 {
+		if got := openStream(t, nil, path, first, plainClick).StatusCode; got != http.StatusOK {
+			t.Fatalf("got %d, want 200", got)
+		}
+	}
+	if got := openStream(t, nil, path, first, plainClick).StatusCode; got != http.StatusTooManyRequests {
+		t.Errorf("got %d for the third of an address, want 429", got)
+	}
+	if got := openStream(t, nil, path, fromProxy("192.0.2.2", "http"), plainClick).StatusCode; got != http.StatusOK {
+		t.Errorf("got %d for another address, want 200", got)
+	}
+}
+
+func TestMessagesOverPlainHTTPCountTowardsTheLimitOfTheAddress(t *testing.T) {
+	srv, store := serveWith(t, &web.Options{Limits: web.Limits{AddrRate: 0.001, AddrBurst: 3, Exempt: []netip.Prefix{}}})
+	srv.Start()
+	refused := 0
+	for i := range 5 {
+		_, answer := post(t, nil, srv.URL+"/ws/c/lobby", nil, fmt.Sprintf(`{"action":"increment","op":"an-op-of-a-test-%d"}`, i))
+		refused += strings.Count(answer, `"retry":true`)
+	}
+	if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 3 || refused != 2 {
+		t.Errorf("got %d refused and %v (%v) in the store, want 2 and 3", refused, v, err)
+	}
+}
+
+// TestATabOverPlainHTTPIsCountedOnce: its stream is a tab, and its exchanges are not, however long
+// they take.
+func TestATabOverPlainHTTPIsCountedOnce(t *testing.T) {
+	store := &hanging{Store: memcounter.New(nil), until: make(chan struct{})}
+	server := newServer(t, store, nil)
+	srv, admin := httptest.NewServer(server), httptest.NewServer(web.NewAdmin([]*web.Server{server}, nil))
+	defer srv.Close()
+	defer srv.CloseClientConnections()
+	defer admin.Close()
+	defer close(store.until)
+	openStream(t, nil, srv.URL+"/ws/c/lobby?stream=1", nil)
+	for range 3 {
+		exchange := bufio.NewReader(openStream(t, nil, srv.URL+"/ws/c/lobby", nil, plainClick).Body)
+		for line := ""; !strings.Contains(line, "counter:lobby"); { // it has been let in
+			var err error
+			if line, err = exchange.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(line, "#replica") {
+				t.Errorf("an exchange says who serves it: %s", line)
+			}
+		}
+	}
+	eventually(t, func() error {
+		_, body := do(t, browser(t), "GET", admin.URL+"/metrics", nil, nil)
+		for _, want := range []string{`lockstep_streams{replica="<one>"} 1`, `lockstep_exchanges_total{replica="<one>"} 3`, `lockstep_sessions{replica="<one>"} 4`} {
+			if !strings.Contains(body, want) {
+				return errors.New("the metrics have no " + want)
+			}
+		}
+		return nil
+	})
+	if _, page := do(t, browser(t), "GET", srv.URL, nil, nil); !strings.Contains(page, "<b>2</b> tabs") {
+		t.Error("the page does not count one tab and itself")
+	}
+}

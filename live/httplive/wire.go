@@ -1,0 +1,91 @@
+package httplive
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"lockstep/htmx"
+	"lockstep/live"
+)
+
+var errTooMany = errors.New("httplive: too many messages")
+
+// padding is a comment that each answer begins with: proxies and browsers that
+// hold back the first few bytes let go of what comes behind it.
+func padding() string { return ": " + strings.Repeat(" ", 2048) + "\n\n" }
+
+// encode makes a message an event. JSON has no line break.
+func encode(message []byte) []byte {
+	b := make([]byte, 0, len(message)+8)
+	b = append(b, "data: "...)
+	b = append(b, message...)
+	return append(b, "\n\n"...)
+}
+
+// encodeClose returns the event that ends each answer: one without it has been
+// cut off.
+func encodeClose(why live.Reason) []byte {
+	text, _ := json.Marshal(why.Text()) // a string
+	return fmt.Appendf(nil, "event: close\ndata: {\"code\":%d,\"reason\":%s}\n\n", why.Code(), text)
+}
+
+// read returns the messages of a request: one in each line of its body, which may
+// take until a limit. Empty lines are none.
+func read(w http.ResponseWriter, r *http.Request, limit time.Duration) (messages [][]byte, err error) {
+	// net/http takes it off when it has the body. A recorder has no deadlines, and needs none.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		return nil, fmt.Errorf("httplive: read: %w", err)
+	}
+	for line := range bytes.SplitSeq(body, []byte("\n")) {
+		if line = bytes.TrimSuffix(line, []byte("\r")); len(line) > 0 {
+			messages = append(messages, line)
+		}
+		if len(messages) > MaxMessages {
+			return nil, errTooMany
+		}
+	}
+	return messages, nil
+}
+
+// status is what a request is answered that could not be read.
+func status(err error) int {
+	var long *http.MaxBytesError
+	if errors.As(err, &long) || errors.Is(err, errTooMany) {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
+}
+
+// check returns why a message ends the connection as it would end a socket, or
+// the zero Reason.
+func check(message []byte) live.Reason {
+	switch {
+	case len(message) > htmx.MaxEvent:
+		return live.ReasonTooLong
+	case !utf8.Valid(message):
+		return live.ReasonNotUTF8
+	}
+	return 0
+}
+
+// begin writes the head of the answer and what has proxies pass it on at once.
+// An error is seen by what is written next.
+func (c *conn) begin() {
+	head := c.out.Header()
+	head.Set("Content-Type", "text/event-stream")
+	// A proxy that compresses holds back what comes. no-store: an answer is of one moment.
+	head.Set("Cache-Control", "no-store, no-transform")
+	head.Set("X-Accel-Buffering", "no") // nginx
+	c.out.WriteHeader(http.StatusOK)
+	_, _ = io.WriteString(c.out, padding())
+	_ = c.control.Flush()
+}
