@@ -346,7 +346,7 @@ func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
 	r.mu.Unlock()
 	target, c := rs.opts.Render(r.key, k.state)
 	if c == nil {
-		return nil, errors.New("Render returned no component")
+		return nil, errors.New("the callback returned no component")
 	}
 	var html bytes.Buffer
 	if err := c.Render(context.Background(), &html); err != nil {

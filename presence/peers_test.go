@@ -213,4 +213,3 @@ func TestAWrongTrackerIsRefusedInASentence(t *testing.T) {
 		})
 	}
 }
-

@@ -59,7 +59,7 @@ func (o *Options) check() error {
 		{"Queue", time.Duration(o.Queue)},
 	} {
 		if c.d < 0 {
-			return fmt.Errorf("Options.%s is negative, and 0 is the default", c.name)
+			return fmt.Errorf("option %s is negative, and 0 is the default", c.name)
 		}
 	}
 	return nil

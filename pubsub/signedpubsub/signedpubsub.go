@@ -149,7 +149,10 @@ func (d *Driver) verify(topic string, signed []byte) (payload []byte, ok bool) {
 }
 
 // A key makes signatures. It may be used concurrently.
-type key struct{ hashers sync.Pool } // of *hasher: a new one costs more than a signature
+type key struct {
+	derived []byte
+	hashers sync.Pool // of *hasher: a new one costs more than a signature
+}
 
 // A hasher is one HMAC with its memory.
 type hasher struct {
@@ -160,14 +163,16 @@ type hasher struct {
 func newKey(secret []byte) *key {
 	m := hmac.New(sha256.New, secret)
 	m.Write([]byte(purpose))
-	derived := m.Sum(nil)
-	return &key{hashers: sync.Pool{New: func() any { return &hasher{Hash: hmac.New(sha256.New, derived)} }}}
+	return &key{derived: m.Sum(nil)}
 }
 
 // sum signs a topic and a payload. The topic's length keeps a byte from
 // moving from one to the other.
 func (k *key) sum(topic string, payload []byte) (mac [macSize]byte) {
-	h := k.hashers.Get().(*hasher)
+	h, ok := k.hashers.Get().(*hasher)
+	if !ok {
+		h = &hasher{Hash: hmac.New(sha256.New, k.derived)}
+	}
 	defer k.hashers.Put(h)
 	h.Reset()
 	h.buf = binary.BigEndian.AppendUint32(h.buf[:0], uint32(len(topic)))
