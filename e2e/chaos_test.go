@@ -29,6 +29,7 @@ type faultCase struct {
 	// smallDisk gives the embedded store a file system of 1 MB.
 	smallDisk bool
 	ownClocks bool // each replica has a clock, which can be set
+	pair      bool // a second server follows the first
 	// lossyBroker puts the replicas into the test's process, over a driver
 	// that breaks the promises of a broker.
 	lossyBroker bool
@@ -41,7 +42,7 @@ type faultCase struct {
 func TestChaos(t *testing.T) {
 	table := &table{}
 	t.Cleanup(func() { table.write(t) })
-	for _, c := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), tabFaults()) {
+	for _, c := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), switchoverFaults(), tabFaults()) {
 		for _, backend := range c.on {
 			if !chaosFull() && !slices.Contains(c.quick, backend) {
 				continue
@@ -59,6 +60,9 @@ func (c faultCase) withstand(t *testing.T, backend string) *cluster {
 	t.Helper()
 	w := newCluster(t, backend, history.Options{Lossy: c.lossy})
 	w.ownClocks = c.ownClocks
+	if c.pair {
+		w.addStandby()
+	}
 	switch {
 	case c.lossyBroker:
 		w.startLossyReplicas(3)

@@ -42,6 +42,8 @@ type cluster struct {
 	full    bool // long faults, as the matrix is meant
 	backend string
 	server  *testserver.Server // broker and store; nil: the embedded ones
+	standby *testserver.Server // follows it; nil: none
+	outside *testserver.Proxy  // of the outsider, to the server; nil: none
 	store   counter.Store      // the server's, opened by an outsider; nil: the embedded one
 	proxies []proxies          // of each replica, to the server
 	faulty  []*pubsubtest.FaultyDriver

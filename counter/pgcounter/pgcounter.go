@@ -197,7 +197,7 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 		full[i] = s.key(name)
 	}
 	rows, err := s.pool.Query(ctx, `
-		SELECT m.epoch, coalesce(c.n, 0), coalesce(c.v, 0)
+		SELECT m.epoch, coalesce(c.n, 0), coalesce(c.v, 0), current_setting('transaction_read_only')
 		FROM lockstep_epoch() AS m(epoch), unnest($1::text[]) WITH ORDINALITY AS q(name, i) LEFT JOIN lockstep_counter c ON c.name = q.name
 		ORDER BY q.i`, full)
 	if err != nil {
@@ -205,7 +205,12 @@ func (s *Store) Get(ctx context.Context, names ...string) ([]counter.Value, erro
 	}
 	values, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (v counter.Value, err error) {
 		var epoch, version int64
-		err = row.Scan(&epoch, &v.N, &version)
+		var readOnly string
+		err = row.Scan(&epoch, &v.N, &version, &readOnly)
+		if err == nil && readOnly != "off" {
+			// What it says may be old: writes go to another server by now.
+			err = pgclient.ErrReadOnly
+		}
 		v.Epoch, v.Version = uint64(epoch), uint64(version)
 		return v, err
 	})

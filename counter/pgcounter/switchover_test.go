@@ -101,6 +101,21 @@ func TestAServerThatBecomesReadOnly(t *testing.T) {
 	}
 }
 
+// TestAServerThatTakesNoWritesIsNotRead: what it says may be old.
+func TestAServerThatTakesNoWritesIsNotRead(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	s := open(t, server.URL, nil)
+	apply(t, s, "x", 1)
+	execute(t, server.URL, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+	eventually(t, "the server to be refused", func() error {
+		if _, err := s.Get(t.Context(), "x"); !errors.Is(err, pgclient.ErrReadOnly) {
+			return fmt.Errorf("got %v, want %w", err, pgclient.ErrReadOnly)
+		}
+		return nil
+	})
+}
+
 // TestAStandbyIsRefusedAtStart in a sentence.
 func TestAStandbyIsRefusedAtStart(t *testing.T) {
 	_, standby := testserver.PostgresPair(t)

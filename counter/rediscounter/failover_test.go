@@ -47,6 +47,38 @@ func TestAnAddressThatLeadsToTheOldMasterForAWhile(t *testing.T) {
 	}
 }
 
+// TestAReplicaIsNotRead on a connection that was to a master: what it says may
+// be old.
+func TestAReplicaIsNotRead(t *testing.T) {
+	server, next := testserver.Redis(t), testserver.Redis(t)
+	server.Own()
+	next.Replicate(server)
+	s := open(t, server.URL, nil)
+	apply(t, s, "x", 1)
+	server.Failover(next)
+	if v, err := s.Get(t.Context(), "x"); err == nil || !strings.Contains(err.Error(), "READONLY not the master") {
+		t.Errorf("got %+v, %v; want that it is not the master", v, err)
+	}
+}
+
+// TestAUserWhoMayNotAskForTheRole can store all the same.
+func TestAUserWhoMayNotAskForTheRole(t *testing.T) {
+	server := testserver.Redis(t)
+	server.Own()
+	admin, err := redisclient.New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "modest", "on", ">hunter2", "+@all", "-role", "-config", "allkeys").Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, strings.Replace(server.URL, "redis://", "redis://modest:hunter2@", 1), nil)
+	if v := apply(t, s, "x", 2); v.N != 2 || get(t, s, "x").N != 2 {
+		t.Errorf("got %+v, want 2", v)
+	}
+}
+
 func TestAReplicaIsRefusedAtStart(t *testing.T) {
 	master, replica := testserver.Redis(t), testserver.Redis(t)
 	master.Own()

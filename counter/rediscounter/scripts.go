@@ -61,8 +61,10 @@ reply[2], reply[3] = now[1] or '0', now[2] or '0'
 return reply
 `
 
-// getScript: KEYS epoch, then values.
+// getScript: KEYS epoch, then values. A replica takes no writes, but would
+// answer; what it has may be old.
 const getScript = fence + `
+if redis.call('INFO', 'replication'):find('role:slave', 1, true) then return redis.error_reply('READONLY not the master') end
 local reply = {fence()}
 for i = 2, #KEYS do
   local now = redis.call('HMGET', KEYS[i], 'n', 'v')

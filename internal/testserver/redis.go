@@ -122,6 +122,29 @@ func (s *Server) Replicate(master *Server) {
 	}
 }
 
+// Failover has a Redis make one of its replicas the master, and itself a
+// replica of that, without the loss of a write; and waits until it has. Both
+// keep their connections.
+func (s *Server) Failover(to *Server) {
+	s.t.Helper()
+	s.Own()
+	host, port, err := net.SplitHostPort(to.Addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.redisCLI("FAILOVER", "TO", host, port)
+	deadline := time.After(patience)
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !strings.Contains(s.redisCLI("INFO", "replication"), "role:slave") || !strings.Contains(to.redisCLI("INFO", "replication"), "role:master") {
+		select {
+		case <-again.C:
+		case <-deadline:
+			s.t.Fatalf("testserver: %s does not become a replica of %s", s.Addr, to.Addr)
+		}
+	}
+}
+
 // redisCLI sends a command with the client that comes with the server, and
 // returns what it prints.
 func (s *Server) redisCLI(args ...string) string {

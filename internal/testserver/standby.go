@@ -13,18 +13,26 @@ import (
 // are always the test's own.
 func PostgresPair(t testing.TB) (primary, standby *Server) {
 	t.Helper()
-	bin := postgresBin(t)
-	primary = newPostgres(t, publicDir(t), "wal_log_hints=on")
+	primary = newPostgres(t, publicDir(t))
 	primary.asPostgres(t)
 	primary.run()
-	standby = newPostgresAt(t, filepath.Join(publicDir(t), "data"), "wal_log_hints=on")
+	return primary, PostgresStandby(t, primary)
+}
+
+// PostgresStandby starts a standby of a PostgreSQL server that runs.
+func PostgresStandby(t testing.TB, primary *Server) *Server {
+	t.Helper()
+	primary.Own()
+	host, port, err := net.SplitHostPort(primary.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby := newPostgresAt(t, filepath.Join(publicDir(t), "data"))
 	standby.asPostgres(t)
-	host, port, _ := net.SplitHostPort(primary.Addr)
-	run(t, asPostgres(t), filepath.Join(bin, "pg_basebackup"), "--pgdata", standby.Dir, "--host", host, "--port", port,
+	run(t, asPostgres(t), filepath.Join(postgresBin(t), "pg_basebackup"), "--pgdata", standby.Dir, "--host", host, "--port", port,
 		"--username", "postgres", "--checkpoint", "fast", "--wal-method", "stream", "--no-sync")
 	standby.Follow(primary)
-	standby.run()
-	return primary, standby
+	return standby.run()
 }
 
 // asPostgres makes a server's URL that of the user "postgres", and has it asked
