@@ -32,7 +32,7 @@ type Limits struct {
 	ClicksPerAddr int
 	// NamesPerAddr is how many counters an address may make within a day, half
 	// of them at once; they are kept for ever. Those that exist are everybody's.
-	// Default 1,000.
+	// Default 100.
 	NamesPerAddr int
 	// RequestRate and RequestBurst are for the HTTP requests of an address,
 	// upgrades too, but not those of probes. More are answered with 429.
@@ -56,7 +56,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Sockets: -1, SocketsPerAddr: 1000,
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
-		ClicksPerAddr: 100_000, NamesPerAddr: 1000,
+		ClicksPerAddr: 100_000, NamesPerAddr: 100,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
 		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,

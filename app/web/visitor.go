@@ -11,8 +11,8 @@ type visitor struct {
 	who     client
 }
 
-// Share implements counter.Sender. From an address that stands for many, or that can't be told, each
-// tab and each form has a share of its own.
+// Share implements counter.Sender. From an address that stands for many, or that can't be told,
+// each tab and each form has a share of its own.
 func (v *visitor) Share() any {
 	if !v.who.addr.IsValid() || limit.Contains(v.limiter.limits.Exempt, v.who.addr) {
 		return v
