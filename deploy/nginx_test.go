@@ -234,12 +234,13 @@ func TestNginxSaysWhoAsksAndBelievesNobody(t *testing.T) {
 	r := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 		h := r.Header
 		_, _ = fmt.Fprintf(w, "%s|%s|%s|%s%s%s", r.Host, h.Values("X-Forwarded-For"), h.Get("X-Forwarded-Proto"),
-			h.Get("Forwarded"), h.Get("X-Real-Ip"), h.Get("X-Forwarded-Host"))
+			h.Get("Forwarded"), h.Get("X-Real-Ip"), h.Get("X-Forwarded-Host")+h.Get("X-Forwarded-Port")+h.Get("X-Forwarded-Prefix"))
 	})
 	addr := startNginx(t, asItIs(), r.addr)
 	for _, path := range []string{"/", "/c/lobby/reset", "/ws/c/lobby"} {
 		_, header, got := send(t, http.MethodPost, "http://"+addr+path, "X-Forwarded-For", "10.9.9.9", "X-Forwarded-Proto", "https",
-			"Forwarded", "for=10.9.9.9", "X-Real-IP", "10.9.9.9", "X-Forwarded-Host", "evil.example")
+			"Forwarded", "for=10.9.9.9", "X-Real-IP", "10.9.9.9", "X-Forwarded-Host", "evil.example",
+			"X-Forwarded-Port", "81", "X-Forwarded-Prefix", "/x")
 		if want := addr + "|[127.0.0.1]|http|"; got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
 		}

@@ -22,6 +22,15 @@ func hostGuard() guard {
 	}
 }
 
+// forwardedHostGuard wants the name to be known that a proxy was asked by, and the one that it asks
+// by.
+func forwardedHostGuard() guard {
+	return guard{
+		"all host names that a request came by", "app/web/host.go",
+		"	if !isHost(hs.names, c.Request().Host) {", "	if WITHOUT {\n\t\treturn slices.ContainsFunc(append(clientOf(c).hosts, c.Request().Host), func(name string) bool { return isHost(hs.names, name) })\n\t}\n\tif !isHost(hs.names, c.Request().Host) {",
+	}
+}
+
 // httpAttacks bend the protocol.
 func httpAttacks() []attack {
 	// tooLarge has such headers refused, and nothing else.
@@ -66,6 +75,19 @@ func httpAttacks() []attack {
 				for _, host := range []string{"evil.example", "evil.example:" + port, "127.0.0.1.evil.example", "[::1]", "127.0.0.1@evil.example"} {
 					if a := v.from(hostile).get("/", "Host: "+host); a.status == http.StatusOK {
 						return fmt.Errorf("the page is served as one of %s", host)
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name:  "DNS rebinding by way of a proxy that passes X-Forwarded-Host on",
+			flags: []string{"-hosts", "127.0.0.1,localhost", "-trusted-proxies", hostile}, guards: []guard{forwardedHostGuard()},
+			refused: `lockstep_refused_total{reason="host"`,
+			run: func(v *target) error {
+				for _, names := range [][2]string{{"evil.example", "127.0.0.1"}, {"127.0.0.1", "evil.example"}, {"127.0.0.1", "evil.example, 127.0.0.1"}} {
+					if a := v.from(hostile).get("/", "Host: "+names[0], "X-Forwarded-Host: "+names[1]); a.status == http.StatusOK {
+						return fmt.Errorf("the page is served as %s for %s", names[0], names[1])
 					}
 				}
 				return nil

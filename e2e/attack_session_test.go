@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,7 +32,7 @@ func ticketGuard() guard {
 func boundTokenGuard() guard {
 	return guard{
 		"the token is of this session", "app/web/socket.go",
-		`h.sign.owns(all, forSocket, c.QueryParam("t"))`, `(WITHOUT && all.ok || h.sign.owns(all, forSocket, c.QueryParam("t")))`,
+		`h.sign.owns(all, forSocket, c.QueryParam("t"))`, `(WITHOUT && (all.ok || len(all.spares) > 0) || h.sign.owns(all, forSocket, c.QueryParam("t")))`,
 	}
 }
 
@@ -112,6 +113,26 @@ func sessionAttacks() []attack {
 			run: func(v *target) error {
 				stolen, own := v.from(honest).mustVisit("/c/lobby").cookie, v.from(hostile).mustVisit("/c/lobby").socket
 				return clicksWith(v, own, "Cookie: "+stolen)
+			},
+		},
+		{
+			name: "stolen spare cookie, with no token and with another's", guards: []guard{ticketGuard(), boundTokenGuard()},
+			refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *target) error {
+				stolen, own := v.from(honest).mustVisit("/c/lobby").spare, v.from(hostile).mustVisit("/c/lobby").socket
+				if stolen == "" {
+					v.Fatal("a first visit sets no spare cookie")
+				}
+				if err := clicksWith(v, "/ws/c/lobby", "Cookie: "+stolen); err != nil {
+					return err
+				}
+				return clicksWith(v, own, "Cookie: "+stolen)
+			},
+		},
+		{
+			name: "Origin of a host that a forged X-Forwarded-Host names", guards: []guard{forwardingGuard()}, refused: `lockstep_refused_total{reason="origin"`,
+			run: func(v *target) error {
+				return clicksWith(v, "/ws/c/lobby", "Origin: http://evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example")
 			},
 		},
 		{
@@ -291,6 +312,14 @@ func nearestGuard() guard {
 	}
 }
 
+// prefixGuard lets nothing into a page that is no path.
+func prefixGuard() guard {
+	return guard{
+		"X-Forwarded-Prefix is a path of plain characters", "app/web/forwarded.go",
+		"|| !ValidBasePath(b.String())", "|| !WITHOUT && !ValidBasePath(b.String())",
+	}
+}
+
 // forwardingAttacks lie about who sends a request, and how.
 func forwardingAttacks() []attack {
 	slow := []string{"-request-rate", "1", "-request-burst", "20"}
@@ -313,6 +342,16 @@ func forwardingAttacks() []attack {
 			},
 		},
 		{
+			name: "X-Forwarded-Prefix forged", guards: []guard{forwardingGuard()},
+			run: func(v *target) error { return leadsTo(v, "/elsewhere", "/elsewhere") },
+		},
+		{
+			name: "X-Forwarded-Prefix of another host, through a trusted proxy", flags: []string{"-trusted-proxies", hostile}, guards: []guard{prefixGuard()},
+			run: func(v *target) error {
+				return leadsTo(v, "/%2e%2e//evil.example", "//evil.example", "/x//evil.example", `/"><script>`)
+			},
+		},
+		{
 			name: "X-Forwarded-Proto forged", guards: []guard{forwardingGuard()},
 			run: func(v *target) error {
 				a := v.from(hostile).get("/", "X-Forwarded-Proto: https", "Host: counter.example")
@@ -323,6 +362,17 @@ func forwardingAttacks() []attack {
 			},
 		},
 	}
+}
+
+// leadsTo returns an error if a page leads to one of the prefixes that a proxy says.
+func leadsTo(v *target, prefixes ...string) error {
+	for _, prefix := range prefixes {
+		a := v.from(hostile).get("/", "X-Forwarded-Prefix: "+prefix)
+		if strings.Contains(a.body, html.EscapeString(prefix)) || strings.Contains(fmt.Sprint(a.header), prefix) {
+			return fmt.Errorf("the page leads to %s", prefix)
+		}
+	}
+	return nil
 }
 
 // escapes sends more requests than are allowed, each in the name of another.

@@ -149,6 +149,7 @@ func (s *visitor) raw(request string) string {
 // An opened is what a page gives to a visitor who opens it.
 type opened struct {
 	cookie string // name=value
+	spare  string // the cookie that has the session under a name of its own
 	socket string // path with its token
 	csrf   string
 	html   string
@@ -168,6 +169,9 @@ func (s *visitor) visit(path string, headers ...string) (p opened, err error) {
 	}
 	p.html = a.body
 	p.cookie, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+	if set := a.header.Values("Set-Cookie"); len(set) > 1 {
+		p.spare, _, _ = strings.Cut(set[1], ";")
+	}
 	socket, csrf := socketPattern.FindStringSubmatch(a.body), csrfPattern.FindStringSubmatch(a.body)
 	if p.cookie == "" || socket == nil || csrf == nil {
 		return p, fmt.Errorf("GET %s: no page of a counter: %s", path, a.body)

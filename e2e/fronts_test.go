@@ -228,6 +228,25 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 	}
 }
 
+// A page that may not connect tells the person, and the log tells whoever runs the server what to do.
+func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {
+	const host = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
+	p := startBehind(t)
+	front := testserver.NewFront(t, "nginx", p.addr(), strings.NewReplacer(host, ""))
+	page := newPage(t, newBrowser(t))
+	page.navigate(front.URL)
+	eventually(t, "the page to say why", func() error {
+		text := page.evaluate(`document.getElementById('notice').textContent`)
+		if !strings.Contains(text, front.URL) || !strings.Contains(text, p.addr()) {
+			return fmt.Errorf("it says %q", text)
+		}
+		return nil
+	})
+	if log := p.out.String(); !strings.Contains(log, "-origins") || !strings.Contains(log, front.URL) {
+		t.Errorf("the log does not name the flag that helps, or the page: %s", log)
+	}
+}
+
 func origins(front *testserver.Front) []string {
 	return []string{"-origins", originOf(front.URL) + "," + originOf(front.Below)}
 }

@@ -68,7 +68,10 @@ func (f Forwarding) byProxies(r *http.Request, said Forwarded) Forwarded {
 			}
 		})
 	}
-	said.Secure = said.Secure || isSecure(schemes) || strings.EqualFold(h.Get("X-Forwarded-Ssl"), "on")
+	if len(schemes) == 0 && strings.EqualFold(h.Get("X-Forwarded-Ssl"), "on") {
+		schemes = []string{"https"}
+	}
+	said.Secure = said.Secure || isSecure(schemes)
 	if len(hosts) > 0 {
 		said.Hosts = withPort(hosts, h.Get("X-Forwarded-Port"))
 	}

@@ -114,6 +114,7 @@ func TestWhatProxiesSayOfSchemeHostAndPath(t *testing.T) {
 		{"two lines", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Proto", "http"}, true, own, ""},
 		{"the scheme by its older name", []string{"X-Forwarded-Scheme", "https"}, true, own, ""},
 		{"no scheme but TLS", []string{"X-Forwarded-Ssl", "on"}, true, own, ""},
+		{"TLS of a client that lies", []string{"X-Forwarded-Ssl", "on", "X-Forwarded-Proto", "http"}, false, own, ""},
 		{"another scheme", []string{"X-Forwarded-Proto", "ftp"}, false, own, ""},
 		{"a host", []string{"X-Forwarded-Host", "counter.example"}, false, "counter.example", ""},
 		{"a host with its port", []string{"X-Forwarded-Host", "counter.example:8443"}, false, "counter.example:8443", ""},

@@ -324,6 +324,9 @@ func TestStrictTransportIsForTheNameThatTheBrowserUses(t *testing.T) {
 // address finds what a page leads to, loads, or asks for.
 var address = regexp.MustCompile(`(?:href|src|action|hx-ws:connect|data-worker|data-program|data-progress)="(/[^"]*)"`)
 
+// relativeAddress finds those of the page that loads the program, which any server may have.
+var relativeAddress = regexp.MustCompile(`(?:href|src|data-worker|data-program|data-script|data-offline|data-server)="([^/"][^"]*)"`)
+
 func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 	configured := &web.Options{BasePath: "/shop/counter"}
 	automatic := &web.Options{TrustedProxies: loopback}
@@ -386,6 +389,22 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 			for _, path := range []string{"/c?name=kitchen", "/wasm", "/favicon.ico"} {
 				if resp, _ := get(base + path); !strings.HasPrefix(resp.Header.Get("Location"), base+"/") {
 					t.Errorf("%s leads to %q", path, resp.Header.Get("Location"))
+				}
+			}
+			here, _ := url.Parse("http://shop.example" + base + "/wasm/")
+			_, boot := get(here.Path)
+			relative := relativeAddress.FindAllStringSubmatch(boot, -1)
+			if len(relative) < 6 {
+				t.Errorf("got %d relative addresses on the page that loads the program, want more", len(relative))
+			}
+			for _, m := range relative {
+				link, err := here.Parse(m[1])
+				if err != nil || !strings.HasPrefix(link.Path, base+"/") {
+					t.Errorf("%s leads outside (%v)", m[1], err)
+					continue
+				}
+				if resp, _ := get(link.Path); resp.StatusCode != 200 {
+					t.Errorf("%s: got %d, want 200", link.Path, resp.StatusCode)
 				}
 			}
 			if _, body := get(base + "/wasm/progress"); !strings.Contains(body, `"worker":"`+base+"/static/") {

@@ -80,6 +80,9 @@ type sessions struct {
 	spares map[string]session
 	waste  []string // names of spare cookies that are of no use any more
 	sent   bool     // there is a cookie of a session, valid or not
+	// foreign are the names of spare cookies that this application has not signed. They
+	// may be of a server on another port of the host: browsers don't tell ports apart.
+	foreign []string
 }
 
 const (
@@ -88,6 +91,8 @@ const (
 	// maxSpares is how many spare cookies are looked at in a request, and kept by
 	// a browser: so many pages may be opened together.
 	maxSpares = 32
+	// maxForeign is how many foreign ones a browser is let keep.
+	maxForeign = 8
 	// spareTime is how long a spare stays that has the same session as the main
 	// one: a page that was asked for before may still be on its way, and take
 	// its place.
@@ -110,17 +115,21 @@ func spareName(who client, id string) string {
 }
 
 // parse returns the session of a cookie's value. ok is false when it is none that
-// this application has signed, or too old.
+// this application has signed, which leaves its id empty, or too old.
 func (s signer) parse(value string) (_ session, ok bool) {
 	i := max(strings.LastIndexByte(value, '.'), 0)
 	signed, signature := value[:i], strings.TrimPrefix(value[i:], ".")
 	key := s.signedBy(forSession, signed, signature)
 	id, begun, _ := strings.Cut(signed, ".")
 	seconds, err := strconv.ParseInt(begun, 10, 64)
-	if key < 0 || err != nil || s.now().Sub(time.Unix(seconds, 0)) > sessionLifetime {
+	if key < 0 || err != nil {
 		return session{}, false
 	}
-	return session{id: id, signed: signed, begun: time.Unix(seconds, 0), old: key > 0}, true
+	one := session{id: id, signed: signed, begun: time.Unix(seconds, 0), old: key > 0}
+	if s.now().Sub(time.Unix(seconds, 0)) > sessionLifetime {
+		return one, false
+	}
+	return one, true
 }
 
 // read returns the sessions of a request.
@@ -131,7 +140,7 @@ func (s signer) read(r *http.Request, who client) (all sessions) {
 		case c.Name == name && !all.ok:
 			all.sent = true
 			all.main, all.ok = s.parse(c.Value)
-		case spare && len(all.spares)+len(all.waste) < maxSpares:
+		case spare && len(all.spares)+len(all.waste)+len(all.foreign) < maxSpares:
 			all.sent = true
 			all.addSpare(c.Name, c.Value, s)
 		case spare:
@@ -143,7 +152,11 @@ func (s signer) read(r *http.Request, who client) (all sessions) {
 
 func (all *sessions) addSpare(name, value string, s signer) {
 	one, ok := s.parse(value)
-	if !ok {
+	switch {
+	case !ok && one.id == "" && len(all.foreign) < maxForeign:
+		all.foreign = append(all.foreign, name)
+		return
+	case !ok:
 		all.waste = append(all.waste, name)
 		return
 	}
@@ -166,13 +179,28 @@ func (s signer) owner(all sessions, purpose, token string) (id string, ok bool) 
 	return "", false
 }
 
+// adopt makes the newest spare the main session, if there is none and a spare: a
+// server on another port of the host has put its own in the place.
+func (all *sessions) adopt() (adopted bool) {
+	if all.ok {
+		return false
+	}
+	for _, one := range all.spares {
+		if !adopted || one.begun.After(all.main.begun) {
+			all.main, all.ok, adopted = one, true, true
+		}
+	}
+	return adopted
+}
+
 // ensure returns the session of a request; a new one is set as a cookie, and as a
 // spare. One that an old key has signed is signed anew: so the old key can be
 // dropped some time after the new one came.
 func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id string) {
 	all := s.read(r, who)
+	adopted := all.adopt()
 	s.clean(w, all, who)
-	if all.ok && !all.main.old {
+	if all.ok && !all.main.old && !adopted {
 		return all.main.id
 	}
 	if !all.ok {
@@ -188,10 +216,11 @@ func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id s
 }
 
 // clean takes back the spares that are of no use: most browsers have no other
-// session than the main one, and are to keep one cookie.
+// session than the main one, and are to keep one cookie. Where another server puts
+// its own in place of the main one, the spare is what remains.
 func (s signer) clean(w http.ResponseWriter, all sessions, who client) {
 	for name, one := range all.spares {
-		if all.ok && one.id == all.main.id && s.now().Sub(one.begun) > spareTime {
+		if all.ok && len(all.foreign) == 0 && one.id == all.main.id && s.now().Sub(one.begun) > spareTime {
 			all.waste = append(all.waste, name)
 		}
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,4 +174,40 @@ func BenchmarkATabWithAllSpares(b *testing.B) {
 func owns(s signer, r *http.Request, token string) bool {
 	_, ok := s.owner(s.read(r, client{}), forSocket, token)
 	return ok
+}
+
+// Browsers send the cookies of a host to all its ports.
+func TestTwoServersOnPortsOfOneHostLeaveEachOthersPagesAlone(t *testing.T) {
+	now := time.Now().Truncate(time.Second)
+	clock := func() time.Time { return now }
+	one, other := signer{keys: [][]byte{[]byte("a key")}, now: clock}, signer{keys: [][]byte{[]byte("another key")}, now: clock}
+	cookies := map[string]string{}
+	visit := func(s signer) string {
+		w := httptest.NewRecorder()
+		id := s.ensure(w, with(cookies), client{})
+		kept(cookies, w)
+		now = now.Add(time.Second)
+		return id
+	}
+	first, second := visit(one), visit(other)
+	for range 5 {
+		for s, id := range map[*signer]string{&one: first, &other: second} {
+			if !owns(*s, with(cookies), s.token(forSocket, id)) {
+				t.Fatalf("an open page has lost its session: %v", cookies)
+			}
+			now = now.Add(2 * spareTime)
+			if visit(*s) != id {
+				t.Fatal("a visitor has another session than before")
+			}
+		}
+	}
+	if len(cookies) != 3 {
+		t.Errorf("got cookies %v, want the main one and a spare for each server", cookies)
+	}
+	for i := range 3 * maxForeign {
+		cookies[plainCookie+spareMark+strconv.Itoa(i)] = "rubbish"
+	}
+	if visit(one); len(cookies) > maxForeign+3 {
+		t.Errorf("got %d cookies, want that rubbish is bounded", len(cookies))
+	}
 }
