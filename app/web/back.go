@@ -9,8 +9,8 @@ import (
 	"lockstep/counter"
 )
 
-// wayBack leads from a page that explains what went wrong to where the person came from: the page of
-// the counter that the request was for, else the one that has sent it, else the lobby.
+// wayBack leads from a page that explains what went wrong to where the person came from: the page
+// of the counter that the request was for, else the one that has sent it, else the lobby.
 func wayBack(r *http.Request) components.Way {
 	name, ok := counterIn(r.URL.Path)
 	if !ok {
