@@ -4,7 +4,7 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #live, #status, #replica, #tabs, #waiting, #notice.
+// #counter, #live, #status, #replica, #tabs, #waiting, #notice, #said, #ask.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
@@ -55,12 +55,13 @@ type Page struct {
 	// the order increment, decrement, reset.
 	Ops     [3]string
 	Version string // of the program; "" shows nothing
-	// Outcome is what became of a click without JavaScript, which has led to this page. "": nothing.
+	// Outcome is what became of a click without JavaScript, which has led to this page. "":
+	// nothing.
 	Outcome string
 }
 
-// An Install is what a page has for those who keep it, or send its address to others. The zero value
-// has nothing for them.
+// An Install is what a page has for those who keep it, or send its address to others. The zero
+// value has nothing for them.
 type Install struct {
 	Manifest string // path
 	Picture  string // path of the icon as a PNG of 512 pixels
@@ -113,8 +114,8 @@ type Problem struct {
 	Title, Text string
 	Home        string // the start page
 	Style, Icon string // paths
-	// Back leads to where the person came from, and Other to what may have been meant; its zero value
-	// to nothing.
+	// Back leads to where the person came from, and Other to what may have been meant; its zero
+	// value to nothing.
 	Back, Other Way
 	// Again sends a click again, as the same; its zero value is no click.
 	Again Again
@@ -123,8 +124,8 @@ type Problem struct {
 // A Way is a link.
 type Way struct{ To, Text string }
 
-// An Again is a form with a click that could not be counted: sent with the same op id, it counts once,
-// whatever became of it.
+// An Again is a form with a click that could not be counted: sent with the same op id, it counts
+// once, whatever became of it.
 type Again struct {
 	To       string // where it posts to
 	CSRF, Op string

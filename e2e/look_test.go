@@ -134,8 +134,8 @@ func scenes(t *testing.T) (all []scene) {
 	return all
 }
 
-// watchBoxes shows scenes one after the other, and says what has moved from where it was in the first,
-// or does not fit: a line for each.
+// watchBoxes shows scenes one after the other, and says what has moved from where it was in the
+// first, or does not fit: a line for each.
 const watchBoxes = `((scenes) => {
   const $ = (s) => document.querySelector(s);
   const show = (s) => {
@@ -279,8 +279,8 @@ func (p *page) countsFast(forSeconds int, script string) string {
 })`, script, forSeconds))
 }
 
-// aloneWithACount opens a page whose server is then gone, so that only the test changes it; it shows
-// no more than a person sees who looks at its number.
+// aloneWithACount opens a page whose server is then gone, so that only the test changes it; it
+// shows no more than a person sees who looks at its number.
 func aloneWithACount(t *testing.T) *page {
 	t.Helper()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
@@ -443,8 +443,8 @@ func TestASwitchThatIsOnLooksOnInForcedColours(t *testing.T) {
 	}
 }
 
-// TestPaperHasTheNumber: dark on white, also of a page that is dark, and without what can't be pressed
-// there.
+// TestPaperHasTheNumber: dark on white, also of a page that is dark, and without what can't be
+// pressed there.
 func TestPaperHasTheNumber(t *testing.T) {
 	p := aloneWithACount(t)
 	p.evaluate(`document.querySelector('.number').textContent = '888', ''`)
@@ -543,8 +543,8 @@ func TestNothingShiftsWhileThePageLoads(t *testing.T) {
 	}
 }
 
-// TestADoubleClickWithoutScriptsIsNotSilent: the browser takes the first back, or sends the same form
-// twice, which counts once.
+// TestADoubleClickWithoutScriptsIsNotSilent: the browser takes the first back, or sends the same
+// form twice, which counts once.
 func TestADoubleClickWithoutScriptsIsNotSilent(t *testing.T) {
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	p := newPage(t, newBrowser(t))

@@ -260,8 +260,8 @@ func gzipped(br []byte) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Encoding returns the best encoding, of those that this program has, that an Accept-Encoding header
-// allows: "br", "gzip", or "", which is none.
+// Encoding returns the best encoding, of those that this program has, that an Accept-Encoding
+// header allows: "br", "gzip", or "", which is none.
 func Encoding(acceptEncoding string) string {
 	for _, encoding := range []string{"br", "gzip"} {
 		if accepts(acceptEncoding, encoding) {

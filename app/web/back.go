@@ -9,9 +9,9 @@ import (
 	"lockstep/counter"
 )
 
-// wayBack leads from a page that explains what went wrong to where the person came from: the page of
-// the counter that the request was for, else the one that has sent it, else the lobby. All of them
-// are below base.
+// wayBack leads from a page that explains what went wrong to where the person came from: the page
+// of the counter that the request was for, else the one that has sent it, else the lobby. All of
+// them are below base.
 func wayBack(r *http.Request, base string) components.Way {
 	name, ok := counterIn(r.URL.Path)
 	if !ok {

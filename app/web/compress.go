@@ -22,10 +22,10 @@ const (
 // minCompressed is the length below which compression gains nothing, in bytes.
 const minCompressed = 1 << 10
 
-// A compressor sends pages, compressed where the client can read that. What is secret in a page (the
-// tokens, see signer.token) is another text each time, so the length of a page tells nothing of it
-// (BREACH). It may be used concurrently; what it keeps is bounded by how many answers are made at a
-// time.
+// A compressor sends pages, compressed where the client can read that. What is secret in a page
+// (the tokens, see signer.token) is another text each time, so the length of a page tells nothing
+// of it (BREACH). It may be used concurrently; what it keeps is bounded by how many answers are
+// made at a time.
 type compressor struct{ brotli, gzip sync.Pool }
 
 // A resetter is a writer that compresses, and can be used again.

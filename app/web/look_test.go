@@ -74,8 +74,8 @@ func TestABlockedCookieIsNamed(t *testing.T) {
 	}
 }
 
-// TestAClickThatIsTriedAgainCountsOnce: the form of the page that says that it was not counted has the
-// same id.
+// TestAClickThatIsTriedAgainCountsOnce: the form of the page that says that it was not counted has
+// the same id.
 func TestAClickThatIsTriedAgainCountsOnce(t *testing.T) {
 	short.Skip(t, "waits until the batcher gives a click up")
 	site, store := serve(t)

@@ -14,7 +14,8 @@ import (
 // relative to it.
 const manifestFile = "app.webmanifest"
 
-// A manifest is what browsers need to keep a site like an application (W3C, Web Application Manifest).
+// A manifest is what browsers need to keep a site like an application (W3C, Web Application
+// Manifest).
 type manifest struct {
 	Name            string         `json:"name"`
 	Description     string         `json:"description"`

@@ -88,8 +88,8 @@ func (h *pageHandler) link(p *components.Page, base, name string) {
 	p.Plain, p.Renderer = base+h.assets.URL("plain.js"), h.program.renderer(base)
 }
 
-// click is a button without JavaScript: it counts and leads back to the page, which says what became
-// of it. A click that comes twice has one id and counts once.
+// click is a button without JavaScript: it counts and leads back to the page, which says what
+// became of it. A click that comes twice has one id and counts once.
 func (h *pageHandler) click(c echo.Context) error {
 	name, action := c.Param("name"), c.Param("action")
 	if !counter.ValidName(name) {
@@ -133,7 +133,8 @@ func (h *pageHandler) owner(c echo.Context) (id string, err error) {
 		"It was not accepted, and nothing was counted. Go back, where a new one is, and press again.")
 }
 
-// firstSent is when a click was sent for the first time: now, if the form does not say another time.
+// firstSent is when a click was sent for the first time: now, if the form does not say another
+// time.
 func firstSent(seconds string) time.Time {
 	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n > 0 {
 		return time.Unix(n, 0)
@@ -144,8 +145,8 @@ func firstSent(seconds string) time.Time {
 // age is how long ago that was, in seconds.
 func age(made time.Time) int64 { return max(0, int64(time.Since(made)/time.Second)) }
 
-// clickProblem is the answer to a click that was not counted, or of which that is not known: then the
-// same may be sent again.
+// clickProblem is the answer to a click that was not counted, or of which that is not known: then
+// the same may be sent again.
 func clickProblem(err error, again components.Again) error {
 	var refusal *app.Refusal
 	switch {

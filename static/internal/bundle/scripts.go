@@ -44,7 +44,8 @@ func (s scripts) ReadFile(name string) ([]byte, error) {
 }
 
 // Sources returns the folder of package static, with each script that imports modules in one piece,
-// and the style sheets without their comments: esbuild makes them. command is the path of esbuild, absolute or relative to the folder.
+// and the style sheets without their comments: esbuild makes them. command is the path of esbuild,
+// absolute or relative to the folder.
 func Sources(ctx context.Context, dir, command string) (fs.FS, error) {
 	s := scripts{os.DirFS(dir), map[string][]byte{}}
 	if err := s.make(ctx, dir, command, flags(), modules()); err != nil {
