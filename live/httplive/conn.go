@@ -29,7 +29,7 @@ type conn struct {
 	mu      sync.Mutex    // guards the rest
 	session *live.Session // nil before Bind
 	rest    []byte        // waits to be written
-	why     live.Reason // why it ends; zero: it does not. The first one stays
+	why     live.Reason   // why it ends; zero: it does not. The first one stays
 }
 
 // Wire implements live.Conn.
