@@ -60,7 +60,7 @@ const (
 // table.
 func attacks() []attack {
 	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), slowAttacks(),
-		frameAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
+		frameAttacks(), plainAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
 }
 
 // TestAttacks lets every attack loose on the program, with and without the

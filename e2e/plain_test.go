@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -226,7 +227,11 @@ func TestAReplicaDiesUnderTabsWithoutWebsockets(t *testing.T) {
 		for range 5 {
 			round()
 		}
-		ps[i].kill()
+		if i == 1 {
+			ps[i].term() // it sends its tabs away
+		} else {
+			ps[i].kill()
+		}
 		for range 10 {
 			round()
 		}
@@ -289,4 +294,60 @@ func TestManyTabsWithoutWebsocketsDoNotStarveEachOther(t *testing.T) {
 	tabs[0].reload()
 	tabs[0].isLive()
 	inStep(t, tabs[7], tabs[:7]...)
+}
+
+// TestStreamsComeThroughNginx at once, as it is set up for production.
+func TestStreamsComeThroughNginx(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testserver.Nginx(t, p.addr()).URL+"/ws/c/lobby?stream=1", strings.NewReader(`{"hello":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept-Encoding", "gzip")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if got := resp.Header.Get("Content-Encoding"); got != "" {
+		t.Errorf("it is compressed: %s", got)
+	}
+	heard := make(chan string)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer resp.Body.Close()
+	reading.Go(func() {
+		defer close(heard)
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			if strings.Contains(lines.Text(), "#live") {
+				heard <- lines.Text()
+			}
+		}
+	})
+	for n := range 3 {
+		select {
+		case m := <-heard:
+			if !strings.Contains(m, fmt.Sprintf(`data-count=\"%d\"`, n)) {
+				t.Fatalf("got %s, want the count %d", m, n)
+			}
+		case <-time.After(patience):
+			t.Fatal("a frame is held back")
+		}
+		if n < 2 {
+			click(t, p.url)
+		}
+	}
+}
+
+// click counts once, over plain HTTP.
+func click(t *testing.T, url string) {
+	t.Helper()
+	resp, err := http.Post(url+"/ws/c/lobby", "", strings.NewReader(clickText(newOp()))) //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(body), `"ack"`) {
+		t.Fatalf("got %s, %v", body, err)
+	}
 }

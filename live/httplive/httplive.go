@@ -45,9 +45,9 @@ type Options struct {
 	// StreamTime is how long a stream may last. Then the tab opens the next: so
 	// one whose peer has gone without a word ends, too. Default 5 min.
 	StreamTime time.Duration
-	// AnswerTime is how long an exchange may take, and BodyTime how long what it
-	// says may take before. Default 10 s each.
-	AnswerTime, BodyTime time.Duration
+	// AnswerTime is how long an exchange may take once its messages have come, for
+	// which http.Server.ReadTimeout is the limit. Default 10 s.
+	AnswerTime time.Duration
 }
 
 // A Handler serves a session for each request. It may be used concurrently.
@@ -85,7 +85,6 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 	}
 	h.opts.StreamTime = cmp.Or(h.opts.StreamTime, 5*time.Minute)
 	h.opts.AnswerTime = cmp.Or(h.opts.AnswerTime, htmx.ExchangeTimeout)
-	h.opts.BodyTime = cmp.Or(h.opts.BodyTime, 10*time.Second)
 	if h.opts.Allow == nil {
 		h.opts.Allow = func(*http.Request) bool { return true }
 	}
@@ -134,7 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a page of another origin can't connect", http.StatusForbidden)
 		return
 	}
-	messages, err := read(w, r, h.opts.BodyTime)
+	messages, err := read(w, r)
 	if err != nil {
 		h.opts.Logger.Debug("request refused", "err", err)
 		http.Error(w, "the body is too large, or not whole", status(err))

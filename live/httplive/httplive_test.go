@@ -245,9 +245,7 @@ func TestAServersTimesDoNotEndAStream(t *testing.T) {
 		t.Run(fmt.Sprintf("HTTP %d", version), func(t *testing.T) {
 			rt := live.NewRuntime(nil)
 			rt.Start()
-			h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, &httplive.Options{
-				StreamTime: 900 * time.Millisecond, BodyTime: 300 * time.Millisecond,
-			})
+			h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, &httplive.Options{StreamTime: 900 * time.Millisecond})
 			srv := httptest.NewUnstartedServer(h)
 			srv.Config.ReadTimeout, srv.Config.WriteTimeout = 200*time.Millisecond, 200*time.Millisecond
 			srv.EnableHTTP2 = version == 2
@@ -300,8 +298,14 @@ func TestNoDeadlineIsLeftForTheNextAnswerOfAConnection(t *testing.T) {
 }
 
 func TestABodyThatTakesTooLongIsRefused(t *testing.T) {
-	s := newSite(t, echo{}, &httplive.Options{BodyTime: 50 * time.Millisecond})
-	c, err := net.Dial("tcp", s.srv.Listener.Addr().String())
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	h := httplive.NewHandler(rt, func(*http.Request) live.View { return echo{} }, nil)
+	srv := httptest.NewUnstartedServer(h)
+	srv.Config.ReadTimeout = 50 * time.Millisecond
+	srv.Start()
+	t.Cleanup(func() { rt.Stop(); h.Close(); srv.Close() })
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"lockstep/htmx"
@@ -36,11 +35,9 @@ func encodeClose(why live.Reason) []byte {
 	return fmt.Appendf(nil, "event: close\ndata: {\"code\":%d,\"reason\":%s}\n\n", why.Code(), text)
 }
 
-// read returns the messages of a request: one in each line of its body, which may
-// take until a limit. Empty lines are none.
-func read(w http.ResponseWriter, r *http.Request, limit time.Duration) (messages [][]byte, err error) {
-	// net/http takes it off when it has the body. A recorder has no deadlines, and needs none.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+// read returns the messages of a request: one in each line of its body. Empty
+// lines are none.
+func read(w http.ResponseWriter, r *http.Request) (messages [][]byte, err error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
 		return nil, fmt.Errorf("httplive: read: %w", err)
