@@ -149,7 +149,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Debug("upgrade refused", "err", err)
 		return // it has been answered
 	}
-	h.connect(c, h.view(r))
+	h.connect(c, h.viewOf(r))
 }
 
 // upgrade makes a connection of a request, or answers it with the error.
