@@ -22,7 +22,8 @@ import (
 // A saboteur is an application of which one callback misbehaves while it is armed.
 type saboteur struct {
 	*replica
-	armed atomic.Bool
+	armed     atomic.Bool
+	strikeHub bool
 }
 
 func (s *saboteur) strike() {
@@ -75,6 +76,7 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 	for name, c := range map[string]struct {
 		sabotage func(s *saboteur, o *rooms, v *stubborn, rt *live.Options)
 		quiet    bool // it is logged and counted elsewhere, or is no failure
+		degrades bool // and rightly so: a room is not subscribed
 	}{
 		"Topic panics": {sabotage: func(s *saboteur, o *rooms, _ *stubborn, _ *live.Options) {
 			topic := o.Topic
@@ -184,6 +186,9 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 			decode := o.Decode
 			o.Decode = func(p []byte) (state, error) { s.strike(); return decode(p) }
 		}},
+		"Hub panics": {sabotage: func(s *saboteur, _ *rooms, _ *stubborn, _ *live.Options) {
+			s.strikeHub = true
+		}, degrades: true},
 		"Welcome panics": {sabotage: func(s *saboteur, _ *rooms, _ *stubborn, rt *live.Options) {
 			rt.Welcome = func() []htmx.Partial { s.strike(); return nil }
 		}},
@@ -201,6 +206,9 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 				s, v, o := &saboteur{}, &stubborn{}, &live.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}
 				c.sabotage(s, &rooms{}, v, o) // for what is not of the rooms
 				store, hub := newStore(), newHub()
+				if s.strikeHub {
+					hub.strike = s.strike
+				}
 				s.replica = start(store, hub, o, func(r *rooms) { c.sabotage(s, r, v, o) })
 				defer s.rt.Stop()
 				honest := livetest.Open(t, s.rt, page{s.replica, "a"})
@@ -215,7 +223,7 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 				honest.Until("the answer, meanwhile", func() bool { return honest.Acked(op) == 1 })
 				time.Sleep(30 * time.Second)
 				synctest.Wait() // nobody writes to the log
-				if honest.Closed() != 0 || honest.Status() != "live" {
+				if honest.Closed() != 0 || honest.Status() != "live" && !c.degrades {
 					t.Errorf("an honest tab is told %q and closed with %d", honest.Status(), honest.Closed())
 				}
 				if n := s.rt.Stats().Failures; n == 0 && !c.quiet {
@@ -224,8 +232,8 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 				if !strings.Contains(log.String(), "level=ERROR") && !strings.Contains(log.String(), "level=WARN") && !c.quiet {
 					t.Errorf("nothing was logged: %s", log.String())
 				}
-				if n := strings.Count(log.String(), "callback failed"); n > 5 {
-					t.Errorf("got %d lines of log in half a minute", n)
+				if n := strings.Count(log.String(), "callback failed"); n > 3*10 { // of three methods, one in ten seconds
+					t.Errorf("got %d lines of log in a minute and a half", n)
 				}
 
 				s.armed.Store(false)
@@ -236,6 +244,8 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 				})
 				honest.Click("add")
 				honest.Until("a click, afterwards", shows(honest, "n=2<"))
+				again.Disconnect()
+				honest.Until("that all is well", func() bool { return honest.Status() == "live" })
 			})
 		})
 	}
@@ -266,6 +276,7 @@ func (s *saboteur) provoke(t *testing.T, victim *livetest.Tab, v stubborn) {
 		_, _, _ = s.rooms.Read(t.Context(), "b") // it may fail
 	}
 	_, _ = s.rt.Shed(t.Context(), 1, 0) // it may find nobody
+	time.Sleep(time.Minute)             // rooms that are empty are closed
 	_ = s.hub.deliver(pubsub.Message{Topic: "t:b", Payload: []byte(`{"N":100,"Epoch":1,"Version":9}`), Trusted: true})
 }
 

@@ -101,6 +101,7 @@ type fakeHub struct {
 	refuse   error
 	blocked  chan struct{} // not nil: broadcasts wait
 	sent     int
+	strike   func() // called by each method; nil: nothing
 	// subscribed counts the calls by topic
 	subscribed map[string]int
 }
@@ -110,6 +111,9 @@ func newHub() *fakeHub {
 }
 
 func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
+	if h.strike != nil {
+		h.strike()
+	}
 	h.mu.Lock()
 	blocked := h.blocked
 	h.sent++
@@ -146,6 +150,9 @@ func (h *fakeHub) deafen(prefix string) {
 }
 
 func (h *fakeHub) SubscribeTopic(_ context.Context, session, topic string, f pubsub.Handler) error {
+	if h.strike != nil {
+		h.strike()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.refuse != nil {
@@ -160,6 +167,9 @@ func (h *fakeHub) SubscribeTopic(_ context.Context, session, topic string, f pub
 }
 
 func (h *fakeHub) UnsubscribeAll(_ context.Context, session string) error {
+	if h.strike != nil {
+		h.strike()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for topic := range h.handlers {

@@ -119,7 +119,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 	setDefault(&opts.Refresh, 2*time.Second)
 	setDefault(&opts.Digest, time.Second)
 	setDefault(&opts.IdleTTL, 30*time.Second)
-	rs := &Rooms[S]{opts: opts, rt: rt, hub: hub, rooms: make(map[string]*stateRoom[S]), received: make(chan digest, 1)}
+	rs := &Rooms[S]{opts: opts, rt: rt, hub: guardedHub{hub, rt}, rooms: make(map[string]*stateRoom[S]), received: make(chan digest, 1)}
 	if opts.Load != nil {
 		rs.loader = &loader[S]{
 			rt: rt, name: opts.Name, load: opts.Load, clock: &rs.clock, doubt: make(chan struct{}, 1),

@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -188,6 +189,23 @@ func TestACallbackThatPanicsIsCalledAgain(t *testing.T) {
 		defer b.Stop()
 		settle()
 		wantCount(t, 5, b)
+	})
+}
+
+// A clumsyHub panics when it is to broadcast.
+type clumsyHub struct{ presence.Hub }
+
+func (clumsyHub) Broadcast(context.Context, string, []byte) error { panic("sabotage") }
+
+func TestAHubThatPanicsIsOneThatLosesMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, clumsyHub{newWire().hub("a")}, "a", nil)
+		for range 5 {
+			a.Enter(topic)
+			settle()
+		}
+		wantCount(t, 5, a)
+		a.Stop()
 	})
 }
 

@@ -84,7 +84,7 @@ type Tracker struct {
 	number   uint64    // of the last announcement
 	asked    time.Time // the others
 	answered time.Time // them
-	failed   time.Time // when the log last said that Changed panics
+	failed   time.Time // when the log last said that a callback panics
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
@@ -264,13 +264,17 @@ func (t *Tracker) report() {
 
 // tell calls Changed, and survives it.
 func (t *Tracker) tell(topic string, n int) {
-	defer func() {
-		if p := recover(); p != nil && time.Since(t.failed) >= 10*time.Second {
-			t.failed = time.Now()
-			t.opts.Logger.Error("callback failed", "callback", "Changed", "topic", topic, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
-		}
-	}()
+	defer t.caught("Changed")
 	t.opts.Changed(topic, n)
+}
+
+// caught is deferred around a call of a callback, or of the hub: its panic is
+// logged. Only run, and then Stop, may call it.
+func (t *Tracker) caught(callback string) {
+	if p := recover(); p != nil && time.Since(t.failed) >= 10*time.Second {
+		t.failed = time.Now()
+		t.opts.Logger.Error("callback failed", "callback", callback, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
+	}
 }
 
 // announceChanges broadcasts the counts in announce. It reports whether a question
@@ -324,6 +328,7 @@ func (t *Tracker) leave() {
 }
 
 func (t *Tracker) broadcast(a announcement) {
+	defer t.caught("Hub.Broadcast")
 	t.number++
 	a.Replica, a.Number = t.replica, t.number
 	// The hub bounds the call. What is lost is announced again after Interval.
