@@ -18,6 +18,7 @@ import (
 	"lockstep/counter"
 	"lockstep/counter/memcounter"
 	"lockstep/internal/short"
+	"lockstep/precondition"
 	"lockstep/pubsub/mempubsub"
 )
 
@@ -358,14 +359,17 @@ func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
 
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 	server := newServer(t, memcounter.New(nil), nil)
+	store := precondition.NewPart("store", nil)
+	store.Saw("", "one", precondition.Unmet{Name: "evicts", Text: "<1> evicts"})
 	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
-		Version: "v<1>", Refused: func() (uint64, uint64) { return 7, 8 },
+		Version: "v<1>", Refused: func() (uint64, uint64) { return 7, 8 }, Preconditions: []*precondition.Part{nil, store},
 	}))
 	defer srv.Close()
 	for path, want := range map[string]string{
 		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
 		"/metrics?closed": `lockstep_sessions_closed_total{reason="left",replica="<one>"} 0`,
-		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/pprof/": "goroutine", "/healthz": "ok",
+		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/?unmet": "store: evicts</b> &lt;1&gt; evicts",
+		"/metrics?unmet": `lockstep_precondition_unmet{name="evicts",part="store"} 1`, "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)
 		if resp.StatusCode != 200 || !strings.Contains(body, want) {

@@ -81,14 +81,20 @@ func (b *backendFlags) check() error {
 	return nil
 }
 
-// openDriver returns the broker's driver. It does not connect.
-func (b *backendFlags) openDriver() (driver.Driver, error) {
+// openDriver returns the broker's driver. It does not connect. seen is told
+// what the broker's servers do not meet.
+func (b *backendFlags) openDriver(seen *precondition.Part) (driver.Driver, error) {
 	switch schemeOf(b.PubSub) {
 	case "mem:":
 		return mempubsub.NewBus(), nil
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
-		return redispubsub.NewDriver(b.PubSub)
+		d, err := redispubsub.NewDriver(b.PubSub)
+		if err != nil {
+			return nil, err
+		}
+		d.Preconditions = seen
+		return d, nil
 	case "postgres:", "postgresql:":
 		return pgpubsub.NewDriver(b.PubSub, &pgpubsub.Options{Channel: b.Prefix})
 	}

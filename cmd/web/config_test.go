@@ -48,6 +48,7 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"DATABASE_URL alone", nil, []string{"DATABASE_URL", "postgres://p", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "postgres://p" && c.Store == "postgres://p" }},
 		{"PUBSUB_URL comes before both", nil, []string{"PUBSUB_URL", "mem:", "REDIS_URL", "redis://r"}, func(c config) bool { return c.PubSub == "mem:" }},
 		{"two backends", []string{"-pubsub", "redis://r", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
+		{"the other name of Postgres", []string{"-pubsub", "postgresql://u@a,b:2/d?target_session_attrs=any", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
 		{"a cluster", []string{"-pubsub", "redis+cluster://a:1,b:2", "-insecure-dev"}, nil, func(c config) bool { return c.PubSub == "redis+cluster://a:1,b:2" }},
 		{"no admin address", []string{"-admin", "off"}, nil, func(c config) bool { return c.Admin == "" }},
 		{"the defaults of limits", nil, nil, func(c config) bool {

@@ -20,19 +20,19 @@ type dependencies struct {
 	prefix string // of all names at broker and store
 	keys   [][]byte
 	conns  *connLimiter
-	tls    *tls.Config // of the public address; nil: without
-	// unmet is what the store's servers should be and are not.
-	unmet *precondition.Part
+	tls    *tls.Config          // of the public address; nil: without
+	unmet  []*precondition.Part // what servers of broker and store should be and are not
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.
 func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags, log *slog.Logger) (err error) {
 	d.prefix = b.Prefix
-	d.unmet = precondition.NewPart("store", log)
-	if d.driver, err = b.openDriver(); err != nil {
+	broker, store := precondition.NewPart("broker", log), precondition.NewPart("store", log)
+	d.unmet = []*precondition.Part{broker, store}
+	if d.driver, err = b.openDriver(broker); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
-	if d.store, err = b.openStore(ctx, d.unmet); err != nil {
+	if d.store, err = b.openStore(ctx, store); err != nil {
 		return b.storeFailed(err)
 	}
 	if d.keys, err = k.open(b); err != nil {

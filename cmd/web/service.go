@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"lockstep/app/web"
-	"lockstep/precondition"
 	"lockstep/static"
 	"lockstep/static/compile"
 )
@@ -109,7 +108,7 @@ func (s *service) startAdmin(ctx context.Context, addr string, e *edgeFlags) err
 		servers = append(servers, r.web)
 	}
 	admin := web.NewAdmin(servers, &web.AdminOptions{
-		Version: version(), Refused: s.deps.conns.refused, Preconditions: []*precondition.Part{s.deps.unmet},
+		Version: version(), Refused: s.deps.conns.refused, Preconditions: s.deps.unmet,
 	})
 	s.admin = serveOn(l, admin, e.adminServer(), s.log)
 	s.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")

@@ -51,7 +51,7 @@ var rules = []rule{
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
 	{"pubsub/pubsubtest", []string{"pubsub/driver", "pubsub/mempubsub"}, "a recorder is a driver"},
 	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
-	{"pubsub/redispubsub", []string{"internal/redisclient", "pubsub/driver"}, "drivers know the contract only"},
+	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
 	{"pubsub", []string{"internal/pause", "pubsub/driver"}, "the hub knows no backend"},
 	{"counter/pgcounter", []string{"counter", "internal/pgclient", "precondition"}, "stores know the contract only"},

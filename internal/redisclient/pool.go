@@ -28,7 +28,7 @@ type Pool struct {
 // NewPool returns a pool for a URL as New reads it. It does not connect. seen
 // is told what each server does not meet; nil: nobody.
 func NewPool(raw string, seen *precondition.Part) (*Pool, error) {
-	p := &Pool{make: func() (redis.UniversalClient, error) { return newClient(raw, seen) }}
+	p := &Pool{make: func() (redis.UniversalClient, error) { return newClient(raw, use{store: true, seen: seen}) }}
 	var err error
 	p.client, err = p.make()
 	return p, err

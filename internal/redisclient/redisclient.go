@@ -48,19 +48,30 @@ var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:por
 // MaxRetries is off: a retried INCR whose answer was lost is applied twice and
 // reported as success (measured with go-redis 9.23). Maintenance
 // notifications are off: plain servers do not know them.
-func New(raw string) (redis.UniversalClient, error) { return newClient(raw, nil) }
+func New(raw string) (redis.UniversalClient, error) { return newClient(raw, use{}) }
 
-// newClient is New for a store, which tells seen what a server does not meet.
-func newClient(raw string, seen *precondition.Part) (redis.UniversalClient, error) {
+// NewBroker is New for a broker. seen is told what each server does not meet;
+// nil: nobody.
+func NewBroker(raw string, seen *precondition.Part) (redis.UniversalClient, error) {
+	return newClient(raw, use{seen: seen})
+}
+
+// A use is what a client is for.
+type use struct {
+	store bool               // what is written is to last
+	seen  *precondition.Part // is told what each server does not meet; nil: nobody
+}
+
+func newClient(raw string, u use) (redis.UniversalClient, error) {
 	raw, f, err := cutSecurity(raw)
 	if err != nil {
 		return nil, err
 	}
 	if rest, ok := strings.CutPrefix(raw, "redis+cluster://"); ok {
-		return cluster(rest, f, nil, seen)
+		return cluster(rest, f, nil, u)
 	}
 	if rest, ok := strings.CutPrefix(raw, "rediss+cluster://"); ok {
-		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}, seen) // the name of each node is added
+		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}, u) // the name of each node is added
 	}
 	o, err := redis.ParseURL(raw)
 	if err != nil {
@@ -75,7 +86,7 @@ func newClient(raw string, seen *precondition.Part) (redis.UniversalClient, erro
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
 	}
-	o.OnConnect = prove(seen)
+	o.OnConnect = u.prove
 	if o.TLSConfig != nil {
 		o.Dialer = secureDialer(o.TLSConfig)
 	}
@@ -84,7 +95,7 @@ func newClient(raw string, seen *precondition.Part) (redis.UniversalClient, erro
 }
 
 // cluster reads [user:password@]host:port,host:port.
-func cluster(rest string, f security, secure *tls.Config, seen *precondition.Part) (redis.UniversalClient, error) {
+func cluster(rest string, f security, secure *tls.Config, use use) (redis.UniversalClient, error) {
 	if err := f.apply(secure); err != nil {
 		return nil, err
 	}
@@ -93,7 +104,7 @@ func cluster(rest string, f security, secure *tls.Config, seen *precondition.Par
 		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
 		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4,
 		NewClient: func(o *redis.Options) *redis.Client {
-			o.OnConnect = look(o.Addr, seen)
+			o.OnConnect = use.look(o.Addr)
 			return redis.NewClient(o)
 		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -15,30 +15,38 @@ import (
 // writes, and what is published there reaches nobody else.
 var ErrReplica = errors.New("the server is a replica of another Redis, and takes no writes")
 
-// prove returns what a new connection must pass: the server says that it is a
+// prove is what a new connection must pass: the server says that it is a
 // master. Where a user may ask neither INFO nor ROLE nobody can tell: the
-// connection is taken, and a write shows.
-func prove(seen *precondition.Part) func(context.Context, *redis.Conn) error {
-	return func(ctx context.Context, c *redis.Conn) error {
-		says, err := info(ctx, c)
-		switch {
-		case refused(err):
-			return Role(ctx, c)
-		case err != nil:
-			return err
-		case says["role"] == "slave":
-			return ErrReplica
-		}
-		seen.Saw("", says["run_id"], unmet(ctx, c, says, seen)...)
-		return nil
+// connection is taken, a write shows, and that is said.
+func (u use) prove(ctx context.Context, c *redis.Conn) error {
+	says, err := info(ctx, c)
+	switch {
+	case refused(err):
+		return u.proveByRole(ctx, c)
+	case err != nil:
+		return err
+	case says["role"] == "slave":
+		return ErrReplica
 	}
+	u.seen.Saw("", says["run_id"], u.unmet(ctx, c, says)...)
+	return nil
+}
+
+// proveByRole is prove without INFO.
+func (u use) proveByRole(ctx context.Context, c *redis.Conn) error {
+	answer := c.Do(ctx, "ROLE")
+	if refused(answer.Err()) {
+		u.seen.Saw("", "", precondition.Unmet{Name: "redis_role",
+			Text: "the user may ask neither INFO nor ROLE: a Redis that has become a replica is found out later; allow +role"})
+	}
+	return ReadRole(answer)
 }
 
 // look is prove for a node of a cluster: those that are replicas are asked
 // about the cluster only.
-func look(addr string, seen *precondition.Part) func(context.Context, *redis.Conn) error {
+func (u use) look(addr string) func(context.Context, *redis.Conn) error {
 	return func(ctx context.Context, c *redis.Conn) error {
-		if seen == nil {
+		if u.seen == nil {
 			return nil
 		}
 		says, err := info(ctx, c)
@@ -48,26 +56,21 @@ func look(addr string, seen *precondition.Part) func(context.Context, *redis.Con
 		case err != nil:
 			return err
 		case says["role"] == "slave":
-			seen.Saw(addr, says["run_id"])
+			u.seen.Saw(addr, says["run_id"])
 		default:
-			seen.Saw(addr, says["run_id"], unmet(ctx, c, says, seen)...)
+			u.seen.Saw(addr, says["run_id"], u.unmet(ctx, c, says)...)
 		}
 		return nil
 	}
 }
 
-// A Commander is a connection or a client.
-type Commander interface {
+// A commander is a connection or a client.
+type commander interface {
 	Do(ctx context.Context, args ...any) *redis.Cmd
 }
 
-// Role asks a server for its role. Nil means that it is a master, or that the
-// user may not ask; ErrReplica that it is none.
-func Role(ctx context.Context, c Commander) error {
-	return ReadRole(c.Do(ctx, "ROLE"))
-}
-
-// ReadRole is Role for an answer that has come.
+// ReadRole reads the answer to ROLE. Nil means that the server is a master, or
+// that the user may not ask; ErrReplica that it is none.
 func ReadRole(answer *redis.Cmd) error {
 	says, err := answer.Slice()
 	switch {
@@ -88,7 +91,7 @@ func refused(err error) bool {
 }
 
 // info returns what a server says of itself.
-func info(ctx context.Context, c Commander) (map[string]string, error) {
+func info(ctx context.Context, c commander) (map[string]string, error) {
 	text, err := c.Do(ctx, "INFO").Text()
 	if err != nil {
 		return nil, err
@@ -105,13 +108,19 @@ func info(ctx context.Context, c Commander) (map[string]string, error) {
 // oldest is the oldest major version of Redis that is tested.
 const oldest = 7
 
-// unmet is what a store relies on, and a server does not do. What the server
-// does not say is not held against it.
-func unmet(ctx context.Context, c Commander, says map[string]string, seen *precondition.Part) (all []precondition.Unmet) {
-	if seen == nil {
+// unmet is what we rely on, and a server does not do. What the server does not
+// say is not held against it.
+func (u use) unmet(ctx context.Context, c commander, says map[string]string) (all []precondition.Unmet) {
+	if u.seen == nil {
 		return nil
 	}
 	add := func(name, text string) { all = append(all, precondition.Unmet{Name: name, Text: text}) }
+	if major, err := strconv.Atoi(strings.Split(says["redis_version"], ".")[0]); err == nil && major < oldest {
+		add("redis_version", "it is Redis "+says["redis_version"]+", and 7 is the oldest that is tested")
+	}
+	if !u.store {
+		return all
+	}
 	// Without a limit nothing is evicted, whatever the policy.
 	if policy := says["maxmemory_policy"]; policy != "" && policy != "noeviction" && says["maxmemory"] != "0" {
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
@@ -121,14 +130,11 @@ func unmet(ctx context.Context, c Commander, says map[string]string, seen *preco
 	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
 		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
 	}
-	if major, err := strconv.Atoi(strings.Split(says["redis_version"], ".")[0]); err == nil && major < oldest {
-		add("redis_version", "it is Redis "+says["redis_version"]+", and 7 is the oldest that is tested")
-	}
 	return all
 }
 
 // setting returns a setting, or "" where the user may not ask.
-func setting(ctx context.Context, c Commander, name string) string {
+func setting(ctx context.Context, c commander, name string) string {
 	answer, err := c.Do(ctx, "CONFIG", "GET", name).Result()
 	if err != nil {
 		return ""

@@ -15,11 +15,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"lockstep/internal/redisclient"
+	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 )
 
 // A Driver opens connections to one Redis. It is safe for concurrent use.
-type Driver struct{ url string }
+type Driver struct {
+	// Preconditions is told what each server does not meet; nil: nobody. It
+	// must be set before the first Open.
+	Preconditions *precondition.Part
+
+	url string
+}
 
 // NewDriver returns a driver for a redis://, rediss://, redis+cluster:// or
 // rediss+cluster:// URL (host1,host2 for a cluster), as package redisclient
@@ -30,7 +37,7 @@ func NewDriver(url string) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redispubsub: %w", err)
 	}
-	return &Driver{url}, c.Close()
+	return &Driver{url: url}, c.Close()
 }
 
 // Name implements driver.Driver.
@@ -38,7 +45,7 @@ func (d *Driver) Name() string { return "redis" }
 
 // Open implements driver.Driver: it connects twice, once to subscribe.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
-	client, err := redisclient.New(d.url)
+	client, err := redisclient.NewBroker(d.url, d.Preconditions)
 	if err != nil {
 		return nil, fmt.Errorf("redispubsub: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 
 	"lockstep/internal/redisclient"
 	"lockstep/internal/testserver"
+	"lockstep/precondition"
+	"lockstep/pubsub/redispubsub"
 )
 
 // TestAMasterThatBecomesAReplicaIsLeft: it keeps its connections and delivers
@@ -64,13 +66,21 @@ func TestAUserWhoMayNotAskForTheRole(t *testing.T) {
 	as := func(name string) string {
 		return strings.Replace(server.URL, "redis://", "redis://"+name+":hunter2@", 1)
 	}
-	conn, err := newDriver(t, as("modest")).Open(t.Context())
+	d, err := redispubsub.NewDriver(as("modest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Preconditions = precondition.NewPart("broker", nil)
+	conn, err := d.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	if err := conn.Publish(t.Context(), "x", nil); err != nil {
 		t.Error(err)
+	}
+	if got := d.Preconditions.Unmet(); len(got) != 1 || got[0].Name != "redis_role" {
+		t.Errorf("got %v, want redis_role", got)
 	}
 	server.Replicate(master)
 	if c, err := newDriver(t, as("tells")).Open(t.Context()); !errors.Is(err, redisclient.ErrReplica) {
