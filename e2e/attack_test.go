@@ -40,6 +40,8 @@ type attack struct {
 	others others
 	// redis puts the program on a Redis of its own, which the attacker may use.
 	redis bool
+	// store makes the program's store and returns its URL; nil: in memory.
+	store func(v *target) string
 	// refused is the metric that must have counted what was refused; "": none does.
 	refused string
 	// run returns nil when the attack is repelled. An error says what the attacker
@@ -59,7 +61,7 @@ const (
 // attacks are all of them but those that need a browser, in the order of the
 // table.
 func attacks() []attack {
-	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), slowAttacks(),
+	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), shareAttacks(), slowAttacks(),
 		frameAttacks(), plainAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
 }
 
@@ -185,10 +187,13 @@ func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
 	admin := address(testserver.FreePort(t))
 	v := &target{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor)}
 	args := []string{"-addr", address(freePorts(t, 3)), "-admin", admin, "-secret", testSecret, "-drain", "0s", "-exempt", auditor}
-	if a.redis {
+	switch {
+	case a.redis:
 		v.broker = testserver.Redis(t, "--appendonly", "no").URL
 		args = append(args, "-pubsub", v.broker, "-channel-prefix", attackPrefix)
-	} else {
+	case a.store != nil:
+		args = append(args, "-store", a.store(v))
+	default:
 		args = append(args, "-store", "mem:")
 	}
 	v.p = &process{t: t, dir: t.TempDir(), args: append(args, a.flags...)}

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lockstep/counter/boltcounter"
 	"lockstep/internal/testserver"
 )
 
@@ -91,12 +94,40 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 	for _, want := range []string{"-addr", "ADDR", "PORT", "-pubsub", "PUBSUB_URL", "REDIS_URL", "-store", "STORE_URL", "-channel-prefix",
 		"CHANNEL_PREFIX", "-replica ", "REPLICA", "-replicas", "-admin", "ADMIN_ADDR", "-secret", "SECRET", "SECRET_FILE", "-insecure-dev",
 		"-tls-cert", "TLS_CERT", "-tls-key", "-trusted-proxies", "TRUSTED_PROXIES", "-hosts", "-max-conns ", "-max-conns-per-addr", "-exempt",
-		"-tab-rate", "-tab-burst", "-addr-rate", "-request-rate", "-header-timeout", "-body-timeout", "-write-timeout", "-idle-timeout",
+		"-tab-rate", "-tab-burst", "-addr-rate", "-clicks-per-addr", "-names-per-addr", "-request-rate", "-header-timeout", "-body-timeout", "-write-timeout", "-idle-timeout",
 		"-ping-interval", "-pong-timeout", "-rebalance", "-drain", "-healthcheck", "-version"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("-h does not say %s", want)
 		}
 	}
+}
+
+func TestAStoreFileThatCanNotBeUsedIsOneSentence(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "counters.db")
+	s, err := boltcounter.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := func(want string) {
+		t.Helper()
+		stdout, stderr, code := runToEnd(t, nil, "-addr", address(testserver.FreePort(t)), "-store", "file:"+path, "-secret", testSecret)
+		if code != 1 || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "web: -store: ") || !strings.Contains(stderr, want) {
+			t.Errorf("got exit code %d, %q and %q, want 1, nothing, and a line with %q", code, stdout, stderr, want)
+		}
+	}
+	used("in use")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 5000); err != nil {
+		t.Fatal(err)
+	}
+	used("cut off")
+	if err := os.WriteFile(path, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	used("of another program or damaged")
 }
 
 func TestTheHealthCheckKnowsWhetherTheServerIsWell(t *testing.T) {

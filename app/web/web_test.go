@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -254,6 +255,30 @@ func TestAFormCountsOnceAndLeadsBack(t *testing.T) {
 	resp, _ := do(t, c, "POST", url+"/c/lobby/reset", form(t, c, url), nil)
 	if got := resp.Header.Get("Location"); got != "/" {
 		t.Errorf("the lobby's form leads to %q, want /", got)
+	}
+}
+
+func TestAFormThatWouldMakeTooManyCountersIsRefused(t *testing.T) {
+	srv, store := serveWith(t, &web.Options{Limits: web.Limits{NamesPerAddr: 2, Exempt: []netip.Prefix{}}})
+	srv.Start()
+	if _, _, err := store.Apply(t.Context(), "old", counter.Op{ID: "an-op-of-a-test-xx", Kind: counter.Increment}); err != nil {
+		t.Fatal(err)
+	}
+	c := browser(t)
+	for _, step := range []struct {
+		name string
+		want int
+	}{{"a", http.StatusSeeOther}, {"b", http.StatusTooManyRequests}, {"a", http.StatusSeeOther}, {"old", http.StatusSeeOther}} {
+		resp, body := do(t, c, "POST", srv.URL+"/c/"+step.name+"/increment", form(t, c, srv.URL+"/c/"+step.name), nil)
+		if resp.StatusCode != step.want {
+			t.Errorf("%s: got %d, want %d", step.name, resp.StatusCode, step.want)
+		}
+		if step.want == http.StatusTooManyRequests && !strings.Contains(body, "as many new counters as it may for now") {
+			t.Errorf("the page does not say why: %s", body)
+		}
+	}
+	if values, err := store.Get(t.Context(), "b"); err != nil || values[0].Version != 0 {
+		t.Errorf("got %+v, %v for a counter that was refused, want none", values, err)
 	}
 }
 

@@ -1,0 +1,168 @@
+package e2e_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep/internal/testserver"
+)
+
+// Guards of what visitors share: the store's time, and the room in it.
+
+func turnsGuard() guard {
+	return guard{
+		"addresses take turns at the store", "counter/batcher.go",
+		"if s.from == nil {\n\t\treturn b.push(nil, name, s)", "if WITHOUT || s.from == nil {\n\t\treturn b.push(nil, name, s)",
+	}
+}
+
+func clicksGuard() guard {
+	return guard{
+		"clicks of an address that the store remembers", "app/web/visitor.go",
+		"if v.limiter.clicks.Allow(v.who.addr) {", "if WITHOUT || v.limiter.clicks.Allow(v.who.addr) {",
+	}
+}
+
+func namesGuard() guard {
+	return guard{
+		"new counters of an address", "app/web/visitor.go",
+		"if v.limiter.names.Allow(v.who.addr) {", "if WITHOUT || v.limiter.names.Allow(v.who.addr) {",
+	}
+}
+
+// storeDelay is the way to a store that is a few networks away, and back.
+const storeDelay = 10 * time.Millisecond
+
+// shareAttacks take more of the store than is one address's.
+func shareAttacks() []attack {
+	many := []string{"-names-per-addr", "0", "-max-conns-per-addr", "0"}
+	turns := func(name string, store func(v *target) string) attack {
+		return attack{
+			name: "flood of clicks on many counters, " + name, flood: true, flags: many, store: store,
+			guards: []guard{turnsGuard()}, run: floodCounters,
+		}
+	}
+	return []attack{
+		turns("in a file", func(v *target) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") }),
+		turns("in Redis", func(v *target) string { return far(v, testserver.Redis(v)) }),
+		turns("in Postgres", func(v *target) string { return far(v, testserver.Postgres(v)) }),
+		{
+			name: "flood of clicks that the store has to remember", flood: true, flags: []string{"-clicks-per-addr", "300"},
+			guards: []guard{clicksGuard()}, refused: `lockstep_refused_total{reason="clicks_of_address"`, run: fillWithClicks,
+		},
+		{
+			name: "flood of new counters", flood: true, flags: []string{"-names-per-addr", "40"},
+			guards: []guard{namesGuard()}, refused: `lockstep_refused_total{reason="names_of_address"`, run: fillWithNames,
+		},
+	}
+}
+
+// far returns the URL of a store that is storeDelay away.
+func far(v *target, server *testserver.Server) string {
+	p := testserver.NewProxy(v, server.Addr)
+	p.Delay(storeDelay)
+	return p.Rewrite(server.URL)
+}
+
+// floodCounters clicks on many counters, so that something waits for each all
+// the time, and looks how long somebody else's clicks take.
+func floodCounters(v *target) error {
+	var all []*clicker
+	for i := range 300 {
+		all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
+	}
+	w := v.from(newcomer).connect("witness")
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	flood.Go(func() { clickAround(all, stop) })
+	var took []time.Duration
+	for len(took) < 9 || time.Now().Before(v.ends) {
+		start := time.Now()
+		w.text(clickText(newOp()))
+		if m := w.verdict(); len(m.Ack) == 0 {
+			v.Errorf("the witness's click is %v", m)
+			break
+		}
+		took = append(took, time.Since(start))
+	}
+	close(stop)
+	flood.Wait()
+	for _, c := range all {
+		_ = c.ws.Close() // what still waits is nobody's
+		c.reading.Wait()
+	}
+	slices.Sort(took)
+	if median := took[len(took)/2]; median > 400*time.Millisecond {
+		return fmt.Errorf("a click of somebody else takes %v, half of them longer", median.Round(10*time.Millisecond))
+	}
+	return nil
+}
+
+// clickAround clicks on each counter in turn, 1,000 times a second, after
+// a few at once.
+func clickAround(all []*clicker, stop <-chan struct{}) {
+	for _, c := range all {
+		c.click(4)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		for range 10 {
+			all[i%len(all)].click(1)
+			i++
+		}
+	}
+}
+
+// fillWithClicks sends more clicks than a store may remember of one address,
+// slowly enough for the other limits.
+func fillWithClicks(v *target) error {
+	for range v.rounds {
+		c := newClicker(v, "lobby")
+		for range 5 {
+			c.click(100)
+		}
+		c.done()
+	}
+	if n := v.count("lobby"); n > 300 {
+		return fmt.Errorf("the store remembers %d clicks of one address, where 300 are allowed", n)
+	}
+	return nil
+}
+
+// fillWithNames makes more counters than an address may.
+func fillWithNames(v *target) error {
+	made := 0
+	for round := range v.rounds {
+		for i := range 100 {
+			ws := v.from(hostile).connect(fmt.Sprintf("new-%d-%d", round, i))
+			ws.text(clickText(newOp()))
+			m := ws.verdict()
+			_ = ws.Close()
+			switch {
+			case len(m.Ack) > 0:
+				made++
+			case m.Retry:
+				v.Errorf("a tab is told to try again for ever: %v", m)
+			}
+		}
+		ws := v.from(hostile).connect("new-0-0")
+		ws.text(clickText(newOp()))
+		if m := ws.verdict(); len(m.Ack) == 0 {
+			v.Errorf("a click on a counter that exists is %v", m)
+		}
+		_ = ws.Close()
+	}
+	if made > 40 {
+		return fmt.Errorf("one address has made %d counters, where 40 are allowed", made)
+	}
+	return nil
+}
