@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// buildDir is the folder of what is built for the tests of this run.
+// buildDir is the folder of what is built for the tests of this run. The reaper removes it.
 var buildDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lockstep-e2e-") })
 
 // binary returns the path of the program under test, built once.

@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"lockstep/internal/short"
 	"lockstep/internal/testserver"
 )
 
@@ -28,15 +27,6 @@ const patience = 30 * time.Second
 
 // testSecret is shared by the replicas of a cluster.
 const testSecret = "a-secret-of-tests-that-is-long-enough"
-
-func TestMain(m *testing.M) {
-	short.Main("starts servers and browsers")
-	code := m.Run()
-	if dir, err := buildDir(); err == nil {
-		_ = os.RemoveAll(dir)
-	}
-	os.Exit(code)
-}
 
 // A process is one running instance of the program.
 type process struct {
@@ -97,7 +87,7 @@ func (p *process) start() {
 	p.url = "http://" + addr
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out
-	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...)
+	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}, p.env...)
 	p.launch()
 	p.ready()
 }

@@ -249,6 +249,19 @@ func TestAChartHasGapsWhereNothingWasMeasured(t *testing.T) {
 	}
 }
 
+func TestACountThatCouldNotBeReadIsNoNumber(t *testing.T) {
+	r := &load.Report{Counters: []load.CounterReport{{Name: "lobby", Before: 40, Acked: 2, Want: 42, Got: -1}}}
+	if text := written(t, load.WriteText, r); strings.Contains(text, "-1") || !strings.Contains(text, "– !") {
+		t.Errorf("got %s", text)
+	}
+	r.Counters[0].Before, r.Counters[0].Want = -3, -1
+	for _, write := range []func(io.Writer, *load.Report) error{load.WriteText, load.WriteHTML} {
+		if text := written(t, write, r); !strings.Contains(text, "-1") {
+			t.Errorf("a count below 0: got %s", text)
+		}
+	}
+}
+
 func TestEachLabelOfAnAxisHasItsOwnPlace(t *testing.T) {
 	label := regexp.MustCompile(`<text class="x" x="([0-9.]+)"`)
 	for _, seconds := range []int{1, 2, 7, 33, 61, 3601} {

@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,24 +71,42 @@ func (r *run) page(ctx context.Context, u *url.URL, counter int) (*protocol.View
 		return v, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.As(err, new(*browser.RedirectError)):
-		return nil, fmt.Errorf("load: %w: %s%s: %w: %s", ErrUnreachable, u.Redacted(), r.Protocol.Page(counter), err, wantsLogin)
-	case errors.Is(err, protocol.ErrNoSocket):
-		return nil, fmt.Errorf("load: %w: %s: %w: is it the page of a live counter? For another page choose -protocol htmx and -selector", ErrUnreachable, u.Redacted(), err)
-	case errors.As(err, new(*tls.CertificateVerificationError)):
-		return nil, fmt.Errorf("load: %w: %s: %s: -insecure accepts any certificate", ErrUnreachable, u.Redacted(), browser.Cause(err))
-	case errors.As(err, new(*url.Error)):
-		return nil, fmt.Errorf("load: %w: %s: %s: is the server running, and the URL right?", ErrUnreachable, u.Redacted(), browser.Cause(err))
 	}
-	if refused, ok := errors.AsType[browser.Refusal](err); ok && refused.Forbidden() {
-		err = fmt.Errorf("%w: %s", err, wantsLogin)
+	at := strings.TrimSuffix(u.Redacted(), "/") + r.Protocol.Page(counter)
+	hint := hintFor(err, u)
+	if errors.As(err, new(*url.Error)) {
+		err = errors.New(browser.Cause(err)) // the address is said already
 	}
-	return nil, fmt.Errorf("load: %w: %s%s: %w", ErrUnreachable, u.Redacted(), r.Protocol.Page(counter), err)
+	if hint != "" {
+		return nil, fmt.Errorf("load: %w: %s: %w: %s", ErrUnreachable, at, err, hint)
+	}
+	return nil, fmt.Errorf("load: %w: %s: %w", ErrUnreachable, at, err)
 }
 
-// wantsLogin is for pages that are not for everybody.
-const wantsLogin = "if it wants a login, give -cookie or -header"
+// hintFor says what may help against an error of a page; "" if nobody knows.
+func hintFor(err error, u *url.URL) string {
+	const wantsLogin = "if it wants a login, give -cookie or -header"
+	refused, _ := errors.AsType[browser.Refusal](err)
+	code, _, _ := strings.Cut(refused.Status, " ")
+	switch {
+	case errors.As(err, new(*browser.RedirectError)), code == "401", code == "403":
+		return wantsLogin
+	case code == "404":
+		return "is this Lockstep? Another page is given with its path"
+	case code == "400" && u.Scheme == "http":
+		return "does it speak https?"
+	case errors.Is(err, protocol.ErrNoSocket):
+		return "is it the page of a live counter? For another page choose -protocol htmx and -selector"
+	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, new(tls.RecordHeaderError)):
+		return "does it speak http?"
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return "-insecure accepts any certificate"
+	case errors.As(err, new(*url.Error)):
+		return "is the server running, and the URL right?"
+	}
+	return ""
+}
 
 func (r *run) address(counter int) string {
-	return r.targets[0].Redacted() + r.Protocol.Page(counter)
+	return strings.TrimSuffix(r.targets[0].Redacted(), "/") + r.Protocol.Page(counter)
 }

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -222,13 +226,21 @@ func TestAnyPageOfHTMXCanBeATarget(t *testing.T) {
 func TestATargetThatIsNoneSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	closed := planted.Start(t, planted.Bugs{NoSocket: true})
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
 	for _, c := range []struct {
 		name, url, want string
 		is              error
 	}{
 		{"nobody listens", "http://127.0.0.1:1", "is the server running", load.ErrUnreachable},
 		{"a page without a socket", closed.URL, "hx-ws:connect", load.ErrUnreachable},
-		{"a page that is not there", closed.URL + "/none", "404", load.ErrUnreachable},
+		{"a page that is not there", closed.URL + "/none", "none/c/load-1: the page: turned away with 404 Not Found: is this Lockstep?", load.ErrUnreachable},
+		{"a slash at the end", closed.URL + "/", closed.URL + "/c/load-1: ", load.ErrUnreachable},
+		{"a server without TLS", strings.Replace(closed.URL, "http:", "https:", 1), "does it speak http?", load.ErrUnreachable},
+		{"a server with TLS", "http://" + strings.TrimPrefix(secure.URL, "https://"), "does it speak https?", load.ErrUnreachable},
+		{"a certificate of one's own", secure.URL, "-insecure accepts any certificate", load.ErrUnreachable},
 		{"no URL", "localhost:8000", "not the URL of a page", load.ErrUsage},
 		{"no web", "ftp://localhost", "not the URL of a page", load.ErrUsage},
 	} {

@@ -145,6 +145,9 @@ type CounterReport struct {
 	Got    int64  `json:"got"`    // the count that its page shows after the load; -1: it could not be read
 }
 
+// Shown is Got for people: a dash if the page could not be read.
+func (c CounterReport) Shown() string { return unless(c.Got == -1 && c.Want != -1, grouped(c.Got)) }
+
 // The names of verdicts.
 const (
 	VerdictCounted   = "counted"   // acknowledged = counted, for each counter

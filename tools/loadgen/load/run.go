@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"lockstep/tools/loadgen/load/internal/browser"
@@ -221,7 +222,7 @@ func (r *run) compare(ctx context.Context) (bool, error) {
 	views, err := r.pages(ctx)
 	if err != nil {
 		r.final = nil
-		r.c.errors["after the load: "+browser.Cause(err)]++
+		r.c.errors["after the load: "+strings.TrimPrefix(err.Error(), "load: "+ErrUnreachable.Error()+": ")]++
 		return false, nil
 	}
 	r.final, r.behind = make([]protocol.State, len(views)), nil

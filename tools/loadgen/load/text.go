@@ -152,7 +152,7 @@ func (t *text) counters(r *Report) {
 		if c.Want != c.Got {
 			mark = " !"
 		}
-		t.line("%-28s %11s %11s %11s %11s%s", cut(c.Name, 28), grouped(c.Before), grouped(c.Acked), grouped(c.Want), grouped(c.Got), mark)
+		t.line("%-28s %11s %11s %11s %11s%s", cut(c.Name, 28), grouped(c.Before), grouped(c.Acked), grouped(c.Want), c.Shown(), mark)
 	}
 }
 

@@ -33,11 +33,6 @@ type Refusal struct{ Status string }
 
 func (r Refusal) Error() string { return "turned away with " + r.Status }
 
-// Forbidden reports whether the page is there for somebody else.
-func (r Refusal) Forbidden() bool {
-	return strings.HasPrefix(r.Status, "401") || strings.HasPrefix(r.Status, "403")
-}
-
 // An opening is what came of an attempt to open a page, or to connect.
 type opening struct {
 	began int64          // of the request for the page
@@ -275,6 +270,9 @@ func Cause(err error) string {
 		return "no answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed without a word"
+	}
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		err = inner.Err // the address is known
 	}
 	text := err.Error()
 	return text[:min(len(text), 120)]
