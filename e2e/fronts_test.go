@@ -228,7 +228,8 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 	}
 }
 
-// A page that may not connect tells the person, and the log tells whoever runs the server what to do.
+// A page that may not connect tells the person, and the log tells whoever runs the server what to
+// do.
 func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {
 	const host = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
 	p := startBehind(t)

@@ -273,7 +273,12 @@ func (s *syncWriter) Write(p []byte) (int, error) {
 }
 
 func TestAllNamesThatARequestCameByMustBeKnown(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{Hosts: []string{"counter.example", "app"}, TrustedProxies: loopback})
+	var log bytes.Buffer
+	var mu sync.Mutex
+	srv, _ := serveWith(t, &web.Options{
+		Hosts: []string{"counter.example", "app"}, TrustedProxies: loopback,
+		Logger: slog.New(slog.NewTextHandler(&syncWriter{mu: &mu, w: &log}, nil)),
+	})
 	srv.Start()
 	for _, tc := range []struct {
 		host, forwarded string
@@ -295,6 +300,11 @@ func TestAllNamesThatARequestCameByMustBeKnown(t *testing.T) {
 		if resp, _ := at(t, "GET", srv.URL, tc.host, h, nil); resp.StatusCode != tc.want {
 			t.Errorf("%s for %q: got %d, want %d", tc.host, tc.forwarded, resp.StatusCode, tc.want)
 		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if text := log.String(); strings.Count(text, "-hosts") != 1 || !strings.Contains(text, "evil.example") {
+		t.Errorf("got the log %s, want one line that names the flag and the host", text)
 	}
 }
 

@@ -1,18 +1,33 @@
 package web
 
 import (
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/time/rate"
 )
 
-// hosts are the names that a server answers to.
+// hosts are the names that a server answers to. They may be used concurrently.
 type hosts struct {
+	// set once
 	names   []string // none: all
 	refused *refusals
+	log     *slog.Logger
+
+	warnings *rate.Limiter
+}
+
+// hostWarningEvery is how often refusals of hosts are logged, at most: anybody can cause them, and
+// those who scan the Internet do.
+const hostWarningEvery = 10 * time.Minute
+
+func newHosts(names []string, refused *refusals, log *slog.Logger) *hosts {
+	return &hosts{names: names, refused: refused, log: log, warnings: rate.NewLimiter(rate.Every(hostWarningEvery), 1)}
 }
 
 // known is the middleware that refuses requests for a host that is not this server's: a page whose
@@ -20,10 +35,11 @@ type hosts struct {
 // proxy asks by another name than the browser, both must be known: not all proxies say the
 // browser's, and some let it say that itself. Probes may come by any: an orchestrator asks by
 // address.
-func (hs hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
+func (hs *hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if len(hs.names) > 0 && !isProbe(c.Request()) && !hs.knows(c) {
 			hs.refused.host.Add(1)
+			hs.warn(c)
 			return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
 		}
 		return next(c)
@@ -31,11 +47,19 @@ func (hs hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // knows reports whether all names are known that a request came by.
-func (hs hosts) knows(c echo.Context) bool {
+func (hs *hosts) knows(c echo.Context) bool {
 	if !isHost(hs.names, c.Request().Host) {
 		return false
 	}
 	return !slices.ContainsFunc(clientOf(c).hosts, func(name string) bool { return !isHost(hs.names, name) })
+}
+
+// warn tells the log of a request that was refused.
+func (hs *hosts) warn(c echo.Context) {
+	if hs.warnings.Allow() {
+		hs.log.Warn("a request for a host that is not one of -hosts was refused; if it is a name of this server, add it, and the name that a proxy asks by too",
+			"host", cut(c.Request().Host), "forwarded", cut(strings.Join(clientOf(c).hosts, ", ")))
+	}
 }
 
 // isHost reports whether a Host header, with or without a port, is one of names.

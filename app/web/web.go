@@ -93,7 +93,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Logger).identify, below)
 	s.echo.Use(secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
-		deadlines(o.Limits.WriteTimeout), hosts{o.Hosts, refused}.known, limits.slowed)
+		deadlines(o.Limits.WriteTimeout), newHosts(o.Hosts, refused, o.Logger).known, limits.slowed)
 	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
 		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,

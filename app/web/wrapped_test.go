@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"compress/gzip"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -46,8 +45,7 @@ func compressing(next http.Handler, open bool) http.Handler {
 // echoGzip is an Echo server with its middleware in front.
 func echoGzip(next http.Handler) http.Handler {
 	e := echo.New()
-	e.Use(middleware.Gzip(), middleware.Recover(), middleware.Logger())
-	e.Logger.SetOutput(io.Discard)
+	e.Use(middleware.Gzip(), middleware.Recover(), middleware.Decompress(), middleware.RequestID())
 	e.Any("/*", echo.WrapHandler(next))
 	return e
 }
