@@ -3,6 +3,7 @@ package counter_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,21 +34,20 @@ func (s *sabotaged) Apply(ctx context.Context, name string, ops ...counter.Op) (
 func TestNoCallbackOfABatcherStopsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &sabotaged{Store: memcounter.New(nil), panics: 2, mute: 2}
-		var faults int
+		var faults, answered atomic.Int64
 		b := counter.NewBatcher(store, &counter.BatcherOptions{
 			Applied: func(string, counter.Value) { panic("sabotage") },
 			Health: func(err error) {
 				if err != nil {
-					faults++
+					faults.Add(1)
 				}
 				panic("sabotage")
 			},
 		})
-		answered := 0
 		id := func(i int) string { return "an-op-of-sixteen-letters-" + string(rune('a'+i)) }
 		for i := range 3 {
 			submit(b, "a", counter.Op{ID: id(i), Kind: counter.Increment}, func(v counter.Value, err error) {
-				answered++
+				answered.Add(1)
 				if err != nil {
 					t.Error(err)
 				}
@@ -56,7 +56,7 @@ func TestNoCallbackOfABatcherStopsIt(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		submit(b, "a", counter.Op{}, func(_ counter.Value, err error) {
-			answered++
+			answered.Add(1)
 			if !errors.Is(err, counter.ErrBadOp) {
 				t.Errorf("got %v, want ErrBadOp", err)
 			}
@@ -65,8 +65,8 @@ func TestNoCallbackOfABatcherStopsIt(t *testing.T) {
 		if err := b.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if got, err := store.Get(t.Context(), "a"); err != nil || got[0].N != 3 || answered != 4 || faults != 4 {
-			t.Errorf("got %+v, %v, %d answers and %d faults; want 3, 4 and 4", got, err, answered, faults)
+		if got, err := store.Get(t.Context(), "a"); err != nil || got[0].N != 3 || answered.Load() != 4 || faults.Load() != 4 {
+			t.Errorf("got %+v, %v, %d answers and %d faults; want 3, 4 and 4", got, err, answered.Load(), faults.Load())
 		}
 	})
 }
