@@ -22,6 +22,14 @@ declare global {
   /** A method is called for the event of its name; false cancels what the event announces. */
   interface HtmxExtension {
     init?(api: { initSecurity(policy?: HtmxPolicy): void }): void;
+    /** An element and all below it are initialised. */
+    htmx_after_process?(element: Element): void;
+    /** All that a message brings is about to be swapped. */
+    htmx_before_swap?(element: Element): void;
+    /** An element of the page is about to become like the one that has come. */
+    htmx_before_morph_node?(element: Element, detail: { newNode: Element }): void;
+    /** A target has its new content; nothing has happened since that. */
+    htmx_before_settle?(target: Element): void;
     /** An attempt to connect is to be made. */
     htmx_ws_before_connection?(element: Element, detail: { connection: HxWsConnection }): void;
     /** A socket is open. */

@@ -7,6 +7,7 @@
 // that hx-ws hands out (htmx.d.ts). The wire format is the one of Go package lockstep/htmx.
 
 import { RETRY_MAX, RETRY_MIN, SLEEP_GAP } from './constants.js';
+import { Controls } from './controls.js';
 import { Backoff } from './tab/backoff.js';
 import { read } from './tab/message.js';
 import { Outbox } from './tab/outbox.js';
@@ -50,6 +51,7 @@ class Tab {
   #topic;
   #outbox;
   #view = new View();
+  #controls;
   #versions = new Versions();
   #watchdog = new Watchdog(now);
   #uptime = new Uptime(now);
@@ -67,9 +69,13 @@ class Tab {
   #renderer = null;
   #rendersItself = false; // the renderer has a state
 
-  /** @param {HTMLElement} root - the element with hx-ws:connect */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root - the element with hx-ws:connect
+   * @param {Controls} controls
+   */
+  constructor(root, controls) {
     this.#root = root;
+    this.#controls = controls;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
     const key = `outbox:${this.#url.split('?')[0]}`; // what follows is of this page load
     this.#outbox = new Outbox(key, { storage: () => sessionStorage, now, date: () => Date.now(), newId });
@@ -94,16 +100,18 @@ class Tab {
   // ---- clicks ----
 
   /**
+   * @param {Element} sender - the form, or the control, that it comes from
    * @param {Record<string, unknown>} values - of the form
    * @returns {Click | null} null if there is no room
    */
-  #keep(values) {
+  #keep(sender, values) {
     this.#view.tell('');
     const click = this.#outbox.add(values);
     if (!click) {
       this.#view.tellFull();
       return null;
     }
+    this.#controls.send(click.op, sender);
     this.#renderer?.clicked();
     this.#refresh();
     return click;
@@ -112,6 +120,7 @@ class Tab {
   /** @param {string[]} ops */
   #settle(ops) {
     const counted = this.#outbox.settle(ops);
+    for (const op of ops) this.#controls.answer(op, true);
     if (!this.#outbox.size) this.#view.untellFull();
     this.#retries.reset();
     this.#renderer?.answered(counted);
@@ -121,6 +130,7 @@ class Tab {
   #refuse({ op, error, retry }) {
     if (!retry) {
       this.#outbox.remove(op);
+      if (op) this.#controls.answer(op, false);
       this.#renderer?.answered([]);
       this.#view.tell(error);
     } else if (op !== undefined && this.#outbox.has(op)) {
@@ -267,10 +277,11 @@ class Tab {
 
   /**
    * A click is to be sent. False: not now.
+   * @param {Element} sender
    * @param {HxWsOutgoing} message
    */
-  outgoing(message) {
-    const click = this.#keep(message.values);
+  outgoing(sender, message) {
+    const click = this.#keep(sender, message.values);
     if (!click || !this.#isOpen()) return false;
     this.#watchdog.ask();
     message.data = JSON.stringify(click);
@@ -310,7 +321,7 @@ class Tab {
    * @param {HTMLFormElement} form
    */
   dropped(form) {
-    this.#keep(Object.fromEntries(new FormData(form)));
+    this.#keep(form, Object.fromEntries(new FormData(form)));
     this.#reconnect();
   }
 
@@ -334,25 +345,31 @@ class Tab {
 
 /** @param {HTMLElement} root */
 function start(root) {
-  const tab = new Tab(root);
+  const controls = new Controls();
+  const tab = new Tab(root, controls);
   // The only way by which text becomes HTML here (Trusted Types): what the server renders, which
   // escapes. Never a script.
   const rules = { createHTML: (/** @type {string} */ html) => html, createScript: () => '' };
   const policy = self.trustedTypes?.createPolicy('htmx', rules);
   htmx.registerExtension('live', {
     init: (api) => api.initSecurity(policy),
+    htmx_after_process: (element) => controls.learn(element),
+    htmx_before_swap: () => controls.hold(),
+    htmx_before_morph_node: (element, { newNode }) => controls.fold(element, newNode),
+    htmx_before_settle: (target) => controls.settle(target),
     // hx-ws ends the connection of a hidden page, and makes none: here every tab stays in step.
     htmx_ws_before_connection(_, { connection }) {
       connection.config.pauseOnBackground = false;
     },
     htmx_ws_after_connection: (_, { connection }) => tab.opened(connection),
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
-    htmx_ws_before_message_outgoing: (_, { message }) => tab.outgoing(message),
+    htmx_ws_before_message_outgoing: (sender, { message }) => tab.outgoing(sender, message),
     htmx_ws_before_message_incoming: (_, { message }) => tab.incoming(message.data),
     htmx_ws_error(element, { connection, url }) {
       if (!connection && url) tab.dropped(/** @type {HTMLFormElement} */ (element));
     },
   });
+  controls.start(root);
   tab.start();
 }
 
