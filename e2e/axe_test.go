@@ -80,7 +80,7 @@ func everybodyCanUseIt(s *stage) {
 	s.engine.inEachScheme(p, "the page")
 	p.click("increment")
 	p.hasCounted(1)
-	for _, status := range []string{"degraded", "offline"} {
+	for _, status := range []string{"connecting", "degraded", "offline"} {
 		p.evaluate(`document.querySelector('#status').dataset.state = '` + status + `'`)
 		s.engine.inEachScheme(p, "the page when "+status)
 	}

@@ -29,6 +29,8 @@ type sheet struct {
 	url    string
 	rooms  *live.Rooms[answers]
 	refuse atomic.Bool // what is sent
+	// overrule is what somebody else sets in the same moment as each person here; nil: nothing.
+	overrule atomic.Pointer[answers]
 
 	mu  sync.Mutex
 	now answers
@@ -55,6 +57,7 @@ var sheetForm = template.Must(template.New("").Funcs(template.FuncMap{
 </fieldset></form>
 <details id="details" {{if .details}}open{{end}}><summary>more</summary><p>{{.text}}</p></details>
 <dialog id="dialog" {{if .dialog}}open{{end}}><p>{{.text}}</p></dialog>
+{{if .extra}}<details id="extra"><summary>extra</summary><p>{{.text}}</p></details>{{end}}
 <p id="frame">{{.frame}}</p>`))
 
 // Render implements live.Component.
@@ -143,13 +146,16 @@ func (s *sheet) HandleEvent(_ context.Context, tab *live.Session, e htmx.Event) 
 		var one string
 		var several []string
 		switch {
-		case name == "frame" || name == "details" || name == "dialog" || name == "locked":
+		case strings.Contains("frame details dialog locked extra", name):
 			continue
 		case e.Decode(name, &one) == nil:
 		case e.Decode(name, &several) == nil:
 			one = strings.Join(several, ",")
 		}
 		some[name] = one
+	}
+	if others := s.overrule.Load(); others != nil {
+		maps.Copy(some, *others)
 	}
 	s.set(some)
 	s.rooms.Ack(tab, sheetRoom, e.Op)
@@ -222,8 +228,8 @@ func choose(p *page, name, value string) {
   })()`, name, value))
 }
 
-// TestControlsOfTwoTabsConverge: each is changed here and there in turn, three times. Morphing alone
-// leaves a tick, a choice and a text as they are once they have been touched.
+// TestControlsOfTwoTabsConverge: each is changed here and there in turn, three times. Morphing
+// alone leaves a tick, a choice and a text as they are once they have been touched.
 func TestControlsOfTwoTabsConverge(t *testing.T) {
 	s := newSheet(t)
 	chromium := newBrowser(t)
@@ -306,6 +312,17 @@ func TestWhatAPersonIsEditingStays(t *testing.T) {
 	showsForm(tab, answers{"text": "end", "textarea": "later"})
 }
 
+// TestWhatOthersSetInTheSameMomentIsShown, when it was later.
+func TestWhatOthersSetInTheSameMomentIsShown(t *testing.T) {
+	s := newSheet(t)
+	tab := s.visit(t, newBrowser(t))
+	s.overrule.Store(&answers{"text": "theirs", "select": "c", "multiple": "c", "checkbox": ""})
+	for name, value := range map[string]string{"text": "mine", "select": "b", "multiple": "a,b", "checkbox": "on"} {
+		choose(tab, name, value)
+		showsForm(tab, *s.overrule.Load())
+	}
+}
+
 // TestTheCaretStaysInAFieldThatOthersChange: nobody has edited it.
 func TestTheCaretStaysInAFieldThatOthersChange(t *testing.T) {
 	s := newSheet(t)
@@ -333,6 +350,18 @@ func TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T) {
 	tab.evaluate(`dialog.close(); dialog.showModal(); ''`)
 	s.set(answers{"details": "", "dialog": ""})
 	showsForm(tab, answers{"details": "", "dialog": ""})
+	s.set(answers{"extra": "yes"})
+	eventually(t, "one more", func() error {
+		if got := tab.evaluate(`String(document.getElementById('extra') !== null)`); got != "true" {
+			return errorOf(got)
+		}
+		return nil
+	})
+	tab.evaluate(`extra.firstElementChild.click(); ''`)
+	showsForm(tab, answers{"frame": s.set(answers{"text": "z"})})
+	if got := tab.evaluate(`String(extra.open)`); got != "true" {
+		t.Error("what was new on the page, and opened by the person, is closed")
+	}
 	tab.clickOn("#text") // nothing modal is left over it
 	s.set(answers{"locked": "locked"})
 	showsForm(tab, answers{"locked": "locked"})
@@ -340,15 +369,19 @@ func TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T) {
 	showsForm(tab, answers{"locked": ""})
 }
 
-// TestAReloadShowsWhatTheServerSays, though the browser puts back what was in the form.
-func TestAReloadShowsWhatTheServerSays(t *testing.T) {
+// TestGoingBackShowsWhatTheServerSays, though the browser loads the page again and puts back what
+// was in its form; text that was typed stays.
+func TestGoingBackShowsWhatTheServerSays(t *testing.T) {
 	s := newSheet(t)
 	tab := s.visit(t, newBrowser(t))
-	tab.evaluate(`checkbox.click(); ''`)
-	showsForm(tab, answers{"checkbox": "on"})
-	tab.evaluate(`window.stop(); document.querySelector('main')._htmx.ws.connection.socket.close = () => {}; ''`)
-	s.set(answers{"checkbox": "", "radio": "c", "select": "c"})
-	tab.do(chromedp.Reload())
-	tab.isLive()
-	showsForm(tab, answers{"checkbox": "", "radio": "c", "select": "c"})
+	tab.evaluate(`checkbox.checked = true; document.getElementById('radio-b').checked = true; select.value = 'b';
+    range.value = 70; text.value = 'my draft'; ''`)
+	tab.evaluate(`addEventListener('unload', () => {}); ''`) // such a page is not kept
+	tab.navigate(s.url + "/elsewhere")
+	tab.do(chromedp.Evaluate[chromedp.Void](`history.back()`))
+	tab.until("to be back", func(s state) bool { return s.Open && s.Status == "live" && tab.evaluate(`location.pathname`) == "/" })
+	if got := tab.evaluate(`performance.getEntriesByType('navigation')[0].type`); got != "back_forward" {
+		t.Fatalf("the page was loaded by %s, want back_forward", got)
+	}
+	showsForm(tab, answers{"checkbox": "", "radio": "a", "select": "a", "range": "10", "text": "my draft", "frame": s.set(nil)})
 }

@@ -63,7 +63,37 @@ func tabFaults() []faultCase {
 			on:       []string{redis, postgres, embedded}, quick: []string{redis},
 			run: offlineTab,
 		},
+		{
+			fault: "a forgotten connection to a tab", injected: "a middlebox forgets it, without RST, while Chromium's tab is hidden; the tab is shown again",
+			expected: "in step within 4 s of being shown",
+			on:       both, quick: []string{redis},
+			run: forgottenTab,
+		},
 	}
+}
+
+// forgottenTab has a real browser come back to a connection that has died without a word.
+func forgottenTab(w *cluster) {
+	relay := testserver.NewProxy(w, w.ps[0].addr())
+	tab := visit(w.T, newBrowser(w.T), "http://"+relay.Addr+"/")
+	tab.hide(true)
+	relay.Hole()
+	w.hold(w.lasts(10*time.Second, 2*time.Second))
+	before, err := tab.value()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.group.h.Shown("Chromium", before)
+	tab.hide(false)
+	shown := time.Now()
+	within(w.T, proofLimit, "the tab to go on", func() error {
+		now, err := tab.value()
+		if err == nil && now.Version <= before.Version {
+			err = errorOf(now)
+		}
+		return err
+	})
+	w.note("after %s", time.Since(shown).Round(10*time.Millisecond))
 }
 
 // stalledTabs has a quarter of the tabs read nothing more.

@@ -276,7 +276,7 @@ func TestContentTypesAreThoseThatNosniffNeeds(t *testing.T) {
 
 // The whole browser side stays small enough to load at once on a slow phone.
 func TestTheBundleStaysSmall(t *testing.T) {
-	const limit = 22 << 10 // bytes, compressed; 21.8 KB with controls, proofs and the way without websockets
+	const limit = 22 << 10 // bytes, compressed
 	a := assets(t)
 	total := 0
 	for _, name := range []string{"app.js", "app.css"} {

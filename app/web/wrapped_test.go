@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
