@@ -30,8 +30,8 @@ const (
 	cuts                    // ends a socket as soon as it is open
 )
 
-// A middlebox is a proxy between browsers and replicas, which it asks in turn, one for each request.
-// It may be told to make trouble at any time.
+// A middlebox is a proxy between browsers and replicas, which it asks in turn, one for each
+// request. It may be told to make trouble at any time.
 type middlebox struct {
 	url     string
 	sockets atomic.Int32 // a trouble
