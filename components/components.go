@@ -50,7 +50,7 @@ type Page struct {
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
-	CSRF                string
+	CSRF  string
 	// Ops are op ids for the forms when they are sent without JavaScript, in
 	// the order increment, decrement, reset.
 	Ops     [3]string

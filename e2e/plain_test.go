@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	stdlog "log"
@@ -30,12 +31,13 @@ const (
 	cuts                    // ends a socket as soon as it is open
 )
 
-// A middlebox is a proxy between browsers and replicas, which it asks in turn, one for each request.
-// It may be told to make trouble at any time.
+// A middlebox is a proxy between browsers and replicas, which it asks in turn, one for each
+// request. It may be told to make trouble at any time.
 type middlebox struct {
 	url     string
 	sockets atomic.Int32 // a trouble
 	buffers atomic.Bool  // holds an answer back until it is whole
+	full    atomic.Bool  // has no room for streams
 	opened  atomic.Int64 // sockets that went through
 	streams atomic.Int64 // streams that were asked for
 
@@ -61,6 +63,10 @@ func newMiddlebox(t *testing.T, how trouble, addrs ...string) *middlebox {
 			return
 		}
 		if r.URL.Query().Get("stream") != "" {
+			if n.full.Load() {
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
 			n.streams.Add(1)
 		}
 		proxy.ServeHTTP(w, r)
@@ -271,6 +277,30 @@ func TestTabsStayInStepWhereStreamsAreHeldBack(t *testing.T) {
 	if got := n.streams.Load(); got != 1 {
 		t.Errorf("got %d streams, want one that was given up", got)
 	}
+}
+
+// TestATabForWhoseStreamThereIsNoRoomAsks, and has a stream when there is room again.
+func TestATabForWhoseStreamThereIsNoRoomAsks(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	n := newMiddlebox(t, refuses, p.addr())
+	n.full.Store(true)
+	chromium := newBrowser(t)
+	tab, direct := visit(t, chromium, n.url), visit(t, chromium, p.url)
+	tab.evaluate(`document.querySelector('main')._htmx.ws.connection.socket.addEventListener('close', () => { document.title = 'lost' }); ''`)
+	for i := range 5 {
+		direct.click("increment")
+		tab.showsCount(1 + i)
+	}
+	if got := tab.evaluate(`document.title`); got == "lost" {
+		t.Error("its connection was lost")
+	}
+	n.full.Store(false)
+	eventually(t, "a stream", func() error {
+		if n.streams.Load() == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
 }
 
 // TestManyTabsWithoutWebsocketsDoNotStarveEachOther: a browser has six connections to a server.

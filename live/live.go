@@ -6,8 +6,9 @@
 // shows and what its events do; a Runtime owns them all.
 //
 // The package is free of transports: wslive carries it over a websocket,
-// livetest in memory. It is not a store and does not make changes durable:
-// a change is given to Rooms.Commit after the store has it.
+// httplive over plain HTTP, livetest in memory. It is not a store and does not
+// make changes durable: a change is given to Rooms.Commit after the store has
+// it.
 package live
 
 import (

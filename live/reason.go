@@ -29,7 +29,7 @@ const (
 type Reason uint8
 
 // The reasons. The first two are the tab's and its connection's, those up to
-// ReasonTransport a transport's, the others the runtime's.
+// ReasonUnanswered a transport's, the others the runtime's.
 const (
 	ReasonLeft Reason = iota + 1 // the tab closed the connection
 	ReasonLost                   // the connection ended without a word

@@ -256,7 +256,7 @@ class Tab {
   #goPlain() {
     const { plain } = this.#root.dataset;
     if (this.#root.usePlain) this.#root.usePlain();
-    else if (plain) import(plain);
+    else if (plain) import(plain).catch(() => {}); // the next failure tries again
   }
 
   #refresh() {

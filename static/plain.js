@@ -57,22 +57,22 @@ function pause(ms) {
   });
 }
 
+/** A server, or a proxy, says that there is no room or no right. */
+class Refused extends Error {}
+
 /**
  * Does something while this tab is one of the few of this browser that may have a stream.
- * @param {() => Promise<void>} work
- * @returns {Promise<boolean>} false: there are enough
+ * @param {() => Promise<boolean>} work
+ * @returns {Promise<boolean>} what it returned; false if there are enough
  */
 async function withSlot(work) {
-  if (multiplexed()) {
-    await work();
-    return true;
-  }
+  if (multiplexed()) return work();
   if (!slots.take()) return false;
   const timer = setInterval(() => slots.keep(), SLOT_LIFETIME / 4);
-  await work();
+  const done = await work();
   clearInterval(timer);
   slots.free();
-  return true;
+  return done;
 }
 
 /** A PlainSocket does over HTTP what a WebSocket does, as far as hx-ws and live.js use it. */
@@ -130,7 +130,10 @@ class PlainSocket extends EventTarget {
     }
   }
 
-  // Has one stream, until it ends or the tab is hidden.
+  /**
+   * Has one stream, until it ends or the tab is hidden.
+   * @returns {Promise<boolean>} false: it could not be had
+   */
   async #listen() {
     const stop = new AbortController();
     this.#stream = stop;
@@ -148,11 +151,14 @@ class PlainSocket extends EventTarget {
     document.addEventListener('visibilitychange', hidden);
     try {
       const { code, reason } = await this.#request('&stream=1', [], stop, heard);
-      if (code === 1000) return; // it has lasted long enough
+      if (code === 1000) return true; // it has lasted long enough
       await this.#asking; // what was sent before has its answer first
       this.#end(code, reason);
-    } catch {
-      if (!stop.signal.aborted) this.#lose();
+      return false;
+    } catch (e) {
+      if (stop.signal.aborted) return true;
+      if (!(e instanceof Refused)) this.#lose();
+      return false;
     } finally {
       clearTimeout(timer);
       document.removeEventListener('visibilitychange', hidden);
@@ -205,7 +211,7 @@ class PlainSocket extends EventTarget {
     try {
       const body = [this.#hello, ...messages].join('\n');
       const answer = await fetch(this.#url + query, { method: 'POST', body, signal: stop.signal });
-      if (!answer.ok || !answer.body) throw new Error(`it was answered with ${answer.status}`);
+      if (!answer.ok || !answer.body) throw new Refused(String(answer.status));
       return await this.#read(answer.body.pipeThrough(new TextDecoderStream()).getReader(), heard);
     } finally {
       this.#requests.delete(stop);

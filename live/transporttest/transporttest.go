@@ -125,7 +125,6 @@ type tab struct {
 	n      int             // of the newest frame
 	before map[string]int  // n when the acknowledgement of an op came
 	status int             // how many have come
-	code   live.Code       // it was closed with
 	all    strings.Builder // messages
 }
 
