@@ -87,7 +87,7 @@ func (k *keyFlags) sign(d driver.Driver, b *backendFlags, keys [][]byte) (driver
 	if !shared(b.PubSub) {
 		return d, nil // it is in this process
 	}
-	return signedpubsub.NewDriver(d, keys, &signedpubsub.Options{Unsigned: k.Unsigned})
+	return signedpubsub.NewDriver(d, keys, &signedpubsub.Options{Prefix: b.Prefix, Unsigned: k.Unsigned})
 }
 
 // keptSecret reads the key beside the store's file, or makes it, so that

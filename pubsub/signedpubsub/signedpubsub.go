@@ -40,6 +40,10 @@ var ErrNoKeys = errors.New("signedpubsub: no keys")
 
 // Options of a Driver. Zero values are the defaults.
 type Options struct {
+	// Prefix is what the broker's names of these replicas begin with. Signatures
+	// cover it: a message of other replicas with the same secret, which somebody
+	// has carried over from their prefix, is not theirs. Empty: there is none.
+	Prefix string
 	// Unsigned makes the driver send without signatures, and receive what has
 	// none as a message that is not Trusted. It is for the first step of a
 	// deploy over replicas that do not know signatures yet.
@@ -64,11 +68,12 @@ func NewDriver(inner driver.Driver, secrets [][]byte, opts *Options) (*Driver, e
 		return nil, ErrNoKeys
 	}
 	d := &Driver{inner: inner}
-	for _, secret := range secrets {
-		d.keys = append(d.keys, newKey(secret))
+	if opts == nil {
+		opts = &Options{}
 	}
-	if opts != nil {
-		d.unsigned = opts.Unsigned
+	d.unsigned = opts.Unsigned
+	for _, secret := range secrets {
+		d.keys = append(d.keys, newKey(secret, opts.Prefix))
 	}
 	return d, nil
 }
@@ -160,9 +165,9 @@ type hasher struct {
 	buf []byte
 }
 
-func newKey(secret []byte) *key {
+func newKey(secret []byte, prefix string) *key {
 	m := hmac.New(sha256.New, secret)
-	m.Write([]byte(purpose))
+	m.Write([]byte(purpose + "\x00" + prefix))
 	return &key{derived: m.Sum(nil)}
 }
 

@@ -65,7 +65,10 @@ func TestWhoMayBelieveWhom(t *testing.T) {
 		"a replica that has the new key first": {func(d driver.Driver) driver.Driver { return signed(t, d, newKey, oldKey) }, [][]byte{oldKey, newKey}, true},
 		"a replica that has only the old key":  {func(d driver.Driver) driver.Driver { return signed(t, d, oldKey) }, [][]byte{newKey, oldKey}, true},
 		"a key that is not known":              {func(d driver.Driver) driver.Driver { return signed(t, d, oldKey) }, [][]byte{newKey}, false},
-		"no signature":                         {func(d driver.Driver) driver.Driver { return d }, [][]byte{newKey}, false},
+		"replicas of another prefix with the same secret": {func(d driver.Driver) driver.Driver {
+			return with(t, d, &signedpubsub.Options{Prefix: "other:"}, newKey)
+		}, [][]byte{newKey}, false},
+		"no signature": {func(d driver.Driver) driver.Driver { return d }, [][]byte{newKey}, false},
 		"a replica that does not sign yet": {func(d driver.Driver) driver.Driver {
 			return with(t, d, &signedpubsub.Options{Unsigned: true}, newKey)
 		}, [][]byte{newKey}, false},
