@@ -1,0 +1,52 @@
+package e2e_test
+
+import (
+	"fmt"
+	"testing"
+
+	"lockstep/internal/testserver"
+	"lockstep/pubsub/signedpubsub"
+)
+
+// A replica with another store has the right keys, and says what never was. Open
+// tabs are taken back to the truth, and go on from there.
+func TestTabsAreTakenBackFromWhatNeverWas(t *testing.T) {
+	server := testserver.Redis(t, "--appendonly", "no")
+	ps := startCluster(t, 2, server.URL)
+	browser := newBrowser(t)
+	pages := []*page{visit(t, browser, ps[0].url), visit(t, browser, ps[1].url)}
+	for range 3 {
+		pages[0].click("increment")
+	}
+	for _, p := range pages {
+		p.showsCount(3)
+	}
+	_, body := get(t, ps[0].url+"/")
+	now, ok := parseRoot(body)
+	if !ok {
+		t.Fatalf("no counter in %s", body)
+	}
+	d, err := signedpubsub.NewDriver(openDriver(t, redis, server.URL, prefixOf(t)), [][]byte{[]byte(testSecret)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	liar, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer liar.Close()
+	lie := fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, now.Version+1000, now.Epoch)
+	if err := liar.Publish(t.Context(), prefixOf(t)+"counter:lobby", []byte(lie)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages {
+		p.until("to show what a replica says", func(s state) bool { return s.Count == "666" })
+	}
+	for _, p := range pages {
+		p.showsCount(3)
+	}
+	pages[1].click("increment")
+	for _, p := range pages {
+		p.showsCount(4)
+	}
+}
