@@ -228,6 +228,27 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 	}
 }
 
+// The balancer of -replicas stands between: it passes on what the proxy says.
+func TestBehindAProxyAndTheBalancer(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(freePorts(t, 3)), "-replicas", "2", "-trusted-proxies", "127.0.0.1",
+		"-exempt", "none", "-request-rate", "0.01", "-request-burst", "100")
+	front := testserver.NewFront(t, "apache", p.addr(), nil)
+	one, other := visitorFrom(t, "127.0.0.2"), visitorFrom(t, "127.0.0.3")
+	one.all(front.URL, "root")
+	one.all(front.Below, "below")
+	last := 0
+	for range 300 { // each replica counts for itself
+		resp, _ := one.ask(front.URL+"/c/root", nil)
+		last = resp.StatusCode
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("got %d after 300 requests of one address, want 429", last)
+	}
+	if resp, _ := other.ask(front.URL+"/c/root", nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("got %d for another address, want 200", resp.StatusCode)
+	}
+}
+
 // A page that may not connect tells the person, and the log tells whoever runs the server what to
 // do.
 func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {

@@ -409,7 +409,7 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 func FuzzCookieAndForm(f *testing.F) {
 	f.Add("sid=x.y", "_csrf=a&_op=b")
 	f.Add("sid=.", "%zz")
-	h := newServer(f, memcounter.New(nil), nil)
+	h := newServer(f, memcounter.New(nil), &web.Options{Limits: web.Limits{RequestRate: -1}})
 	f.Fuzz(func(t *testing.T, cookie, body string) {
 		r := httptest.NewRequest("POST", "/c/lobby/increment", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
