@@ -179,9 +179,17 @@ const readSheet = `(() => {
   return JSON.stringify(all);
 })()`
 
-func (s *sheet) visit(t *testing.T, browser context.Context) *page {
+// inEachBrowser runs a test with a sheet of its own in each kind of browser.
+func inEachBrowser(t *testing.T, test func(t *testing.T, s *sheet, open opener)) {
 	t.Helper()
-	p := newPage(t, browser)
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) { test(t, newSheet(t), e.start(t)) })
+	}
+}
+
+func (s *sheet) visit(t *testing.T, open opener) *page {
+	t.Helper()
+	p := open(t)
 	p.navigate(s.url)
 	p.isLive()
 	return p
@@ -230,10 +238,10 @@ func choose(p *page, name, value string) {
 
 // TestControlsOfTwoTabsConverge: each is changed here and there in turn, three times. Morphing
 // alone leaves a tick, a choice and a text as they are once they have been touched.
-func TestControlsOfTwoTabsConverge(t *testing.T) {
-	s := newSheet(t)
-	chromium := newBrowser(t)
-	tabs := []*page{s.visit(t, chromium), s.visit(t, chromium)}
+func TestControlsOfTwoTabsConverge(t *testing.T) { inEachBrowser(t, controlsOfTwoTabsConverge) }
+
+func controlsOfTwoTabsConverge(t *testing.T, s *sheet, open opener) {
+	tabs := []*page{s.visit(t, open), s.visit(t, open)}
 	values := map[string][]string{
 		"text": {"two", "three", "four"}, "search": {"two", "three", "four"}, "number": {"2", "3", "4"},
 		"date": {"2026-02-02", "2026-03-03", "2026-04-04"}, "range": {"20", "30", "40"}, "color": {"#222222", "#333333", "#444444"},
@@ -270,9 +278,10 @@ func TestControlsOfTwoTabsConverge(t *testing.T) {
 
 // TestWhatAPersonIsEditingStays, focused or not, with the caret in its place, while others change
 // the same; and goes back when it is refused.
-func TestWhatAPersonIsEditingStays(t *testing.T) {
-	s := newSheet(t)
-	tab := s.visit(t, newBrowser(t))
+func TestWhatAPersonIsEditingStays(t *testing.T) { inEachBrowser(t, whatAPersonIsEditingStays) }
+
+func whatAPersonIsEditingStays(t *testing.T, s *sheet, open opener) {
+	tab := s.visit(t, open)
 	draft := func(name, value string) {
 		tab.evaluate(fmt.Sprintf(`(() => {
       const el = document.getElementById(%q);
@@ -314,8 +323,11 @@ func TestWhatAPersonIsEditingStays(t *testing.T) {
 
 // TestWhatOthersSetInTheSameMomentIsShown, when it was later.
 func TestWhatOthersSetInTheSameMomentIsShown(t *testing.T) {
-	s := newSheet(t)
-	tab := s.visit(t, newBrowser(t))
+	inEachBrowser(t, whatOthersSetInTheSameMomentIsShown)
+}
+
+func whatOthersSetInTheSameMomentIsShown(t *testing.T, s *sheet, open opener) {
+	tab := s.visit(t, open)
 	s.overrule.Store(&answers{"text": "theirs", "select": "c", "multiple": "c", "checkbox": ""})
 	for name, value := range map[string]string{"text": "mine", "select": "b", "multiple": "a,b", "checkbox": "on"} {
 		choose(tab, name, value)
@@ -325,8 +337,11 @@ func TestWhatOthersSetInTheSameMomentIsShown(t *testing.T) {
 
 // TestTheCaretStaysInAFieldThatOthersChange: nobody has edited it.
 func TestTheCaretStaysInAFieldThatOthersChange(t *testing.T) {
-	s := newSheet(t)
-	tab := s.visit(t, newBrowser(t))
+	inEachBrowser(t, theCaretStaysInAFieldThatOthersChange)
+}
+
+func theCaretStaysInAFieldThatOthersChange(t *testing.T, s *sheet, open opener) {
+	tab := s.visit(t, open)
 	for _, name := range []string{"text", "textarea"} {
 		tab.evaluate(name + `.focus(); ` + name + `.setSelectionRange(1, 2); ''`)
 		s.set(answers{name: "changed"})
@@ -339,8 +354,11 @@ func TestTheCaretStaysInAFieldThatOthersChange(t *testing.T) {
 
 // TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew.
 func TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T) {
-	s := newSheet(t)
-	tab := s.visit(t, newBrowser(t))
+	inEachBrowser(t, whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew)
+}
+
+func whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T, s *sheet, open opener) {
+	tab := s.visit(t, open)
 	tab.evaluate(`document.querySelector('summary').click(); dialog.showModal(); ''`)
 	showsForm(tab, answers{"details": "open", "dialog": "open", "frame": s.set(answers{"text": "x"})})
 	tab.evaluate(`document.querySelector('summary').click(); dialog.close(); ''`)
@@ -373,7 +391,8 @@ func TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T) {
 // was in its form; text that was typed stays.
 func TestGoingBackShowsWhatTheServerSays(t *testing.T) {
 	s := newSheet(t)
-	tab := s.visit(t, newBrowser(t))
+	chromium := newBrowser(t)
+	tab := s.visit(t, func(t testing.TB) *page { return newPage(t, chromium) })
 	tab.evaluate(`checkbox.checked = true; document.getElementById('radio-b').checked = true; select.value = 'b';
     range.value = 70; text.value = 'my draft'; ''`)
 	tab.evaluate(`addEventListener('unload', () => {}); ''`) // such a page is not kept
