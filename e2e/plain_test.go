@@ -372,7 +372,7 @@ func TestStreamsComeThroughNginx(t *testing.T) {
 // click counts once, over plain HTTP.
 func click(t *testing.T, url string) {
 	t.Helper()
-	resp, err := http.Post(url+"/ws/c/lobby", "", strings.NewReader(clickText(newOp()))) //nolint:noctx // a test
+	resp, err := http.Post(url+"/ws/c/lobby", "", strings.NewReader(clickText(newOp())))
 	if err != nil {
 		t.Fatal(err)
 	}
