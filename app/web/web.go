@@ -122,7 +122,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	files := assetHandler{s.assets}
 	get("/static/*", files.serve)
 	get("/favicon.ico", files.icon)
-	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+"/wasm/") })
+	get("/wasm", func(c echo.Context) error { return moved(c, "/wasm/") })
 	get("/wasm/", program.load)
 	get("/wasm/sw.js", program.serviceWorker)
 	get("/wasm/progress", program.progress)
