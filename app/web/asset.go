@@ -40,5 +40,5 @@ func (a assetHandler) serve(c echo.Context) error {
 
 // icon leads to the icon of the site, for what asks by the address of old.
 func (a assetHandler) icon(c echo.Context) error {
-	return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+a.URL("favicon.svg"))
+	return moved(c, a.URL("favicon.svg"))
 }

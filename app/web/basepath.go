@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -59,4 +60,11 @@ func withoutPrefix(u *url.URL, prefix string) *url.URL {
 		short.RawPath = "/" + strings.TrimPrefix(raw, "/")
 	}
 	return &short
+}
+
+// moved leads to another address of the server for good. A cache must ask again: the base path may
+// be what a client has made a proxy say, and is not for others.
+func moved(c echo.Context, path string) error {
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+path)
 }

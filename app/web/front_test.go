@@ -397,8 +397,12 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 				}
 			}
 			for _, path := range []string{"/c?name=kitchen", "/wasm", "/favicon.ico"} {
-				if resp, _ := get(base + path); !strings.HasPrefix(resp.Header.Get("Location"), base+"/") {
+				resp, _ := get(base + path)
+				if !strings.HasPrefix(resp.Header.Get("Location"), base+"/") {
 					t.Errorf("%s leads to %q", path, resp.Header.Get("Location"))
+				}
+				if resp.StatusCode == http.StatusMovedPermanently && resp.Header.Get("Cache-Control") != "no-cache" {
+					t.Errorf("%s: a cache may give this visitor's path to others", path)
 				}
 			}
 			here, _ := url.Parse("http://shop.example" + base + "/wasm/")

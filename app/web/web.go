@@ -133,7 +133,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	get("/favicon.ico", files.icon)
 	get("/"+manifestFile, files.manifest)
 	get("/wasm/"+manifestFile, files.manifest)
-	get("/wasm", func(c echo.Context) error { return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+"/wasm/") })
+	get("/wasm", func(c echo.Context) error { return moved(c, "/wasm/") })
 	get("/wasm/", program.load)
 	get("/wasm/sw.js", program.serviceWorker)
 	get("/wasm/progress", program.progress)
