@@ -40,7 +40,7 @@ type Page struct {
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string
-	Tabs    int
+	Tabs  int
 	// Renderer has what a tab needs to render itself; its zero value offers no
 	// such thing.
 	Renderer Renderer
