@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
 	"image/png"
 	"io"
 	"math"
@@ -393,25 +392,25 @@ func (p *page) picture(selector string) image.Image {
 	return picture
 }
 
-// luminance is that of a pixel: from 0, black, to 1 (WCAG, relative luminance).
-func luminance(c color.Color) float64 {
-	r, g, b, _ := c.RGBA()
-	linear := func(v uint32) float64 {
-		s := float64(v) / 0xffff
-		if s <= 0.04045 {
-			return s / 12.92
+// linear has the light of each of the 256 values of a colour (sRGB).
+func linear() (light [256]float64) {
+	for i := range light {
+		v := float64(i) / 255
+		light[i] = v / 12.92
+		if v > 0.04045 {
+			light[i] = math.Pow((v+0.055)/1.055, 2.4)
 		}
-		return math.Pow((s+0.055)/1.055, 2.4)
 	}
-	return 0.2126*linear(r) + 0.7152*linear(g) + 0.0722*linear(b)
+	return light
 }
 
-// luminances are those of all pixels, in order.
+// luminances are those of all pixels, in order: from 0, black, to 1 (WCAG, relative luminance).
 func luminances(picture image.Image) (all []float64) {
-	r := picture.Bounds()
+	r, light := picture.Bounds(), linear()
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		for x := r.Min.X; x < r.Max.X; x++ {
-			all = append(all, luminance(picture.At(x, y)))
+			red, green, blue, _ := picture.At(x, y).RGBA()
+			all = append(all, 0.2126*light[red>>8]+0.7152*light[green>>8]+0.0722*light[blue>>8])
 		}
 	}
 	return all
@@ -586,5 +585,67 @@ func TestAFailureInTheBrowserCanBeTriedAgain(t *testing.T) {
 	p.showsCount(1)
 	if got := p.evaluate(`document.title`); !strings.HasSuffix(got, " · again · Lockstep") {
 		t.Errorf("got the title %q", got)
+	}
+}
+
+// WCAG 2.3.1: a flash is a pair of opposing changes of a tenth of the light and more, at a time in
+// a quarter of ten degrees of the field of vision: that is 341 by 256 CSS pixels.
+const (
+	flashChange = 0.1
+	fieldWidth  = 341
+	fieldHeight = 256
+	flashArea   = fieldWidth * fieldHeight / 4
+)
+
+// changed returns how many pixels have become lighter from one picture to the next, or darker, in
+// the field of vision that has most of them.
+func changed(from, to []float64, width int) (most int) {
+	for _, way := range []float64{1, -1} {
+		most = max(most, densest(len(to)/width, width, func(i int) bool { return way*(to[i]-from[i]) >= flashChange }))
+	}
+	return most
+}
+
+// densest returns how many pixels are in, in the field of vision that has most of them.
+func densest(height, width int, in func(i int) bool) (most int) {
+	sums := make([]int, (width+1)*(height+1)) // of all pixels above and to the left
+	at := func(x, y int) *int { return &sums[y*(width+1)+x] }
+	for i := range height * width {
+		x, y, n := i%width, i/width, 0
+		if in(i) {
+			n = 1
+		}
+		*at(x+1, y+1) = n + *at(x, y+1) + *at(x+1, y) - *at(x, y)
+	}
+	for y := range max(1, height-fieldHeight+1) {
+		for x := range max(1, width-fieldWidth+1) {
+			right, bottom := min(x+fieldWidth, width), min(y+fieldHeight, height)
+			most = max(most, *at(right, bottom)-*at(x, bottom)-*at(right, y)+*at(x, y))
+		}
+	}
+	return most
+}
+
+// TestTheDigitsOfAFastCountAreNoFlash: from one count to the next too little of the picture changes
+// to be half a flash, however many of its digits do.
+func TestTheDigitsOfAFastCountAreNoFlash(t *testing.T) {
+	p := aloneWithACount(t)
+	p.size(1440, 900) // digits are as large as they get
+	for _, scheme := range []string{"light", "dark"} {
+		p.media("screen", "prefers-color-scheme", scheme, "prefers-reduced-motion", "reduce")
+		var last []float64
+		most := 0
+		for i := range 8 {
+			p.evaluate(fmt.Sprintf(`document.querySelector('.number').textContent = '%d', ''`, 101+111*i+i%3))
+			picture := p.picture(".stage")
+			now := luminances(picture)
+			if last != nil {
+				most = max(most, changed(last, now, picture.Bounds().Dx()))
+			}
+			last = now
+		}
+		if most == 0 || most >= flashArea {
+			t.Errorf("%s: %d pixels change at a time, want some, and fewer than %d", scheme, most, flashArea)
+		}
 	}
 }
