@@ -40,7 +40,7 @@ func (h *pageHandler) counter(c echo.Context) error {
 	lower, other := canonical(name)
 	switch {
 	case other || counter.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
-		return c.Redirect(http.StatusMovedPermanently, clientOf(c).base+pagePath(lower))
+		return moved(c, pagePath(lower))
 	case !counter.ValidName(name):
 		return badName(name, clientOf(c).base)
 	}

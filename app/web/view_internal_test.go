@@ -31,7 +31,7 @@ func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
 		if v := (&limitedView{visitor: visitor{who: got}}); v.Movable() != tc.want {
 			t.Errorf("from %q for %q: got %v, want %v", tc.peer, tc.forwarded, v.Movable(), tc.want)
 		}
-		if v := (&limitedView{who: got, passing: true}); v.Movable() {
+		if v := (&limitedView{visitor: visitor{who: got}, passing: true}); v.Movable() {
 			t.Errorf("from %q for %q: one request can be moved", tc.peer, tc.forwarded)
 		}
 	}
