@@ -48,20 +48,24 @@ func TestAFairQueueLosesNothingAndKeepsNothing(t *testing.T) {
 		for i := range 5000 {
 			switch n := r.IntN(100); {
 			case n < 90:
-				from, counter := r.IntN(9), r.IntN(12)
+				from, counter := r.IntN(9), r.IntN(1+int(seed)%12)
 				if !q.full(from) {
 					id := strconv.Itoa(from) + "-" + strconv.Itoa(i)
 					q.push(from, strconv.Itoa(counter), submitted{op: Op{ID: id}})
 					want[[2]int{from, counter}] = append(want[[2]int{from, counter}], id)
 				}
-			case n < 95 && len(calling) < 4:
+			case n < 91 && len(calling) < 4:
 				take()
 			default:
 				finish()
 			}
 		}
-		for q.n > 0 || len(calling) > 0 {
+		for i := 0; q.n > 0 || len(calling) > 0; i++ {
+			if i == 10_000 {
+				t.Fatalf("seed %d: %d ops never have their turn", seed, q.n)
+			}
 			take()
+			take() // of another counter, or nothing
 			finish()
 		}
 		for key, left := range want {
