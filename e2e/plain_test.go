@@ -171,6 +171,35 @@ func TestClicksCountWhereThereAreNoWebsockets(t *testing.T) {
 	}
 }
 
+func TestFirefoxDoesWithoutWebsockets(t *testing.T) {
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	n := newMiddlebox(t, refuses, p.addr())
+	firefox := newFirefox(t)
+	tabs := []*page{firefox.newPage(t), firefox.newPage(t)}
+	for _, tab := range tabs {
+		tab.navigate(n.url)
+		tab.isLive()
+	}
+	for range 5 {
+		for _, tab := range tabs {
+			tab.click("increment")
+		}
+	}
+	for _, tab := range tabs {
+		tab.showsCount(10)
+	}
+	n.sockets.Store(int32(passes))
+	tabs[0].reload()
+	eventually(t, "a socket", func() error {
+		if tabs[0].overPlainHTTP() {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	tabs[0].isLive()
+	inStep(t, tabs[0], tabs[1])
+}
+
 // inStep clicks in one tab and wants the others to show it soon.
 func inStep(t *testing.T, one *page, others ...*page) {
 	t.Helper()
