@@ -18,11 +18,12 @@ import (
 	"lockstep/internal/short"
 )
 
-// How a run of these tests leaves nothing behind, however it is cut off (Ctrl-C, a timeout, a panic,
-// kill -9): everything temporary is in one folder, and a second process of this program, the reaper,
-// waits at the other end of a pipe until the run has ended. It then kills whatever still has to do
-// with the folder, and removes it. That a process dies with its parent (testserver.Launch) is not
-// enough: it may have children of its own, which the kernel does not tell.
+// How a run of these tests leaves nothing behind, however it is cut off (Ctrl-C, a timeout, a
+// panic, kill -9): everything temporary is in one folder, and a second process of this program, the
+// reaper, waits at the other end of a pipe until the run has ended. It then kills whatever still
+// has to do with the folder, and removes it. That a process dies with its parent
+// (testserver.Launch) is not enough: it may have children of its own, which the kernel does not
+// tell.
 
 // reaperEnv has this program be the reaper of a folder.
 const reaperEnv = "LOCKSTEP_E2E_REAPER"

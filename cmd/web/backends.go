@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -132,6 +134,9 @@ func (b *backendFlags) storeFailed(err error) error {
 // unreachable says that the backend of a flag can't be used, and why, without its password and
 // without the layers that an error has gone through.
 func unreachable(flag, raw string, err error) error {
+	if !shared(raw) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		return fmt.Errorf("%s: %w; try another place, -store file:PATH, or -store mem: to keep nothing", flag, err)
+	}
 	if !shared(raw) {
 		return fmt.Errorf("%s: %w", flag, err)
 	}

@@ -111,6 +111,21 @@ func TestAPortInUseIsAnsweredWithOneThatIsFree(t *testing.T) {
 	}
 }
 
+// TestAStoreThatCannotBeWrittenIsAnsweredWithAnother: a folder without permission, and a file
+// system that is read-only.
+func TestAStoreThatCannotBeWrittenIsAnsweredWithAnother(t *testing.T) {
+	b := backendFlags{PubSub: "mem:", Store: "file:data/lockstep.db"}
+	for _, cause := range []error{syscall.EACCES, syscall.EROFS} {
+		err := b.storeFailed(&os.PathError{Op: "open", Path: "data/lockstep.db", Err: cause})
+		if !strings.HasPrefix(err.Error(), "-store: ") || !strings.Contains(err.Error(), "-store mem:") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if err := b.storeFailed(os.ErrNotExist); strings.Contains(err.Error(), "mem:") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestTheAnnouncementComesLast: below what the start has to log, and in one piece. Any port will do
 // for -addr and -admin at once.
 func TestTheAnnouncementComesLast(t *testing.T) {
