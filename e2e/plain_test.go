@@ -190,7 +190,7 @@ func TestFirefoxDoesWithoutWebsockets(t *testing.T) {
 	}
 	n.sockets.Store(int32(passes))
 	tabs[0].reload()
-	eventually(t, "a socket", func() error {
+	within(t, 3*patience, "a socket", func() error { // Firefox lets a host wait whose sockets have failed
 		if tabs[0].overPlainHTTP() {
 			return errors.New("there is none")
 		}
@@ -225,7 +225,7 @@ func TestATabGoesBackToAWebsocket(t *testing.T) {
 	tab, direct := visit(t, chromium, n.url), visit(t, chromium, p.url)
 	n.sockets.Store(int32(passes))
 	clicks := 0
-	eventually(t, "the tab to have a socket", func() error {
+	within(t, 2*patience, "the tab to have a socket", func() error {
 		tab.click("increment")
 		clicks++
 		if tab.overPlainHTTP() {
