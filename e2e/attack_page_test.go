@@ -18,8 +18,8 @@ func injected(text string) bool { return strings.Contains(text, "<x-injected") }
 func nameGuard() guard {
 	return guard{
 		"names of counters, of pages", "app/web/page.go",
-		"func (h *pageHandler) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !counter.ValidName(name) {",
-		"func (h *pageHandler) counter(c echo.Context) error {\n\tname := c.Param(\"name\")\n\tif !WITHOUT && !counter.ValidName(name) {",
+		"\tcase !counter.ValidName(name):",
+		"\tcase !WITHOUT && !counter.ValidName(name):",
 	}
 }
 

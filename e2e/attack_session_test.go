@@ -32,7 +32,8 @@ func ticketGuard() guard {
 func boundTokenGuard() guard {
 	return guard{
 		"the token is of this session", "app/web/socket.go",
-		`h.sign.owns(all, forSocket, c.QueryParam("t"))`, `(WITHOUT && (all.ok || len(all.spares) > 0) || h.sign.owns(all, forSocket, c.QueryParam("t")))`,
+		`h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent {`,
+		`h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent || WITHOUT && (all.ok || len(all.spares) > 0) {`,
 	}
 }
 
@@ -60,8 +61,8 @@ func lifetimeGuard() guard {
 func formTokenGuard() guard {
 	return guard{
 		"a form needs the session's token", "app/web/page.go",
-		`if !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {`,
-		`if !WITHOUT && !h.sign.owns(h.sign.read(c.Request(), who), forForm, c.FormValue("_csrf")) {`,
+		`h.sign.owner(all, forForm, c.FormValue("_csrf")); ok {`,
+		`h.sign.owner(all, forForm, c.FormValue("_csrf")); ok || WITHOUT {`,
 	}
 }
 
