@@ -60,9 +60,9 @@ func (z *compressor) send(c echo.Context, status int, html []byte) error {
 	return c.HTMLBlob(status, body)
 }
 
-// acceptEncoding returns how an answer may be compressed, and says in the answer that it depends on
-// that: "" if a middleware around this server compresses, which has said so before. No browser reads
-// what is compressed twice.
+// acceptEncoding returns how an answer may be compressed, and says in the answer that it depends
+// on that: "" if a middleware around this server compresses, which has said so before. No browser
+// reads what is compressed twice.
 func acceptEncoding(c echo.Context) string {
 	h := c.Response().Header()
 	for _, vary := range h.Values("Vary") {

@@ -88,8 +88,8 @@ func (ts *templates) get(ctx context.Context, p components.Page) (*template, err
 	return t, nil
 }
 
-// key is the same for the versions of a page, of which the newest is kept: Links.Click is counter and
-// base path.
+// key is the same for the versions of a page, of which the newest is kept: Links.Click is counter
+// and base path.
 func key(p components.Page) string { return p.Links.Click + " " + p.Outcome }
 
 // render renders a page and cuts it at its slots.
