@@ -189,7 +189,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},
-		"github.com/andybalholm/":    {"static", "static/internal/pack", "tools/loadgen/load/protocol"},
+		"github.com/andybalholm/":    {"app/web", "static", "static/internal/pack", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},
 		"github.com/chromedp/":       nil, // what e2e needs is in a module of its own
 		"github.com/a-h/templ":       {"components"},
