@@ -236,8 +236,8 @@ class Tab {
 
   // Asks a server that can't be connected to by way of HTTP, which gives the reason. If it is well
   // but for the upgrade, the network has no sockets; an attempt that hung says nothing of that
-  // where HTTP is as slow. If this page's session has ended, a new page has another, and takes over the
-  // clicks that wait. Not again and again: the reason may be another one that looks the same.
+  // where HTTP is as slow. If this page's session has ended, a new page has another, and takes over
+  // the clicks that wait. Not again and again: the reason may be another one that looks the same.
   async #renew(quick = CONNECT_TIMEOUT) {
     try {
       const asked = Date.now();

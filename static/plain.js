@@ -110,11 +110,14 @@ class PlainSocket extends EventTarget {
     this.#end(1000, '');
   }
 
-  // From a hello on, what is new comes in the form that it asks for.
+  // From a hello on, what is new comes in the form that it asks for. One that asks for a proof asks
+  // once, and not with each request.
   /** @param {string} hello */
   #greet(hello) {
     const first = !this.#hello;
-    this.#hello = hello;
+    const { prove, ...lasting } = JSON.parse(hello);
+    if (prove) this.#queue.push(hello);
+    this.#hello = JSON.stringify(lasting);
     if (first) this.#follow();
     else this.#stream?.abort(); // the next begins with this one
   }
