@@ -26,7 +26,7 @@ func TestTabsAreTakenBackFromWhatNeverWas(t *testing.T) {
 	if !ok {
 		t.Fatalf("no counter in %s", body)
 	}
-	d, err := signedpubsub.NewDriver(openDriver(t, redis, server.URL, prefixOf(t)), [][]byte{[]byte(testSecret)}, nil)
+	d, err := signedpubsub.NewDriver(openDriver(t, redis, server.URL, prefixOf(t)), [][]byte{[]byte(testSecret)}, &signedpubsub.Options{Prefix: prefixOf(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,7 @@ func cloneCompiles(t *testing.T, path string) {
 	other.navigate(p.url)
 	other.isLive()
 	other.clickOn("#renderer")
-	other.saysAt("#renderer", "The server compiles the application")
+	other.saysAt("#renderer", "Compiling: ")
 	tab.navigate(p.url + "/wasm/")
 	tab.saysAt("#loading", "The server compiles the application")
 	if err := os.WriteFile(on, nil, 0o600); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/andybalholm/brotli"
 
+	"lockstep/app/web"
 	"lockstep/internal/short"
 )
 
@@ -153,9 +154,21 @@ func inflate(t *testing.T, encoding, body string) string {
 	return string(html)
 }
 
+// TestNoPageHasAHostThatNobodyHasNamed: a cache may keep it, with the host of an attacker.
+func TestNoPageHasAHostThatNobodyHasNamed(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback})
+	srv.Start()
+	resp, body := at(t, "GET", srv.URL+"/", "evil.example", http.Header{"X-Forwarded-Host": {"evil.example"}}, nil)
+	if resp.StatusCode != 200 || strings.Contains(body, "evil.example") {
+		t.Errorf("got %d %s", resp.StatusCode, body)
+	}
+}
+
 // TestAPageCanBeKeptAndSentToOthers: a launcher and a messenger have a name and a picture for it.
 func TestAPageCanBeKeptAndSentToOthers(t *testing.T) {
-	site, _ := serve(t)
+	srv, _ := serveWith(t, &web.Options{Hosts: []string{"127.0.0.1"}})
+	srv.Start()
+	site := srv.URL
 	for _, page := range []string{"/", "/c/top", "/wasm/"} {
 		_, body := do(t, browser(t), "GET", site+page, nil, nil)
 		content := func(pattern string) string {

@@ -46,8 +46,14 @@ func newManifest(assets *static.Assets) ([]byte, error) {
 	})
 }
 
-// install is what a page has for those who keep it, or send its address to others.
-func install(c echo.Context, assets *static.Assets) components.Install {
+// install is what a page has for those who keep it, or send its address to others. These need the
+// whole address of the picture, which has the host of the request in it: only where hosts are named
+// (Options.Hosts), or somebody could have a cache keep a page with a host of his own.
+func install(c echo.Context, assets *static.Assets, named bool) components.Install {
+	it := components.Install{Manifest: clientOf(c).base + "/" + manifestFile, Picture: clientOf(c).base + assets.URL("icon.png")}
+	if !named {
+		return it
+	}
 	who, scheme := clientOf(c), "http://"
 	if who.secure {
 		scheme = "https://"
@@ -56,7 +62,8 @@ func install(c echo.Context, assets *static.Assets) components.Install {
 	if len(who.hosts) > 0 {
 		host = who.hosts[0] // as the browser knows it
 	}
-	return components.Install{Manifest: who.base + "/" + manifestFile, Picture: who.base + assets.URL("icon.png"), Origin: scheme + host}
+	it.Origin = scheme + host
+	return it
 }
 
 // manifest serves the manifest of the pages in its folder.

@@ -29,6 +29,7 @@ type pageHandler struct {
 	limiter    *limiter
 	refused    *refusals
 	version    string // shown on each
+	named      bool   // Options.Hosts are
 }
 
 // home serves the page of the lobby.
@@ -63,7 +64,7 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 	p := h.app.CounterPage(c.Request().Context(), name)
 	h.link(&p, who.base, name)
 	p.Version = h.version
-	p.Install = install(c, h.assets)
+	p.Install = install(c, h.assets, h.named)
 	p.Outcome = said(c)
 	p.Socket = who.base + "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
 	p.CSRF = h.sign.token(forForm, id)

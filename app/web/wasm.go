@@ -30,7 +30,7 @@ const workerFile = "sw.js"
 
 // shipped are the assets that the page loads.
 func shipped() []string {
-	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg", "icon.png"}
+	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
 }
 
 // bootPage is the page. Its assets are below its own folder, because a service
@@ -197,7 +197,7 @@ func exported(assets *static.Assets) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := map[string][]byte{"index.html": b.page, workerFile: b.worker, manifestFile: m}
-	for _, name := range shipped() {
+	for _, name := range append(shipped(), "icon.png") {
 		path := strings.TrimPrefix(assets.URL(name), "/")
 		for suffix, encoding := range map[string]string{"": "", ".br": "br", ".gz": "gzip"} {
 			f, ok := assets.Open(assets.URL(name), encoding)

@@ -97,7 +97,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
 		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,
-		refused: refused, version: o.Version,
+		refused: refused, version: o.Version, named: len(o.Hosts) > 0,
 	})
 	return s
 }
