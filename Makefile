@@ -75,8 +75,8 @@ fmt: $(TEMPL) ## format everything (some seconds)
 
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m work
-	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 20m .
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m work
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m .
 	go test -count=1 ./internal/arch
 	GOARCH=386 go test -short ./counter/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
@@ -89,12 +89,12 @@ test-quick: ## run the tests that need nothing but Go, and start no server and n
 	go test -short work
 
 e2e: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) ## run only the tests of whole processes, in real browsers (about eight minutes)
-	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 20m .
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 40m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
 	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' .
-	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 20m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
+	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 40m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
 	@cat docs/chaos-table.md
 
 attack: deps ## let every attack loose on the program, with and without the guards against it (about fifteen minutes)

@@ -38,7 +38,8 @@ const storeDelay = 10 * time.Millisecond
 
 // shareAttacks take more of the store than is one address's.
 func shareAttacks() []attack {
-	many := []string{"-names-per-addr", "0", "-max-conns-per-addr", "0"}
+	unlimited := []string{"-tab-rate", "0", "-addr-rate", "0"} // or these limits stand in the way
+	many := slices.Concat(unlimited, []string{"-names-per-addr", "0", "-max-conns-per-addr", "0"})
 	turns := func(name string, store func(v *target) string) attack {
 		return attack{
 			name: "flood of clicks on many counters, " + name, flood: true, flags: many, store: store,
@@ -50,7 +51,7 @@ func shareAttacks() []attack {
 		turns("in Redis", func(v *target) string { return far(v, testserver.Redis(v)) }),
 		turns("in Postgres", func(v *target) string { return far(v, testserver.Postgres(v)) }),
 		{
-			name: "flood of clicks that the store has to remember", flood: true, flags: []string{"-clicks-per-addr", "300"},
+			name: "flood of clicks that the store has to remember", flood: true, flags: slices.Concat(unlimited, []string{"-clicks-per-addr", "300"}),
 			guards: []guard{clicksGuard()}, refused: `lockstep_refused_total{reason="clicks_of_address"`, run: fillWithClicks,
 		},
 		{
@@ -88,7 +89,7 @@ func floodCounters(v *target) error {
 	}
 	// Whoever takes turns waits for the calls under way and one more of the flood, and else for one
 	// of each counter.
-	if took > max(20*quiet, 60*time.Millisecond) {
+	if took > 3*quiet {
 		return fmt.Errorf("a click of somebody else takes %v, and %v when it is quiet; half of them longer",
 			took.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	}
@@ -113,8 +114,8 @@ func median(all []time.Duration) time.Duration {
 	return all[len(all)/2]
 }
 
-// clickAround clicks on each counter in turn, 1,000 times a second, after
-// a few at once.
+// clickAround clicks on each counter in turn, 5,000 times a second, after a few
+// at once: no store here makes as many calls.
 func clickAround(all []*clicker, stop <-chan struct{}) {
 	for _, c := range all {
 		c.click(4)
@@ -127,15 +128,14 @@ func clickAround(all []*clicker, stop <-chan struct{}) {
 			return
 		case <-tick.C:
 		}
-		for range 10 {
+		for range 50 {
 			all[i%len(all)].click(1)
 			i++
 		}
 	}
 }
 
-// fillWithClicks sends more clicks than a store may remember of one address,
-// slowly enough for the other limits.
+// fillWithClicks sends more clicks than a store may remember of one address.
 func fillWithClicks(v *target) error {
 	for range v.rounds {
 		c := newClicker(v, "lobby")
