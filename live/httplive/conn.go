@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 
 // closeTimeout is how long the peer may take for what is written last.
 const closeTimeout = 5 * time.Second
+
+// maxWhole is how much of an exchange's answer is kept until it is complete, in
+// bytes, about.
+const maxWhole = 64 << 10
 
 // errStopped ends the requests that are left at Handler.Close.
 var errStopped = errors.New("httplive: the handler was closed")
@@ -25,6 +30,13 @@ type conn struct {
 	out     http.ResponseWriter // owned by write; its deadline is set by all
 	control *http.ResponseController
 	wake    chan struct{} // of size 1: there is something to write, or it is over
+	// whole: the answer is written when all of it is there, up to maxWhole. Go's
+	// proxies cut off an answer that begins while they still look whether the body
+	// of the request has ended (net/http: a body that is read after its handler has
+	// begun to answer is closed, and with it the connection to the server).
+	whole bool
+	kept  []byte // owned by write: what of the whole is there
+	begun bool   // owned by write: some of it has been written
 
 	mu      sync.Mutex    // guards the rest
 	session *live.Session // nil before Bind
@@ -99,6 +111,15 @@ func (c *conn) write(ctx context.Context) live.Reason {
 		if why != 0 {
 			b = append(b, encodeClose(why)...)
 		}
+		if b = append(c.kept, b...); c.whole && why == 0 && len(b) < maxWhole {
+			c.kept = b
+			c.bound().Ready() // it counts as sent
+			continue
+		}
+		if c.whole && !c.begun && why != 0 {
+			c.out.Header().Set("Content-Length", strconv.Itoa(len(b)))
+		}
+		c.kept, c.begun = nil, true
 		if err := c.put(b, why != 0); err != nil {
 			c.end(live.ReasonLost)
 			return c.reason()

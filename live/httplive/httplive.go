@@ -163,8 +163,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, messages [][]byt
 	defer cancel(nil)
 	defer context.AfterFunc(h.ctx, func() { cancel(errStopped) })()
 
-	c := &conn{wire: h.wire, out: w, control: http.NewResponseController(w), wake: make(chan struct{}, 1)}
-	stream, limit, late := IsStream(r), h.opts.AnswerTime, live.ReasonUnanswered
+	c := &conn{wire: h.wire, out: w, control: http.NewResponseController(w), wake: make(chan struct{}, 1), whole: !IsStream(r)}
+	stream, limit, late := !c.whole, h.opts.AnswerTime, live.ReasonUnanswered
 	if stream {
 		limit, late = h.opts.StreamTime, live.ReasonRenewed
 		h.streams.Add(1)

@@ -74,14 +74,17 @@ func check(message []byte) live.Reason {
 	return 0
 }
 
-// begin writes the head of the answer and what has proxies pass it on at once.
-// An error is seen by what is written next.
+// begin makes the head of the answer. That of a stream it writes, and what has
+// proxies pass it on at once; an error is seen by what is written next.
 func (c *conn) begin() {
 	head := c.out.Header()
 	head.Set("Content-Type", "text/event-stream")
 	// A proxy that compresses holds back what comes. no-store: an answer is of one moment.
 	head.Set("Cache-Control", "no-store, no-transform")
 	head.Set("X-Accel-Buffering", "no") // nginx
+	if c.whole {
+		return
+	}
 	c.out.WriteHeader(http.StatusOK)
 	_, _ = io.WriteString(c.out, padding())
 	_ = c.control.Flush()
