@@ -125,7 +125,7 @@ func help(t testing.TB) string {
 func exported(t testing.TB) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?:gauge|count)\("([a-z_]+)"|"(lockstep_[a-z_]+)"`).FindAllStringSubmatch(read(t, "app/web/admin.go"), -1) {
+	for _, m := range regexp.MustCompile(`(?:gauge|count)\("([a-z_]+)"|"(lockstep_[a-z_]+)"`).FindAllStringSubmatch(read(t, "app/web/admin.go")+read(t, "app/web/preconditions.go"), -1) {
 		if m[1] != "" {
 			m[2] = "lockstep_" + m[1]
 		}
