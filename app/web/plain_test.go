@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"lockstep/app/web"
 	"lockstep/counter"
@@ -148,17 +149,43 @@ func TestExchangesOfAnAddressAreBounded(t *testing.T) {
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { close(store.until) })
 	path, first := srv.URL+"/ws/c/lobby", fromProxy("192.0.2.1", "http")
+	held, release := context.WithCancel(t.Context())
+	var holding sync.WaitGroup
 	for range 2 {
-		if got := openStream(t, nil, path, first, plainClick).StatusCode; got != http.StatusOK {
-			t.Fatalf("got %d, want 200", got)
+		holding.Go(func() { answered(held, t, path, first) })
+	}
+	defer holding.Wait()
+	defer release()
+	asked := func(header http.Header) int {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		return answered(ctx, t, path, header)
+	}
+	eventually(t, func() error {
+		if got := asked(first); got != http.StatusTooManyRequests {
+			return fmt.Errorf("got %d for the third of an address, want 429", got)
 		}
+		return nil
+	})
+	if got := asked(fromProxy("192.0.2.2", "http")); got != 0 {
+		t.Errorf("got %d for another address, want that it waits for the store", got)
 	}
-	if got := openStream(t, nil, path, first, plainClick).StatusCode; got != http.StatusTooManyRequests {
-		t.Errorf("got %d for the third of an address, want 429", got)
+}
+
+// answered returns what an exchange is answered with; 0: it waited for that until ctx ended.
+func answered(ctx context.Context, t *testing.T, url string, header http.Header) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(plainClick))
+	if err != nil {
+		t.Error(err)
+		return 0
 	}
-	if got := openStream(t, nil, path, fromProxy("192.0.2.2", "http"), plainClick).StatusCode; got != http.StatusOK {
-		t.Errorf("got %d for another address, want 200", got)
+	req.Header = header.Clone()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
 	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }
 
 func TestMessagesOverPlainHTTPCountTowardsTheLimitOfTheAddress(t *testing.T) {
@@ -183,20 +210,23 @@ func TestATabOverPlainHTTPIsCountedOnce(t *testing.T) {
 	defer srv.Close()
 	defer srv.CloseClientConnections()
 	defer admin.Close()
-	defer close(store.until)
 	openStream(t, nil, srv.URL+"/ws/c/lobby?stream=1", nil)
+	var exchanges sync.WaitGroup
 	for range 3 {
-		exchange := bufio.NewReader(openStream(t, nil, srv.URL+"/ws/c/lobby", nil, plainClick).Body)
-		for line := ""; !strings.Contains(line, "counter:lobby"); { // it has been let in
-			var err error
-			if line, err = exchange.ReadString('\n'); err != nil {
-				t.Fatal(err)
+		exchanges.Go(func() {
+			resp, err := http.Post(srv.URL+"/ws/c/lobby", "", strings.NewReader(plainClick))
+			if err != nil {
+				t.Error(err)
+				return
 			}
-			if strings.Contains(line, "#replica") {
-				t.Errorf("an exchange says who serves it: %s", line)
+			defer resp.Body.Close()
+			if answer, err := io.ReadAll(resp.Body); err != nil || strings.Contains(string(answer), "#replica") {
+				t.Errorf("an exchange says who serves it: %s, %v", answer, err)
 			}
-		}
+		})
 	}
+	defer exchanges.Wait()
+	defer close(store.until)
 	eventually(t, func() error {
 		_, body := do(t, browser(t), "GET", admin.URL+"/metrics", nil, nil)
 		for _, want := range []string{`lockstep_streams{replica="<one>"} 1`, `lockstep_exchanges_total{replica="<one>"} 3`, `lockstep_sessions{replica="<one>"} 4`} {
