@@ -5,20 +5,17 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"sync"
 	"time"
+
+	"lockstep/internal/repeats"
 )
 
 // A guard keeps panics of the application's callbacks, and of a store, from the
 // goroutines of a Batcher. The log has one line of them in ten seconds.
 type guard struct {
-	log *slog.Logger
-
-	mu   sync.Mutex // guards the rest
-	said time.Time
+	log    *slog.Logger
+	panics repeats.Counter
 }
-
-const guardInterval = 10 * time.Second
 
 // caught is deferred around a call. With err it makes an error of the panic.
 func (g *guard) caught(callback string, err *error) {
@@ -30,13 +27,7 @@ func (g *guard) caught(callback string, err *error) {
 	if err != nil {
 		*err = fault
 	}
-	g.mu.Lock()
-	say := g.said.IsZero() || time.Since(g.said) >= guardInterval
-	if say {
-		g.said = time.Now()
-	}
-	g.mu.Unlock()
-	if say {
+	if g.panics.Add(time.Now()) > 0 {
 		g.log.Error("callback failed", "callback", callback, "err", fault, "stack", string(debug.Stack()))
 	}
 }

@@ -6,47 +6,33 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"lockstep/internal/repeats"
 )
 
 // errCallback is wrapped by the errors that stand for a callback of the
 // application that has panicked, or broken its contract.
 var errCallback = errors.New("a callback of the application failed")
 
-// faultInterval is the shortest time between two lines of the log about the same
-// callback.
-const faultInterval = 10 * time.Second
-
 // faults bounds what the log says of callbacks.
 type faults struct {
 	mu   sync.Mutex // guards the rest
-	seen map[string]*fault
-}
-
-// A fault is what is known of one callback that failed.
-type fault struct {
-	said   time.Time // when the log last said so
-	silent int       // times since
+	seen map[string]*repeats.Counter
 }
 
 // add counts a failure, and returns how many the log is to speak of; 0: none.
-func (f *faults) add(callback string, now time.Time) int {
+func (f *faults) add(callback string, now time.Time) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.seen == nil {
-		f.seen = make(map[string]*fault)
+		f.seen = make(map[string]*repeats.Counter)
 	}
 	one := f.seen[callback]
 	if one == nil {
-		one = &fault{said: now.Add(-faultInterval)}
+		one = new(repeats.Counter)
 		f.seen[callback] = one
 	}
-	one.silent++
-	if now.Sub(one.said) < faultInterval {
-		return 0
-	}
-	n := one.silent
-	one.silent, one.said = 0, now
-	return n
+	return one.Add(now)
 }
 
 // caught is deferred around a call of a callback: its panic becomes *err, so

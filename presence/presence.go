@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/internal/repeats"
 	"lockstep/pubsub"
 )
 
@@ -81,10 +82,10 @@ type Tracker struct {
 	strange  sync.Once // what nobody has signed has been logged
 
 	// owned by run, and then by Stop
-	number   uint64    // of the last announcement
-	asked    time.Time // the others
-	answered time.Time // them
-	failed   time.Time // when the log last said that a callback panics
+	number   uint64          // of the last announcement
+	asked    time.Time       // the others
+	answered time.Time       // them
+	failures repeats.Counter // callbacks that panicked
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
@@ -271,8 +272,7 @@ func (t *Tracker) tell(topic string, n int) {
 // caught is deferred around a call of a callback, or of the hub: its panic is
 // logged. Only run, and then Stop, may call it.
 func (t *Tracker) caught(callback string) {
-	if p := recover(); p != nil && time.Since(t.failed) >= 10*time.Second {
-		t.failed = time.Now()
+	if p := recover(); p != nil && t.failures.Add(time.Now()) > 0 {
 		t.opts.Logger.Error("callback failed", "callback", callback, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
 	}
 }

@@ -36,7 +36,7 @@ func (h *Hub) caught(callback string, err *error) {
 		*err = fault
 	}
 	h.stats.handlerErrors.Add(1)
-	if n := h.panics.add(time.Now()); n > 0 {
+	if n := h.panics.Add(time.Now()); n > 0 {
 		h.log.Error("callback failed", "callback", callback, "times", n, "err", fault, "stack", string(debug.Stack()))
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"unicode/utf8"
 
+	"lockstep/internal/repeats"
 	"lockstep/pubsub/driver"
 )
 
@@ -41,9 +42,9 @@ type Hub struct {
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
-	forgeries repeats // messages
-	panics    repeats // callbacks
-	reported  error   // the last argument of OnStatus; owned by run
+	forgeries repeats.Counter // messages
+	panics    repeats.Counter // callbacks
+	reported  error           // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
 	phase  phase
