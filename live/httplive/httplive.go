@@ -176,7 +176,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, messages [][]byt
 
 	c.begin()
 	var receiving sync.WaitGroup
-	receiving.Go(func() { h.receive(ctx, c, h.view(r), messages, stream) })
+	receiving.Go(func() { h.receive(ctx, c, live.Viewed(func() live.View { return h.view(r) }), messages, stream) })
 	why := c.write(ctx)
 	cancel(nil)
 	c.disconnect(why)

@@ -468,3 +468,32 @@ func (v *slow) Mount(ctx context.Context, _ *live.Session) error {
 		return errors.New("it was given up")
 	}
 }
+
+// TestAnApplicationWithoutAViewFailsAlone: its panic would end the process, for it is not in the
+// goroutine of the request.
+func TestAnApplicationWithoutAViewFailsAlone(t *testing.T) {
+	rt := live.NewRuntime(nil)
+	rt.Start()
+	defer rt.Stop()
+	h := httplive.NewHandler(rt, func(r *http.Request) live.View {
+		switch r.URL.Query().Get("view") {
+		case "panic":
+			panic("sabotage")
+		case "nil":
+			return nil
+		}
+		return echo{}
+	}, nil)
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	defer h.Close()
+	s := &site{t: t, url: srv.URL}
+	for _, query := range []string{"?view=panic", "?view=nil"} {
+		if _, code := s.ask(query); code == live.CodeNormal {
+			t.Errorf("%s: got code %d", query, code)
+		}
+	}
+	if _, code := s.ask(""); code != live.CodeNormal {
+		t.Errorf("got code %d for a view that is well", code)
+	}
+}

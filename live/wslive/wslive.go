@@ -156,7 +156,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Debug("upgrade refused", "err", err)
 		return // it has been answered
 	}
-	h.connect(c, h.viewOf(r))
+	h.connect(c, live.Viewed(func() live.View { return h.view(r) }))
 }
 
 // allows reports whether the page that sends a request may connect. The library's
