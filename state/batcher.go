@@ -1,0 +1,518 @@
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of a Batcher: why an op is to be sent again (Answer.Err), beside errors
+// of the store.
+var (
+	// ErrOverloaded means that too many ops wait, of this sender or in all.
+	ErrOverloaded = errors.New("state: too many ops are waiting")
+	// ErrNewTopic means that the op would have made a topic, and its sender may make
+	// no more for now.
+	ErrNewTopic = errors.New("state: the sender has made too many topics")
+	// ErrNewLane means that the store may keep no more lanes of the sender for now.
+	ErrNewLane = errors.New("state: the sender has made too many lanes")
+	// ErrUnavailable means that the store could not be reached for Patience. It is
+	// unknown whether the op was applied.
+	ErrUnavailable = errors.New("state: the store can't be reached")
+	// ErrContended means that other replicas were faster again and again.
+	ErrContended = errors.New("state: other replicas were faster each time")
+	// ErrClosed means that the batcher takes no more ops.
+	ErrClosed = errors.New("state: the batcher is closed")
+)
+
+// Reasons of answers, as the person who acted reads them.
+const (
+	ReasonBadOp     = "this can't be an action"
+	ReasonUnknown   = "unknown action"
+	ReasonTooLarge  = "there is no room left for this"
+	ReasonNewTopic  = "your address has made as many new pages as it may for now; those that exist can be used"
+	ReasonNewLane   = "too many new visitors from your address at the moment; your click waits"
+	ReasonOverload  = "too many clicks at the moment; your click waits"
+	ReasonAway      = "this can't be saved at the moment; your click waits"
+	ReasonEarly     = "what you did before has to come first; your click waits"
+	ReasonStale     = "your click is sent again"
+	ReasonLater     = "a newer version of this page is needed; your click waits"
+	ReasonFailed    = "this could not be done"
+	ReasonWithdrawn = "withdrawn"
+)
+
+// The pause between two tries of a store call doubles from minRetry to
+// maxRetry, with full jitter.
+const (
+	minRetry = 50 * time.Millisecond
+	maxRetry = time.Second
+)
+
+// maxConflicts is how often a step is tried anew without a pause.
+const maxConflicts = 64
+
+// BatcherOptions of a Batcher. Zero values are the defaults.
+type BatcherOptions struct {
+	// MaxQueue is how many ops may wait, of all topics; each takes 400 bytes or so,
+	// beside its input. One sender may have as many waiting as there is room left:
+	// half of them when it is alone. Default 32,768.
+	MaxQueue int
+	// Calls is how many store calls may be under way at once, each with what waits
+	// for up to MaxSteps topics. Default 4.
+	Calls int
+	// Patience is how long a failing step is repeated, with the same ops, before
+	// they are to be sent again. It counts from the Submit of the newest of them.
+	// While the store is away ops that have waited for so long are answered without
+	// a call. Default 5 s.
+	Patience time.Duration
+	// CallTimeout bounds one store call. Default 3 s.
+	CallTimeout time.Duration
+	// OpLifetime is how old an op may be: less than the store's Lifetime by the
+	// greatest difference of two clocks and the longest time for which a message
+	// can wait unseen. Default OpLifetime.
+	OpLifetime time.Duration
+	// Warm is how many topics' newest records are kept at least, so that an op needs
+	// no read. Default 1,024.
+	Warm int
+	// Committed is called once after each step that was done, with the record it
+	// made, in order for each topic, before the calls of done for its ops. It must
+	// not block. Nil: it is not called.
+	Committed func(topic string, r Record)
+	// Health is called after each store call: with nil when the store has
+	// answered, be it with a conflict, and else with its error. A call that has run
+	// out of time while others were answered is slow, and no error: it is repeated,
+	// and Health is not called. It must not block. Nil: it is not called.
+	Health func(err error)
+	// Clock returns the time, which must not jump. Nil: that of the process.
+	Clock  func() time.Time
+	Logger *slog.Logger // nil: discard
+}
+
+// Stats of a Batcher.
+type Stats struct {
+	Calls     uint64 // of the store's Commit
+	Commits   uint64 // steps that were done
+	Conflicts uint64 // steps that were tried anew
+	Ops       uint64 // ops that were dealt with for the first time
+}
+
+// A Batcher is group commit in front of a store: it runs the actions of the ops
+// that wait, on the newest state that it knows, and commits what comes of them.
+// While a call is under way for a topic its ops wait, and then go together into
+// the next; ops of many topics go into one call. Senders take turns, whatever
+// each has waiting (fairQueue). An idle topic is not delayed and costs nothing.
+// Its methods may be called concurrently.
+type Batcher struct {
+	// set once
+	store Store
+	kinds map[string]Reducer
+	opts  BatcherOptions
+	guard *guard
+	began time.Time
+	// base ends when Close has run out of time: it is the context of all
+	// store calls.
+	base context.Context
+	cut  context.CancelFunc
+
+	away   storeState
+	warm   *recent[string, warmth]
+	lanes  *recent[laneKey, struct{}] // that exist
+	slow   *recent[laneKey, int]      // ops whose action took too long, and how often
+	marks  marks
+	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
+
+	mu      sync.Mutex // guards the rest
+	queue   *fairQueue
+	again   []*try // to be made again now
+	working int    // goroutines in work
+	closed  bool
+	wg      sync.WaitGroup // Add only under mu while not closed, or by what it counts
+}
+
+// A laneKey names a lane, and an op of it.
+type laneKey struct {
+	topic  string
+	client Client
+	seq    uint64 // 0 for the lane
+}
+
+// NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
+// options are the defaults. It panics when kinds can't be what they are.
+func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
+	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds))}
+	for _, k := range kinds {
+		if err := k.problem(); err != nil {
+			panic(err.Error())
+		}
+		if b.kinds[k.name()] != nil {
+			panic(fmt.Sprintf("state: two kinds %q", k.name()))
+		}
+		b.kinds[k.name()] = k
+	}
+	b.base, b.cut = context.WithCancel(context.Background())
+	if opts != nil {
+		b.opts = *opts
+	}
+	b.opts.setDefaults()
+	b.guardCallbacks()
+	b.warm = newRecent[string, warmth](b.opts.Warm)
+	b.lanes = newRecent[laneKey, struct{}](1 << 15)
+	b.slow = newRecent[laneKey, int](1 << 10)
+	b.queue = newFairQueue(b.opts.MaxQueue)
+	return b
+}
+
+func (o *BatcherOptions) setDefaults() {
+	setDefault(&o.MaxQueue, 1<<15)
+	setDefault(&o.Calls, 4)
+	setDefault(&o.Patience, 5*time.Second)
+	setDefault(&o.CallTimeout, 3*time.Second)
+	setDefault(&o.OpLifetime, OpLifetime)
+	setDefault(&o.Warm, 1<<10)
+	if o.Committed == nil {
+		o.Committed = func(string, Record) {}
+	}
+	if o.Health == nil {
+		o.Health = func(error) {}
+	}
+	if o.Clock == nil {
+		began := time.Now()
+		o.Clock = func() time.Time { return began.Add(time.Since(began)) }
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T int | time.Duration](v *T, to T) {
+	if *v <= 0 {
+		*v = to
+	}
+}
+
+// Submit applies op to a topic, later, in the turn of a sender, which may be nil.
+// It never blocks. done is called exactly once. For one client and topic done is
+// called in the order of Submit, except for ops that are answered at once, which
+// are answered before Submit returns.
+func (b *Batcher) Submit(from Sender, topic string, op Op, done func(Answer)) {
+	done = b.guard.guarded(done)
+	if answer, refused := b.enqueue(topic, submitted{from: from, op: op, done: done, at: b.opts.Clock()}); refused {
+		done(answer)
+	}
+}
+
+// Apply is Submit, and waits. When ctx ends first it returns ctx's error, and it
+// is unknown whether op is applied.
+func (b *Batcher) Apply(ctx context.Context, from Sender, topic string, op Op) (Answer, error) {
+	ch := make(chan Answer, 1) // room for an answer that nobody waits for any more
+	b.Submit(from, topic, op, func(a Answer) { ch <- a })
+	select {
+	case a := <-ch:
+		return a, nil
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+}
+
+// Learn takes in a record of a topic that the store has said, or a replica that
+// is believed: the next op of the topic is computed from it. What is older than
+// what is known changes nothing. r must not be changed afterwards.
+func (b *Batcher) Learn(topic string, r Record) {
+	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
+		if !r.Newer(w.record) {
+			return w, false
+		}
+		w.record, w.state = r, nil
+		return w, true
+	})
+}
+
+// Stats returns what the batcher has done since it was made.
+func (b *Batcher) Stats() Stats {
+	return Stats{
+		Calls: b.counts.calls.Load(), Commits: b.counts.commits.Load(),
+		Conflicts: b.counts.conflicts.Load(), Ops: b.counts.ops.Load(),
+	}
+}
+
+// Close takes no more ops and waits for those it has. When ctx ends first, the
+// store calls under way are cancelled, what is left is to be sent again, and
+// ctx's error is returned. All ops are answered when it returns. Closing twice
+// is harmless.
+func (b *Batcher) Close(ctx context.Context) error {
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { b.wg.Wait(); close(ended) }() // ends with the last store call
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	b.cut()
+	<-ended
+	return ctx.Err()
+}
+
+// enqueue reports true when the op is answered at once.
+func (b *Batcher) enqueue(topic string, s submitted) (Answer, bool) {
+	kind, _ := keyOf(topic)
+	switch {
+	case !s.op.valid() || CheckTopic(topic) != nil:
+		return Answer{Verdict: Refused, Reason: ReasonBadOp}, true
+	case b.kinds[kind] == nil:
+		return Answer{Verdict: Refused, Reason: ReasonUnknown}, true
+	}
+	var share any
+	if s.from != nil {
+		share = b.guard.share(s.from)
+		if !b.takeLane(topic, &s) {
+			return Answer{Reason: ReasonNewLane, Err: ErrNewLane}, true
+		}
+	}
+	if err := b.push(share, topic, s); err != nil {
+		b.returnLane(s)
+		return Answer{Reason: ReasonOverload, Err: err}, true
+	}
+	return Answer{}, false
+}
+
+// takeLane asks the sender for a lane, when the op may make one.
+func (b *Batcher) takeLane(topic string, s *submitted) bool {
+	if s.op.Seq != s.op.From {
+		return true // it is not the first of its lane, or it will wait for that
+	}
+	if _, known := b.lanes.get(laneKey{topic, s.op.Client, 0}); known {
+		return true
+	}
+	s.lane = b.guard.takeLane(s.from)
+	return s.lane
+}
+
+func (b *Batcher) returnLane(s submitted) {
+	if s.lane {
+		b.guard.returnLane(s.from)
+	}
+}
+
+func (b *Batcher) push(share any, topic string, s submitted) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return ErrClosed
+	}
+	if b.queue.full(share) {
+		return ErrOverloaded
+	}
+	b.queue.push(share, topic, s)
+	b.hire()
+	return nil
+}
+
+// hire starts a worker if there is something to do and room for one. The caller
+// holds mu.
+func (b *Batcher) hire() {
+	if b.working < b.opts.Calls && (len(b.again) > 0 || b.queue.isReady()) {
+		b.working++
+		b.wg.Add(1)
+		go func() { // ends when there is nothing to do, or is given up
+			if b.work() {
+				b.wg.Done()
+			}
+		}()
+	}
+}
+
+// work makes store calls until nothing waits for one. It reports false when it
+// was given up.
+func (b *Batcher) work() bool {
+	for {
+		tries := b.take()
+		if len(tries) == 0 {
+			return true
+		}
+		if !b.serve(tries) {
+			return false
+		}
+	}
+}
+
+// take returns what goes into the next call; nothing means that work has ended.
+func (b *Batcher) take() (tries []*try) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.again), MaxSteps)
+	tries = append(tries, b.again[:n]...)
+	b.again = append(b.again[:0], b.again[n:]...)
+	for _, t := range tries {
+		if room := MaxMoves - len(t.ops); room > 0 {
+			t.ops = append(t.ops, b.queue.more(t.topic, room)...)
+		}
+	}
+	for len(tries) < MaxSteps {
+		topic, ops := b.queue.next()
+		if len(ops) == 0 {
+			break
+		}
+		tries = append(tries, b.newTry(topic, ops))
+	}
+	if len(tries) == 0 {
+		b.working--
+	}
+	return tries
+}
+
+// serve makes one store call, and answers what it settles. What is left comes
+// again. It reports false when the worker was given up.
+func (b *Batcher) serve(tries []*try) bool {
+	var steps []Step
+	var pending []*try
+	for _, t := range tries {
+		t.shift = &shift{tries}
+		open, ok := b.compute(t)
+		if !ok {
+			return false
+		}
+		if open {
+			steps, pending = append(steps, t.run.step), append(pending, t)
+		}
+	}
+	if len(steps) == 0 {
+		return true
+	}
+	began := b.opts.Clock()
+	outcomes := b.commit(steps)
+	for i, t := range pending {
+		b.settle(t, outcomes[i], began)
+	}
+	return true
+}
+
+// commit makes one store call.
+func (b *Batcher) commit(steps []Step) []Outcome {
+	ctx, cancel := context.WithTimeout(b.base, b.opts.CallTimeout)
+	defer cancel()
+	began := time.Now()
+	b.counts.calls.Add(1)
+	outcomes := b.store.Commit(ctx, steps...)
+	var failed error
+	for _, o := range outcomes {
+		if !isAnswer(o.Err) {
+			failed = o.Err
+		}
+	}
+	b.heard(failed, began)
+	return outcomes
+}
+
+// isAnswer reports whether an error of a step is the store's answer.
+func isAnswer(err error) bool {
+	return err == nil || isConflict(err) || errors.Is(err, ErrBadStep)
+}
+
+func isConflict(err error) bool { return errors.Is(err, ErrConflict) }
+
+// heard takes in what came of a store call that began at a time.
+func (b *Batcher) heard(err error, began time.Time) {
+	if err == nil {
+		b.away.answered()
+		b.opts.Health(nil)
+		return
+	}
+	b.opts.Logger.Debug("store call failed", "err", err)
+	if errors.Is(err, context.DeadlineExceeded) && b.away.answeredSince(began) {
+		return // slow
+	}
+	b.away.fail(err)
+	b.opts.Health(err)
+}
+
+// settle takes in what became of a try's step, whose call began at a time.
+func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
+	switch {
+	case o.Err == nil:
+		b.counts.commits.Add(1)
+		b.done(t, o, began)
+	case isConflict(o.Err):
+		if !t.run.look {
+			b.counts.conflicts.Add(1)
+		}
+		t.learn(o, began)
+		b.Learn(t.topic, t.record)
+		if t.conflicts++; t.conflicts > maxConflicts {
+			b.putOff(t, Answer{Reason: ReasonOverload, Err: ErrContended})
+			return
+		}
+		b.repeat(t)
+	case errors.Is(o.Err, ErrBadStep):
+		b.opts.Logger.Error("the store does not take a step", "topic", t.topic, "err", o.Err)
+		b.putOff(t, Answer{Reason: ReasonAway, Err: o.Err})
+	default:
+		b.later(t, o.Err)
+	}
+}
+
+// later makes a try again after a pause, unless it has been tried for Patience.
+// The outcome of its step is unknown: the guards of its moves say more then.
+func (b *Batcher) later(t *try, err error) {
+	pause := rand.N(min(minRetry<<min(t.failures, 10), maxRetry) + 1)
+	t.failures++
+	if b.opts.Clock().Add(pause).After(newest(t.ops).Add(b.opts.Patience)) || b.base.Err() != nil {
+		b.putOff(t, Answer{Reason: ReasonAway, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
+		return
+	}
+	b.wg.Go(func() { // ends after the pause
+		b.pause(pause)
+		b.repeat(t)
+	})
+}
+
+// repeat makes a try again.
+func (b *Batcher) repeat(t *try) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.again = append(b.again, t)
+	b.hire()
+}
+
+// release lets the next call of a topic come.
+func (b *Batcher) release(topic string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue.finish(topic)
+	b.hire()
+}
+
+// putOff answers all ops of a try alike, and ends it.
+func (b *Batcher) putOff(t *try, a Answer) {
+	for _, s := range t.ops {
+		b.returnLane(s)
+		s.done(a)
+	}
+	b.end(t, 0)
+}
+
+// newest returns when the last op of a batch was submitted.
+func newest(batch []submitted) (at time.Time) {
+	for _, s := range batch {
+		if s.at.After(at) {
+			at = s.at
+		}
+	}
+	return at
+}
+
+func (b *Batcher) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.base.Done():
+	}
+}

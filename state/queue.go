@@ -1,0 +1,232 @@
+package state
+
+import (
+	"container/list"
+	"time"
+)
+
+// A Sender is on whose behalf ops are sent: what is scarce at the store is
+// shared out between senders, not between ops. A nil Sender is one that all
+// ops without any are of, and may do everything. Its methods may be called
+// concurrently and must not block.
+type Sender interface {
+	// Share returns what the sender is told apart by: ops whose shares are
+	// equal take their turns at the store together. It must be comparable.
+	Share() any
+	// NewTopic reports whether the sender may make one more topic, and counts it
+	// if so. It is called before its op would make one.
+	NewTopic() bool
+	// TakeLane reports whether the store may keep one more lane of the sender, and
+	// counts it if so. It is called before an op that may make one.
+	TakeLane() bool
+	// ReturnLane takes back one TakeLane: the op has made no lane.
+	ReturnLane()
+}
+
+// A submitted op waits for its store call.
+type submitted struct {
+	from Sender
+	op   Op
+	done func(Answer)
+	at   time.Time // of Submit
+	lane bool      // TakeLane was asked, and said yes
+}
+
+// A fairQueue holds ops until their store call. Turns go around the senders
+// that have something waiting, and of each around its topics: whoever sends
+// a thousand times as much waits for that alone. A turn is one call, and takes
+// what waits for its topic from all senders, so many at one topic are as
+// cheap as one. It is not safe for concurrent use.
+//
+// A sender's place is refused when it has as many ops waiting as there is room
+// left for all (dynamic thresholds, Choudhury and Hahne 1998): one alone gets
+// half of the queue, two a third each, and there is always room for a sender
+// that has little.
+type fairQueue struct {
+	max    int // ops
+	n      int // ops in it
+	shares map[any]*share
+	topics map[string]*waiting
+	// turns are the shares that have a ready line, in the order of their turns.
+	turns *list.List
+}
+
+// A share is what waits of one sender. It exists while something does.
+type share struct {
+	key   any
+	n     int        // ops
+	ready *list.List // lines whose turn may come, in that order
+	turn  *list.Element
+}
+
+// A waiting is what waits for one topic. It exists while something does, or
+// a call is under way.
+type waiting struct {
+	topic   string
+	calling bool // a call is under way; the next one comes after it
+	lines   *list.List
+	by      map[*share]*line
+}
+
+// A line is what waits of one sender for one topic, in the order of Submit.
+// It exists while something does.
+type line struct {
+	share   *share
+	waiting *waiting
+	ops     []submitted
+	place   *list.Element // in waiting.lines
+	ready   *list.Element // in share.ready; nil: parked until the call under way has ended
+}
+
+func newFairQueue(most int) *fairQueue {
+	return &fairQueue{max: most, shares: make(map[any]*share), topics: make(map[string]*waiting), turns: list.New()}
+}
+
+// full reports whether there is no room for an op of a share.
+func (q *fairQueue) full(key any) bool {
+	sh := q.shares[key]
+	return q.n >= q.max || sh != nil && sh.n >= q.max-q.n
+}
+
+// push adds an op of a share. There must be room for it.
+func (q *fairQueue) push(key any, topic string, s submitted) {
+	sh := q.shares[key]
+	if sh == nil {
+		sh = &share{key: key, ready: list.New()}
+		q.shares[key] = sh
+	}
+	w := q.topics[topic]
+	if w == nil {
+		w = &waiting{topic: topic, lines: list.New(), by: make(map[*share]*line)}
+		q.topics[topic] = w
+	}
+	l := w.by[sh]
+	if l == nil {
+		l = &line{share: sh, waiting: w}
+		l.place = w.lines.PushBack(l)
+		w.by[sh] = l
+		if !w.calling {
+			q.makeReady(l)
+		}
+	}
+	l.ops = append(l.ops, s)
+	sh.n++
+	q.n++
+}
+
+// isReady reports whether next would return something.
+func (q *fairQueue) isReady() bool {
+	for e := q.turns.Front(); e != nil; e = q.turns.Front() {
+		if sh, _ := e.Value.(*share); q.readyLine(sh) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// next takes the ops of the next call of a topic, up to MaxMoves; no ops means
+// that there is none. finish must follow when the call has ended.
+func (q *fairQueue) next() (topic string, ops []submitted) {
+	if !q.isReady() {
+		return "", nil
+	}
+	sh, _ := q.turns.Front().Value.(*share)
+	l := q.readyLine(sh)
+	sh.ready.MoveToBack(l.ready)
+	q.turns.MoveToBack(sh.turn)
+	l.waiting.calling = true
+	l.waiting.lines.MoveToFront(l.place) // it is its turn
+	return l.waiting.topic, q.take(l.waiting, MaxMoves)
+}
+
+// readyLine returns the line of a share whose turn is next. It parks those of
+// topics with a call under way, and ends the share's turns when none is left.
+func (q *fairQueue) readyLine(sh *share) *line {
+	for e := sh.ready.Front(); e != nil; e = sh.ready.Front() {
+		l, _ := e.Value.(*line)
+		if !l.waiting.calling {
+			return l
+		}
+		q.park(l)
+	}
+	return nil
+}
+
+// more takes up to so many ops of a topic with a call under way.
+func (q *fairQueue) more(topic string, most int) []submitted {
+	return q.take(q.topics[topic], most)
+}
+
+// take removes up to so many of a topic's ops, as many of each sender as of
+// every other, and those of a sender in their order.
+func (q *fairQueue) take(w *waiting, most int) []submitted {
+	var batch []submitted
+	for w.lines.Len() > 0 && len(batch) < most {
+		each := max(1, (most-len(batch))/w.lines.Len())
+		for range w.lines.Len() {
+			l, _ := w.lines.Front().Value.(*line)
+			n := min(each, len(l.ops), most-len(batch))
+			batch = append(batch, l.ops[:n]...)
+			q.drop(l, n)
+			if len(batch) == most {
+				break
+			}
+		}
+	}
+	return batch
+}
+
+// drop removes the first n ops of a line, which then is the last in its
+// topic's order.
+func (q *fairQueue) drop(l *line, n int) {
+	clear(l.ops[:n]) // what they hold may go
+	l.ops = l.ops[n:]
+	l.share.n -= n
+	q.n -= n
+	if len(l.ops) > 0 {
+		l.waiting.lines.MoveToBack(l.place)
+		return
+	}
+	q.park(l)
+	l.waiting.lines.Remove(l.place)
+	delete(l.waiting.by, l.share)
+	if l.share.n == 0 {
+		delete(q.shares, l.share.key)
+	}
+}
+
+// finish lets the next call for a topic come.
+func (q *fairQueue) finish(topic string) {
+	w := q.topics[topic]
+	w.calling = false
+	if w.lines.Len() == 0 {
+		delete(q.topics, topic)
+		return
+	}
+	for e := w.lines.Front(); e != nil; e = e.Next() {
+		if l, _ := e.Value.(*line); l.ready == nil {
+			q.makeReady(l)
+		}
+	}
+}
+
+// makeReady puts a line among those whose turn may come.
+func (q *fairQueue) makeReady(l *line) {
+	l.ready = l.share.ready.PushBack(l)
+	if l.share.turn == nil {
+		l.share.turn = q.turns.PushBack(l.share)
+	}
+}
+
+// park takes a line from among those whose turn may come.
+func (q *fairQueue) park(l *line) {
+	if l.ready == nil {
+		return
+	}
+	l.share.ready.Remove(l.ready)
+	l.ready = nil
+	if l.share.ready.Len() == 0 {
+		q.turns.Remove(l.share.turn)
+		l.share.turn = nil
+	}
+}

@@ -1,0 +1,292 @@
+package state
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// A run is one computation of a try: it judges the ops, runs their actions, and
+// makes the step. It changes nothing but itself, for an action that never
+// returns keeps it.
+type run struct {
+	b   *Batcher
+	t   *try
+	ops []submitted // of the try, when the run began
+	now time.Time
+
+	// What is known of lanes, and which are moved, in that order.
+	views map[Client]*laneView
+	moved []Client
+
+	state    any   // after accepted; not valid while spoilt
+	accepted []int // ops that were applied
+	spoilt   bool  // an action has failed: it may have changed the state that it was given
+	broken   bool  // nothing can come of it: all is put off
+	asking   bool  // lanes have to be read first
+	unsure   bool  // so they have, unless the step is done
+
+	stage atomic.Int32 // of watched
+	at    atomic.Int32 // the op whose action runs
+	since atomic.Int64 // when that began, in ns by the monotonic clock
+
+	// What came of it.
+	answers  []Answer
+	step     Step
+	look     bool // step only reads lanes
+	tooLarge bool // the state is; careful was not set
+	fresh    int  // ops that are dealt with for the first time
+}
+
+func newRun(b *Batcher, t *try) *run {
+	return &run{
+		b: b, t: t, ops: t.ops, now: b.opts.Clock(),
+		views: make(map[Client]*laneView, len(t.ops)), answers: make([]Answer, len(t.ops)),
+	}
+}
+
+// reduce computes.
+func (r *run) reduce() {
+	if !r.t.known {
+		r.lookAt()
+		return
+	}
+	if r.state = r.t.state; r.state == nil && !r.restore() {
+		return
+	}
+	for i := range r.ops {
+		r.judge(i)
+	}
+	switch {
+	case r.broken:
+	case r.asking, r.unsure && len(r.moved) == 0:
+		r.lookAt()
+	case len(r.moved) > 0:
+		r.makeStep()
+	}
+}
+
+// lookAt makes the step one that reads the lanes of all clients.
+func (r *run) lookAt() {
+	r.look = true
+	r.step = Step{Topic: r.t.topic, Base: r.t.record}
+	seen := make(map[Client]bool, len(r.ops))
+	for _, s := range r.ops {
+		if !seen[s.op.Client] {
+			seen[s.op.Client] = true
+			r.step.Moves = append(r.step.Moves, Move{Client: s.op.Client, Min: 1, To: Lane{Last: 1, From: 1}})
+		}
+	}
+}
+
+// makeStep makes the step of what was computed.
+func (r *run) makeStep() {
+	r.step = Step{Topic: r.t.topic, Base: r.t.record}
+	if len(r.accepted) > 0 {
+		if r.spoilt && !r.replay() {
+			return
+		}
+		data, err := r.written()
+		if err != nil {
+			r.breakOff(Answer{Reason: ReasonAway, Err: err})
+			return
+		}
+		if len(data) > r.t.kind.most() {
+			r.tooLarge = true
+			return
+		}
+		r.step.Data = data
+	}
+	for _, c := range r.moved {
+		r.step.Moves = append(r.step.Moves, r.views[c].step(c))
+	}
+}
+
+// judge says what becomes of an op.
+func (r *run) judge(i int) {
+	s, op := &r.ops[i], &r.ops[i].op
+	l := r.lane(op)
+	j := judge{now: r.now, lifetime: r.b.opts.OpLifetime}
+	switch j.of(op, s.at, l) {
+	case isDone:
+		r.answers[i] = l.done(op)
+		// A final answer rests on what the store said after the op had come, or
+		// will say when the step is done.
+		r.unsure = r.unsure || r.t.asked.Before(s.at)
+	case isOld:
+		r.answers[i] = Answer{Verdict: Old}
+		r.asking = r.asking || l.guessed && !l.moved
+	case isEarly:
+		r.answers[i] = Answer{Reason: ReasonEarly}
+	case isStale:
+		r.answers[i] = Answer{Reason: ReasonStale}
+	case isNext:
+		r.apply(i, l)
+	}
+}
+
+// lane returns what is known of the lane of an op's client.
+func (r *run) lane(op *Op) *laneView {
+	l := r.views[op.Client]
+	if l == nil || l.guessed && !l.moved {
+		if lane, ok := r.t.lanes[op.Client]; ok {
+			l = seen(lane)
+		} else {
+			l = guess(op)
+		}
+		r.views[op.Client] = l
+	}
+	return l
+}
+
+// apply runs the action of an op that is the next of its lane.
+func (r *run) apply(i int, l *laneView) {
+	if r.broken {
+		return
+	}
+	op := &r.ops[i].op
+	reason := r.attempt(i)
+	if r.broken {
+		return
+	}
+	before := l.moved
+	if !l.move(op, reason) {
+		r.answers[i] = Answer{Reason: ReasonEarly} // the client has to say first which answers it has
+		return
+	}
+	if !before {
+		r.moved = append(r.moved, op.Client)
+	}
+	r.fresh++
+	if reason != nil {
+		r.answers[i] = Answer{Verdict: Refused, Reason: *reason}
+		return
+	}
+	r.answers[i] = Answer{Verdict: Ack}
+	r.accepted = append(r.accepted, i)
+}
+
+// attempt runs the action of an op on the state. It returns why the op is refused,
+// or nil.
+func (r *run) attempt(i int) *string {
+	op := &r.ops[i].op
+	if op.Do == Void {
+		return reasonOf(ReasonWithdrawn)
+	}
+	if r.b.isSlow(r.t.topic, op) {
+		return reasonOf(ReasonFailed)
+	}
+	var err error
+	for range tries {
+		if r.spoilt && !r.replay() {
+			return nil
+		}
+		var next any
+		var panicked bool
+		if next, panicked, err = r.act(i); err == nil && r.t.careful {
+			err = r.fits(next)
+		}
+		if err == nil {
+			r.state = next
+			return nil
+		}
+		r.spoilt = true
+		if !panicked {
+			return reasonOf(err.Error())
+		}
+	}
+	r.b.opts.Logger.Error("an action fails, and its op is refused", "topic", r.t.topic, "action", op.Do, "err", err)
+	return reasonOf(ReasonFailed)
+}
+
+// tries is how often an action may panic, or take too long, before its op is
+// refused for good.
+const tries = 3
+
+func reasonOf(s string) *string { return &s }
+
+// act runs the action of an op on the state.
+func (r *run) act(i int) (next any, panicked bool, err error) {
+	op := &r.ops[i].op
+	r.since.Store(int64(time.Since(r.b.began)))
+	r.at.Store(int32(i) + 1)
+	defer r.at.Store(0)
+	panicked = true
+	defer r.b.guard.caught("an action", &err)
+	next, err = r.t.kind.act(r.state, op, Call{
+		Topic: r.t.topic, Key: r.t.key, User: op.User, Op: op.Name(), At: r.now,
+	})
+	return next, false, err
+}
+
+// fits returns an error for the person who acted when a state is too large.
+func (r *run) fits(s any) error {
+	data, err := r.write(s)
+	if err == nil && len(data) > r.t.kind.most() {
+		err = errTooLarge
+	}
+	return err
+}
+
+// restore makes the state what the record says. It reports false when nothing
+// can be made of that.
+func (r *run) restore() bool {
+	s, err := r.read()
+	if err != nil {
+		reason := ReasonAway
+		if isLater(err) {
+			reason = ReasonLater
+		}
+		r.b.opts.Logger.Error("a state can't be read", "topic", r.t.topic, "err", err)
+		r.breakOff(Answer{Reason: reason, Err: err})
+		return false
+	}
+	r.state, r.spoilt = s, false
+	return true
+}
+
+// replay makes the state anew, as it is after the ops that were applied.
+func (r *run) replay() bool {
+	if !r.restore() {
+		return false
+	}
+	for _, i := range r.accepted {
+		next, _, err := r.act(i)
+		if err != nil {
+			err = fmt.Errorf("state: the action %q of %s is not pure: it failed when it was run again: %w", r.ops[i].op.Do, r.t.kind.name(), err)
+			r.b.opts.Logger.Error("an action is not pure", "topic", r.t.topic, "err", err)
+			r.breakOff(Answer{Reason: ReasonAway, Err: err})
+			return false
+		}
+		r.state = next
+	}
+	return true
+}
+
+// breakOff puts all ops off.
+func (r *run) breakOff(a Answer) {
+	r.broken = true
+	for i := range r.answers {
+		r.answers[i] = a
+	}
+}
+
+// result returns the state after the step, or nil when it has to be read.
+func (r *run) result() any {
+	if r.spoilt {
+		return nil
+	}
+	return r.state
+}
+
+func (r *run) read() (s any, err error) {
+	defer r.b.guard.caught("a kind's Unmarshal", &err)
+	return r.t.kind.read(r.t.record.Data)
+}
+
+func (r *run) written() ([]byte, error) { return r.write(r.state) }
+
+func (r *run) write(s any) (data []byte, err error) {
+	defer r.b.guard.caught("a kind's Marshal", &err)
+	return r.t.kind.write(s)
+}

@@ -1,0 +1,219 @@
+package state
+
+import (
+	"time"
+)
+
+// A try is what waits for one topic, on its way into the store.
+type try struct {
+	topic, key string
+	kind       Reducer
+	ops        []submitted
+
+	known   bool            // record is what a store has said, or a replica that is believed
+	record  Record          // what the next run is computed from
+	state   any             // what record says; nil: it has not been read
+	lanes   map[Client]Lane // as the store has said at asked; nil: it was not
+	asked   time.Time
+	allowed bool // a sender may make the topic
+	careful bool // each op is looked at for the size of what comes of it
+
+	conflicts, failures int
+	run                 *run
+	shift               *shift // that it is in
+	ended               bool   // all ops are answered
+}
+
+// A warmth is what is known of a topic between two calls.
+type warmth struct {
+	record Record
+	state  any // nil: it has not been read
+	// took is how long a commit takes, smoothed; others are the replicas that were
+	// heard to commit to the topic, and when.
+	took   time.Duration
+	others map[string]time.Time
+}
+
+func (b *Batcher) newTry(topic string, ops []submitted) *try {
+	kind, key := keyOf(topic)
+	t := &try{topic: topic, key: key, kind: b.kinds[kind], ops: ops}
+	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
+		t.known, t.record, t.state = true, w.record, w.state
+	}
+	return t
+}
+
+// learn takes in the store's answer to a step that conflicts, of a call that
+// began at a time.
+func (t *try) learn(o Outcome, began time.Time) {
+	r := o.Record
+	if r.Same(t.record) && t.known {
+		r.Data = t.record.Data
+	} else {
+		t.state = nil
+	}
+	t.known, t.record, t.asked = true, r, began
+	t.lanes = make(map[Client]Lane, len(t.run.step.Moves))
+	for i, m := range t.run.step.Moves {
+		t.lanes[m.Client] = o.Lanes[i]
+	}
+}
+
+// compute makes the step of a try. open is false when it needs none: its ops
+// are answered. ok is false when the worker was given up, because an action took
+// too long.
+func (b *Batcher) compute(t *try) (open, ok bool) {
+	if err := b.away.away(); err != nil && b.opts.Clock().Sub(newest(t.ops)) > b.opts.Patience {
+		// Each would be one more call that fails, and all behind it would wait.
+		b.putOff(t, Answer{Reason: ReasonAway, Err: err})
+		return false, true
+	}
+	if t.known && t.record.Version == 0 && !t.allowed && !b.admit(t) {
+		return false, true
+	}
+	for {
+		t.run = newRun(b, t)
+		if !b.watched(t.run) {
+			return false, false
+		}
+		if !t.run.tooLarge {
+			break
+		}
+		t.careful = true
+	}
+	if len(t.run.step.Moves) > 0 {
+		return true, true
+	}
+	b.answer(t, nil)
+	b.end(t, 0)
+	return false, true
+}
+
+// admit puts off the ops of a try whose senders may not make the topic that they
+// would make. Who is the first that may makes it for all behind. It reports
+// false when none may.
+func (b *Batcher) admit(t *try) bool {
+	refused := make(map[any]bool) // each sender is asked once
+	for i, s := range t.ops {
+		if s.from == nil || b.mayMake(s.from, refused) {
+			t.ops, t.allowed = t.ops[i:], true
+			return true
+		}
+		b.returnLane(s)
+		s.done(Answer{Reason: ReasonNewTopic, Err: ErrNewTopic})
+	}
+	b.end(t, 0)
+	return false
+}
+
+// mayMake asks a sender whether it may make a topic, unless it has refused.
+func (b *Batcher) mayMake(from Sender, refused map[any]bool) bool {
+	share := b.guard.share(from)
+	if refused[share] {
+		return false
+	}
+	refused[share] = !b.guard.newTopic(from)
+	return !refused[share]
+}
+
+// done takes in that a try's step was done.
+func (b *Batcher) done(t *try, o Outcome, began time.Time) {
+	r := t.run
+	record := Record{Epoch: o.Record.Epoch, Version: o.Record.Version, Data: t.record.Data}
+	if r.step.Data != nil {
+		record.Data = r.step.Data
+	}
+	var pause time.Duration
+	now := b.opts.Clock()
+	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
+		if record.Newer(w.record) {
+			w.record, w.state = record, r.result()
+		}
+		w.learn(now.Sub(began))
+		pause = w.turn(now)
+		return w, true
+	})
+	b.opts.Committed(t.topic, record)
+	made := make(map[Client]bool, len(r.step.Moves))
+	for i, m := range r.step.Moves {
+		b.lanes.put(laneKey{t.topic, m.Client, 0}, struct{}{})
+		made[m.Client] = o.Made[i]
+	}
+	b.counts.ops.Add(uint64(r.fresh))
+	b.answer(t, made)
+	b.end(t, pause)
+}
+
+// answer answers the ops of a try as its run says. made are the clients for
+// which it has made a lane.
+func (b *Batcher) answer(t *try, made map[Client]bool) {
+	for i, s := range t.ops {
+		if made[s.op.Client] && s.lane {
+			made[s.op.Client] = false // the sender pays for one
+		} else {
+			b.returnLane(s)
+		}
+		s.done(t.run.answers[i])
+	}
+}
+
+// end ends a try; the next of its topic comes after a pause.
+func (b *Batcher) end(t *try, pause time.Duration) {
+	t.ended = true
+	if pause <= 0 {
+		b.release(t.topic)
+		return
+	}
+	b.wg.Go(func() { // ends after the pause
+		b.pause(pause)
+		b.release(t.topic)
+	})
+}
+
+// learn takes in how long a commit took: what is quicker counts at once, what is
+// slower bit by bit.
+func (w *warmth) learn(took time.Duration) {
+	if w.took == 0 || took < w.took {
+		w.took = took
+		return
+	}
+	w.took += min(took-w.took, w.took) / 8
+}
+
+// Two replicas that commit to one topic lose to each other: the one that has won
+// is the first to know, and would win again. So it lets each of the others go
+// first that were heard to commit within othersAge, or six commits.
+const (
+	othersAge  = 20 * time.Millisecond
+	maxOthers  = 16
+	longestRow = 100 * time.Millisecond // of one pause
+)
+
+// turn returns how long others may go first.
+func (w *warmth) turn(now time.Time) time.Duration {
+	n := 0
+	for replica, at := range w.others {
+		if now.Sub(at) > max(othersAge, 6*w.took) {
+			delete(w.others, replica)
+			continue
+		}
+		n++
+	}
+	return min(time.Duration(n)*w.took, longestRow)
+}
+
+// Heard takes in that another replica has committed to a topic: this one lets it
+// go first when both have much to commit.
+func (b *Batcher) Heard(topic, replica string) {
+	now := b.opts.Clock()
+	b.warm.change(topic, func(w warmth, ok bool) (warmth, bool) {
+		if !ok || len(w.others) >= maxOthers {
+			return w, false // nothing is committed here
+		}
+		if w.others == nil {
+			w.others = make(map[string]time.Time)
+		}
+		w.others[replica] = now
+		return w, true
+	})
+}
