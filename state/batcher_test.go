@@ -1,0 +1,304 @@
+package state_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep/state"
+)
+
+// A tally is the state of the tests: a number, and who has voted.
+type tally struct {
+	N  int64
+	By map[string]int `json:",omitempty"`
+}
+
+type step struct{ By int64 }
+
+func tallies() state.Kind[tally] {
+	return state.Kind[tally]{
+		Name: "tally",
+		Actions: map[string]state.Action[tally]{
+			"add": state.Do(func(t tally, in step, _ state.Call) (tally, error) {
+				t.N += in.By
+				return t, nil
+			}),
+			"take": state.Do(func(t tally, in step, _ state.Call) (tally, error) {
+				if t.N < in.By {
+					return t, fmt.Errorf("only %d are left", t.N)
+				}
+				t.N -= in.By
+				return t, nil
+			}),
+			"dirty": func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+				if t.By == nil {
+					t.By = map[string]int{}
+				}
+				t.By["dirt"]++
+				return t, errors.New("no")
+			},
+			"vote": func(t tally, _ state.Fields, c state.Call) (tally, error) {
+				by := map[string]int{c.User: 1}
+				for user, n := range t.By {
+					by[user] = n
+				}
+				t.By = by
+				return t, nil
+			},
+			"panic": func(tally, state.Fields, state.Call) (tally, error) { panic("oh") },
+			"grow": func(t tally, in state.Fields, _ state.Call) (tally, error) {
+				t.By = map[string]int{in.Get("text"): 1}
+				return t, nil
+			},
+		},
+		MaxData: 1000,
+	}
+}
+
+// A tab makes ops of one client on one topic.
+type tab struct {
+	client state.Client
+	seq    uint64
+	from   uint64
+}
+
+func newTab() *tab {
+	t := &tab{from: 1}
+	_, _ = rand.Read(t.client[:]) // it never fails
+	return t
+}
+
+func (t *tab) op(do string, in ...string) state.Op {
+	t.seq++
+	fields := state.Fields{}
+	for i := 0; i+1 < len(in); i += 2 {
+		fields[in[i]] = append(fields[in[i]], in[i+1])
+	}
+	return state.Op{Client: t.client, Seq: t.seq, From: t.from, Do: do, In: fields, User: "somebody"}
+}
+
+func newBatcher(t *testing.T, s state.Store, opts *state.BatcherOptions) *state.Batcher {
+	t.Helper()
+	b := state.NewBatcher(s, opts, tallies())
+	t.Cleanup(func() { _ = b.Close(context.Background()) })
+	return b
+}
+
+func apply(t *testing.T, b *state.Batcher, topic string, op state.Op) state.Answer {
+	t.Helper()
+	a, err := b.Apply(t.Context(), nil, topic, op)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func wantAnswer(t *testing.T, got state.Answer, verdict state.Verdict, reason string, again bool) {
+	t.Helper()
+	if got.Verdict != verdict || got.Reason != reason || got.Again != again {
+		t.Errorf("got %v %q (again %v, %v), want %v %q (again %v)", got.Verdict, got.Reason, got.Again, got.Err, verdict, reason, again)
+	}
+}
+
+func wantTally(t *testing.T, s state.Store, topic string, want int64) {
+	t.Helper()
+	records, err := s.Read(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := tallies().Read(records[0].Data)
+	if err != nil || got.N != want {
+		t.Errorf("got %+v, %v, want %d", got, err, want)
+	}
+}
+
+func TestAnOpIsAppliedOnce(t *testing.T) {
+	s := newMapStore()
+	b := newBatcher(t, s, nil)
+	one := newTab()
+	op := one.op("add", "by", "3")
+	wantAnswer(t, apply(t, b, "tally:a", op), state.Ack, "", false)
+	wantAnswer(t, apply(t, b, "tally:a", op), state.Ack, "", true)
+	wantAnswer(t, apply(t, newBatcher(t, s, nil), "tally:a", op), state.Ack, "", true)
+	wantTally(t, s, "tally:a", 3)
+}
+
+func TestARefusalIsTheAnswerForGood(t *testing.T) {
+	s := newMapStore()
+	b := newBatcher(t, s, nil)
+	one := newTab()
+	take := one.op("take", "by", "2")
+	wantAnswer(t, apply(t, b, "tally:a", take), state.Refused, "only 0 are left", false)
+	wantAnswer(t, apply(t, b, "tally:a", one.op("add", "by", "5")), state.Ack, "", false)
+	wantAnswer(t, apply(t, b, "tally:a", take), state.Refused, "only 0 are left", true)
+	one.from = 2
+	wantAnswer(t, apply(t, b, "tally:a", one.op("add", "by", "1")), state.Ack, "", false)
+	wantAnswer(t, apply(t, b, "tally:a", take), state.Settled, "", true)
+	wantTally(t, s, "tally:a", 6)
+}
+
+func TestAnOpThatComesTooEarlyIsToBeSentAgain(t *testing.T) {
+	s := newMapStore()
+	b := newBatcher(t, s, nil)
+	one := newTab()
+	first, second := one.op("add", "by", "1"), one.op("add", "by", "2")
+	wantAnswer(t, apply(t, b, "tally:a", second), state.Retry, state.ReasonEarly, false)
+	wantAnswer(t, apply(t, b, "tally:a", first), state.Ack, "", false)
+	wantAnswer(t, apply(t, b, "tally:a", second), state.Ack, "", false)
+	wantTally(t, s, "tally:a", 3)
+}
+
+func TestWhatIsWithdrawnNeverCounts(t *testing.T) {
+	s := newMapStore()
+	b := newBatcher(t, s, nil)
+	one := newTab()
+	op := one.op("add", "by", "1")
+	void := op
+	void.Do = state.Void
+	wantAnswer(t, apply(t, b, "tally:a", void), state.Refused, state.ReasonWithdrawn, false)
+	wantAnswer(t, apply(t, b, "tally:a", op), state.Refused, state.ReasonWithdrawn, true)
+	counted := one.op("add", "by", "7")
+	wantAnswer(t, apply(t, b, "tally:a", counted), state.Ack, "", false)
+	counted.Do = state.Void
+	wantAnswer(t, apply(t, b, "tally:a", counted), state.Ack, "", true)
+	wantTally(t, s, "tally:a", 7)
+}
+
+func TestAnActionThatFailsSpoilsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		b := newBatcher(t, s, nil)
+		var wg sync.WaitGroup
+		submit := func(op state.Op, verdict state.Verdict, reason string) {
+			wg.Add(1)
+			b.Submit(nil, "tally:a", op, func(a state.Answer) {
+				defer wg.Done()
+				wantAnswer(t, a, verdict, reason, false)
+			})
+		}
+		submit(newTab().op("vote"), state.Ack, "")
+		synctest.Wait()
+		submit(newTab().op("add", "by", "1"), state.Ack, "")
+		submit(newTab().op("dirty"), state.Refused, "no")
+		submit(newTab().op("panic"), state.Refused, state.ReasonFailed)
+		submit(newTab().op("add", "by", "x"), state.Refused, `"x" is not what by can be`)
+		submit(newTab().op("nothing"), state.Refused, state.ReasonUnknown)
+		submit(newTab().op("grow", "text", string(make([]byte, 2000))), state.Refused, state.ReasonTooLarge)
+		submit(newTab().op("add", "by", "2"), state.Ack, "")
+		wg.Wait()
+		records, _ := s.Read(t.Context(), "tally:a")
+		if got, err := tallies().Read(records[0].Data); err != nil || got.N != 3 || got.By["dirt"] != 0 || got.By["somebody"] != 1 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+		if stats := b.Stats(); stats.Ops != 8 || stats.Commits != 1 {
+			t.Errorf("got %+v, want 8 ops in one commit", stats)
+		}
+	})
+}
+
+func TestAnActionThatNeverEndsIsRefusedAndBlocksNobody(t *testing.T) {
+	s := newMapStore()
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	kind := tallies()
+	kind.Limit = 20 * time.Millisecond
+	kind.Actions["hang"] = func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+		<-end
+		return t, nil
+	}
+	b := state.NewBatcher(s, &state.BatcherOptions{Calls: 1}, kind)
+	hang := newTab().op("hang")
+	answers := make(chan state.Answer, 2)
+	b.Submit(nil, "tally:a", hang, func(a state.Answer) { answers <- a })
+	b.Submit(nil, "tally:b", newTab().op("add", "by", "1"), func(a state.Answer) { answers <- a })
+	got := map[state.Verdict]state.Answer{}
+	for range 2 {
+		a := <-answers
+		got[a.Verdict] = a
+	}
+	wantAnswer(t, got[state.Refused], state.Refused, state.ReasonFailed, false)
+	wantAnswer(t, got[state.Ack], state.Ack, "", false)
+	wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Ack, "", false)
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpsThatAreOldOrStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		b := newBatcher(t, s, nil)
+		one, counted := newTab(), newTab()
+		known := counted.op("add", "by", "1")
+		wantAnswer(t, apply(t, b, "tally:a", known), state.Ack, "", false)
+
+		old := one.op("add", "by", "1")
+		old.Seen, old.Age = time.Now(), state.OpLifetime+time.Second
+		wantAnswer(t, apply(t, b, "tally:a", old), state.Old, "", false)
+		known.Seen, known.Age = time.Now(), old.Age
+		wantAnswer(t, apply(t, newBatcher(t, s, nil), "tally:a", known), state.Ack, "", true)
+
+		old.Age = 0
+		for _, by := range []time.Duration{-state.Fresh - time.Second, state.Fresh + time.Second} {
+			old.Seen = time.Now().Add(by)
+			wantAnswer(t, apply(t, b, "tally:a", old), state.Retry, state.ReasonStale, false)
+		}
+		old.Seen, old.Age = time.Now(), 6*24*time.Hour
+		wantAnswer(t, apply(t, b, "tally:a", old), state.Ack, "", false)
+	})
+}
+
+// TestNothingIsLostOrDoubledByWhateverTheStoreDoes: replicas and tabs that send
+// again whatever is not answered, and a store that loses calls, answers late, does
+// calls twice, and later than their retries.
+func TestNothingIsLostOrDoubledByWhateverTheStoreDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay, s.faults = 2*time.Millisecond, true
+		var replicas []*state.Batcher
+		for range 3 {
+			replicas = append(replicas, newBatcher(t, s, &state.BatcherOptions{CallTimeout: 20 * time.Millisecond}))
+		}
+		const tabs, each = 20, 15
+		var wg sync.WaitGroup
+		for i := range tabs {
+			wg.Go(func() {
+				topics := [3]*tab{newTab(), newTab(), newTab()} // seqs count for each topic
+				for n := range each {
+					one := topics[n%3]
+					op := one.op("add", "by", "1")
+					for try := 0; ; try++ {
+						a, err := replicas[(i+n+try)%3].Apply(t.Context(), nil, fmt.Sprint("tally:", n%3), op)
+						if err != nil {
+							t.Error(err)
+						}
+						if a.Verdict == state.Ack {
+							break
+						}
+						if a.Verdict != state.Retry {
+							t.Errorf("got %v", a)
+							break
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+					if n%2 == 0 {
+						one.from = one.seq + 1
+					}
+				}
+			})
+		}
+		wg.Wait()
+		time.Sleep(time.Minute) // what comes late has come
+		s.faults = false
+		for n := range 3 {
+			wantTally(t, s, fmt.Sprint("tally:", n), tabs*each/3)
+		}
+	})
+}
