@@ -1,5 +1,5 @@
-// Package app is the demo application: counters that every tab on every
-// replica shows in step. It is free of transports, so the same code serves a
+// Package app is the demo application: counters, polls and banks that every tab on
+// every replica shows in step. It is free of transports, so the same code serves a
 // websocket and runs inside a browser. It chooses no backends: it is given a
 // broker's driver and a store.
 package app
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -18,13 +19,13 @@ import (
 	"time"
 
 	"lockstep/components"
-	"lockstep/counter"
 	"lockstep/htmx"
 	"lockstep/internal/pause"
 	"lockstep/live"
 	"lockstep/presence"
 	"lockstep/pubsub"
 	"lockstep/pubsub/driver"
+	"lockstep/state"
 )
 
 // Options of an App. Zero values are the defaults.
@@ -37,6 +38,8 @@ type Options struct {
 	// Refresh and Digest are how often the counters are compared with the
 	// store and with other replicas; see live.RoomsOptions.
 	Refresh, Digest time.Duration
+	// OpLifetime is how old an op may be; see state.BatcherOptions.
+	OpLifetime time.Duration
 	// Rebalance is how many movable tabs this replica sends to others in a
 	// second, at most, while it has more than they have; see live.Movable. 0 or
 	// less: none, and the others send it none.
@@ -51,15 +54,15 @@ type Options struct {
 type App struct {
 	// set once
 	opts     Options
-	store    counter.Store
+	store    state.Store
+	families map[string]family // by the name of their kind
 	rt       *live.Runtime
 	hub      *pubsub.Hub
-	batcher  *counter.Batcher
+	batcher  *state.Batcher
 	presence *presence.Tracker
 	writes   *writes
 
 	// set by Start
-	counters   *live.Rooms[counter.Value]
 	tabs       *live.Rooms[int]
 	endBalance context.CancelFunc // nil: this replica takes no part
 	balancing  sync.WaitGroup     // balance
@@ -68,7 +71,7 @@ type App struct {
 // New returns an application over a broker and a store. It does not take
 // ownership of the store. It panics without either, and with negative
 // options, as Start does.
-func New(d driver.Driver, store counter.Store, opts *Options) *App {
+func New(d driver.Driver, store state.Store, opts *Options) *App {
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -80,9 +83,9 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	case d == nil:
 		panic("app: New needs a driver of a broker: mempubsub.NewBus() for one in this process")
 	case store == nil:
-		panic("app: New needs a store: memcounter.New(nil) for one in this process")
+		panic("app: New needs a store: memstate.New(nil) for one in this process")
 	}
-	a := &App{opts: o, store: store}
+	a := &App{opts: o, store: store, families: families()}
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
 	a.rt = live.NewRuntime(&o.Live)
 	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
@@ -92,11 +95,13 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	o.Hub.OnStatus = func(err error) { a.rt.Report("broker", err) }
 	a.hub = pubsub.NewHub(d, &o.Hub)
 	a.writes = newWrites(a.rt)
-	a.batcher = counter.NewBatcher(store, &counter.BatcherOptions{
-		Logger:  o.Logger,
-		Health:  a.writes.report,
-		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
-	})
+	var kinds []state.Reducer
+	for _, f := range a.families {
+		kinds = append(kinds, f.reducer())
+	}
+	a.batcher = state.NewBatcher(store, &state.BatcherOptions{
+		Logger: o.Logger, Clock: a.rt.Clock, Health: a.writes.report, OpLifetime: o.OpLifetime, Committed: a.committed,
+	}, kinds...)
 	// Two replicas may have the same name: their ids differ all the same. On the
 	// wire they are text, and of limited length.
 	id := strings.ToValidUTF8(o.Replica[:min(len(o.Replica), 256)], "") + "#" + strconv.FormatUint(rand.Uint64(), 36)
@@ -115,23 +120,61 @@ const (
 	tabsPerTab   = 500 * time.Microsecond
 )
 
+// families returns all kinds of state that the application has, without rooms.
+func families() map[string]family {
+	all := make(map[string]family)
+	for _, f := range []family{
+		&shared[Count]{kind: Counters(), look: lookOfCounter, page: pageOfCounter, does: []string{"increment", "decrement", "reset"}},
+		&shared[Poll]{kind: Polls(), look: lookOfPoll, page: pageOfPoll, does: []string{"vote"}},
+		&shared[Bank]{kind: Banks(), look: lookOfBank, page: pageOfBank, does: []string{"transfer"}},
+	} {
+		all[state.NameOf(f.reducer())] = f
+	}
+	return all
+}
+
+// KindNames returns the names of all kinds, with which their topics begin.
+func KindNames() []string { return slices.Sorted(maps.Keys(families())) }
+
+// Forms returns the actions that the page of a topic has forms for, in their order.
+func (a *App) Forms(topic string) []string {
+	f, _, _ := a.family(topic)
+	if f == nil {
+		return nil
+	}
+	return f.forms()
+}
+
+// family returns what a topic is of, and its key; false: there is no such topic.
+func (a *App) family(topic string) (f family, key string, ok bool) {
+	return familyOf(a.families, topic)
+}
+
+func familyOf(all map[string]family, topic string) (f family, key string, ok bool) {
+	kind, key, _ := strings.Cut(topic, ":")
+	f = all[kind]
+	return f, key, f != nil && ValidName(key)
+}
+
+// ValidName reports whether a name is 1 to 64 of [a-z0-9-]: so are all keys.
+func ValidName(name string) bool {
+	return len(name) >= 1 && len(name) <= 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// committed shows what was committed, and tells the other replicas.
+func (a *App) committed(topic string, r state.Record) {
+	if f, key, ok := a.family(topic); ok {
+		f.commit(key, r)
+	}
+}
+
 // Start connects to the broker and lets tabs in. An error means that the
 // broker can't be reached.
 func (a *App) Start(ctx context.Context) error {
 	a.rt.Start()
-	a.counters = live.NewRooms(a.rt, a.hub, live.RoomsOptions[counter.Value]{
-		Name:   "counter",
-		Topic:  counterTopic,
-		Render: renderCounter,
-		Order:  func(v counter.Value) (uint64, uint64) { return v.Epoch, v.Version },
-		Load:   a.store.Get,
-		Encode: encodeCounter,
-		Decode: decodeCounter,
-		Data:   encodeCounter,
-
-		Refresh: a.opts.Refresh,
-		Digest:  a.opts.Digest,
-	})
+	for _, f := range a.families {
+		f.start(a)
+	}
 	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
 		Topic:  func(topic string) string { return "tabs:" + topic },
 		Render: func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
@@ -212,10 +255,10 @@ func (a *App) canRead(ctx context.Context) bool {
 func (a *App) tryRead(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("app: panic in Store.Get: %v", p)
+			err = fmt.Errorf("app: panic in Store.Read: %v", p)
 		}
 	}()
-	_, err = a.store.Get(ctx, "lobby")
+	_, err = a.store.Read(ctx, Counters().Topic("lobby"))
 	return err
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"lockstep/internal/pause"
@@ -145,21 +146,21 @@ func (a *App) balance(ctx context.Context) {
 	}
 }
 
-// arrive counts a tab of a topic until it leaves. One request of a tab is not counted: the tab's
+// arrive counts a tab of topics until it leaves. One request of a tab is not counted: the tab's
 // stream is.
-func (a *App) arrive(s *live.Session, topic string) {
+func (a *App) arrive(s *live.Session, topics []string) {
 	if s.Passing() {
 		return
 	}
-	movable := a.opts.Rebalance > 0 && s.Movable()
-	a.presence.Enter(topic)
-	if movable {
-		a.presence.Enter(movableTopic)
+	if a.opts.Rebalance > 0 && s.Movable() {
+		topics = append(slices.Clone(topics), movableTopic)
+	}
+	for _, topic := range topics {
+		a.presence.Enter(topic)
 	}
 	s.OnLeave(func() {
-		a.presence.Leave(topic)
-		if movable {
-			a.presence.Leave(movableTopic)
+		for _, topic := range topics {
+			a.presence.Leave(topic)
 		}
 	})
 }

@@ -31,12 +31,18 @@ type Counter struct {
 // Connecting is the state of a page whose socket has not spoken yet.
 const Connecting = "connecting"
 
-// A Page is the page of one counter.
+// A Page is a page whose rooms are live, apart from what is in them.
 type Page struct {
-	Counter Counter
-	Socket  string // path of the websocket
-	Links   Links
-	Replica string
+	Kind string // what is on it, for people: "counter"
+	Name string // of what is on it
+	// Sum is what the document's title begins with; "": its name.
+	Sum    string
+	Socket string // path of the websocket
+	// Grants say, as a JSON object, that this page was given its topics, and User who
+	// it was given to.
+	Grants, User string
+	Links        Links
+	Replica      string
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string
@@ -50,14 +56,27 @@ type Page struct {
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
-	CSRF  string
-	// Ops are op ids for the forms when they are sent without JavaScript, in
-	// the order increment, decrement, reset.
-	Ops     [3]string
+	// Lanes are the identities of the ops of its forms, when they are sent without
+	// JavaScript.
+	Lanes   [MaxForms]string
 	Version string // of the program; "" shows nothing
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
+}
+
+// MaxForms is how many forms a page has at most.
+const MaxForms = 3
+
+// A Form has an action done to a topic.
+type Form struct {
+	To        string // where it posts to, without JavaScript
+	Topic, Do string
+}
+
+// form returns the i-th form of a page.
+func (p Page) form(topic, do string, i int) Form {
+	return Form{To: p.Links.Do + do + "?lane=" + p.Lanes[i], Topic: topic, Do: do}
 }
 
 // An Install is what a page has for those who keep it, or send its address to others. The zero
@@ -73,8 +92,8 @@ type Install struct {
 // Links are where a page leads. Relative ones work in any folder.
 type Links struct {
 	Home  string // the start page
-	Open  string // opens the counter in the query's name
-	Click string // with the name of an action behind it: where its form posts to
+	Open  string // opens what is in the query's name
+	Do    string // with the name of an action behind it: where its form posts to
 	// InBrowser is the same application in this browser, and InBrowserText what
 	// is said of it. An empty InBrowser shows nothing.
 	InBrowser, InBrowserText string
@@ -124,25 +143,27 @@ type Problem struct {
 // A Way is a link.
 type Way struct{ To, Text string }
 
-// An Again is a form with a click that could not be counted: sent with the same op id, it counts
-// once, whatever became of it.
+// An Again is a form that could not be counted: sent with the same identity, it counts once,
+// whatever became of it.
 type Again struct {
-	To       string // where it posts to
-	CSRF, Op string
-	Made     int64 // when it was first sent, in seconds since 1970
+	To     string // where it posts to
+	Fields []Field
 }
+
+// A Field is one of a form, which is not shown.
+type Field struct{ Name, Value string }
 
 // An action is one of the forms of a counter.
 type action struct {
 	name, label string
-	op          int  // index in Page.Ops
+	form        int  // index in Page.Lanes
 	bare        bool // the icon says enough to those who see it
 }
 
 var (
-	increment = action{name: "increment", label: "Increment", op: 0, bare: true}
-	decrement = action{name: "decrement", label: "Decrement", op: 1, bare: true}
-	reset     = action{name: "reset", label: "Reset", op: 2}
+	increment = action{name: "increment", label: "Increment", form: 0, bare: true}
+	decrement = action{name: "decrement", label: "Decrement", form: 1, bare: true}
+	reset     = action{name: "reset", label: "Reset", form: 2}
 )
 
 // htmxConfig configures htmx and hx-ws. Their defaults give up for good when a
@@ -208,13 +229,21 @@ func (c Counter) size() string {
 	return "26"
 }
 
-// Title is the title of the page's document. voice.js writes the same when the count changes.
+// Title is the title of the page's document. voice.js writes the same when the state changes.
 func (p Page) Title() string {
-	title := p.Counter.Name + " · Lockstep"
-	if p.Counter.Known {
-		title = p.Counter.number() + " · " + title
+	title := p.Name + " · Lockstep"
+	if p.Sum != "" {
+		title = p.Sum + " · " + title
 	}
 	return title
+}
+
+// Sum is what the title of a counter's page begins with.
+func (c Counter) Sum() string {
+	if !c.Known {
+		return ""
+	}
+	return c.number()
 }
 
 func (p Page) scripts() []string {

@@ -62,17 +62,18 @@ func Fragment(topic string, parts ...Partial) []byte {
 	return encode(message{Topic: topic}.with(parts))
 }
 
-// Welcome builds the status message: state of this server, and optionally
-// something to show. It is also sent at each beat, by which a tab knows that its
-// connection is alive; it says how far the beats are apart, so that the tab knows
-// when one is late. A beat of 0 is not said: the tab goes by SilenceTimeout.
-func Welcome(s Status, beat time.Duration, parts ...Partial) []byte {
-	return encode(message{Status: s, Beat: beat.Seconds()}.with(parts))
+// Welcome builds the status message: state of this server, the time by its clock,
+// and optionally something to show. It is also sent at each beat, by which a tab
+// knows that its connection is alive; it says how far the beats are apart, so that
+// the tab knows when one is late. A beat of 0 is not said: the tab goes by
+// SilenceTimeout.
+func Welcome(s Status, beat time.Duration, clock time.Time, parts ...Partial) []byte {
+	return encode(message{Status: s, Beat: beat.Seconds(), Clock: clock.UnixMilli()}.with(parts))
 }
 
 // Proof builds the status message that answers a hello which asks for one.
-func Proof(s Status, beat time.Duration) []byte {
-	return encode(message{Status: s, Beat: beat.Seconds(), Proof: true})
+func Proof(s Status, beat time.Duration, clock time.Time) []byte {
+	return encode(message{Status: s, Beat: beat.Seconds(), Clock: clock.UnixMilli(), Proof: true})
 }
 
 // SilenceLimit returns how long a tab bears the silence of a replica that has told it this beat;
@@ -84,34 +85,72 @@ func SilenceLimit(beat time.Duration) time.Duration {
 	return max(time.Duration(beat.Seconds()/StatusInterval.Seconds()*float64(SilenceTimeout)), SilenceTimeoutMin)
 }
 
-// Ack builds the acknowledgement of ops.
-func Ack(ops ...string) []byte {
-	return encode(message{Ack: ops})
+// Acks builds the acknowledgement of ops, a message for each of their topics, in
+// the order of the ops.
+func Acks(clock time.Time, ops ...Op) (messages [][]byte) {
+	for len(ops) > 0 {
+		m, rest := message{Topic: ops[0].Topic, Clock: clock.UnixMilli()}, ops[:0:0]
+		for _, op := range ops {
+			if op.Topic == m.Topic {
+				m.Ack = append(m.Ack, op.name())
+			} else {
+				rest = append(rest, op)
+			}
+		}
+		messages, ops = append(messages, encode(m)), rest
+	}
+	return messages
 }
 
-// Refuse builds the refusal of a message. op may be empty when the message
-// had none. retry tells the tab to keep the op and send it again later.
-func Refuse(reason, op string, retry bool) []byte {
-	return encode(message{Error: reason, Op: op, Retry: retry})
+// Refuse builds the answer to an op that is not applied, and never will be.
+func Refuse(clock time.Time, op Op, reason string) []byte {
+	return encode(message{Topic: op.Topic, Op: op.name(), Refused: &reason, Clock: clock.UnixMilli()})
 }
+
+// Retry builds the answer to an op that was not dealt with: the tab keeps it, and
+// sends it again later. The reason may be empty.
+func Retry(clock time.Time, op Op, reason string) []byte {
+	return encode(message{Topic: op.Topic, Op: op.name(), Retry: true, Error: reason, Clock: clock.UnixMilli()})
+}
+
+// Settled builds the answer to an op whose answer the client has had.
+func Settled(clock time.Time, op Op) []byte {
+	return encode(message{Topic: op.Topic, Op: op.name(), Settled: true, Clock: clock.UnixMilli()})
+}
+
+// Old builds the answer to an op of which nobody knows any more whether it was
+// applied.
+func Old(clock time.Time, op Op) []byte {
+	return encode(message{Topic: op.Topic, Op: op.name(), Old: true, Clock: clock.UnixMilli()})
+}
+
+// Complain builds the answer to a message that is no op.
+func Complain(reason string) []byte { return encode(message{Error: reason}) }
+
+// name is how an op is named on the wire, beside its topic.
+func (op Op) name() []any { return []any{op.Client, op.Seq} }
 
 // message is the JSON form of every message to a tab. hx-ws swaps Content and
 // ignores the rest, which is for live.js.
 type message struct {
-	Topic   string   `json:"t,omitempty"`
-	Epoch   *uint64  `json:"e,omitempty"`
-	Version *uint64  `json:"v,omitempty"`
-	Ack     []string `json:"ack,omitempty"`
-	Error   string   `json:"error,omitempty"`
-	Op      string   `json:"op,omitempty"`
-	Retry   bool     `json:"retry,omitempty"`
-	Status  Status   `json:"status,omitempty"`
-	Beat    float64  `json:"beat,omitempty"` // seconds
-	Proof   bool     `json:"proof,omitempty"`
-	Swap    string   `json:"swap,omitempty"`
-	Content string   `json:"content,omitempty"`
-	State   *string  `json:"state,omitempty"`
-	Back    bool     `json:"back,omitempty"`
+	Topic   string  `json:"t,omitempty"`
+	Epoch   *uint64 `json:"e,omitempty"`
+	Version *uint64 `json:"v,omitempty"`
+	Ack     [][]any `json:"ack,omitempty"` // [client, seq] each
+	Op      []any   `json:"op,omitempty"`  // [client, seq]
+	Refused *string `json:"refused,omitempty"`
+	Settled bool    `json:"settled,omitempty"`
+	Old     bool    `json:"old,omitempty"`
+	Retry   bool    `json:"retry,omitempty"`
+	Error   string  `json:"error,omitempty"`
+	Clock   int64   `json:"clock,omitempty"` // ms since 1970
+	Status  Status  `json:"status,omitempty"`
+	Beat    float64 `json:"beat,omitempty"` // seconds
+	Proof   bool    `json:"proof,omitempty"`
+	Swap    string  `json:"swap,omitempty"`
+	Content string  `json:"content,omitempty"`
+	State   *string `json:"state,omitempty"`
+	Back    bool    `json:"back,omitempty"`
 }
 
 func (m message) with(parts []Partial) message {

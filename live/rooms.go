@@ -222,7 +222,7 @@ func (rs *Rooms[S]) Commit(key string, s S) {
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
 // newest state known now; call it after Commit.
-func (rs *Rooms[S]) Ack(s *Session, key, op string) {
+func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) {
 	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)

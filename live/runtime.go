@@ -263,7 +263,7 @@ func (r *Runtime) sendStatus() {
 }
 
 func (r *Runtime) tellAll() {
-	f := &frame{message: htmx.Welcome(r.toldStatus(), r.opts.StatusInterval)}
+	f := &frame{message: htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, r.Clock())}
 	r.mu.Lock()
 	all := slices.Collect(maps.Keys(r.sessions))
 	r.mu.Unlock()
@@ -277,11 +277,15 @@ func (r *Runtime) welcome(s *Session) []byte {
 	if !s.Passing() {
 		_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
 	}
-	return htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, parts...)
+	return htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, r.Clock(), parts...)
 }
 
 // proof answers a tab that asks whether its connection is alive.
-func (r *Runtime) proof() []byte { return htmx.Proof(r.toldStatus(), r.opts.StatusInterval) }
+func (r *Runtime) proof() []byte { return htmx.Proof(r.toldStatus(), r.opts.StatusInterval, r.Clock()) }
+
+// Clock is the time as tabs are told it: it does not jump while the runtime
+// lives. What judges the stamps of ops must go by it.
+func (r *Runtime) Clock() time.Time { return r.made.Add(time.Since(r.made)) }
 
 // now is the time since the runtime was made.
 func (r *Runtime) now() time.Duration { return time.Since(r.made) }

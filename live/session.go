@@ -67,7 +67,7 @@ type Session struct {
 
 // A pendingAck waits until the tab has been sent a frame of at least seq.
 type pendingAck struct {
-	op     string
+	op     htmx.Op
 	in     *member // nil: waits for nothing
 	seq    uint64
 	silent bool // there is no op: what waits is the end of the session, see Finish
@@ -108,16 +108,32 @@ func (s *Session) Ready() {
 	s.wake()
 }
 
-// Refuse tells the tab that its op will not be applied, and why. With retry
-// the tab keeps the op and sends it again later.
-func (s *Session) Refuse(op, reason string, retry bool) {
+// Refuse tells the tab that its op is not applied, and why. With retry the tab
+// keeps the op and sends it again later; without, it never will be applied.
+func (s *Session) Refuse(op htmx.Op, reason string, retry bool) {
 	s.writer.rt.stats.refusals.Add(1)
-	s.push(&frame{message: htmx.Refuse(reason, op, retry)})
+	build := htmx.Refuse
+	if retry {
+		build = htmx.Retry
+	}
+	s.push(&frame{message: build(s.writer.rt.Clock(), op, reason)})
+}
+
+// Settle tells the tab that its client has had the answer to an op.
+func (s *Session) Settle(op htmx.Op) { s.push(&frame{message: htmx.Settled(s.writer.rt.Clock(), op)}) }
+
+// Forget tells the tab that nobody knows any more whether its op was applied.
+func (s *Session) Forget(op htmx.Op) { s.push(&frame{message: htmx.Old(s.writer.rt.Clock(), op)}) }
+
+// Complain tells the tab what is wrong with a message that is no op.
+func (s *Session) Complain(reason string) {
+	s.writer.rt.stats.refusals.Add(1)
+	s.push(&frame{message: htmx.Complain(reason)})
 }
 
 // Ack tells the tab at once that its op has been applied. An op whose effect
 // is shown by a room is acknowledged with Rooms.Ack.
-func (s *Session) Ack(op string) { s.ack(pendingAck{op: op}) }
+func (s *Session) Ack(op htmx.Op) { s.ack(pendingAck{op: op}) }
 
 // BeginOp says that an op of the tab is in flight and will be answered later: a
 // session that is sent away waits for it. Each BeginOp needs one EndOp, after
@@ -158,8 +174,8 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	e, err := htmx.ParseEvent(message)
 	switch {
 	case err != nil:
-		return s.tolerate(err)
-	case e.Hello:
+		return s.tolerate(message, err)
+	case e.Kind == htmx.HelloEvent:
 		// Mount has joined the rooms and sends what they show; a hello needs
 		// no more than that, because the store was read after the connect.
 		s.sendData(e.As == htmx.AsData)
@@ -247,14 +263,19 @@ func (s *Session) guard(f func() error) (err error) {
 	return f()
 }
 
-// tolerate refuses a malformed message, and ends a session that sends many.
-func (s *Session) tolerate(err error) bool {
+// tolerate refuses a malformed message, and ends a session that sends many. An op
+// whose identity can be told is refused by it: what follows must not wait for it.
+func (s *Session) tolerate(message []byte, err error) bool {
 	s.malformed++
 	if s.malformed > maxMalformed {
 		s.finish(ReasonMalformed, nil)
 		return false
 	}
-	s.Refuse("", err.Error(), false)
+	if op, ok := htmx.OpOf(message); ok {
+		s.Refuse(op, err.Error(), false)
+	} else {
+		s.Complain(err.Error())
+	}
 	return true
 }
 
@@ -280,12 +301,12 @@ func (s *Session) limit(message []byte) bool {
 		s.finish(ReasonTooManyMessages, nil)
 		return false
 	}
-	op := htmx.OpOf(message)
-	reason := "too many messages at the moment"
-	if op != "" {
-		reason += "; your click waits"
+	const reason = "too many messages at the moment"
+	if op, ok := htmx.OpOf(message); ok {
+		s.Refuse(op, reason+"; your click waits", true)
+	} else {
+		s.Complain(reason)
 	}
-	s.Refuse(op, reason, op != "")
 	return true
 }
 
@@ -350,7 +371,7 @@ func (s *Session) ack(a pendingAck) {
 }
 
 // ackIn acknowledges op in or after the frame of room r numbered seq.
-func (s *Session) ackIn(r *room, seq uint64, op string) {
+func (s *Session) ackIn(r *room, seq uint64, op htmx.Op) {
 	s.mu.Lock()
 	a := pendingAck{op: op, seq: seq}
 	if i := slices.IndexFunc(s.rooms, func(m *member) bool { return m.room == r }); i >= 0 {
@@ -392,7 +413,9 @@ func (s *Session) flush(w *writer) (end bool) {
 	}
 	ops := s.takeAcks()
 	if len(ops) > 0 {
-		w.frames = append(w.frames, &frame{message: htmx.Ack(ops...)})
+		for _, message := range htmx.Acks(w.rt.Clock(), ops...) {
+			w.frames = append(w.frames, &frame{message: message})
+		}
 		s.makeSpace()
 	}
 	if len(w.frames) > 0 {
@@ -412,7 +435,7 @@ func (s *Session) answered() bool { return len(s.acks) == 0 && s.inFlight == 0 }
 
 // takeAcks removes and returns the acknowledgements that may be sent. The
 // caller holds mu.
-func (s *Session) takeAcks() (ops []string) {
+func (s *Session) takeAcks() (ops []htmx.Op) {
 	s.acks = slices.DeleteFunc(s.acks, func(a pendingAck) bool {
 		if a.in != nil && a.in.sent < a.seq {
 			return false

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,11 @@ type hearsay struct {
 	payload []byte // the broadcast
 }
 
+// ErrReadIt is what RoomsOptions.Decode returns, beside a state of which only the
+// order is known, when the broadcast does not have the state: it is to be read
+// from the store.
+var ErrReadIt = errors.New("live: the state is to be read from the store")
+
 // maxAhead is how many versions a broadcast may be ahead and still be believed.
 const maxAhead = 1 << 20
 
@@ -72,6 +78,9 @@ func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Messa
 	}
 	heard := hearsay{at: rs.clock.now(), payload: m.Payload}
 	k, err := rs.decode(m.Payload)
+	if errors.Is(err, ErrReadIt) {
+		return rs.readIt(ctx, r, k)
+	}
 	if err != nil {
 		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
 	}
@@ -84,13 +93,29 @@ func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Messa
 	return nil
 }
 
+// readIt reads the store when a broadcast says no more than that there is a newer
+// version.
+func (rs *Rooms[S]) readIt(ctx context.Context, r *stateRoom[S], k known[S]) error {
+	r.mu.Lock()
+	news := r.seq == 0 || k.newer(r.known)
+	r.mu.Unlock()
+	if !news {
+		return nil
+	}
+	return rs.reload(ctx, r)
+}
+
 func (rs *Rooms[S]) decode(payload []byte) (k known[S], err error) {
 	defer rs.rt.caught("Decode", &err)
 	s, err := rs.opts.Decode(payload)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrReadIt) {
 		return k, err
 	}
-	return rs.order(s)
+	k, failed := rs.order(s)
+	if failed != nil {
+		return k, failed
+	}
+	return k, err
 }
 
 // A verdict is what is done about a broadcast.

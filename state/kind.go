@@ -155,6 +155,9 @@ type Reducer interface {
 	write(s any) ([]byte, error)
 }
 
+// NameOf returns the name of a kind.
+func NameOf(r Reducer) string { return r.name() }
+
 func (k Kind[S]) name() string { return k.Name }
 
 func (k Kind[S]) problem() error {

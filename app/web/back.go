@@ -5,41 +5,31 @@ import (
 	"net/url"
 	"strings"
 
+	"lockstep/app"
 	"lockstep/components"
-	"lockstep/counter"
 )
 
 // wayBack leads from a page that explains what went wrong to where the person came from: the page
-// of the counter that the request was for, else the one that has sent it, else the lobby. All of
+// of the topic that the request was for, else the one that has sent it, else the lobby. All of
 // them are below base.
 func wayBack(r *http.Request, base string) components.Way {
-	name, ok := counterIn(r.URL.Path)
+	topic, ok := topicAt(r.URL.Path)
 	if !ok {
-		name, ok = sender(r, base)
+		topic, ok = sender(r, base)
 	}
 	switch {
-	case ok && isPage(r.Method) && r.URL.Path == pagePath(name):
-		return components.Way{To: base + pagePath(name), Text: "Try again"}
-	case ok && name != lobby:
-		return components.Way{To: base + pagePath(name), Text: "Back to " + name}
+	case ok && isPage(r.Method) && r.URL.Path == pagePath(topic):
+		return components.Way{To: base + pagePath(topic), Text: "Try again"}
+	case ok && topic != lobby:
+		return components.Way{To: base + pagePath(topic), Text: "Back to " + nameOf(topic)}
 	}
 	return components.Way{To: base + pagePath(lobby), Text: "To the lobby"}
 }
 
 func isPage(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// counterIn returns the counter whose page, or form, is at a path.
-func counterIn(path string) (name string, ok bool) {
-	if path == "/" {
-		return lobby, true
-	}
-	rest, ok := strings.CutPrefix(path, "/c/")
-	name, _, _ = strings.Cut(rest, "/")
-	return name, ok && counter.ValidName(name)
-}
-
-// sender returns the counter whose page has sent the request, if one of this server has.
-func sender(r *http.Request, base string) (name string, ok bool) {
+// sender returns the topic whose page has sent the request, if one of this server has.
+func sender(r *http.Request, base string) (topic string, ok bool) {
 	u, err := url.Parse(r.Referer())
 	if err != nil || u.Host == "" || u.Host != r.Host {
 		return "", false
@@ -48,13 +38,13 @@ func sender(r *http.Request, base string) (name string, ok bool) {
 	if !below {
 		return "", false
 	}
-	return counterIn(path)
+	return topicAt(path)
 }
 
-// canonical returns the name of a counter that was written with capitals.
+// canonical returns a name that was written with capitals.
 func canonical(name string) (string, bool) {
 	lower := strings.ToLower(name)
-	return lower, lower != name && counter.ValidName(lower)
+	return lower, lower != name && app.ValidName(lower)
 }
 
 // meant returns what may have been meant with a name that is none: "my-kitchen" for "My kitchen!".
@@ -75,11 +65,11 @@ func meant(name string) string {
 	return strings.Trim(b.String(), "-")
 }
 
-// badName is the answer to a name that no counter has.
-func badName(name, base string) error {
-	p := *errBadName
+// badName is the answer to a name that nothing of a kind has.
+func badName(kind, name, base string) error {
+	p := problem(http.StatusNotFound, "No such "+kind, "The name of a "+kind+" is 1 to 64 lower-case letters, digits and dashes.")
 	if other := meant(name); other != "" {
-		p.other = components.Way{To: base + pagePath(other), Text: "Open " + other}
+		p.other = components.Way{To: base + pagePath(kind+":"+other), Text: "Open " + other}
 	}
-	return &p
+	return p
 }

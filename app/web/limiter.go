@@ -7,20 +7,25 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"lockstep/counter"
 	"lockstep/internal/limit"
 )
 
-// namesWindow is the time in which an address may make NamesPerAddr counters.
-const namesWindow = 24 * time.Hour
+const (
+	// clicksWindow is the time in which an address may make ClicksPerAddr ops.
+	clicksWindow = 15 * time.Minute
+	// makingWindow is the time in which an address may make NamesPerAddr topics and
+	// LanesPerAddr lanes.
+	makingWindow = 24 * time.Hour
+)
 
 // A limiter holds the clients of one server to its limits. It may be used concurrently.
 type limiter struct {
 	limits   Limits
 	requests *limit.Rates
 	messages *limit.Rates
-	clicks   *limit.Rates // that a store remembers
-	names    *limit.Rates // of new counters
+	clicks   *limit.Rates
+	names    *limit.Rates // of new topics
+	lanes    *limit.Rates // new ones
 	sockets  *limit.Counts
 	refused  *refusals
 }
@@ -30,8 +35,9 @@ func newLimiter(l Limits, refused *refusals) *limiter {
 		limits:   l,
 		requests: limit.NewRates(l.RequestRate, l.RequestBurst, l.Exempt),
 		messages: limit.NewRates(l.AddrRate, l.AddrBurst, l.Exempt),
-		clicks:   limit.NewBudget(l.ClicksPerAddr, counter.DedupWindow, l.Exempt),
-		names:    limit.NewBudget(l.NamesPerAddr, namesWindow, l.Exempt),
+		clicks:   limit.NewBudget(l.ClicksPerAddr, clicksWindow, l.Exempt),
+		names:    limit.NewBudget(l.NamesPerAddr, makingWindow, l.Exempt),
+		lanes:    limit.NewBudget(l.LanesPerAddr, makingWindow, l.Exempt),
 		sockets:  limit.NewCounts(l.Sockets, l.SocketsPerAddr, l.Exempt),
 		refused:  refused,
 	}

@@ -26,11 +26,15 @@ type Limits struct {
 	// Defaults: 2,000 and 10,000.
 	AddrRate  float64
 	AddrBurst int
-	// ClicksPerAddr is how many clicks of an address a store remembers at most:
-	// so many are taken within any counter.DedupWindow, half of them at once.
-	// More are refused, to be sent again later. Default 100,000.
+	// ClicksPerAddr is how many ops of an address are taken within 15 minutes, half
+	// of them at once: each is written to the store. More are refused, to be sent
+	// again later. Default 100,000.
 	ClicksPerAddr int
-	// NamesPerAddr is how many counters an address may make within a day, half
+	// LanesPerAddr is how many lanes an address may make within a day, half of them
+	// at once: one for each page load and topic that does anything, and each form.
+	// They are kept for as long as ops are taken. Default 20,000.
+	LanesPerAddr int
+	// NamesPerAddr is how many topics an address may make within a day, half
 	// of them at once; they are kept for ever. Those that exist are everybody's.
 	// Default 100.
 	NamesPerAddr int
@@ -56,7 +60,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Sockets: -1, SocketsPerAddr: 1000,
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
-		ClicksPerAddr: 100_000, NamesPerAddr: 100,
+		ClicksPerAddr: 100_000, LanesPerAddr: 20_000, NamesPerAddr: 100,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
 		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,
@@ -73,6 +77,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.AddrRate, d.AddrRate)
 	fill(&l.AddrBurst, d.AddrBurst)
 	fill(&l.ClicksPerAddr, d.ClicksPerAddr)
+	fill(&l.LanesPerAddr, d.LanesPerAddr)
 	fill(&l.NamesPerAddr, d.NamesPerAddr)
 	fill(&l.RequestRate, d.RequestRate)
 	fill(&l.RequestBurst, d.RequestBurst)

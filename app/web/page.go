@@ -1,24 +1,21 @@
 package web
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
+	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"lockstep/app"
 	"lockstep/components"
-	"lockstep/counter"
+	"lockstep/state"
 	"lockstep/static"
 )
 
-// lobby is the counter at "/".
-const lobby = "lobby"
-
-// A pageHandler serves the counters' pages, and their forms for browsers without JavaScript.
+// A pageHandler serves the pages of topics, and their forms for browsers without JavaScript.
 type pageHandler struct {
 	app        *app.App
 	sign       signer
@@ -35,43 +32,50 @@ type pageHandler struct {
 // home serves the page of the lobby.
 func (h *pageHandler) home(c echo.Context) error { return h.send(c, lobby) }
 
-// counter serves the page of the counter in the path, or leads to it: its address is lower case.
-func (h *pageHandler) counter(c echo.Context) error {
-	name := c.Param("name")
-	lower, other := canonical(name)
-	switch {
-	case other || counter.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
-		return moved(c, pagePath(lower))
-	case !counter.ValidName(name):
-		return badName(name, clientOf(c).base)
+// page serves the pages of a kind, or leads to them: their addresses are lower case.
+func (h *pageHandler) page(kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name := c.Param("name")
+		lower, other := canonical(name)
+		switch {
+		case other || app.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
+			return moved(c, pagePath(kind+":"+lower))
+		case !app.ValidName(name):
+			return badName(kind, name, clientOf(c).base)
+		}
+		return h.send(c, kind+":"+name)
 	}
-	return h.send(c, name)
 }
 
-// open leads from the little form of the page to the counter it names.
-func (h *pageHandler) open(c echo.Context) error {
-	name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
-	if !counter.ValidName(name) {
-		return badName(name, clientOf(c).base)
+// open leads from the little form of a page to what it names.
+func (h *pageHandler) open(kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
+		if !app.ValidName(name) {
+			return badName(kind, name, clientOf(c).base)
+		}
+		return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/"+prefixOf(kind)+"/"+name)
 	}
-	return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/c/"+name)
 }
 
-// send answers with a counter's page.
-func (h *pageHandler) send(c echo.Context, name string) error {
+// send answers with a topic's page.
+func (h *pageHandler) send(c echo.Context, topic string) error {
 	who := clientOf(c)
 	id := h.sign.ensure(c.Response(), c.Request(), who)
-	p := h.app.CounterPage(c.Request().Context(), name)
-	h.link(&p, who.base, name)
+	p, about, err := h.app.Page(c.Request().Context(), topic)
+	if err != nil {
+		return err
+	}
+	h.link(&p, who.base, topic)
 	p.Version = h.version
 	p.Install = install(c, h.assets, h.named)
 	p.Outcome = said(c)
-	p.Socket = who.base + "/ws/c/" + name + "?t=" + h.sign.token(forSocket, id)
-	p.CSRF = h.sign.token(forForm, id)
-	for i := range p.Ops {
-		p.Ops[i] = randomID()
+	p.User, p.Grants = h.sign.user(id), h.grants(id, topic)
+	p.Socket = who.base + socketPath(h.sign, topic) + "&t=" + h.sign.token(forSocket, id, topic)
+	for i, do := range h.app.Forms(topic) {
+		p.Lanes[i] = h.sign.newLane(id, topic, do)
 	}
-	html, err := h.templates.fill(c.Request().Context(), p)
+	html, err := h.templates.fill(c.Request().Context(), p, about)
 	if err != nil {
 		return err
 	}
@@ -79,97 +83,112 @@ func (h *pageHandler) send(c echo.Context, name string) error {
 	return h.compressor.send(c, http.StatusOK, html)
 }
 
-// link fills in the addresses that a counter's page leads to, and loads: all are below base.
-func (h *pageHandler) link(p *components.Page, base, name string) {
+// grants are what a page of a session shows, once it was closed, to have been given
+// its topics.
+func (h *pageHandler) grants(id string, topics ...string) string {
+	all := make(map[string]string, len(topics))
+	for _, topic := range topics {
+		all[topic] = h.sign.token(forGrant, id, topic)
+	}
+	text, _ := json.Marshal(all) // strings can be
+	return string(text)
+}
+
+// link fills in the addresses that a topic's page leads to, and loads: all are below base.
+func (h *pageHandler) link(p *components.Page, base, topic string) {
+	kind, name, _ := strings.Cut(topic, ":")
 	p.Links = components.Links{
-		Home: base + "/", Open: base + "/c", Click: base + "/c/" + name + "/",
-		InBrowser: base + "/wasm/?name=" + name, InBrowserText: "Run it all in this browser",
+		Home: base + "/", Open: base + "/" + prefixOf(kind), Do: base + "/" + prefixOf(kind) + "/" + name + "/",
+		InBrowser: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
 	p.Plain, p.Renderer = base+h.assets.URL("plain.js"), h.program.renderer(base)
 }
 
-// click is a button without JavaScript: it counts and leads back to the page, which says what
-// became of it. A click that comes twice has one id and counts once.
-func (h *pageHandler) click(c echo.Context) error {
-	name, action := c.Param("name"), c.Param("action")
-	if !counter.ValidName(name) {
-		return badName(name, clientOf(c).base)
+// act is a form without JavaScript: it has its action done and leads back to the page, which says
+// what became of it. A form that comes twice is one op and counts once.
+func (h *pageHandler) act(kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name, do := c.Param("name"), c.Param("do")
+		if !app.ValidName(name) {
+			return badName(kind, name, clientOf(c).base)
+		}
+		topic, who := kind+":"+name, clientOf(c)
+		if err := c.Request().ParseForm(); err != nil {
+			return problem(http.StatusBadRequest, "Not counted", "The form can't be read.")
+		}
+		l, id, err := h.owner(c, topic, do)
+		if err != nil {
+			return err
+		}
+		v := &visitor{h.limiter, who}
+		op := l.op(do, state.Fields(c.Request().PostForm), h.app.Runtime().Clock())
+		answer, err := h.app.Do(c.Request().Context(), v.as(h.sign.user(id), nil), topic, op)
+		if err != nil {
+			return err
+		}
+		if p := notDone(answer); p != nil {
+			p.again = sameAgain(c, who.base+c.Request().URL.RequestURI(), answer)
+			if answer.Verdict == state.Retry && p.status == http.StatusTooManyRequests {
+				c.Response().Header().Set(echo.HeaderRetryAfter, "60")
+			}
+			return p
+		}
+		if answer.Again {
+			leave(c, countedTwice)
+		} else {
+			leave(c, countedOnce)
+		}
+		return c.Redirect(http.StatusSeeOther, who.base+pagePath(topic))
 	}
-	who := clientOf(c)
-	id, err := h.owner(c)
-	if err != nil {
-		return err
-	}
-	op, made := c.FormValue("_op"), firstSent(c.FormValue("_made"))
-	if op == "" {
-		op = randomID()
-	}
-	again, err := h.app.Click(c.Request().Context(), &visitor{h.limiter, who}, name, action, op, age(made))
-	if err != nil {
-		again := components.Again{To: who.base + "/c/" + name + "/" + action, CSRF: h.sign.token(forForm, id), Op: op, Made: made.Unix()}
-		return clickProblem(err, again)
-	}
-	if again {
-		leave(c, countedTwice)
-	} else {
-		leave(c, countedOnce)
-	}
-	return c.Redirect(http.StatusSeeOther, who.base+pagePath(name))
 }
 
-// owner returns the session that a form was given to, if it was this one.
-func (h *pageHandler) owner(c echo.Context) (id string, err error) {
+// owner returns the lane of a form and the session that it was given to, if it was to this browser.
+func (h *pageHandler) owner(c echo.Context, topic, do string) (l lane, id string, err error) {
 	all := h.sign.read(c.Request(), clientOf(c))
-	if id, ok := h.sign.owner(all, forForm, c.FormValue("_csrf")); ok {
-		return id, nil
+	if l, id, ok := h.sign.readLane(all, topic, do, c.QueryParam("lane")); ok {
+		return l, id, nil
 	}
 	h.refused.token.Add(1)
 	if !all.sent {
-		return "", problem(http.StatusForbidden, "Your browser sent no cookie",
+		return l, "", problem(http.StatusForbidden, "Your browser sent no cookie",
 			"This server needs one to know its own forms: nothing was counted. Allow cookies for this address, then go back "+
 				"and press again. Loading the page again does not help before that.")
 	}
-	return "", problem(http.StatusForbidden, "This form is too old",
+	return l, "", problem(http.StatusForbidden, "This form is too old",
 		"It was not accepted, and nothing was counted. Go back, where a new one is, and press again.")
 }
 
-// firstSent is when a click was sent for the first time: now, if the form does not say another
-// time.
-func firstSent(seconds string) time.Time {
-	if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n > 0 {
-		return time.Unix(n, 0)
+// sameAgain is the same form once more, where sending it again can help.
+func sameAgain(c echo.Context, to string, a state.Answer) components.Again {
+	if a.Verdict != state.Retry {
+		return components.Again{}
 	}
-	return time.Now()
+	again := components.Again{To: to}
+	for name, values := range c.Request().PostForm {
+		for _, value := range values {
+			again.Fields = append(again.Fields, components.Field{Name: name, Value: value})
+		}
+	}
+	return again
 }
 
-// age is how long ago that was, in seconds.
-func age(made time.Time) int64 { return max(0, int64(time.Since(made)/time.Second)) }
-
-// clickProblem is the answer to a click that was not counted, or of which that is not known: then
-// the same may be sent again.
-func clickProblem(err error, again components.Again) error {
-	var refusal *app.Refusal
-	switch {
-	case !errors.As(err, &refusal):
-		return err
-	case refusal.Retry:
-		p := problem(http.StatusServiceUnavailable, "Not counted yet",
-			"The count can't be saved at the moment. Try again in a little while: this click counts once, however often it is sent.")
-		p.again = again
-		return p
-	case errors.Is(err, counter.ErrNewName):
-		return problem(http.StatusTooManyRequests, "Not counted", "The server did not make this counter: "+refusal.Reason+".")
-	case errors.Is(err, counter.ErrOverflow):
-		return problem(http.StatusConflict, "Not counted", "The count is at its limit: it goes no further this way.")
+// notDone is the answer to a form that was not counted, or of which that is not known; nil: it was.
+func notDone(a state.Answer) *problemError {
+	switch a.Verdict {
+	case state.Refused:
+		return problem(http.StatusConflict, "Not counted", "The server did not accept this: "+a.Reason+".")
+	case state.Old:
+		return problem(http.StatusConflict, "Nobody knows",
+			"This form is so old that nobody knows any more whether it was counted. Go back and look.")
+	case state.Retry:
+		switch {
+		case errors.Is(a.Err, state.ErrNewTopic), errors.Is(a.Err, state.ErrNewLane), errors.Is(a.Err, app.ErrTooMany):
+			return problem(http.StatusTooManyRequests, "Too many from your network",
+				"There was more from your address than this server takes. Try again in a minute: this counts once, however often it is sent.")
+		}
+		return problem(http.StatusServiceUnavailable, "Not counted yet",
+			"This can't be saved at the moment. Try again in a little while: it counts once, however often it is sent.")
 	}
-	return problem(http.StatusBadRequest, "Not counted", "The server did not accept this: "+refusal.Reason+".")
-}
-
-// pagePath is the address of a counter's page, below the base path.
-func pagePath(name string) string {
-	if name == lobby {
-		return "/"
-	}
-	return "/c/" + name
+	return nil
 }

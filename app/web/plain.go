@@ -1,14 +1,11 @@
 package web
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
-	"lockstep/counter"
 	"lockstep/internal/limit"
 	"lockstep/live/httplive"
 )
@@ -34,30 +31,18 @@ func newPlainHandler(sockets *socketHandler, log *slog.Logger) *plainHandler {
 	}
 }
 
-// serve serves one request of a tab of the counter in the path.
+// serve serves one request of a tab.
 func (h *plainHandler) serve(c echo.Context) error {
-	name := c.Param("name")
-	if !counter.ValidName(name) {
-		return badName(name, clientOf(c).base)
-	}
-	who := clientOf(c)
-	if err := h.sockets.ticket(c, who); err != nil {
+	v, err := h.sockets.view(c)
+	if err != nil {
 		return err
 	}
-	limiter, stream := h.sockets.limiter, httplive.IsStream(c.Request())
-	counts := h.exchanges
-	if stream {
-		counts = limiter.sockets
+	if v.passing = !httplive.IsStream(c.Request()); v.passing {
+		v.counts = h.exchanges
 	}
-	if err := limiter.admitTo(counts, c, who); err != nil {
+	if err := h.sockets.limiter.admitTo(v.counts, c, v.who); err != nil {
 		return err
 	}
-	v := &limitedView{visitor: visitor{limiter, who}, counts: counts, passing: !stream}
-	v.View = h.sockets.app.CounterFor(v, strings.Clone(name))
-	r := c.Request()
-	h.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
-	if !v.mounted {
-		v.leave() // it did not come to that
-	}
+	serveView(h, c, v)
 	return nil
 }

@@ -33,8 +33,6 @@ var (
 	errInternal = problem(http.StatusInternalServerError, "Something went wrong",
 		"It was not your fault. Try again in a little while.")
 	errNotFound = problem(http.StatusNotFound, "Nothing here", "There is no page at this address.")
-	errBadName  = problem(http.StatusNotFound, "No such counter",
-		"A counter's name is 1 to 64 lower-case letters, digits and dashes.")
 )
 
 // problemPages answer requests that fail.

@@ -31,6 +31,9 @@ const (
 	forSession = "session"
 	forForm    = "form"
 	forSocket  = "socket"
+	forRooms   = "rooms"
+	forGrant   = "grant"
+	forUser    = "user"
 )
 
 // A signer makes and checks what this application signs. All replicas must
@@ -167,12 +170,17 @@ func (all *sessions) addSpare(name, value string, s signer) {
 }
 
 // owner returns which of the sessions a token was given to a page of; false: none.
-func (s signer) owner(all sessions, purpose, token string) (id string, ok bool) {
-	if all.ok && s.validToken(purpose, all.main.id, token) {
+func (s signer) owner(all sessions, purpose, about, token string) (id string, ok bool) {
+	return all.whose(func(id string) bool { return s.validToken(purpose, id+"\x00"+about, token) })
+}
+
+// whose returns the id of the first of the sessions for which something holds.
+func (all sessions) whose(holds func(id string) bool) (id string, ok bool) {
+	if all.ok && holds(all.main.id) {
 		return all.main.id, true
 	}
 	for _, one := range all.spares {
-		if s.validToken(purpose, one.id, token) {
+		if holds(one.id) {
 			return one.id, true
 		}
 	}
@@ -208,7 +216,7 @@ func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id s
 		all.main.signed = all.main.id + "." + strconv.FormatInt(s.now().Unix(), 10)
 	}
 	value := all.main.signed + "." + s.sign(forSession, all.main.signed)
-	setCookie(w, who, cookieName(who), value, 0)
+	setCookie(w, who, cookieName(who), value, int(sessionLifetime/time.Second))
 	if !all.ok {
 		setCookie(w, who, spareName(who, all.main.id), value, 0)
 	}
@@ -242,12 +250,15 @@ func setCookie(w http.ResponseWriter, who client, name, value string, age int) {
 	})
 }
 
-// token is what a form or the address of a socket carries to show that this
-// application gave it to this session. It is another one each time: from the
+// user is how a session is known to actions, and may be shown to everybody.
+func (s signer) user(id string) string { return s.sign(forUser, id)[:16] }
+
+// token is what the address of a socket carries, or an op of a page that was closed,
+// to show that this application gave something to this session. It is another one each time: from the
 // lengths of compressed pages that have one and the same, somebody who sees
 // them pass could guess it (BREACH).
-func (s signer) token(purpose, id string) string {
-	signature, _ := base64.RawURLEncoding.DecodeString(s.sign(purpose, id)) // it is one
+func (s signer) token(purpose, id, about string) string {
+	signature, _ := base64.RawURLEncoding.DecodeString(s.sign(purpose, id+"\x00"+about)) // it is one
 	masked := make([]byte, 2*len(signature))
 	_, _ = rand.Read(masked[:len(signature)]) // never fails (crypto/rand)
 	subtle.XORBytes(masked[len(signature):], masked, signature)

@@ -4,12 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"lockstep/app"
-	"lockstep/counter"
 	"lockstep/live"
 	"lockstep/live/wslive"
 )
@@ -32,12 +30,8 @@ func newSocketHandler(a *app.App, sign signer, l *limiter, from *origins, refuse
 	return &socketHandler{Handler: ws, app: a, sign: sign, limiter: l, origins: from, refused: refused}
 }
 
-// serve serves the websocket of the counter in the path.
+// serve serves the websocket of a page.
 func (h *socketHandler) serve(c echo.Context) error {
-	name := c.Param("name")
-	if !counter.ValidName(name) {
-		return badName(name, clientOf(c).base)
-	}
 	who := clientOf(c)
 	if c.Request().Header.Get("Upgrade") == "" {
 		if p := h.origins.explain(c.Request(), who); p != nil {
@@ -45,33 +39,24 @@ func (h *socketHandler) serve(c echo.Context) error {
 			return p
 		}
 	}
-	if err := h.ticket(c, who); err != nil {
+	v, err := h.view(c)
+	if err != nil {
 		return err
 	}
 	if err := h.limiter.admit(c, who); err != nil {
 		return err
 	}
-	v := &limitedView{visitor: visitor{h.limiter, who}, counts: h.limiter.sockets}
-	// A copy: the name is a part of the request, which would live as long as the tab.
-	v.View = h.app.CounterFor(v, strings.Clone(name))
+	serveView(h, c, v)
+	return nil
+}
+
+// serveView has a transport serve a view, which has been counted.
+func serveView(h http.Handler, c echo.Context, v *limitedView) {
 	r := c.Request()
 	h.ServeHTTP(c.Response(), r.WithContext(context.WithValue(r.Context(), viewKey{}, v)))
 	if !v.mounted {
 		v.leave() // it did not come to that
 	}
-	return nil
-}
-
-// ticket refuses a socket of a browser that was not given its address: only a page of one of its
-// sessions knows the token. It stands behind the check of Origin, for the day when a proxy or a
-// browser gets that wrong. A client without a session has nothing that could be abused.
-func (h *socketHandler) ticket(c echo.Context, who client) error {
-	all := h.sign.read(c.Request(), who)
-	if _, ok := h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent {
-		return nil
-	}
-	h.refused.token.Add(1)
-	return problem(http.StatusForbidden, "This page is too old", "Its session has ended. Reload the page.")
 }
 
 // viewKey is where serve puts the view for wslive.

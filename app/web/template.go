@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"html"
+	"reflect"
 	"regexp"
 	"strings"
 	"sync"
 
+	"lockstep/app"
 	"lockstep/components"
 )
 
@@ -16,19 +18,23 @@ import (
 // once for each version that is asked for, with slots in their places: a thousand tabs that reload
 // together cost one rendering.
 
-// maxTemplates is how many counters' pages are kept. They are small, and the one that everybody
+// slots is how many values a page has.
+const slots = 8
+
+// maxTemplates is how many pages are kept. They are small, and the one that everybody
 // looks at comes back at once.
 const maxTemplates = 64
 
 // A template is a page with slots. It does not change.
 type template struct {
 	page  components.Page // what it was rendered from
-	parts [][]byte        // one more than slots
-	slots []byte          // which value comes next: '0' to '5'
+	about app.Content
+	parts [][]byte // one more than slots
+	slots []byte   // which value comes next: '0' to '7'
 }
 
 // fill returns the page with the values in their slots.
-func (t *template) fill(values [6]string) []byte {
+func (t *template) fill(values [slots]string) []byte {
 	var b bytes.Buffer
 	for i, part := range t.parts {
 		b.Write(part)
@@ -41,7 +47,7 @@ func (t *template) fill(values [6]string) []byte {
 
 // templates may be used concurrently.
 type templates struct {
-	mark string // begins each slot; nobody can guess it and name a counter so
+	mark string // begins each slot; nobody can guess it and name anything so
 	slot *regexp.Regexp
 
 	mu     sync.Mutex           // guards the rest
@@ -50,17 +56,22 @@ type templates struct {
 
 func newTemplates() *templates {
 	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-5]"), byName: make(map[string]*template)}
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-7]"), byName: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
-func (ts *templates) fill(ctx context.Context, p components.Page) ([]byte, error) {
-	socket, ticket, _ := strings.Cut(p.Socket, "=")
-	values := [...]string{p.CSRF, p.Ops[0], p.Ops[1], p.Ops[2], ticket, html.EscapeString(p.Install.Origin)}
-	p.CSRF, p.Install.Origin = ts.mark+"0", ts.mark+"5"
-	p.Socket = socket + "=" + ts.mark + "4"
-	p.Ops = [3]string{ts.mark + "1", ts.mark + "2", ts.mark + "3"}
-	t, err := ts.get(ctx, p)
+func (ts *templates) fill(ctx context.Context, p components.Page, about app.Content) ([]byte, error) {
+	at := strings.LastIndexByte(p.Socket, '=') + 1
+	values := [slots]string{
+		p.Lanes[0], p.Lanes[1], p.Lanes[2], p.Socket[at:],
+		html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome),
+	}
+	p.Lanes = [components.MaxForms]string{ts.mark + "0", ts.mark + "1", ts.mark + "2"}
+	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.mark+"3", ts.mark+"4", ts.mark+"5", ts.mark+"6"
+	if p.Outcome != "" {
+		p.Outcome = ts.mark + "7"
+	}
+	t, err := ts.get(ctx, p, about)
 	if err != nil {
 		return nil, err
 	}
@@ -68,14 +79,14 @@ func (ts *templates) fill(ctx context.Context, p components.Page) ([]byte, error
 }
 
 // get returns the template of a page that has slots.
-func (ts *templates) get(ctx context.Context, p components.Page) (*template, error) {
+func (ts *templates) get(ctx context.Context, p components.Page, about app.Content) (*template, error) {
 	ts.mu.Lock()
 	t := ts.byName[key(p)]
 	ts.mu.Unlock()
-	if t != nil && t.page == p {
+	if t != nil && t.page == p && reflect.DeepEqual(t.about, about) {
 		return t, nil
 	}
-	t, err := ts.render(ctx, p)
+	t, err := ts.render(ctx, p, about)
 	if err != nil {
 		return nil, err
 	}
@@ -88,17 +99,17 @@ func (ts *templates) get(ctx context.Context, p components.Page) (*template, err
 	return t, nil
 }
 
-// key is the same for the versions of a page, of which the newest is kept: Links.Click is counter
-// and base path.
-func key(p components.Page) string { return p.Links.Click + " " + p.Outcome }
+// key is the same for the versions of a page, of which the newest is kept: Links.Do is topic and
+// base path.
+func key(p components.Page) string { return p.Links.Do + " " + p.Outcome }
 
 // render renders a page and cuts it at its slots.
-func (ts *templates) render(ctx context.Context, p components.Page) (*template, error) {
+func (ts *templates) render(ctx context.Context, p components.Page, about app.Content) (*template, error) {
 	var b bytes.Buffer
-	if err := components.CounterPage(p).Render(ctx, &b); err != nil {
+	if err := about.Document(p).Render(ctx, &b); err != nil {
 		return nil, fmt.Errorf("web: render: %w", err)
 	}
-	t, body, from := &template{page: p}, b.Bytes(), 0
+	t, body, from := &template{page: p, about: about}, b.Bytes(), 0
 	for _, slot := range ts.slot.FindAllIndex(body, -1) {
 		t.parts = append(t.parts, body[from:slot[0]])
 		t.slots = append(t.slots, body[slot[1]-1])

@@ -1,17 +1,33 @@
 package web
 
 import (
+	"lockstep/app"
 	"lockstep/internal/limit"
 )
 
 // A visitor is who clicks, as the store is shared out: all that come from one address are one
-// counter.Sender. It may be used concurrently.
+// state.Sender. It may be used concurrently.
 type visitor struct {
 	limiter *limiter
 	who     client
 }
 
-// Share implements counter.Sender. From an address that stands for many, or that can't be told,
+// as is the visitor as the application knows it, for what a session's user does.
+func (v *visitor) as(user string, granted func(topic, grant string) bool) app.Visitor {
+	return app.Visitor{Sender: v, User: user, Granted: granted, Allow: v.allowOp}
+}
+
+// allowOp reports whether the store may be written to once more for the visitor, and counts it if
+// so.
+func (v *visitor) allowOp() bool {
+	if v.limiter.clicks.Allow(v.who.addr) {
+		return true
+	}
+	v.limiter.refused.clicksOfAddr.Add(1)
+	return false
+}
+
+// Share implements state.Sender. From an address that stands for many, or that can't be told,
 // each tab and each form has a share of its own.
 func (v *visitor) Share() any {
 	if !v.who.addr.IsValid() || limit.Contains(v.limiter.limits.Exempt, v.who.addr) {
@@ -20,23 +36,23 @@ func (v *visitor) Share() any {
 	return limit.Key(v.who.addr)
 }
 
-// TakeOp implements counter.Sender.
-func (v *visitor) TakeOp() bool {
-	if v.limiter.clicks.Allow(v.who.addr) {
-		return true
-	}
-	v.limiter.refused.clicksOfAddr.Add(1)
-	return false
-}
-
-// ReturnOp implements counter.Sender.
-func (v *visitor) ReturnOp() { v.limiter.clicks.Return(v.who.addr) }
-
-// NewName implements counter.Sender.
-func (v *visitor) NewName() bool {
+// NewTopic implements state.Sender.
+func (v *visitor) NewTopic() bool {
 	if v.limiter.names.Allow(v.who.addr) {
 		return true
 	}
 	v.limiter.refused.namesOfAddr.Add(1)
 	return false
 }
+
+// TakeLane implements state.Sender.
+func (v *visitor) TakeLane() bool {
+	if v.limiter.lanes.Allow(v.who.addr) {
+		return true
+	}
+	v.limiter.refused.lanesOfAddr.Add(1)
+	return false
+}
+
+// ReturnLane implements state.Sender.
+func (v *visitor) ReturnLane() { v.limiter.lanes.Return(v.who.addr) }

@@ -118,12 +118,15 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 		s.echo.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 	}
 	get("/", p.home)
-	get("/c/:name", p.counter)
-	get("/c/:name/", p.counter)
-	get("/c", p.open)
-	s.echo.POST("/c/:name/:action", p.click, s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
-	s.echo.GET("/ws/c/:name", s.sockets.serve)
-	s.echo.POST("/ws/c/:name", s.plain.serve) // where there are no websockets
+	for _, kind := range app.KindNames() {
+		path := "/" + prefixOf(kind)
+		get(path, p.open(kind))
+		get(path+"/:name", p.page(kind))
+		get(path+"/:name/", p.page(kind))
+		s.echo.POST(path+"/:name/:do", p.act(kind), s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
+	}
+	s.echo.GET("/ws/rooms", s.sockets.serve)
+	s.echo.POST("/ws/rooms", s.plain.serve) // where there are no websockets
 
 	get(livePath, alive)
 	get(readyPath, (&readiness{ask: s.app.Ready}).serve)

@@ -1,0 +1,29 @@
+package components
+
+import "strconv"
+
+// A Bank is what is shown of a bank.
+type Bank struct {
+	Name, Topic    string
+	Epoch, Version uint64
+	Known          bool    // false while the store could not be read
+	Balances       []int64 // of the accounts from 1 on
+	Waiting        int     // transfers that only this tab knows of
+}
+
+// Sum is what the title of a bank's page begins with.
+func (b Bank) Sum() string {
+	if !b.Known {
+		return ""
+	}
+	return grouped(b.total())
+}
+
+func (b Bank) total() (sum int64) {
+	for _, n := range b.Balances {
+		sum += n
+	}
+	return sum
+}
+
+func account(i int) string { return strconv.Itoa(i + 1) }
