@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lockstep/precondition"
 )
@@ -73,9 +75,37 @@ func TestTheMemoryForAddressesIsBounded(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotSaidAgainIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := precondition.NewPart("proxy", slog.New(slog.NewTextHandler(&log, nil)))
+		for _, step := range []struct {
+			wait  time.Duration
+			again bool // it is said again
+			unmet int
+			lines int // in all
+		}{
+			{0, true, 1, 1}, {59 * time.Second, true, 1, 1}, {59 * time.Second, false, 1, 1}, {time.Second, false, 0, 1},
+			{time.Hour, true, 1, 2},
+		} {
+			time.Sleep(step.wait)
+			if step.again {
+				p.SawFor(time.Minute, "", "", eviction)
+			}
+			if got := len(p.Unmet()); got != step.unmet {
+				t.Errorf("%+v: got %d unmet", step, got)
+			}
+			if got := strings.Count(log.String(), "\n"); got != step.lines {
+				t.Errorf("%+v: got %d lines of log:\n%s", step, got, &log)
+			}
+		}
+	})
+}
+
 func TestAPartThatNobodyAsksAbout(t *testing.T) {
 	var p *precondition.Part
 	p.Saw("", "x", eviction)
+	p.SawFor(time.Minute, "", "x", eviction)
 	if got := p.Unmet(); got != nil {
 		t.Errorf("got %v", got)
 	}
