@@ -11,6 +11,7 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/pubsub"
 )
 
 const (
@@ -42,7 +43,11 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 		o.name = hostPort(l.Addr())
 	}
 	log = log.With("replica", o.name)
-	a := app.New(d.driver, d.store, &app.Options{Logger: log, Prefix: d.prefix, Replica: o.name, Rebalance: o.rebalance})
+	watch := &strangers{part: d.peers, replica: o.name}
+	a := app.New(d.driver, d.store, &app.Options{
+		Logger: log, Prefix: d.prefix, Replica: o.name, Rebalance: o.rebalance, Hub: pubsub.Options{OnForged: watch.heard},
+	})
+	watch.others = func() int { return a.Others() - (o.of - 1) }
 	if err := a.Start(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
