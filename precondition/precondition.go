@@ -50,6 +50,28 @@ type place struct {
 // past reports whether the place is forgotten.
 func (p *place) past(now time.Time) bool { return !p.until.IsZero() && !now.Before(p.until) }
 
+// maxSkew is how much the clock of a store's machine and a replica's may
+// differ: a click is refused a minute before a store forgets it, and two
+// replicas, or the next server of a store, may be off to both sides.
+const maxSkew = 30 * time.Second
+
+// Clock returns what is wrong with a server's clock, or nothing. theirs was
+// read between two moments of ours. The text does not say by how much they
+// differ: that is never the same twice.
+func Clock(name string, before, theirs, after time.Time) []Unmet {
+	way := ""
+	switch {
+	case theirs.Before(before.Add(-maxSkew)):
+		way = "behind"
+	case theirs.After(after.Add(maxSkew)):
+		way = "ahead of"
+	default:
+		return nil
+	}
+	return []Unmet{{Name: name, Text: "the server's clock is more than " + maxSkew.String() + " " + way + " this replica's: " +
+		"a click that is sent again late, or after a failover, may count twice; have both machines' clocks set (NTP)"}}
+}
+
 // NewPart returns a part with a name such as "store". log is told of each
 // unmet precondition, once for each server; nil: discard.
 func NewPart(name string, log *slog.Logger) *Part {

@@ -102,6 +102,25 @@ func TestWhatIsNotSaidAgainIsForgotten(t *testing.T) {
 	})
 }
 
+func TestAClockThatIsOff(t *testing.T) {
+	before := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	after := before.Add(2 * time.Second) // the answer took that long
+	for _, c := range []struct {
+		theirs time.Time
+		want   string
+	}{
+		{before, ""}, {after, ""},
+		{before.Add(-30 * time.Second), ""}, {before.Add(-30*time.Second - 1), "behind this"},
+		{after.Add(30 * time.Second), ""}, {after.Add(30*time.Second + 1), "ahead of this"},
+		{time.Unix(0, 0), "behind this"},
+	} {
+		got := precondition.Clock("x_clock", before, c.theirs, after)
+		if len(got) > 0 != (c.want != "") || len(got) > 0 && (got[0].Name != "x_clock" || !strings.Contains(got[0].Text, c.want)) {
+			t.Errorf("%s: got %v, want %q", c.theirs, got, c.want)
+		}
+	}
+}
+
 func TestAPartThatNobodyAsksAbout(t *testing.T) {
 	var p *precondition.Part
 	p.Saw("", "x", eviction)

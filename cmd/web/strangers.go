@@ -65,7 +65,7 @@ func (s *strangers) unmet() precondition.Unmet {
 		return u
 	}
 	u.Text = "what others say on the broker is not signed with the keys of this replica, and it believes no other: " +
-		"it has another -secret than they have, which refuse its pages as it refuses theirs; " +
-		"give all replicas the same -secret"
+		"it has another -secret than they have, and they refuse each other's pages; give all replicas the same -secret " +
+		"(if there is no other replica, somebody publishes there who must not: change the broker's password)"
 	return u
 }
