@@ -171,16 +171,18 @@ func TestAServerThatIsAlmostFullIsSaid(t *testing.T) {
 	}
 	defer admin.Close()
 	for _, c := range []struct {
-		fill int // bytes
+		fill int // MiB
 		want int // preconditions
-	}{{10 << 20, 0}, {17 << 20, 1}} {
-		if err := admin.Set(t.Context(), "filler", strings.Repeat("x", c.fill), 0).Err(); err != nil {
-			t.Fatal(err)
+	}{{10, 0}, {17, 1}} {
+		for i := range c.fill {
+			if err := admin.Set(t.Context(), fmt.Sprint("filler", i), strings.Repeat("x", 900<<10), 0).Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		seen := precondition.NewPart("store", nil)
 		open(t, server.URL, &rediscounter.Options{Preconditions: seen})
 		if got := seen.Unmet(); len(got) != c.want || len(got) > 0 && got[0].Name != "redis_memory" {
-			t.Errorf("with %d bytes: got %v, want %d", c.fill, got, c.want)
+			t.Errorf("with %d MiB: got %v, want %d", c.fill, got, c.want)
 		}
 	}
 }
