@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"lockstep/app/web"
+	"lockstep/precondition"
 	"lockstep/static"
 	"lockstep/static/compile"
 )
@@ -66,11 +69,21 @@ func (s *service) open(ctx context.Context, c *config) (err error) {
 		return err
 	}
 	s.compiler = compile.New(s.deps.assets, &compile.Options{Logger: s.log})
-	s.deps.conns = newConnLimiter(c.maxConns(s.log))
+	s.bound(c)
 	if s.deps.tls, err = c.TLS.open(s.log); err != nil {
 		return err
 	}
 	return s.deps.openBackends(ctx, &c.backendFlags, &c.keyFlags, s.log)
+}
+
+// bound keeps the process within the limits that its surroundings set, and says where the
+// configuration does not fit them.
+func (s *service) bound(c *config) {
+	limit, process := memoryLimit(os.DirFS("/")), precondition.NewPart("process", s.log)
+	conns, unmet := c.maxConns(maxFiles(), limit)
+	s.deps.conns = newConnLimiter(conns)
+	s.deps.unmet = append(s.deps.unmet, process)
+	process.Saw("", "", append(unmet, boundMemory(limit, c.goLimit, debug.SetMemoryLimit, s.log)...)...)
 }
 
 // startReplicas starts a replica on each listener. After an error those run that were started
