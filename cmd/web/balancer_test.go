@@ -116,7 +116,7 @@ func TestTheBalancerTellsTheReplicasWhoTheClientIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &edgeFlags{proxyFlags: proxyFlags{TrustedProxies: proxies}, timeoutFlags: timeoutFlags{WriteTimeout: patience}}
-	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), e, slog.New(slog.DiscardHandler))
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
 	for _, c := range []struct {
 		name, peer  string
 		says        []string // X-Forwarded-For
@@ -154,7 +154,7 @@ func TestTheBalancerPassesOnWhatTrustedProxiesSayAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &edgeFlags{proxyFlags: proxyFlags{TrustedProxies: proxies}, timeoutFlags: timeoutFlags{WriteTimeout: patience}}
-	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), e, slog.New(slog.DiscardHandler))
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
 	for peer, want := range map[string][2]string{
 		"192.0.2.1:1":   {"counter.example", "/x"},
 		"203.0.113.1:1": {"inner.example", ""},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"lockstep/app/web"
 	"lockstep/counter"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
@@ -23,6 +24,8 @@ type dependencies struct {
 	tls    *tls.Config          // of the public address; nil: without
 	unmet  []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
 	peers  *precondition.Part   // of unmet, what replicas should be to each other
+	front  *precondition.Part   // of unmet, what proxies in front should be
+	watch  *web.ProxyWatch      // of the public address
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.

@@ -52,10 +52,14 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 		return nil, errors.Join(err, l.Close())
 	}
 	trusted, secure := o.surroundings(l, d)
+	proxies := d.watch
+	if o.of > 1 {
+		proxies = nil // the balancer is the only one, and watches those before it
+	}
 	handler := web.New(a, d.assets, &web.Options{
 		Logger: log, Keys: d.keys, Version: version(), TrustedProxies: trusted, Hosts: o.edge.Hosts.names,
 		Origins: o.edge.Origins.patterns, BasePath: o.edge.BasePath,
-		Limits: o.edge.forWeb(d.conns.max, o.of),
+		Limits: o.edge.forWeb(d.conns.max, o.of), Proxies: proxies, Preconditions: d.front,
 	})
 	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })
 	return &replicaServer{app: a, web: handler, server: serveOn(l, handler, o.edge.server(limiter, secure), log)}, nil
