@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lockstep/app/web"
+	"lockstep/precondition"
 )
 
 // TestTheBalancerKeepsRoomForRequests: its websockets are nobody's session on
@@ -142,6 +145,22 @@ func TestTheBalancerTellsTheReplicasWhoTheClientIs(t *testing.T) {
 				t.Errorf("got %q by %q, want %q by %q", a, p, c.addr, c.heard)
 			}
 		})
+	}
+}
+
+func TestTheBalancerWatchesTheProxiesInFrontOfIt(t *testing.T) {
+	replica := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer replica.Close()
+	part := precondition.NewPart("proxy", nil)
+	e := &edgeFlags{timeoutFlags: timeoutFlags{WriteTimeout: patience}}
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), web.NewProxyWatch(nil, part), e, slog.New(slog.DiscardHandler))
+	for range 20 {
+		r := httptest.NewRequest(http.MethodGet, "http://counter.example/", nil)
+		r.Header.Set("X-Forwarded-For", "203.0.113.5")
+		b.ServeHTTP(&deadlines{ResponseRecorder: httptest.NewRecorder()}, r)
+	}
+	if got := part.Unmet(); len(got) != 1 || got[0].Name != "proxy_trusted" {
+		t.Errorf("got %v, want proxy_trusted", got)
 	}
 }
 
