@@ -174,6 +174,10 @@ func (a *App) Runtime() *live.Runtime { return a.rt }
 // Hub is the replica's connection to the broker.
 func (a *App) Hub() *pubsub.Hub { return a.hub }
 
+// Others is how many other replicas are heard on the broker, and believed: a
+// replica without a tab is heard only if it takes part in the balance of tabs.
+func (a *App) Others() int { return a.presence.Others() }
+
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }
 

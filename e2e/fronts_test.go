@@ -169,6 +169,12 @@ func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
 					page.showsCount(3)
 				}
 			})
+			for range 25 { // what is so with most is noticed by then
+				visitorFrom(t, "127.0.0.4").ask(front.URL+"/c/root", nil, "Accept-Language", "en")
+			}
+			if _, metrics := get(t, p.admin()+"/metrics"); strings.Contains(metrics, `part="proxy"`) {
+				t.Errorf("the proxy is not as it must be: %s", metrics)
+			}
 			// Each visitor has the address that it has, whatever it says.
 			last := 0
 			for i := range 120 {
