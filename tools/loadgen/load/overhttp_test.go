@@ -49,14 +49,14 @@ func TestPlantedBugsAreFoundWithoutWebsockets(t *testing.T) {
 		{"a version that goes backwards in one answer", planted.Bugs{Backwards: 10}, load.VerdictForward},
 		{"two tabs that are told different counts", planted.Bugs{TwoTruths: 90}, load.VerdictForward},
 		{"a click that is acknowledged and not counted", planted.Bugs{LoseClick: 150}, load.VerdictCounted},
-		{"an acknowledgement before its state", planted.Bugs{EarlyAck: 3}, load.VerdictOwnWrites},
+		{"an acknowledgement before its state", planted.Bugs{EarlyAck: 2}, load.VerdictOwnWrites},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := planted.Start(t, c.bugs)
 			o := overHTTP(s.URL, 50, 200)
 			if c.bugs.EarlyAck > 0 { // it shows only if no other click is on its way
-				o = overHTTP(s.URL, 10, 10)
+				o = overHTTP(s.URL, 5, 4)
 				o.Plan.Stages[0].Duration = 4 * time.Second
 			}
 			r := runLoad(t, o)
