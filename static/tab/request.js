@@ -17,7 +17,8 @@ export function batch(queue) {
  * Returns what a request has that brings messages. They go in the header, for some proxies cut off
  * the answer to a request that has a body; what is too long for that goes in a body nevertheless.
  * @param {string[]} messages - JSON; empty ones are left out
- * @returns {{ headers: Record<string, string>, body?: undefined } | { body: string, headers?: undefined }}
+ * @returns {{ headers: Record<string, string>, body?: undefined }
+ *   | { body: string, headers?: undefined }}
  */
 export function pack(messages) {
   const all = messages.filter(Boolean);

@@ -24,14 +24,16 @@ test('what is too long for a header goes in a body', () => {
 });
 
 test('a full outbox goes in batches that fit into a header, in its order', () => {
-  const op = (/** @type {number} */ n) => JSON.stringify({ action: 'increment', op: `${n}`.padStart(22, 'x'), age: 123.4 });
+  /** @param {number} n */
+  const op = (n) => JSON.stringify({ action: 'increment', op: `${n}`.padStart(22, 'x'), age: 123.4 });
+  const hello = JSON.stringify({ hello: 1, tab: 'x'.repeat(22), e: Date.now(), v: 2 ** 53, as: 'data' });
   const all = Array.from({ length: 200 }, (_, n) => op(n));
   const queue = [...all];
   const sent = [];
   for (let requests = 0; queue.length; requests++) {
     ok(requests < 10);
     const messages = batch(queue);
-    ok(pack([JSON.stringify({ hello: 1, tab: 'x'.repeat(22), e: Date.now(), v: 2 ** 53, as: 'data' }), ...messages]).headers);
+    ok(pack([hello, ...messages]).headers);
     sent.push(...messages);
   }
   deepEqual(sent, all);
