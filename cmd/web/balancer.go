@@ -62,6 +62,10 @@ func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("Upgrade") == "" { // a stream, too: its connection stays http.Server's
+		// Otherwise http.Server closes the request's body when the answer begins. The transport may
+		// still look whether it has ended, and takes that for an error which ends the answer.
+		// HTTP/2 needs no leave for it.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
 		return
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +163,34 @@ func TestTheBalancerWatchesTheProxiesInFrontOfIt(t *testing.T) {
 	}
 	if got := part.Unmet(); len(got) != 1 || got[0].Name != "proxy_trusted" {
 		t.Errorf("got %v, want proxy_trusted", got)
+	}
+}
+
+// TestTheBalancerCutsOffNoAnswer that begins as soon as the request has come, as that to a form
+// does. In each thousand there were some.
+func TestTheBalancerCutsOffNoAnswer(t *testing.T) {
+	const want = 100_000 // bytes
+	replica := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = w.Write(make([]byte, want))
+	}))
+	defer replica.Close()
+	e := &edgeFlags{timeoutFlags: timeoutFlags{WriteTimeout: patience}}
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
+	front := httptest.NewUnstartedServer(b)
+	front.Config.ErrorLog = log.New(t.Output(), "", 0)
+	front.Start()
+	defer front.Close()
+	for i := range 1000 {
+		resp, err := http.Post(front.URL, "", strings.NewReader("action=increment"))
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || n != want {
+			t.Fatalf("request %d: got %d bytes and %v, want %d", i, n, err, want)
+		}
 	}
 }
 
