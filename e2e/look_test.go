@@ -203,6 +203,9 @@ func TestNothingThatCanBePressedMoves(t *testing.T) {
 	}
 }
 
+// arming is what keeps the answer from being pressed, as long as it goes on.
+const arming = `document.querySelector('[data-action=reset]').getAnimations().filter((a) => a.animationName === 'arm')`
+
 // TestAResetIsAskedFor: one press, or two in the same place, take nobody's count away.
 func TestAResetIsAskedFor(t *testing.T) {
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
@@ -228,13 +231,16 @@ func TestAResetIsAskedFor(t *testing.T) {
 				p.evaluate(`document.querySelector('#ask').hidePopover(), ''`)
 				p.isAsked(false)
 			}
-			// A press that comes at once does not count, wherever the answer is.
-			p.evaluate(`document.querySelector('.asker').click(), ''`)
+			// A press that comes at once does not count, wherever the answer is: time stands still.
+			if got := p.evaluate(`document.querySelector('.asker').click(), ` + arming + `.map((a) => (a.pause(), a.effect.getComputedTiming().endTime)).join()`); got != "500" {
+				t.Errorf("an answer is taken after %s ms, want 500", got)
+			}
 			p.clickOn("[data-action=reset]")
 			p.isAsked(true)
 			if s, err := p.state(); err != nil || s.Count != "1" {
 				t.Errorf("got %+v, %v; want a count of 1 still", s, err)
 			}
+			p.evaluate(arming + `.forEach((a) => a.play()), ''`)
 			p.isArmed()
 			p.clickOn("[data-action=reset]")
 			p.showsCount(0)
@@ -307,13 +313,13 @@ func TestAFastCountDoesNotFlash(t *testing.T) {
     window.looking = requestAnimationFrame(look);
   };
   cancelAnimationFrame(window.looking);
+  window.since = performance.now();
   look();
 })(), ''`)
 		var got struct {
 			Begun, Lights, Elements int
 			Took                    float64 // seconds
 		}
-		p.evaluate(`window.since = performance.now(), ''`)
 		raw := p.countsFast(3, `JSON.stringify({Begun: begun.size, Lights: lights.size, Took: (performance.now() - since) / 1000,
   Elements: new Set([...lights].map((l) => l.split(' ')[0])).size})`)
 		if err := json.Unmarshal([]byte(raw), &got); err != nil {

@@ -151,10 +151,17 @@ func (p *process) wait() int {
 // restart starts an ended process again.
 func (p *process) restart() { p.t.Helper(); p.start() }
 
-// get returns the status and body of a GET, or 0 and the error.
+// get returns the status and body of a GET, or 0 and the error. It gives up soon,
+// so that whoever waits for an answer can ask again.
 func get(t testing.TB, url string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	return getWithin(t, 5*time.Second, url)
+}
+
+// getWithin is get for what is asked for once.
+func getWithin(t testing.TB, d time.Duration, url string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

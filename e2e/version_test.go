@@ -179,7 +179,7 @@ var assetPattern = regexp.MustCompile(`(?:src|href|data-[a-z]+)="([^"]*static/[^
 // fetchAll gets every file that a page names, and returns how many there are.
 func fetchAll(t *testing.T, base, path string) int {
 	t.Helper()
-	_, page := get(t, base+path)
+	_, page := getWithin(t, patience, base+path)
 	at, err := url.Parse(base + path)
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func fetchAll(t *testing.T, base, path string) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code, body := get(t, file.String()); code != http.StatusOK || body == "" {
+		if code, body := getWithin(t, patience, file.String()); code != http.StatusOK || body == "" {
 			t.Errorf("got %d and %d bytes for %s", code, len(body), file)
 		}
 	}

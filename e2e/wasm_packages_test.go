@@ -21,7 +21,7 @@ func TestPackagesInTheBrowser(t *testing.T) {
 			p := newPage(t, browser)
 			p.navigate(serveTests(t, pkg))
 			var result testResult
-			eventually(t, "the tests of "+pkg, func() error {
+			within(t, 4*patience, "the tests of "+pkg, func() error { // they compute for ten seconds
 				if err := json.Unmarshal([]byte(p.evaluate("JSON.stringify(result)")), &result); err != nil {
 					return err
 				}

@@ -191,9 +191,20 @@ func TestAClickThatShowsAtOnceNeverShowsTwice(t *testing.T) {
 }
 
 // trickling has a page get one acknowledgement at a time, 100 ms after the one
-// before, and none on a socket that is deaf.
+// before, and none on a socket that is deaf. Until the first of them time stands
+// still for the page when it is told so: how long it takes to connect again is
+// not to matter.
 const trickling = `(() => {
 	const real = EventTarget.prototype.addEventListener;
+	const clock = performance.now.bind(performance);
+	let behind = 0, stopped;
+	performance.now = () => stopped ?? clock() - behind;
+	window.standStill = () => { stopped = performance.now(); };
+	const goOn = () => {
+		if (stopped === undefined) return;
+		behind = clock() - stopped;
+		stopped = undefined;
+	};
 	WebSocket.prototype.addEventListener = function (type, listener, options) {
 		if (type !== 'message') return real.call(this, type, listener, options);
 		let last = Promise.resolve();
@@ -203,7 +214,10 @@ const trickling = `(() => {
 			if (e.target === window.deaf) return;
 			for (const op of ack) {
 				last = last.then(() => new Promise((done) => setTimeout(done, 100)));
-				last.then(() => listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})})));
+				last.then(() => {
+					goOn();
+					listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})}));
+				});
 			}
 		}, options);
 	};
@@ -220,7 +234,7 @@ func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
 	tab.navigate("http://" + link.Addr)
 	tab.isLive()
 	tab.switchOn()
-	tab.evaluate(watched + `, window.deaf = document.querySelector('main')._htmx.ws.connection.socket, ''`)
+	tab.evaluate(watched + `, standStill(), window.deaf = document.querySelector('main')._htmx.ws.connection.socket, ''`)
 	const n = 5
 	for i := range n {
 		tab.evaluate(`clicks++, document.querySelector('[data-action=increment]').click(), ''`)
