@@ -11,6 +11,7 @@ import (
 // The load generator knows the wire from docs/protocol.md only: so this tests the page, the program
 // and the generator against each other, and that a group gets through the loss of a replica.
 func TestALoadHoldsWhileAReplicaIsKilled(t *testing.T) {
+	t.Parallel()
 	brokers(t, func(t *testing.T, broker string) {
 		ps := startCluster(t, 3, broker)
 		killed := false

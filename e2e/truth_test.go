@@ -12,6 +12,7 @@ import (
 // A replica with another store has the right keys, and says what never was. Open
 // tabs are taken back to the truth, and go on from there.
 func TestTabsAreTakenBackFromWhatNeverWas(t *testing.T) {
+	t.Parallel()
 	server := testserver.Redis(t, "--appendonly", "no")
 	ps := startCluster(t, 2, server.URL)
 	browser := newBrowser(t)

@@ -104,6 +104,7 @@ func replicaOf(t *testing.T, broker, path string, i int) *process {
 // TestAPageWorksWithTheFilesOfAnotherVersion: a balancer that sends no file to the replica that has
 // rendered the page. All files come, the page is in step, and so is the application in the browser.
 func TestAPageWorksWithTheFilesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	both := versions(t)
 	chromium := newBrowser(t)
 	for name, c := range map[string]struct {
@@ -143,6 +144,7 @@ func TestAPageWorksWithTheFilesOfAnotherVersion(t *testing.T) {
 
 // TestFirstVisitsDuringARollingDeployAreInStep behind the nginx.conf that is deployed.
 func TestFirstVisitsDuringARollingDeployAreInStep(t *testing.T) {
+	t.Parallel()
 	next, err := nextVersion()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 // TestPackagesInTheBrowser runs the tests of what is only for browsers where it
 // belongs: compiled to WebAssembly, in a worker of Chromium.
 func TestPackagesInTheBrowser(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	for _, pkg := range []string{"pubsub/jspubsub", "counter/idbcounter", "live/jslive"} {
 		t.Run(pkg, func(t *testing.T) {

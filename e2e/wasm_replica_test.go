@@ -47,6 +47,7 @@ func everybody(pages []*page, n int) {
 // TestATabThatRendersItself is in step with one that does not, shows clicks at
 // once when it is offline, and counts them once when it is back.
 func TestATabThatRendersItself(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	plain := visit(t, browser, p.url)
@@ -110,6 +111,7 @@ func TestATabThatRendersItself(t *testing.T) {
 
 // TestTheSwitchMayBeFlippedQuickly, by a person who clicks on the count, too.
 func TestTheSwitchMayBeFlippedQuickly(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, other := visit(t, browser, p.url), visit(t, browser, p.url)
 	for i := range 3 {
@@ -165,6 +167,7 @@ func late(text string) string {
 // comes long before its acknowledgement, and when that is lost with the
 // connection.
 func TestAClickThatShowsAtOnceNeverShowsTwice(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{"acknowledgements late": `"ack"`, "states late": `"state"`, "nothing late": `"nothing"`} {
 		t.Run(name, func(t *testing.T) {
 			p, browser := startWasm(t)
@@ -227,6 +230,7 @@ const trickling = `(() => {
 // been counted, and before the tab knows; the state of the next one has them
 // all, and its acknowledgements come one by one.
 func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab, other := newPage(t, browser), visit(t, browser, p.url)
@@ -248,6 +252,7 @@ func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
 // TestSwitchingOnShowsNoOldCount: what the server renders until then, and the
 // clicks that are on their way.
 func TestSwitchingOnShowsNoOldCount(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab := newPage(t, browser)
 	tab.beforeItsScripts(late(`"ack"`))
@@ -298,6 +303,7 @@ func neverWrong(t *testing.T, tab *page, clicks int) {
 // TestOthersAreSeenWhileAClickWaits: what they count is shown, though the store
 // leaves this tab's click without an answer.
 func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab, other := newPage(t, browser), visit(t, browser, p.url)
@@ -331,6 +337,7 @@ func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
 
 // TestARefusedClickIsTakenBack: one that is too old to be counted.
 func TestARefusedClickIsTakenBack(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab := visit(t, browser, "http://"+link.Addr)
@@ -352,6 +359,7 @@ func TestARefusedClickIsTakenBack(t *testing.T) {
 
 // TestAStoreThatBeginsAnewIsShown: smaller numbers of a later epoch.
 func TestAStoreThatBeginsAnewIsShown(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	tab := visit(t, browser, p.url)
@@ -370,6 +378,7 @@ func TestAStoreThatBeginsAnewIsShown(t *testing.T) {
 // TestADegradedServerIsSaidByATabThatRendersItself: its click shows, waits, and
 // is counted once.
 func TestADegradedServerIsSaidByATabThatRendersItself(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	redis := testserver.Redis(t)
 	p := startCluster(t, 1, redis.URL)[0]
@@ -388,6 +397,7 @@ func TestADegradedServerIsSaidByATabThatRendersItself(t *testing.T) {
 }
 
 func TestAHiddenTabThatRendersItselfStaysInStep(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, hidden := visit(t, browser, p.url), visit(t, browser, p.url)
 	hidden.switchOn()
@@ -405,6 +415,7 @@ func TestAHiddenTabThatRendersItselfStaysInStep(t *testing.T) {
 // TestATabThatCanNotRenderItselfIsRenderedByTheServer: whatever fails, and
 // whenever, it says so and goes on.
 func TestATabThatCanNotRenderItselfIsRenderedByTheServer(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	const later = `const post = postMessage; let second = false; globalThis.postMessage = (m) => {
 		second ||= m.html?.includes('data-count="2"'); // that of the second click, and all later ones
@@ -453,6 +464,7 @@ func TestATabThatCanNotRenderItselfIsRenderedByTheServer(t *testing.T) {
 // TestWhatATabSaysOfItselfIsNotBelieved: it is sent its own counter's states
 // only, and what it sends beside an action has no effect.
 func TestWhatATabSaysOfItselfIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, other := visit(t, browser, p.url), visit(t, browser, p.url+"/c/other")
 	other.click("increment")
