@@ -119,6 +119,19 @@ func (p *process) ready() {
 	})
 }
 
+// prints waits until the process has printed texts: it may be about to, though it has answered.
+func (p *process) prints(texts ...string) {
+	p.t.Helper()
+	eventually(p.t, "the process to print more", func() error {
+		for _, text := range texts {
+			if !strings.Contains(p.out.String(), text) {
+				return fmt.Errorf("no %q in %s", text, p.out)
+			}
+		}
+		return nil
+	})
+}
+
 // addr is where the process listens: host:port.
 func (p *process) addr() string { return strings.TrimPrefix(p.url, "http://") }
 
