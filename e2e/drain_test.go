@@ -95,6 +95,7 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 // TestASecondSignalEndsAtOnce: the store is frozen with a click under way, for
 // which a drain waits.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	server := testserver.Redis(t)
 	server.Own()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-drain", "20s",
@@ -125,6 +126,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 // TestAReplicaThatComesGetsItsShareOfTheTabs: behind nginx, over a real Redis,
 // and without a click that is lost.
 func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
+	t.Parallel()
 	w := newCluster(t, redis, history.Options{})
 	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
 	base := w.nginx()

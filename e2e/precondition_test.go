@@ -11,17 +11,19 @@ import (
 // TestAPreconditionThatIsNotMetIsSaid in the log, once for each server, in the
 // metrics and on the admin page; and the replica works.
 func TestAPreconditionThatIsNotMetIsSaid(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, unmet string
-		server      func() *testserver.Server
+		server      func(t *testing.T) *testserver.Server
 	}{
-		{"Redis", "redis_eviction", func() *testserver.Server {
+		{"Redis", "redis_eviction", func(t *testing.T) *testserver.Server {
 			return testserver.Redis(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 		}},
-		{"Postgres", "postgres_fsync", func() *testserver.Server { return testserver.Postgres(t, "fsync=off") }},
+		{"Postgres", "postgres_fsync", func(t *testing.T) *testserver.Server { return testserver.Postgres(t, "fsync=off") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := c.server()
+			t.Parallel()
+			server := c.server(t)
 			server.Own()
 			p := start(t, t.TempDir(), "-pubsub", server.URL, "-secret", testSecret, "-channel-prefix", prefixOf(t), "-addr", address(testserver.FreePort(t)))
 			p.says("Open it in several tabs")
@@ -48,6 +50,7 @@ func TestAPreconditionThatIsNotMetIsSaid(t *testing.T) {
 
 // TestAServerThatIsAsItMustBe is not warned of.
 func TestAServerThatIsAsItMustBe(t *testing.T) {
+	t.Parallel()
 	for _, server := range []*testserver.Server{testserver.Redis(t), testserver.Postgres(t)} {
 		server.Own()
 		p := start(t, t.TempDir(), "-pubsub", server.URL, "-secret", testSecret, "-channel-prefix", prefixOf(t), "-addr", address(testserver.FreePort(t)))
@@ -60,6 +63,7 @@ func TestAServerThatIsAsItMustBe(t *testing.T) {
 
 // TestAURLAsPlatformsAndDocumentsWriteIt starts a replica.
 func TestAURLAsPlatformsAndDocumentsWriteIt(t *testing.T) {
+	t.Parallel()
 	pg := testserver.Postgres(t)
 	pg.Own()
 	ca := testserver.NewAuthority(t)

@@ -22,9 +22,10 @@ const (
 	oldKey = "hunter2-the-key-that-is-still-believed-for-now"
 )
 
-// admin is the address of the admin pages, from what the process has printed.
+// admin is the address of the admin pages, from what the process prints.
 func (p *process) admin() string {
 	p.t.Helper()
+	p.prints("Open it in several tabs") // the last line
 	m := regexp.MustCompile(`admin +(http://[^/]+)/debug/`).FindStringSubmatch(p.out.String())
 	if m == nil {
 		p.t.Fatalf("no admin address in %s", p.out)
