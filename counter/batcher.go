@@ -16,6 +16,9 @@ var (
 	// the store remembers as many as it may of this sender. The op was not taken;
 	// sending it again later is right.
 	ErrOverloaded = errors.New("counter: too many ops are waiting")
+	// ErrSpent is the ErrOverloaded of a sender of which the store remembers as many
+	// ops as it may: only time helps.
+	ErrSpent = fmt.Errorf("%w: the store remembers as many of this sender as it may", ErrOverloaded)
 	// ErrNewName means that the op would have made a counter, and its sender may
 	// make no more at the moment. It was not applied.
 	ErrNewName = errors.New("counter: the sender has made too many counters")
@@ -128,7 +131,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // sender, which may be nil. It never blocks. done is called exactly once: with
 // the state after a store call that applied op, or that found it applied
 // already; or with an error, which is ErrBadName, ErrBadOp, ErrOverflow,
-// ErrNewName, ErrOverloaded, ErrUnavailable or ErrBatcherClosed. For one
+// ErrNewName, ErrOverloaded, ErrSpent, ErrUnavailable or ErrBatcherClosed. For one
 // counter and sender done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error)) {
@@ -199,7 +202,7 @@ func (b *Batcher) enqueue(name string, s submitted) error {
 		return b.push(nil, name, s)
 	}
 	if !s.from.TakeOp() {
-		return ErrOverloaded
+		return ErrSpent
 	}
 	err := b.push(s.from.Share(), name, s)
 	if err != nil {

@@ -159,7 +159,8 @@ func TestASenderHasSoManyOpsRemembered(t *testing.T) {
 		want(2, "b", counter.ErrNewName) // nor is this
 		want(2, "a", nil)
 		x.ops.Store(0)
-		want(3, "a", counter.ErrOverloaded)
+		want(3, "a", counter.ErrSpent)
+		want(3, "a", counter.ErrOverloaded) // which is one of these
 		wantState(t, s, "a", 3, 3)
 	})
 }
