@@ -140,7 +140,7 @@ func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error
 }
 
 func (b *Batcher) submit(from Sender, name string, op Op, done func(v Value, applied bool, err error)) {
-	if err := b.enqueue(name, submitted{from, op, done, time.Now()}); err != nil {
+	if err := b.enqueue(name, submitted{from: from, op: op, done: done, at: time.Now()}); err != nil {
 		done(Value{}, false, err)
 	}
 }
@@ -199,28 +199,32 @@ func (b *Batcher) enqueue(name string, s submitted) error {
 		return err
 	}
 	if s.from == nil {
-		return b.push(nil, name, s)
+		return b.push(name, s)
 	}
-	if !s.from.TakeOp() {
-		return ErrSpent
+	var err error
+	if s.share, err = b.guard.share(s.from); err != nil {
+		return err
 	}
-	err := b.push(s.from.Share(), name, s)
+	if err := b.guard.takeOp(s.from); err != nil {
+		return err
+	}
+	err = b.push(name, s)
 	if err != nil {
-		s.from.ReturnOp()
+		b.guard.returnOp(s.from)
 	}
 	return err
 }
 
-func (b *Batcher) push(share any, name string, s submitted) error {
+func (b *Batcher) push(name string, s submitted) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return ErrBatcherClosed
 	}
-	if b.queue.full(share) {
+	if b.queue.full(s.share) {
 		return ErrOverloaded
 	}
-	b.queue.push(share, name, s)
+	b.queue.push(name, s)
 	if b.working < b.opts.Calls && b.queue.isReady() {
 		b.working++
 		b.wg.Go(b.work)
@@ -261,12 +265,12 @@ func (b *Batcher) finish(name string) {
 func (b *Batcher) serve(name string, batch []submitted) {
 	if err := b.state.away(); err != nil && time.Since(newest(batch)) > b.opts.Patience {
 		// Each would be one more call that fails, and all behind it would wait.
-		refuse(batch, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		b.refuse(batch, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
 	batch, err := b.admit(name, batch)
 	if err != nil {
-		refuse(batch, err)
+		b.refuse(batch, err)
 		return
 	}
 	if len(batch) > 0 {
@@ -292,14 +296,14 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 		return b.applyEach(name, batch)
 	}
 	if err != nil {
-		refuse(batch, err)
+		b.refuse(batch, err)
 		return err
 	}
 	b.known.add(name)
 	b.opts.Applied(name, v)
 	for i, s := range batch {
-		if s.from != nil && !applied[i] {
-			s.from.ReturnOp()
+		if !applied[i] {
+			b.guard.returnOp(s.from)
 		}
 		s.done(v, applied[i], nil)
 	}
@@ -311,7 +315,7 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 func (b *Batcher) applyEach(name string, batch []submitted) error {
 	for i := range batch {
 		if err := b.apply(name, batch[i:i+1]); errors.Is(err, ErrUnavailable) {
-			refuse(batch[i+1:], err)
+			b.refuse(batch[i+1:], err)
 			return err
 		}
 	}
@@ -319,11 +323,9 @@ func (b *Batcher) applyEach(name string, batch []submitted) error {
 }
 
 // refuse answers ops with an error.
-func refuse(batch []submitted, err error) {
+func (b *Batcher) refuse(batch []submitted, err error) {
 	for _, s := range batch {
-		if s.from != nil {
-			s.from.ReturnOp()
-		}
+		b.guard.returnOp(s.from)
 		s.done(Value{}, false, err)
 	}
 }
