@@ -55,8 +55,9 @@ type BatcherOptions struct {
 	CallTimeout time.Duration
 	// Applied is called once after each successful store call with the state
 	// it returned, in order for each counter, before the calls of done for
-	// its ops. It must not block. Nil: it is not called.
-	Applied func(name string, v Value)
+	// its ops. from has the shares of their senders, nil for those without one,
+	// and is not kept. It must not block. Nil: it is not called.
+	Applied func(name string, v Value, from []any)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with ErrOverflow, and else with its error. A call that
 	// has run out of time while others were answered is slow, and no error: it
@@ -114,7 +115,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 		b.opts.CallTimeout = 3 * time.Second
 	}
 	if b.opts.Applied == nil {
-		b.opts.Applied = func(string, Value) {}
+		b.opts.Applied = func(string, Value, []any) {}
 	}
 	if b.opts.Health == nil {
 		b.opts.Health = func(error) {}
@@ -300,7 +301,7 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 		return err
 	}
 	b.known.add(name)
-	b.opts.Applied(name, v)
+	b.opts.Applied(name, v, shares(batch))
 	for i, s := range batch {
 		if !applied[i] {
 			b.guard.returnOp(s.from)
@@ -308,6 +309,17 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 		s.done(v, applied[i], nil)
 	}
 	return nil
+}
+
+// shares returns on whose behalf the ops of a batch are, each at least once.
+func shares(batch []submitted) []any {
+	all := make([]any, 0, 1)
+	for i, s := range batch {
+		if i == 0 || s.share != batch[i-1].share {
+			all = append(all, s.share)
+		}
+	}
+	return all
 }
 
 // applyEach applies the ops one by one. When the store goes away it refuses

@@ -38,9 +38,9 @@ func (b *Batcher) guardCallbacks() {
 	g := &guard{log: b.opts.Logger}
 	b.guard, b.store = g, guardedStore{b.store, g}
 	applied, health := b.opts.Applied, b.opts.Health
-	b.opts.Applied = func(name string, v Value) {
+	b.opts.Applied = func(name string, v Value, from []any) {
 		defer g.caught("Applied", nil)
-		applied(name, v)
+		applied(name, v, from)
 	}
 	b.opts.Health = func(err error) {
 		defer g.caught("Health", nil)

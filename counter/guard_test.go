@@ -37,7 +37,7 @@ func TestNoCallbackOfABatcherStopsIt(t *testing.T) {
 		store := &sabotaged{Store: memcounter.New(nil), panics: 2, mute: 2}
 		var faults, answered atomic.Int64
 		b := counter.NewBatcher(store, &counter.BatcherOptions{
-			Applied: func(string, counter.Value) { panic("sabotage") },
+			Applied: func(string, counter.Value, []any) { panic("sabotage") },
 			Health: func(err error) {
 				if err != nil {
 					faults.Add(1)

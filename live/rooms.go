@@ -127,10 +127,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	if opts.Encode != nil {
-		rs.publisher = &publisher[S]{
-			rt: rt, publish: rs.broadcast, slots: make(chan struct{}, publishers),
-			next: make(map[string]known[S]), busy: make(map[string]struct{}),
-		}
+		rs.publisher = newPublisher(rt, rs.broadcast)
 	}
 	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
@@ -207,7 +204,12 @@ func (rs *Rooms[S]) room(key string) *stateRoom[S] {
 // Commit announces a state that the store has: this replica shows it at once,
 // the others get it through the broker. It does not block. States older
 // than what is known change nothing.
-func (rs *Rooms[S]) Commit(key string, s S) {
+//
+// from is on whose behalf the state was changed, if that is known: values that
+// tell people apart, and can be compared. While the broker is slow, broadcasts
+// take turns between them, and it delays nobody else that one of them changes
+// very many topics.
+func (rs *Rooms[S]) Commit(key string, s S, from ...any) {
 	k, err := rs.order(s)
 	if err != nil {
 		return // it has been logged
@@ -216,7 +218,7 @@ func (rs *Rooms[S]) Commit(key string, s S) {
 		rs.settle(r, k, 0)
 	}
 	if rs.publisher != nil {
-		rs.publisher.offer(key, k)
+		rs.publisher.offer(key, k, from)
 	}
 }
 
