@@ -21,7 +21,43 @@ func TestTabsAreTakenBackFromWhatNeverWas(t *testing.T) {
 	for _, p := range pages {
 		p.showsCount(3)
 	}
-	_, body := get(t, ps[0].url+"/")
+	lie(t, server, ps[0])
+	for _, p := range pages {
+		p.until("to show what a replica says", func(s state) bool { return s.Count == "666" })
+	}
+	for _, p := range pages {
+		p.showsCount(3)
+	}
+	pages[1].click("increment")
+	for _, p := range pages {
+		p.showsCount(4)
+	}
+}
+
+// A replica that dies before it has taken a lie back leaves tabs that show it, and
+// one that never heard of it gets them.
+func TestATabThatComesWithWhatNeverWasIsTakenBack(t *testing.T) {
+	server := testserver.Redis(t, "--appendonly", "no")
+	replica := startCluster(t, 1, server.URL)[0]
+	p := visit(t, newBrowser(t), replica.url)
+	for range 3 {
+		p.click("increment")
+	}
+	p.showsCount(3)
+	lie(t, server, replica)
+	p.until("to show what a replica says", func(s state) bool { return s.Count == "666" })
+	replica.kill()
+	replica.restart()
+	p.showsCount(3)
+	p.click("increment")
+	p.showsCount(4)
+}
+
+// lie says, with the keys of the replicas, that the lobby's count is what it never
+// was.
+func lie(t *testing.T, server *testserver.Server, of *process) {
+	t.Helper()
+	_, body := get(t, of.url+"/")
 	now, ok := parseRoot(body)
 	if !ok {
 		t.Fatalf("no counter in %s", body)
@@ -35,18 +71,8 @@ func TestTabsAreTakenBackFromWhatNeverWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer liar.Close()
-	lie := fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, now.Version+1000, now.Epoch)
-	if err := liar.Publish(t.Context(), prefixOf(t)+"counter:lobby", []byte(lie)); err != nil {
+	payload := fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, now.Version+1000, now.Epoch)
+	if err := liar.Publish(t.Context(), prefixOf(t)+"counter:lobby", []byte(payload)); err != nil {
 		t.Fatal(err)
-	}
-	for _, p := range pages {
-		p.until("to show what a replica says", func(s state) bool { return s.Count == "666" })
-	}
-	for _, p := range pages {
-		p.showsCount(3)
-	}
-	pages[1].click("increment")
-	for _, p := range pages {
-		p.showsCount(4)
 	}
 }

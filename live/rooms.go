@@ -314,7 +314,10 @@ func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
 	r.versioned = rs.opts.Order != nil
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
-	r.renderState = func() (*frame, error) { return rs.render(r) }
+	r.renderState = func() (*frame, error) { return rs.render(r, false) }
+	if r.versioned && rs.loader != nil {
+		r.claimed = func(m *member, at revision) { rs.claimed(r, m, at) }
+	}
 	return r, nil
 }
 
@@ -342,9 +345,12 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 	r.mu.Unlock()
 }
 
-func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
+// render returns the newest state as tabs are sent it. With back it takes them
+// back, as it does without while tabs may show what the room has taken back.
+func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	r.mu.Lock()
-	k, seq, back := r.known, r.seq, r.peak.newer(r.known.at)
+	k, seq := r.known, r.seq
+	back = back || r.peak.newer(k.at)
 	r.mu.Unlock()
 	target, c := rs.opts.Render(r.key, k.state)
 	if c == nil {
