@@ -170,8 +170,8 @@ func (h *pageHandler) clickProblem(err error, who client, again components.Again
 	return problem(http.StatusBadRequest, "Not counted", "The server did not accept this: "+refusal.Reason+".")
 }
 
-// awayWait is how long a client waits that could not be served for reasons of ours: about as long as
-// a broker or a store needs to come back.
+// awayWait is how long a client waits that could not be served for reasons of ours: about as long
+// as a broker or a store needs to come back.
 const awayWait = 2 * time.Second
 
 // notYet says why a click could not be counted at the moment.
@@ -183,7 +183,7 @@ func notYet(err error) string {
 }
 
 // spent is the answer to a click of an address that has used up what a store remembers of it. When
-// the click would be too old by the time it may be sent, there is no way but a new one.
+// the click would be too old by the time that it may be sent, there is no way but a new one.
 func spent(wait time.Duration, again components.Again) *problemError {
 	text := "There were too many clicks from your network. Try again in " + inWords(wait)
 	p := problem(http.StatusTooManyRequests, "Too many clicks", text+".")
