@@ -95,7 +95,7 @@ func New(d driver.Driver, store counter.Store, opts *Options) *App {
 	a.batcher = counter.NewBatcher(store, &counter.BatcherOptions{
 		Logger:  o.Logger,
 		Health:  a.writes.report,
-		Applied: func(name string, v counter.Value) { a.counters.Commit(name, v) },
+		Applied: func(name string, v counter.Value, from []any) { a.counters.Commit(name, v, from...) },
 	})
 	// Two replicas may have the same name: their ids differ all the same. On the
 	// wire they are text, and of limited length.

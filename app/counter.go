@@ -28,6 +28,7 @@ const (
 	reasonAway     = "the count can't be saved at the moment; your click waits"
 	reasonNewName  = "your address has made as many new counters as it may for now; those that exist can be used"
 	reasonOverload = "too many clicks at the moment; your click waits"
+	reasonSpent    = "too many clicks from your network at the moment; your click waits"
 )
 
 // A Refusal is a click that was not counted. Its text is meant for the person
@@ -156,6 +157,8 @@ func refuse(err error) *Refusal {
 	switch {
 	case errors.Is(err, counter.ErrOverflow):
 		return &Refusal{Reason: reasonLimit, err: err}
+	case errors.Is(err, counter.ErrSpent):
+		return &Refusal{Reason: reasonSpent, Retry: true, err: err}
 	case errors.Is(err, counter.ErrOverloaded):
 		return &Refusal{Reason: reasonOverload, Retry: true, err: err}
 	case errors.Is(err, counter.ErrNewName):

@@ -15,7 +15,7 @@ import (
 func turnsGuard() guard {
 	return guard{
 		"addresses take turns at the store", "counter/batcher.go",
-		"if s.from == nil {\n\t\treturn b.push(nil, name, s)", "if WITHOUT || s.from == nil {\n\t\treturn b.push(nil, name, s)",
+		"if s.from == nil {\n\t\treturn b.push(name, s)", "if WITHOUT || s.from == nil {\n\t\treturn b.push(name, s)",
 	}
 }
 

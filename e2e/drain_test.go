@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -156,9 +155,5 @@ func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
 // metrics is the address of the process's metrics, as it says itself.
 func (p *process) metrics() string {
 	p.t.Helper()
-	all := regexp.MustCompile(`admin +(http://\S+)/debug/`).FindAllStringSubmatch(p.out.String(), -1)
-	if all == nil {
-		p.t.Fatalf("%s does not say where its metrics are", p.url)
-	}
-	return all[len(all)-1][1] + "/metrics"
+	return p.admin() + "/metrics"
 }

@@ -38,6 +38,7 @@ type process struct {
 	env  []string // beside the usual
 	cmd  *exec.Cmd
 	out  *syncBuffer
+	said int             // how much of it was there before the process that runs now
 	done <-chan struct{} // closed when it has ended
 }
 
@@ -84,6 +85,7 @@ func (p *process) start() {
 	if p.out == nil {
 		p.out = &syncBuffer{}
 	}
+	p.said = len(p.out.String())
 	p.url = "http://" + addr
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out

@@ -108,7 +108,7 @@ func (h *pageHandler) click(c echo.Context) error {
 	again, err := h.app.Click(c.Request().Context(), &visitor{h.limiter, who}, name, action, op, age(made))
 	if err != nil {
 		again := components.Again{To: who.base + "/c/" + name + "/" + action, CSRF: h.sign.token(forForm, id), Op: op, Made: made.Unix()}
-		return clickProblem(err, again)
+		return h.clickProblem(err, who, again)
 	}
 	if again {
 		leave(c, countedTwice)
@@ -148,22 +148,50 @@ func age(made time.Time) int64 { return max(0, int64(time.Since(made)/time.Secon
 
 // clickProblem is the answer to a click that was not counted, or of which that is not known: then
 // the same may be sent again.
-func clickProblem(err error, again components.Again) error {
+func (h *pageHandler) clickProblem(err error, who client, again components.Again) error {
 	var refusal *app.Refusal
 	switch {
 	case !errors.As(err, &refusal):
 		return err
+	case errors.Is(err, counter.ErrSpent):
+		return spent(h.limiter.clicks.Wait(who.addr), again)
 	case refusal.Retry:
-		p := problem(http.StatusServiceUnavailable, "Not counted yet",
-			"The count can't be saved at the moment. Try again in a little while: this click counts once, however often it is sent.")
+		p := problem(http.StatusServiceUnavailable, "Not counted yet", notYet(err)+
+			" Try again in a little while: this click counts once, however often it is sent.")
 		p.again = again
-		return p
+		return p.after(awayWait)
 	case errors.Is(err, counter.ErrNewName):
-		return problem(http.StatusTooManyRequests, "Not counted", "The server did not make this counter: "+refusal.Reason+".")
+		wait := h.limiter.names.Wait(who.addr)
+		return problem(http.StatusTooManyRequests, "Not counted", "The server did not make this counter: "+refusal.Reason+
+			". Another can be made in "+inWords(wait)+".").after(wait)
 	case errors.Is(err, counter.ErrOverflow):
 		return problem(http.StatusConflict, "Not counted", "The count is at its limit: it goes no further this way.")
 	}
 	return problem(http.StatusBadRequest, "Not counted", "The server did not accept this: "+refusal.Reason+".")
+}
+
+// awayWait is how long a client waits that could not be served for reasons of ours: about as long
+// as a broker or a store needs to come back.
+const awayWait = 2 * time.Second
+
+// notYet says why a click could not be counted at the moment.
+func notYet(err error) string {
+	if errors.Is(err, counter.ErrOverloaded) {
+		return "There are too many clicks at the moment."
+	}
+	return "The count can't be saved at the moment."
+}
+
+// spent is the answer to a click of an address that has used up what a store remembers of it. When
+// the click would be too old by the time that it may be sent, there is no way but a new one.
+func spent(wait time.Duration, again components.Again) *problemError {
+	text := "There were too many clicks from your network. Try again in " + inWords(wait)
+	p := problem(http.StatusTooManyRequests, "Too many clicks", text+".")
+	if time.Since(time.Unix(again.Made, 0))+wait < counter.OpLifetime {
+		p.text = text + ": this click counts once, however often it is sent."
+		p.again = again
+	}
+	return p.after(wait)
 }
 
 // pagePath is the address of a counter's page, below the base path.
