@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"lockstep/htmx"
 	"lockstep/tools/loadgen/load/internal/browser"
 	"lockstep/tools/loadgen/load/internal/workers"
 	"lockstep/tools/loadgen/load/protocol"
@@ -90,7 +89,7 @@ type Options struct {
 // hidden tab without a websocket if there are such tabs.
 func (o *Options) LeastSettle() time.Duration {
 	if o.OverHTTP && o.Plan.Hidden > 0 {
-		return DefaultSettle + htmx.PollHidden
+		return DefaultSettle + browser.HiddenPause
 	}
 	return DefaultSettle
 }

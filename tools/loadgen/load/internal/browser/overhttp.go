@@ -23,6 +23,9 @@ const (
 	headerBytes = 4000 // of messages in the header
 )
 
+// HiddenPause is the time between two questions of a hidden tab without a websocket.
+const HiddenPause = htmx.PollHidden
+
 // codeNormal is how an answer ends after which the tab goes on.
 const codeNormal = 1000
 
@@ -171,7 +174,7 @@ func (c *overHTTP) follow() {
 func (c *overHTTP) poll() {
 	pause := htmx.PollVisible
 	if c.t.hidden {
-		pause = htmx.PollHidden
+		pause = HiddenPause
 	}
 	c.l.after(c.t, pause, timerPoll)
 }
