@@ -15,6 +15,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 GOFLAGS_TEST ?= -race -shuffle=on
+# How many tests of whole processes and browsers run at once: they wait more than they compute. Tests that measure time
+# run before, each alone.
+E2E_PARALLEL ?= 2
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 TEMPL := $(BIN)/templ
@@ -76,7 +79,7 @@ fmt: $(TEMPL) ## format everything (some seconds)
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m work
-	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m .
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -parallel $(E2E_PARALLEL) -timeout 40m .
 	go test -count=1 ./internal/arch
 	GOARCH=386 go test -short ./counter/... ./state/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
@@ -89,7 +92,7 @@ test-quick: ## run the tests that need nothing but Go, and start no server and n
 	go test -short work
 
 e2e: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) ## run only the tests of whole processes, in real browsers (about eight minutes)
-	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 40m .
+	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -parallel $(E2E_PARALLEL) -timeout 40m .
 
 chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \

@@ -162,9 +162,9 @@ func ValidName(name string) bool {
 }
 
 // committed shows what was committed, and tells the other replicas.
-func (a *App) committed(topic string, r state.Record) {
+func (a *App) committed(topic string, r state.Record, from []any) {
 	if f, key, ok := a.family(topic); ok {
-		f.commit(key, r)
+		f.commit(key, r, from)
 	}
 }
 
@@ -216,6 +216,10 @@ func (a *App) Runtime() *live.Runtime { return a.rt }
 
 // Hub is the replica's connection to the broker.
 func (a *App) Hub() *pubsub.Hub { return a.hub }
+
+// Others is how many other replicas are heard on the broker, and believed: a
+// replica without a tab is heard only if it takes part in the balance of tabs.
+func (a *App) Others() int { return a.presence.Others() }
 
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,13 +17,20 @@ import (
 	"lockstep/counter/memcounter"
 	"lockstep/live/livetest"
 	"lockstep/pubsub"
+	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
 )
 
 // start runs a replica until the test ends.
 func start(t *testing.T, bus *mempubsub.Bus, store counter.Store, name string) *app.App {
 	t.Helper()
-	a := app.New(bus, store, &app.Options{Replica: name})
+	return startWith(t, bus, store, &app.Options{Replica: name})
+}
+
+// startWith is start with options.
+func startWith(t *testing.T, d driver.Driver, store counter.Store, opts *app.Options) *app.App {
+	t.Helper()
+	a := app.New(d, store, opts)
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +106,71 @@ func TestWhatIsRefusedIsSaidAndChangesNothing(t *testing.T) {
 		}
 		if v, err := store.Get(t.Context(), "x"); err != nil || v[0].Version != 0 {
 			t.Errorf("got %+v, %v; want nothing applied", v, err)
+		}
+	})
+}
+
+// A slowBus takes its time for each message.
+type slowBus struct {
+	driver.Driver
+	pause time.Duration
+}
+
+// Open implements driver.Driver.
+func (b slowBus) Open(ctx context.Context) (driver.Conn, error) {
+	c, err := b.Driver.Open(ctx)
+	return slowConn{c, b.pause}, err
+}
+
+type slowConn struct {
+	driver.Conn
+	pause time.Duration
+}
+
+// Publish implements driver.Conn.
+func (c slowConn) Publish(ctx context.Context, topic string, payload []byte) error {
+	time.Sleep(c.pause)
+	return c.Conn.Publish(ctx, topic, payload)
+}
+
+// A clicker is a counter.Sender without limits.
+type clicker string
+
+// Share implements counter.Sender.
+func (c clicker) Share() any { return c }
+
+// TakeOp implements counter.Sender.
+func (clicker) TakeOp() bool { return true }
+
+// ReturnOp implements counter.Sender.
+func (clicker) ReturnOp() {}
+
+// NewName implements counter.Sender.
+func (clicker) NewName() bool { return true }
+
+func TestOnePersonsManyCountersDelayNobodyOnOtherReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		one := startWith(t, slowBus{bus, 50 * time.Millisecond}, store, &app.Options{Replica: "one", Refresh: 24 * time.Hour, Digest: 24 * time.Hour})
+		two := startWith(t, bus, store, &app.Options{Replica: "two", Refresh: 24 * time.Hour, Digest: 24 * time.Hour})
+		tab := livetest.Open(t, two.Runtime(), two.Counter("a"))
+		tab.Until("the first state", count(tab, "a", 0))
+		click := func(who clicker, name string, i int) {
+			if _, err := one.Click(t.Context(), who, name, "increment", fmt.Sprintf("an-op-of-%s-for-%s-%d", who, name, i), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		var all sync.WaitGroup
+		for i := range 900 {
+			all.Go(func() { click("x", fmt.Sprintf("x%d", i), i) })
+		}
+		all.Wait()
+		click("x", "a", 0) // behind all others
+		click("y", "a", 0)
+		began := time.Now()
+		tab.Until("both clicks", count(tab, "a", 2))
+		if d := time.Since(began); d > 200*time.Millisecond {
+			t.Errorf("shown on the other replica after %v, behind %d counters of another person", d, 900)
 		}
 	})
 }

@@ -41,7 +41,7 @@ type family interface {
 	start(a *App)
 	join(ctx context.Context, s *live.Session, key string) error
 	ack(s *live.Session, key string, op htmx.Op)
-	commit(key string, r state.Record)
+	commit(key string, r state.Record, from []any)
 	forms() []string
 	// word is what one is called.
 	word() string
@@ -120,7 +120,9 @@ func (sh *shared[S]) join(ctx context.Context, s *live.Session, key string) erro
 
 func (sh *shared[S]) ack(s *live.Session, key string, op htmx.Op) { sh.rooms.Ack(s, key, op) }
 
-func (sh *shared[S]) commit(key string, r state.Record) { sh.rooms.Commit(key, sh.read(r)) }
+func (sh *shared[S]) commit(key string, r state.Record, from []any) {
+	sh.rooms.Commit(key, sh.read(r), from...)
+}
 
 // render is what a tab shows that renders itself: a state, and the effect of its
 // own ops that wait for an answer.

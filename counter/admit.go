@@ -33,18 +33,21 @@ func (b *Batcher) admit(name string, batch []submitted) ([]submitted, error) {
 // create is admit for a counter that does not exist. It is counted once, though
 // the call that makes it may have to be repeated: from now on it is known.
 func (b *Batcher) create(name string, batch []submitted) []submitted {
-	refused := make(map[any]bool) // each sender is asked once
+	refused := make(map[any]error) // each sender is asked once
 	for i, s := range batch {
 		if s.from == nil {
 			return batch[i:]
 		}
-		share := s.from.Share()
-		if !refused[share] && s.from.NewName() {
+		err := refused[s.share]
+		if err == nil {
+			err = b.guard.newName(s.from)
+		}
+		if err == nil {
 			b.known.add(name)
 			return batch[i:]
 		}
-		refused[share] = true
-		refuse(batch[i:i+1], ErrNewName)
+		refused[s.share] = err
+		b.refuse(batch[i:i+1], err)
 	}
 	return nil
 }

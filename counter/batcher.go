@@ -16,6 +16,9 @@ var (
 	// the store remembers as many as it may of this sender. The op was not taken;
 	// sending it again later is right.
 	ErrOverloaded = errors.New("counter: too many ops are waiting")
+	// ErrSpent is the ErrOverloaded of a sender of which the store remembers as many
+	// ops as it may: only time helps.
+	ErrSpent = fmt.Errorf("%w: the store remembers as many of this sender as it may", ErrOverloaded)
 	// ErrNewName means that the op would have made a counter, and its sender may
 	// make no more at the moment. It was not applied.
 	ErrNewName = errors.New("counter: the sender has made too many counters")
@@ -52,8 +55,9 @@ type BatcherOptions struct {
 	CallTimeout time.Duration
 	// Applied is called once after each successful store call with the state
 	// it returned, in order for each counter, before the calls of done for
-	// its ops. It must not block. Nil: it is not called.
-	Applied func(name string, v Value)
+	// its ops. from has the shares of their senders, nil for those without one,
+	// and is not kept. It must not block. Nil: it is not called.
+	Applied func(name string, v Value, from []any)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with ErrOverflow, and else with its error. A call that
 	// has run out of time while others were answered is slow, and no error: it
@@ -111,7 +115,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 		b.opts.CallTimeout = 3 * time.Second
 	}
 	if b.opts.Applied == nil {
-		b.opts.Applied = func(string, Value) {}
+		b.opts.Applied = func(string, Value, []any) {}
 	}
 	if b.opts.Health == nil {
 		b.opts.Health = func(error) {}
@@ -128,7 +132,7 @@ func NewBatcher(s Store, opts *BatcherOptions) *Batcher {
 // sender, which may be nil. It never blocks. done is called exactly once: with
 // the state after a store call that applied op, or that found it applied
 // already; or with an error, which is ErrBadName, ErrBadOp, ErrOverflow,
-// ErrNewName, ErrOverloaded, ErrUnavailable or ErrBatcherClosed. For one
+// ErrNewName, ErrOverloaded, ErrSpent, ErrUnavailable or ErrBatcherClosed. For one
 // counter and sender done is called in the order of Submit, except for ops that
 // are refused at once, which are answered before Submit returns.
 func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error)) {
@@ -137,7 +141,7 @@ func (b *Batcher) Submit(from Sender, name string, op Op, done func(Value, error
 }
 
 func (b *Batcher) submit(from Sender, name string, op Op, done func(v Value, applied bool, err error)) {
-	if err := b.enqueue(name, submitted{from, op, done, time.Now()}); err != nil {
+	if err := b.enqueue(name, submitted{from: from, op: op, done: done, at: time.Now()}); err != nil {
 		done(Value{}, false, err)
 	}
 }
@@ -196,28 +200,32 @@ func (b *Batcher) enqueue(name string, s submitted) error {
 		return err
 	}
 	if s.from == nil {
-		return b.push(nil, name, s)
+		return b.push(name, s)
 	}
-	if !s.from.TakeOp() {
-		return ErrOverloaded
+	var err error
+	if s.share, err = b.guard.share(s.from); err != nil {
+		return err
 	}
-	err := b.push(s.from.Share(), name, s)
+	if err := b.guard.takeOp(s.from); err != nil {
+		return err
+	}
+	err = b.push(name, s)
 	if err != nil {
-		s.from.ReturnOp()
+		b.guard.returnOp(s.from)
 	}
 	return err
 }
 
-func (b *Batcher) push(share any, name string, s submitted) error {
+func (b *Batcher) push(name string, s submitted) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return ErrBatcherClosed
 	}
-	if b.queue.full(share) {
+	if b.queue.full(s.share) {
 		return ErrOverloaded
 	}
-	b.queue.push(share, name, s)
+	b.queue.push(name, s)
 	if b.working < b.opts.Calls && b.queue.isReady() {
 		b.working++
 		b.wg.Go(b.work)
@@ -258,12 +266,12 @@ func (b *Batcher) finish(name string) {
 func (b *Batcher) serve(name string, batch []submitted) {
 	if err := b.state.away(); err != nil && time.Since(newest(batch)) > b.opts.Patience {
 		// Each would be one more call that fails, and all behind it would wait.
-		refuse(batch, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		b.refuse(batch, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return
 	}
 	batch, err := b.admit(name, batch)
 	if err != nil {
-		refuse(batch, err)
+		b.refuse(batch, err)
 		return
 	}
 	if len(batch) > 0 {
@@ -289,18 +297,29 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 		return b.applyEach(name, batch)
 	}
 	if err != nil {
-		refuse(batch, err)
+		b.refuse(batch, err)
 		return err
 	}
 	b.known.add(name)
-	b.opts.Applied(name, v)
+	b.opts.Applied(name, v, shares(batch))
 	for i, s := range batch {
-		if s.from != nil && !applied[i] {
-			s.from.ReturnOp()
+		if !applied[i] {
+			b.guard.returnOp(s.from)
 		}
 		s.done(v, applied[i], nil)
 	}
 	return nil
+}
+
+// shares returns on whose behalf the ops of a batch are, each at least once.
+func shares(batch []submitted) []any {
+	all := make([]any, 0, 1)
+	for i, s := range batch {
+		if i == 0 || s.share != batch[i-1].share {
+			all = append(all, s.share)
+		}
+	}
+	return all
 }
 
 // applyEach applies the ops one by one. When the store goes away it refuses
@@ -308,7 +327,7 @@ func (b *Batcher) apply(name string, batch []submitted) error {
 func (b *Batcher) applyEach(name string, batch []submitted) error {
 	for i := range batch {
 		if err := b.apply(name, batch[i:i+1]); errors.Is(err, ErrUnavailable) {
-			refuse(batch[i+1:], err)
+			b.refuse(batch[i+1:], err)
 			return err
 		}
 	}
@@ -316,11 +335,9 @@ func (b *Batcher) applyEach(name string, batch []submitted) error {
 }
 
 // refuse answers ops with an error.
-func refuse(batch []submitted, err error) {
+func (b *Batcher) refuse(batch []submitted, err error) {
 	for _, s := range batch {
-		if s.from != nil {
-			s.from.ReturnOp()
-		}
+		b.guard.returnOp(s.from)
 		s.done(Value{}, false, err)
 	}
 }

@@ -253,7 +253,7 @@ func TestBatcherTellsApplied(t *testing.T) {
 			defer mu.Unlock()
 			events = append(events, fmt.Sprintf(format, args...))
 		}
-		b := counter.NewBatcher(s, &counter.BatcherOptions{Applied: func(name string, v counter.Value) { log("%s=%d", name, v.N) }})
+		b := counter.NewBatcher(s, &counter.BatcherOptions{Applied: func(name string, v counter.Value, _ []any) { log("%s=%d", name, v.N) }})
 		for i := range 3 {
 			b.Submit(nil, "a", op(i), func(v counter.Value, _ error) { log("done %d at %d", i, v.N) })
 			if i == 0 {
@@ -354,7 +354,7 @@ func TestBatcherRetries(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newFakeStore(time.Millisecond)
 			s.failNext(1000)
-			b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: 2 * time.Second, Applied: func(string, counter.Value) {
+			b := counter.NewBatcher(s, &counter.BatcherOptions{Patience: 2 * time.Second, Applied: func(string, counter.Value, []any) {
 				t.Error("Applied is called for a failure")
 			}})
 			start := time.Now()

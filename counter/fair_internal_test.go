@@ -51,7 +51,7 @@ func TestAFairQueueLosesNothingAndKeepsNothing(t *testing.T) {
 				from, counter := r.IntN(9), r.IntN(1+int(seed)%12)
 				if !q.full(from) {
 					id := strconv.Itoa(from) + "-" + strconv.Itoa(i)
-					q.push(from, strconv.Itoa(counter), submitted{op: Op{ID: id}})
+					q.push(strconv.Itoa(counter), submitted{share: from, op: Op{ID: id}})
 					want[[2]int{from, counter}] = append(want[[2]int{from, counter}], id)
 				}
 			case n < 91 && len(calling) < 4:

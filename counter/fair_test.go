@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -159,7 +160,8 @@ func TestASenderHasSoManyOpsRemembered(t *testing.T) {
 		want(2, "b", counter.ErrNewName) // nor is this
 		want(2, "a", nil)
 		x.ops.Store(0)
-		want(3, "a", counter.ErrOverloaded)
+		want(3, "a", counter.ErrSpent)
+		want(3, "a", counter.ErrOverloaded) // which is one of these
 		wantState(t, s, "a", 3, 3)
 	})
 }
@@ -182,6 +184,31 @@ func TestManySendersAtOneCounterGoTogether(t *testing.T) {
 		}
 		if got := len(a.all()); got != senders {
 			t.Errorf("got %d answers, want %d", got, senders)
+		}
+	})
+}
+
+func TestAppliedSaysOnWhoseBehalf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]any
+		b := counter.NewBatcher(newFakeStore(time.Millisecond), &counter.BatcherOptions{
+			Applied: func(_ string, _ counter.Value, from []any) { got = append(got, from) },
+		})
+		x, y := newSender("x"), newSender("y")
+		for i, from := range []counter.Sender{x, x, y, nil, y} {
+			b.Submit(from, "a", op(i), func(counter.Value, error) {})
+			if i == 0 {
+				synctest.Wait() // its call is under way
+			}
+		}
+		closeAll(t, b)
+		if len(got) != 2 || !slices.Equal(got[0], []any{"x"}) {
+			t.Fatalf("got %v, want a call for x alone and one for all", got)
+		}
+		for _, share := range []any{"x", "y", nil} {
+			if !slices.Contains(got[1], share) {
+				t.Errorf("got %v, where %v is missing", got[1], share)
+			}
 		}
 	})
 }

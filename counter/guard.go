@@ -38,9 +38,9 @@ func (b *Batcher) guardCallbacks() {
 	g := &guard{log: b.opts.Logger}
 	b.guard, b.store = g, guardedStore{b.store, g}
 	applied, health := b.opts.Applied, b.opts.Health
-	b.opts.Applied = func(name string, v Value) {
+	b.opts.Applied = func(name string, v Value, from []any) {
 		defer g.caught("Applied", nil)
-		applied(name, v)
+		applied(name, v, from)
 	}
 	b.opts.Health = func(err error) {
 		defer g.caught("Health", nil)
@@ -54,6 +54,63 @@ func (g *guard) guarded(done func(Value, error)) func(Value, error) {
 		defer g.caught("done", nil)
 		done(v, err)
 	}
+}
+
+// share returns the share of a sender, as what can be the key of a map, or an
+// error when it returns none.
+func (g *guard) share(from Sender) (key any, err error) {
+	err = g.ask("Sender.Share", func() error {
+		if key = from.Share(); !equal(key, key) { // panics too, if it can't be compared
+			panic("what it returned is not equal to itself")
+		}
+		return nil
+	})
+	return key, err
+}
+
+func equal(a, b any) bool { return a == b }
+
+// takeOp returns nil or why the op of a sender is not taken.
+func (g *guard) takeOp(from Sender) error {
+	return g.ask("Sender.TakeOp", func() error {
+		if !from.TakeOp() {
+			return ErrSpent
+		}
+		return nil
+	})
+}
+
+// newName returns nil or why a sender makes no counter.
+func (g *guard) newName(from Sender) error {
+	return g.ask("Sender.NewName", func() error {
+		if !from.NewName() {
+			return ErrNewName
+		}
+		return nil
+	})
+}
+
+// returnOp takes back a takeOp. A nil sender has nothing to take back.
+func (g *guard) returnOp(from Sender) {
+	if from == nil {
+		return
+	}
+	defer g.caught("Sender.ReturnOp", nil)
+	from.ReturnOp()
+}
+
+// ask returns what a sender has answered. A panic is no answer: the op is not
+// taken, and is sent again.
+func (g *guard) ask(callback string, f func() error) error {
+	var answer, fault error
+	func() {
+		defer g.caught(callback, &fault)
+		answer = f()
+	}()
+	if fault != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, fault)
+	}
+	return answer
 }
 
 // A guardedStore is a store whose panics are errors.

@@ -181,6 +181,27 @@ func TestNginxNeedsItsWordAboutDraining(t *testing.T) {
 	}
 }
 
+// A replica from before substitutes does not have the next version's script.
+func TestNginxFindsAFileThatOneReplicaDoesNotHave(t *testing.T) {
+	old, next := newFake(t, http.NotFound), newFake(t, says("a script"))
+	addr := startNginx(t, asItIs(), old.addr, next.addr)
+	for range 6 {
+		if status, _, body := send(t, http.MethodGet, "http://"+addr+"/static/app.0123456789.js"); status != http.StatusOK || body != "a script" {
+			t.Errorf("got %d %q, want the script", status, body)
+		}
+	}
+	if old.seen.Load() == 0 {
+		t.Error("nobody asked the old replica")
+	}
+	before := old.seen.Load() + next.seen.Load()
+	for range 4 {
+		send(t, http.MethodGet, "http://"+addr+"/c/none")
+	}
+	if got := old.seen.Load() + next.seen.Load() - before; got != 4 {
+		t.Errorf("got %d requests for 4 pages, want that a page's 404 is an answer", got)
+	}
+}
+
 func TestNginxNeverRepeatsAFormThatWasSent(t *testing.T) {
 	for name, fault := range map[string]http.HandlerFunc{"drains": drains, "breaks": breaks} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ func formGuard() guard {
 func hostGuard() guard {
 	return guard{
 		"host names that are served", "app/web/host.go",
-		"!hs.knows(c)", "!WITHOUT && !hs.knows(c)",
+		"known := hs.knows(c)", "known := WITHOUT || hs.knows(c)",
 	}
 }
 

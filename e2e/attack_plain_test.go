@@ -131,10 +131,14 @@ func (s *visitor) stream() bool {
 	if err != nil {
 		return false
 	}
-	s.v.Cleanup(func() { _ = c.Close() })
 	_, _ = io.WriteString(c, "POST /ws/c/lobby?stream=1 HTTP/1.1\r\nHost: "+s.v.host()+"\r\nContent-Length: 0\r\n\r\n") // it may be cut off
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	return err == nil && resp.StatusCode == http.StatusOK // its body ends with c
+	if err != nil || resp.StatusCode != http.StatusOK {
+		_ = c.Close()
+		return false
+	}
+	s.v.Cleanup(func() { _ = c.Close() }) // its body ends with it
+	return true
 }
 
 // floodExchanges sends many clicks in each of many requests.

@@ -201,6 +201,14 @@ func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
 		v.p.path, v.p.env = s.switched, []string{s.without(removed)}
 	}
 	v.p.run()
+	// It listens after the replicas do, which is when run returns.
+	eventually(t, "the admin address", func() error {
+		code, body := get(t, v.admin+"/healthz")
+		if code != http.StatusOK {
+			return fmt.Errorf("%d %s", code, body)
+		}
+		return nil
+	})
 	return v
 }
 

@@ -12,6 +12,7 @@ import (
 )
 
 func TestTabsInChromiumStayInStep(t *testing.T) {
+	t.Parallel()
 	stay := func(t *testing.T, urls []string) {
 		browser := newBrowser(t)
 		var pages []*page
@@ -51,6 +52,7 @@ func TestTabsInChromiumStayInStep(t *testing.T) {
 		stay(t, urls)
 	})
 	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
 		port := freePorts(t, 4)
 		start(t, t.TempDir(), "-addr", address(port), "-replicas", "3")
 		stay(t, []string{"http://" + address(port+1), "http://" + address(port+2), "http://" + address(port+3), "http://" + address(port)})
@@ -58,6 +60,7 @@ func TestTabsInChromiumStayInStep(t *testing.T) {
 }
 
 func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
+	t.Parallel()
 	ps := startCluster(t, 2, testserver.Redis(t).URL)
 	proxy := testserver.NewProxy(t, ps[0].addr(), ps[1].addr())
 	browser := newBrowser(t)
@@ -74,6 +77,7 @@ func TestATabWhoseReplicaIsKilledMovesToAnother(t *testing.T) {
 }
 
 func TestClicksMadeOfflineAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	proxy := testserver.NewProxy(t, p.addr())
 	browser := newBrowser(t)
@@ -94,6 +98,7 @@ func TestClicksMadeOfflineAreCountedOnce(t *testing.T) {
 // TestAReloadKeepsUnacknowledgedClicks: the store is frozen, so that clicks
 // can't be acknowledged; the tab is reloaded; the clicks are counted once.
 func TestAReloadKeepsUnacknowledgedClicks(t *testing.T) {
+	t.Parallel()
 	redis := testserver.Redis(t)
 	p := startCluster(t, 1, redis.URL)[0]
 	browser := newBrowser(t)
@@ -114,6 +119,7 @@ func TestAReloadKeepsUnacknowledgedClicks(t *testing.T) {
 
 // TestAHiddenTabStaysInStep, also through a restart of its server.
 func TestAHiddenTabStaysInStep(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	chromium := newBrowser(t)
 	tab, hidden := visit(t, chromium, p.url), visit(t, chromium, p.url)
@@ -135,6 +141,7 @@ func TestAHiddenTabStaysInStep(t *testing.T) {
 // TestGoingBackFindsTheCountOfNow: the browser may restore the page as it was
 // left, socket closed.
 func TestGoingBackFindsTheCountOfNow(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	chromium := newBrowser(t)
 	tab, other := visit(t, chromium, p.url), visit(t, chromium, p.url)
@@ -153,6 +160,7 @@ func TestGoingBackFindsTheCountOfNow(t *testing.T) {
 }
 
 func TestFormsWorkWithoutJavaScript(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	browser := newBrowser(t)
 	with := visit(t, browser, p.url)
@@ -175,6 +183,7 @@ func TestFormsWorkWithoutJavaScript(t *testing.T) {
 }
 
 func TestTheKeyboardIsEnough(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	tab := visit(t, newBrowser(t), p.url)
 	tab.do(chromedp.Focus(chromedp.CSS(`[data-action="increment"]`)), chromedp.KeyEvent("\r"), chromedp.KeyEvent(" "), chromedp.KeyEvent("\r"))

@@ -25,6 +25,7 @@ type faultCase struct {
 	quick    []string // those that run with every "make test"; the others in "make chaos"
 	lossy    bool     // the store is made to lose what it has acknowledged
 	nginx    bool     // the tabs come through nginx
+	overHTTP bool     // the tabs have no websockets
 	idle     bool     // nobody clicks but in run
 	// smallDisk gives the embedded store a file system of 1 MB.
 	smallDisk bool
@@ -71,6 +72,7 @@ func (c faultCase) withstand(t *testing.T, backend string) *cluster {
 	default:
 		w.startReplicas(3)
 	}
+	w.group.overHTTP = c.overHTTP
 	w.fill(c.nginx)
 	if !c.idle {
 		w.load()

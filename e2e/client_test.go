@@ -44,7 +44,7 @@ type client struct {
 
 	mu       sync.Mutex // guards the rest
 	bases    []string   // where it may connect; the first that answers
-	ws       *websocket.Conn
+	ws       tabConn
 	kick     chan struct{} // of the connection: there is something to send
 	shown    counter.Value
 	any      bool // something has been shown
@@ -58,11 +58,14 @@ type client struct {
 	beat     time.Duration // and how far its statuses are apart; 0: it did not say
 }
 
+// A tabConn is what a client is connected by: a websocket, or what takes its place.
+type tabConn interface{ CloseNow() error }
+
 // A message is an op that waits for its acknowledgement.
 type message struct {
 	op    string
 	text  string
-	sent  *websocket.Conn // the connection that it was sent on; nil: send it
+	sent  tabConn // the connection that it was sent on; nil: send it
 	twice bool
 	since time.Time
 }
@@ -171,7 +174,11 @@ func (c *client) live(ctx context.Context) {
 	bound := htmx.ReconnectMin
 	for ctx.Err() == nil {
 		began := time.Now()
-		_ = c.connection(ctx) // whatever ended it: connect again
+		connection := c.connection
+		if c.group.overHTTP {
+			connection = c.withoutSocket
+		}
+		_ = connection(ctx) // whatever ended it: connect again
 		c.mu.Lock()
 		c.ws = nil
 		c.mu.Unlock()
@@ -278,7 +285,7 @@ func (c *client) write(ctx context.Context, ws *websocket.Conn, kick <-chan stru
 }
 
 // unsent returns what is to be sent on a connection, and takes it for sent.
-func (c *client) unsent(ws *websocket.Conn) (texts []string) {
+func (c *client) unsent(ws tabConn) (texts []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.outbox {

@@ -179,11 +179,27 @@ const readSheet = `(() => {
   return JSON.stringify(all);
 })()`
 
-// inEachBrowser runs a test with a sheet of its own in each kind of browser.
-func inEachBrowser(t *testing.T, test func(t *testing.T, s *sheet, open opener)) {
-	t.Helper()
+// TestControlsAfterAMorph plays each case with a sheet of its own in each kind of browser.
+func TestControlsAfterAMorph(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name string
+		play func(t *testing.T, s *sheet, open opener)
+	}{
+		{"the controls of two tabs converge", controlsOfTwoTabsConverge},
+		{"what a person is editing stays", whatAPersonIsEditingStays},
+		{"what others set in the same moment is shown", whatOthersSetInTheSameMomentIsShown},
+		{"the caret stays in a field that others change", theCaretStaysInAFieldThatOthersChange},
+		{"what is open is the person's until the server says something new", whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew},
+	}
 	for _, e := range engines() {
-		t.Run(e.name, func(t *testing.T) { test(t, newSheet(t), e.start(t)) })
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			open := e.start(t)
+			for _, c := range cases {
+				t.Run(c.name, func(t *testing.T) { c.play(t, newSheet(t), open) })
+			}
+		})
 	}
 }
 
@@ -236,10 +252,8 @@ func choose(p *page, name, value string) {
   })()`, name, value))
 }
 
-// TestControlsOfTwoTabsConverge: each is changed here and there in turn, three times. Morphing
+// controlsOfTwoTabsConverge: each is changed here and there in turn, three times. Morphing
 // alone leaves a tick, a choice and a text as they are once they have been touched.
-func TestControlsOfTwoTabsConverge(t *testing.T) { inEachBrowser(t, controlsOfTwoTabsConverge) }
-
 func controlsOfTwoTabsConverge(t *testing.T, s *sheet, open opener) {
 	tabs := []*page{s.visit(t, open), s.visit(t, open)}
 	values := map[string][]string{
@@ -276,10 +290,8 @@ func controlsOfTwoTabsConverge(t *testing.T, s *sheet, open opener) {
 	}
 }
 
-// TestWhatAPersonIsEditingStays, focused or not, with the caret in its place, while others change
+// whatAPersonIsEditingStays, focused or not, with the caret in its place, while others change
 // the same; and goes back when it is refused.
-func TestWhatAPersonIsEditingStays(t *testing.T) { inEachBrowser(t, whatAPersonIsEditingStays) }
-
 func whatAPersonIsEditingStays(t *testing.T, s *sheet, open opener) {
 	tab := s.visit(t, open)
 	draft := func(name, value string) {
@@ -321,11 +333,7 @@ func whatAPersonIsEditingStays(t *testing.T, s *sheet, open opener) {
 	showsForm(tab, answers{"text": "end", "textarea": "later"})
 }
 
-// TestWhatOthersSetInTheSameMomentIsShown, when it was later.
-func TestWhatOthersSetInTheSameMomentIsShown(t *testing.T) {
-	inEachBrowser(t, whatOthersSetInTheSameMomentIsShown)
-}
-
+// whatOthersSetInTheSameMomentIsShown, when it was later.
 func whatOthersSetInTheSameMomentIsShown(t *testing.T, s *sheet, open opener) {
 	tab := s.visit(t, open)
 	s.overrule.Store(&answers{"text": "theirs", "select": "c", "multiple": "c", "checkbox": ""})
@@ -335,11 +343,7 @@ func whatOthersSetInTheSameMomentIsShown(t *testing.T, s *sheet, open opener) {
 	}
 }
 
-// TestTheCaretStaysInAFieldThatOthersChange: nobody has edited it.
-func TestTheCaretStaysInAFieldThatOthersChange(t *testing.T) {
-	inEachBrowser(t, theCaretStaysInAFieldThatOthersChange)
-}
-
+// theCaretStaysInAFieldThatOthersChange: nobody has edited it.
 func theCaretStaysInAFieldThatOthersChange(t *testing.T, s *sheet, open opener) {
 	tab := s.visit(t, open)
 	for _, name := range []string{"text", "textarea"} {
@@ -352,11 +356,7 @@ func theCaretStaysInAFieldThatOthersChange(t *testing.T, s *sheet, open opener) 
 	}
 }
 
-// TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew.
-func TestWhatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T) {
-	inEachBrowser(t, whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew)
-}
-
+// whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew.
 func whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T, s *sheet, open opener) {
 	tab := s.visit(t, open)
 	tab.evaluate(`document.querySelector('summary').click(); dialog.showModal(); ''`)
@@ -390,6 +390,7 @@ func whatIsOpenIsThePersonsUntilTheServerSaysSomethingNew(t *testing.T, s *sheet
 // TestGoingBackShowsWhatTheServerSays, though the browser loads the page again and puts back what
 // was in its form; text that was typed stays.
 func TestGoingBackShowsWhatTheServerSays(t *testing.T) {
+	t.Parallel()
 	s := newSheet(t)
 	chromium := newBrowser(t)
 	tab := s.visit(t, func(t testing.TB) *page { return newPage(t, chromium) })

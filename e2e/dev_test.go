@@ -159,6 +159,7 @@ func (d *devCheckout) shows(tab *page, what, script, want string) {
 // "make dev" is at work, and wants one open tab to follow. In the end all that
 // is generated is as "make generate" writes it.
 func TestAnOpenTabShowsEachChangeOfASource(t *testing.T) {
+	t.Parallel()
 	d := newDevCheckout(t)
 	within(t, buildPatience, "a page", func() error {
 		if code, body := get(t, d.url); code != 200 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -95,6 +94,7 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 // TestASecondSignalEndsAtOnce: the store is frozen with a click under way, for
 // which a drain waits.
 func TestASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	server := testserver.Redis(t)
 	server.Own()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-drain", "20s",
@@ -125,6 +125,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 // TestAReplicaThatComesGetsItsShareOfTheTabs: behind nginx, over a real Redis,
 // and without a click that is lost.
 func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
+	t.Parallel()
 	w := newCluster(t, redis, history.Options{})
 	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
 	base := w.nginx()
@@ -154,9 +155,5 @@ func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
 // metrics is the address of the process's metrics, as it says itself.
 func (p *process) metrics() string {
 	p.t.Helper()
-	all := regexp.MustCompile(`admin +(http://\S+)/debug/`).FindAllStringSubmatch(p.out.String(), -1)
-	if all == nil {
-		p.t.Fatalf("%s does not say where its metrics are", p.url)
-	}
-	return all[len(all)-1][1] + "/metrics"
+	return p.admin() + "/metrics"
 }

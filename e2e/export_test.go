@@ -11,6 +11,7 @@ import (
 // TestAnExportNeedsNoServerOfOurs: the folder works below any address of a plain
 // server of files, and without it once it has been loaded.
 func TestAnExportNeedsNoServerOfOurs(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	dir := filepath.Join(root, "some where", "deep")
 	stdout, stderr, code := runToEnd(t, nil, "-export", dir)

@@ -154,8 +154,10 @@ func startBehind(t *testing.T, args ...string) *process {
 }
 
 func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
+	t.Parallel()
 	for _, product := range testserver.Fronts() {
 		t.Run(product, func(t *testing.T) {
+			t.Parallel()
 			p := startBehind(t)
 			front := testserver.NewFront(t, product, p.addr(), nil)
 			one, other := visitorFrom(t, "127.0.0.2"), visitorFrom(t, "127.0.0.3")
@@ -169,6 +171,12 @@ func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
 					page.showsCount(3)
 				}
 			})
+			for range 25 { // what is so with most is noticed by then
+				visitorFrom(t, "127.0.0.4").ask(front.URL+"/c/root", nil, "Accept-Language", "en")
+			}
+			if _, metrics := get(t, p.admin()+"/metrics"); strings.Contains(metrics, `part="proxy"`) {
+				t.Errorf("the proxy is not as it must be: %s", metrics)
+			}
 			// Each visitor has the address that it has, whatever it says.
 			last := 0
 			for i := range 120 {
@@ -188,6 +196,7 @@ func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
 // What nginx does as its documentation has it, or others write it, where nothing can be mended but
 // here: the replica asks to be told.
 func TestBehindAnNginxThatSaysLess(t *testing.T) {
+	t.Parallel()
 	const (
 		host   = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
 		prefix = "      proxy_set_header X-Forwarded-Prefix /counter;\n"
@@ -215,6 +224,7 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			p := startBehind(t)
 			front := testserver.NewFront(t, "nginx", p.addr(), tc.change)
 			if tc.helpless && works(t, front) {
@@ -230,6 +240,7 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 
 // The balancer of -replicas stands between: it passes on what the proxy says.
 func TestBehindAProxyAndTheBalancer(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(freePorts(t, 3)), "-replicas", "2", "-trusted-proxies", "127.0.0.1",
 		"-exempt", "none", "-request-rate", "0.01", "-request-burst", "100")
 	front := testserver.NewFront(t, "apache", p.addr(), nil)
@@ -252,6 +263,7 @@ func TestBehindAProxyAndTheBalancer(t *testing.T) {
 // A page that may not connect tells the person, and the log tells whoever runs the server what to
 // do.
 func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {
+	t.Parallel()
 	const host = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
 	p := startBehind(t)
 	front := testserver.NewFront(t, "nginx", p.addr(), strings.NewReplacer(host, ""))
@@ -264,9 +276,7 @@ func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {
 		}
 		return nil
 	})
-	if log := p.out.String(); !strings.Contains(log, "-origins") || !strings.Contains(log, front.URL) {
-		t.Errorf("the log does not name the flag that helps, or the page: %s", log)
-	}
+	p.prints("-origins", front.URL)
 }
 
 func origins(front *testserver.Front) []string {

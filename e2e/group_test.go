@@ -22,6 +22,9 @@ type group struct {
 	// compared among them only.
 	store reader
 	name  string // of the counter
+	// overHTTP has the tabs do without websockets.
+	overHTTP bool
+	requests atomic.Int64 // of these
 
 	mu     sync.Mutex // guards the rest
 	tabs   []*client

@@ -182,6 +182,7 @@ const watchBoxes = `((scenes) => {
 // TestNothingThatCanBePressedMoves: whoever is about to press a button presses that one, whatever
 // somebody else does at that moment.
 func TestNothingThatCanBePressedMoves(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	p := newPage(t, newBrowser(t))
 	p.unguarded()
@@ -203,8 +204,12 @@ func TestNothingThatCanBePressedMoves(t *testing.T) {
 	}
 }
 
+// arming is what keeps the answer from being pressed, as long as it goes on.
+const arming = `document.querySelector('[data-action=reset]').getAnimations().filter((a) => a.animationName === 'arm')`
+
 // TestAResetIsAskedFor: one press, or two in the same place, take nobody's count away.
 func TestAResetIsAskedFor(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	browser := newBrowser(t)
 	for _, scripts := range []bool{true, false} {
@@ -228,13 +233,16 @@ func TestAResetIsAskedFor(t *testing.T) {
 				p.evaluate(`document.querySelector('#ask').hidePopover(), ''`)
 				p.isAsked(false)
 			}
-			// A press that comes at once does not count, wherever the answer is.
-			p.evaluate(`document.querySelector('.asker').click(), ''`)
+			// A press that comes at once does not count, wherever the answer is: time stands still.
+			if got := p.evaluate(`document.querySelector('.asker').click(), ` + arming + `.map((a) => (a.pause(), a.effect.getComputedTiming().endTime)).join()`); got != "500" {
+				t.Errorf("an answer is taken after %s ms, want 500", got)
+			}
 			p.clickOn("[data-action=reset]")
 			p.isAsked(true)
 			if s, err := p.state(); err != nil || s.Count != "1" {
 				t.Errorf("got %+v, %v; want a count of 1 still", s, err)
 			}
+			p.evaluate(arming + `.forEach((a) => a.play()), ''`)
 			p.isArmed()
 			p.clickOn("[data-action=reset]")
 			p.showsCount(0)
@@ -307,13 +315,13 @@ func TestAFastCountDoesNotFlash(t *testing.T) {
     window.looking = requestAnimationFrame(look);
   };
   cancelAnimationFrame(window.looking);
+  window.since = performance.now();
   look();
 })(), ''`)
 		var got struct {
 			Begun, Lights, Elements int
 			Took                    float64 // seconds
 		}
-		p.evaluate(`window.since = performance.now(), ''`)
 		raw := p.countsFast(3, `JSON.stringify({Begun: begun.size, Lights: lights.size, Took: (performance.now() - since) / 1000,
   Elements: new Set([...lights].map((l) => l.split(' ')[0])).size})`)
 		if err := json.Unmarshal([]byte(raw), &got); err != nil {
@@ -418,6 +426,7 @@ func luminances(picture image.Image) (all []float64) {
 
 // TestASwitchThatIsOnLooksOnInForcedColours, in dark and in light ones.
 func TestASwitchThatIsOnLooksOnInForcedColours(t *testing.T) {
+	t.Parallel()
 	p := aloneWithACount(t)
 	for _, scheme := range []string{"light", "dark"} {
 		p.media("screen", "forced-colors", "active", "prefers-color-scheme", scheme, "prefers-reduced-motion", "reduce")
@@ -445,6 +454,7 @@ func TestASwitchThatIsOnLooksOnInForcedColours(t *testing.T) {
 // TestPaperHasTheNumber: dark on white, also of a page that is dark, and without what can't be
 // pressed there.
 func TestPaperHasTheNumber(t *testing.T) {
+	t.Parallel()
 	p := aloneWithACount(t)
 	p.evaluate(`document.querySelector('.number').textContent = '888', ''`)
 	for _, status := range []string{"live", "offline"} {
@@ -514,6 +524,7 @@ func halting(t *testing.T, server *process) string {
 
 // TestNothingShiftsWhileThePageLoads: room is reserved for what scripts show.
 func TestNothingShiftsWhileThePageLoads(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	slow, browser := halting(t, server), newBrowser(t)
 	for _, window := range [][2]int64{{320, 568}, {390, 844}, {768, 1024}, {1024, 768}, {1440, 900}} {
@@ -545,6 +556,7 @@ func TestNothingShiftsWhileThePageLoads(t *testing.T) {
 // TestADoubleClickWithoutScriptsIsNotSilent: the browser takes the first back, or sends the same
 // form twice, which counts once.
 func TestADoubleClickWithoutScriptsIsNotSilent(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	p := newPage(t, newBrowser(t))
 	p.scripts(false)
@@ -563,6 +575,7 @@ func TestADoubleClickWithoutScriptsIsNotSilent(t *testing.T) {
 
 // TestAFailureInTheBrowserCanBeTriedAgain, with the boot page, and when the application is there.
 func TestAFailureInTheBrowserCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	f := newInterceptor(t, server)
 	f.setEdit(func(path string, a *reply) {
@@ -629,6 +642,7 @@ func densest(height, width int, in func(i int) bool) (most int) {
 // TestTheDigitsOfAFastCountAreNoFlash: from one count to the next too little of the picture changes
 // to be half a flash, however many of its digits do.
 func TestTheDigitsOfAFastCountAreNoFlash(t *testing.T) {
+	t.Parallel()
 	p := aloneWithACount(t)
 	p.size(1440, 900) // digits are as large as they get
 	for _, scheme := range []string{"light", "dark"} {

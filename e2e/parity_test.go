@@ -13,7 +13,8 @@ import (
 )
 
 // The application is the same wherever it runs and in every browser: each case
-// is played in each mode in each of them.
+// is played in each mode in each of them. Modes have browsers of their own, so that they are played
+// at the same time: in one browser only one page has the focus.
 
 // An engine is a kind of browser.
 type engine struct {
@@ -118,6 +119,7 @@ func (s *stage) visits(n int) (pages []*page) {
 }
 
 func TestEveryModeIsTheSameInEveryBrowser(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name string
 		play func(*stage)
@@ -136,9 +138,10 @@ func TestEveryModeIsTheSameInEveryBrowser(t *testing.T) {
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
-			open := e.start(t)
 			for _, m := range modes() {
 				t.Run(m.name, func(t *testing.T) {
+					t.Parallel()
+					open := e.start(t)
 					for i, c := range cases {
 						name := strings.ToLower(fmt.Sprintf("%s-%s-%d", e.name, m.name, i))
 						t.Run(c.name, func(t *testing.T) {
@@ -147,7 +150,7 @@ func TestEveryModeIsTheSameInEveryBrowser(t *testing.T) {
 					}
 				})
 			}
-			t.Run("a problem", func(t *testing.T) { everybodyCanReadOfProblems(t, e, open, p) })
+			t.Run("a problem", func(t *testing.T) { t.Parallel(); everybodyCanReadOfProblems(t, e, e.start(t), p) })
 		})
 	}
 }

@@ -137,8 +137,10 @@ func (p *page) overPlainHTTP() bool {
 }
 
 func TestClicksCountWhereThereAreNoWebsockets(t *testing.T) {
+	t.Parallel()
 	for name, how := range map[string]trouble{"refused": refuses, "stripped": strips, "swallowed": swallows, "cut at once": cuts} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 			n := newMiddlebox(t, how, p.addr())
 			chromium := newBrowser(t)
@@ -172,6 +174,7 @@ func TestClicksCountWhereThereAreNoWebsockets(t *testing.T) {
 }
 
 func TestFirefoxDoesWithoutWebsockets(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	n := newMiddlebox(t, refuses, p.addr())
 	firefox := newFirefox(t)
@@ -219,6 +222,7 @@ func inStep(t *testing.T, one *page, others ...*page) {
 
 // TestATabGoesBackToAWebsocket that clicks all the time.
 func TestATabGoesBackToAWebsocket(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	n := newMiddlebox(t, refuses, p.addr())
 	chromium := newBrowser(t)
@@ -247,6 +251,7 @@ func TestATabGoesBackToAWebsocket(t *testing.T) {
 
 // TestAReplicaDiesUnderTabsWithoutWebsockets: requests go to any of three replicas.
 func TestAReplicaDiesUnderTabsWithoutWebsockets(t *testing.T) {
+	t.Parallel()
 	ps := startCluster(t, 3, testserver.Redis(t).URL)
 	n := newMiddlebox(t, refuses, ps[0].addr(), ps[1].addr(), ps[2].addr())
 	chromium := newBrowser(t)
@@ -286,6 +291,7 @@ func TestAReplicaDiesUnderTabsWithoutWebsockets(t *testing.T) {
 
 // TestTabsStayInStepWhereStreamsAreHeldBack: by a proxy that passes on whole answers only.
 func TestTabsStayInStepWhereStreamsAreHeldBack(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	n := newMiddlebox(t, refuses, p.addr())
 	n.buffers.Store(true)
@@ -310,6 +316,7 @@ func TestTabsStayInStepWhereStreamsAreHeldBack(t *testing.T) {
 
 // TestATabForWhoseStreamThereIsNoRoomAsks, and has a stream when there is room again.
 func TestATabForWhoseStreamThereIsNoRoomAsks(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	n := newMiddlebox(t, refuses, p.addr())
 	n.full.Store(true)
@@ -334,6 +341,7 @@ func TestATabForWhoseStreamThereIsNoRoomAsks(t *testing.T) {
 
 // TestManyTabsWithoutWebsocketsDoNotStarveEachOther: a browser has six connections to a server.
 func TestManyTabsWithoutWebsocketsDoNotStarveEachOther(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(newMiddlebox(t, refuses, p.addr()).url, "http://"))
 	if err != nil {
@@ -357,6 +365,7 @@ func TestManyTabsWithoutWebsocketsDoNotStarveEachOther(t *testing.T) {
 
 // TestStreamsComeThroughNginx at once, as it is set up for production.
 func TestStreamsComeThroughNginx(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testserver.Nginx(t, p.addr()).URL+"/ws/c/lobby?stream=1", strings.NewReader(`{"hello":1}`))
 	if err != nil {

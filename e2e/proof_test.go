@@ -25,6 +25,7 @@ const proofLimit = 4 * time.Second
 
 // TestAPageWhoseScriptDoesNotComeSaysNothingOfBeingInStep, for ever.
 func TestAPageWhoseScriptDoesNotComeSaysNothingOfBeingInStep(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	tab := newPage(t, newBrowser(t))
 	tab.try(func(ctx context.Context) error {
@@ -120,6 +121,7 @@ func TestATabThatOnlyWatchesNoticesAHalfOpenConnection(t *testing.T) {
 
 // TestAHiddenTabGoesOnTrying, from its first attempt on.
 func TestAHiddenTabGoesOnTrying(t *testing.T) {
+	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	front := newSocketGate(t, p.url)
 	front.shut.Store(true)

@@ -26,6 +26,12 @@ func replicaFaults() []faultCase {
 			},
 		},
 		{
+			fault: "replica killed, tabs without websockets", injected: "kill -9 of one of three behind nginx, started again after 1 s; over plain HTTP, each request to another replica",
+			expected: "streams and clicks go to the others, and each click counts once",
+			on:       []string{redis, postgres}, quick: []string{redis}, nginx: true, overHTTP: true,
+			run: killedOverHTTP,
+		},
+		{
 			fault: "replica killed and server restarted", injected: "kill -9 of one of three, and a second later of the server, started again",
 			expected: "both at once: all clicks acknowledged and counted once",
 			on:       both, quick: both,
@@ -120,6 +126,22 @@ func replicaFaults() []faultCase {
 			on:        []string{redis, postgres, embedded},
 			ownClocks: true, run: clockJumps,
 		},
+	}
+}
+
+// killedOverHTTP kills a replica under tabs whose streams and exchanges go to any.
+func killedOverHTTP(w *cluster) {
+	before := w.group.requests.Load()
+	killed := w.ps[0]
+	killed.kill()
+	w.ps = w.ps[1:]
+	w.recovered()
+	w.hold(time.Second)
+	killed.restart()
+	w.ps = append(w.ps, killed)
+	w.hold(w.lasts(5*time.Second, time.Second))
+	if n := w.group.requests.Load() - before; n < 2*clusterTabs {
+		w.Errorf("%d requests were made: the tabs have another way", n)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 // nobody is left when the third replica is away), and when it hands on the 503
 // that a draining replica answers to a new socket.
 func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
+	t.Parallel()
 	w := newCluster(t, redis, history.Options{})
 	w.startReplicas(3, "-trusted-proxies", "loopback")
 	base := w.nginx()

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,14 +23,20 @@ const (
 	oldKey = "hunter2-the-key-that-is-still-believed-for-now"
 )
 
-// admin is the address of the admin pages, from what the process has printed.
-func (p *process) admin() string {
+// admin is the address of the admin pages, from what the process prints when all
+// of it has started: a little after its page is there.
+func (p *process) admin() (url string) {
 	p.t.Helper()
-	m := regexp.MustCompile(`admin +(http://[^/]+)/debug/`).FindStringSubmatch(p.out.String())
-	if m == nil {
-		p.t.Fatalf("no admin address in %s", p.out)
-	}
-	return m[1]
+	line := regexp.MustCompile(`admin +(http://[^/]+)/debug/`)
+	eventually(p.t, "the admin address", func() error {
+		m := line.FindStringSubmatch(p.out.String()[p.said:])
+		if m == nil {
+			return fmt.Errorf("it is not in %s", p.out)
+		}
+		url = m[1]
+		return nil
+	})
+	return url
 }
 
 // secretFile keeps a secret as an orchestrator does.

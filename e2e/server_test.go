@@ -38,6 +38,7 @@ type process struct {
 	env  []string // beside the usual
 	cmd  *exec.Cmd
 	out  *syncBuffer
+	said int             // how much of it was there before the process that runs now
 	done <-chan struct{} // closed when it has ended
 }
 
@@ -84,6 +85,7 @@ func (p *process) start() {
 	if p.out == nil {
 		p.out = &syncBuffer{}
 	}
+	p.said = len(p.out.String())
 	p.url = "http://" + addr
 	p.cmd = exec.Command(p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, p.out, p.out
@@ -114,6 +116,19 @@ func (p *process) ready() {
 		code, body := get(p.t, p.url+"/readyz")
 		if code != http.StatusOK {
 			return fmt.Errorf("%d %s", code, body)
+		}
+		return nil
+	})
+}
+
+// prints waits until the process has printed texts: it may be about to, though it has answered.
+func (p *process) prints(texts ...string) {
+	p.t.Helper()
+	eventually(p.t, "the process to print more", func() error {
+		for _, text := range texts {
+			if !strings.Contains(p.out.String(), text) {
+				return fmt.Errorf("no %q in %s", text, p.out)
+			}
 		}
 		return nil
 	})
@@ -151,10 +166,17 @@ func (p *process) wait() int {
 // restart starts an ended process again.
 func (p *process) restart() { p.t.Helper(); p.start() }
 
-// get returns the status and body of a GET, or 0 and the error.
+// get returns the status and body of a GET, or 0 and the error. It gives up soon,
+// so that whoever waits for an answer can ask again.
 func get(t testing.TB, url string) (int, string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	return getWithin(t, 5*time.Second, url)
+}
+
+// getWithin is get for what is asked for once.
+func getWithin(t testing.TB, d time.Duration, url string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

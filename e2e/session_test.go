@@ -12,6 +12,7 @@ import (
 // with another key, so that the page's token is worth nothing. The page notices,
 // loads itself anew, and the clicks that were made meanwhile count.
 func TestAPageWhoseSessionHasEndedIsRenewed(t *testing.T) {
+	t.Parallel()
 	dir, addr := t.TempDir(), address(testserver.FreePort(t))
 	p := start(t, dir, "-addr", addr, "-secret", testSecret)
 	chromium := newBrowser(t)

@@ -36,6 +36,7 @@ const fillers = 10
 // TestTheLimitsOfAnAddressFitTheStores multiplies what an address may send with
 // what it takes in each store, measured with the longest names and ids.
 func TestTheLimitsOfAnAddressFitTheStores(t *testing.T) {
+	t.Parallel()
 	l := web.DefaultLimits()
 	clicks, counters := fillers*l.ClicksPerAddr, fillers*365*l.NamesPerAddr
 	memory := redisMemory(t)
@@ -55,16 +56,20 @@ func TestTheLimitsOfAnAddressFitTheStores(t *testing.T) {
 		}
 	}
 	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
 		server := testserver.Redis(t, "--appendfsync", "no")
+		server.Own() // nobody else uses its memory
 		store, err := rediscounter.Open(t.Context(), server.URL, nil)
 		measureStore(t, store, err, redisClick, redisCounter, func() int { return redisUsed(t, server.URL) })
 	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		server := testserver.Postgres(t)
 		store, err := pgcounter.Open(t.Context(), server.URL, nil)
 		measureStore(t, store, err, pgClick, pgCounter, func() int { return pgUsed(t, server.URL) })
 	})
 	t.Run("file", func(t *testing.T) {
+		t.Parallel()
 		path := filepath.Join(t.TempDir(), "counters.db")
 		store, err := boltcounter.Open(path, nil)
 		measureStore(t, store, err, fileClick, fileCounter, func() int {

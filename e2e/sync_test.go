@@ -6,10 +6,10 @@ import (
 	"lockstep/internal/testserver"
 )
 
-// brokers are the backends that every scenario runs on.
+// brokers are the backends that every scenario runs on, on both at once.
 func brokers(t *testing.T, f func(t *testing.T, broker string)) {
-	t.Run("Redis", func(t *testing.T) { f(t, testserver.Redis(t).URL) })
-	t.Run("Postgres", func(t *testing.T) { f(t, testserver.Postgres(t).URL) })
+	t.Run("Redis", func(t *testing.T) { t.Parallel(); f(t, testserver.Redis(t).URL) })
+	t.Run("Postgres", func(t *testing.T) { t.Parallel(); f(t, testserver.Postgres(t).URL) })
 }
 
 // TestTheCountSurvivesARestart is the promise of the first command: nothing
@@ -58,6 +58,7 @@ func TestReplicasOfOneProcessStayInStep(t *testing.T) {
 }
 
 func TestProcessesStayInStep(t *testing.T) {
+	t.Parallel()
 	brokers(t, func(t *testing.T, broker string) {
 		ps := startCluster(t, 3, broker)
 		c := newGroup(t)

@@ -104,6 +104,7 @@ func replicaOf(t *testing.T, broker, path string, i int) *process {
 // TestAPageWorksWithTheFilesOfAnotherVersion: a balancer that sends no file to the replica that has
 // rendered the page. All files come, the page is in step, and so is the application in the browser.
 func TestAPageWorksWithTheFilesOfAnotherVersion(t *testing.T) {
+	t.Parallel()
 	both := versions(t)
 	chromium := newBrowser(t)
 	for name, c := range map[string]struct {
@@ -143,6 +144,7 @@ func TestAPageWorksWithTheFilesOfAnotherVersion(t *testing.T) {
 
 // TestFirstVisitsDuringARollingDeployAreInStep behind the nginx.conf that is deployed.
 func TestFirstVisitsDuringARollingDeployAreInStep(t *testing.T) {
+	t.Parallel()
 	next, err := nextVersion()
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +181,7 @@ var assetPattern = regexp.MustCompile(`(?:src|href|data-[a-z]+)="([^"]*static/[^
 // fetchAll gets every file that a page names, and returns how many there are.
 func fetchAll(t *testing.T, base, path string) int {
 	t.Helper()
-	_, page := get(t, base+path)
+	_, page := getWithin(t, patience, base+path)
 	at, err := url.Parse(base + path)
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +192,7 @@ func fetchAll(t *testing.T, base, path string) int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code, body := get(t, file.String()); code != http.StatusOK || body == "" {
+		if code, body := getWithin(t, patience, file.String()); code != http.StatusOK || body == "" {
 			t.Errorf("got %d and %d bytes for %s", code, len(body), file)
 		}
 	}

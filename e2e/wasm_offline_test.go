@@ -58,6 +58,7 @@ func keepsRelease(t *testing.T, browser context.Context, f *interceptor, release
 // TestANewVersionTakesThePlaceOfTheOldAsAWhole: a page that is open goes on with
 // its own; loaded again it is the new one.
 func TestANewVersionTakesThePlaceOfTheOldAsAWhole(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	f := newInterceptor(t, p)
 	old := keepsRelease(t, browser, f, "one")
@@ -99,6 +100,7 @@ func TestANewVersionTakesThePlaceOfTheOldAsAWhole(t *testing.T) {
 
 // TestAVersionThatIsNotWholeIsNotKept: the one before goes on.
 func TestAVersionThatIsNotWholeIsNotKept(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	notFound := func(name string) func(string, *reply) {
 		return func(path string, a *reply) {
@@ -157,6 +159,7 @@ func TestAVersionThatIsNotWholeIsNotKept(t *testing.T) {
 
 // TestWhatTheBrowserHasThrownAwayIsLoadedAgain: a part of what was kept.
 func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	throwAway := func(p *page, name string) {
 		p.t.Helper()
@@ -199,6 +202,7 @@ func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
 // TestAHardReloadOfflineDoesNoHarm: it goes past all that is kept, and shows
 // the browser's page for that; the next load is as ever.
 func TestAHardReloadOfflineDoesNoHarm(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	f := newInterceptor(t, p)
 	tab := keepsRelease(t, browser, f, "one")

@@ -15,13 +15,14 @@ import (
 // TestPackagesInTheBrowser runs the tests of what is only for browsers where it
 // belongs: compiled to WebAssembly, in a worker of Chromium.
 func TestPackagesInTheBrowser(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	for _, pkg := range []string{"pubsub/jspubsub", "counter/idbcounter", "live/jslive"} {
 		t.Run(pkg, func(t *testing.T) {
 			p := newPage(t, browser)
 			p.navigate(serveTests(t, pkg))
 			var result testResult
-			eventually(t, "the tests of "+pkg, func() error {
+			within(t, 4*patience, "the tests of "+pkg, func() error { // they compute for ten seconds
 				if err := json.Unmarshal([]byte(p.evaluate("JSON.stringify(result)")), &result); err != nil {
 					return err
 				}

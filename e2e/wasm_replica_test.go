@@ -47,6 +47,7 @@ func everybody(pages []*page, n int) {
 // TestATabThatRendersItself is in step with one that does not, shows clicks at
 // once when it is offline, and counts them once when it is back.
 func TestATabThatRendersItself(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	plain := visit(t, browser, p.url)
@@ -110,6 +111,7 @@ func TestATabThatRendersItself(t *testing.T) {
 
 // TestTheSwitchMayBeFlippedQuickly, by a person who clicks on the count, too.
 func TestTheSwitchMayBeFlippedQuickly(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, other := visit(t, browser, p.url), visit(t, browser, p.url)
 	for i := range 3 {
@@ -165,6 +167,7 @@ func late(text string) string {
 // comes long before its acknowledgement, and when that is lost with the
 // connection.
 func TestAClickThatShowsAtOnceNeverShowsTwice(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{"acknowledgements late": `"ack"`, "states late": `"state"`, "nothing late": `"nothing"`} {
 		t.Run(name, func(t *testing.T) {
 			p, browser := startWasm(t)
@@ -191,9 +194,20 @@ func TestAClickThatShowsAtOnceNeverShowsTwice(t *testing.T) {
 }
 
 // trickling has a page get one acknowledgement at a time, 100 ms after the one
-// before, and none on a socket that is deaf.
+// before, and none on a socket that is deaf. Until the first of them time stands
+// still for the page when it is told so: how long it takes to connect again is
+// not to matter.
 const trickling = `(() => {
 	const real = EventTarget.prototype.addEventListener;
+	const clock = performance.now.bind(performance);
+	let behind = 0, stopped;
+	performance.now = () => stopped ?? clock() - behind;
+	window.standStill = () => { stopped = performance.now(); };
+	const goOn = () => {
+		if (stopped === undefined) return;
+		behind = clock() - stopped;
+		stopped = undefined;
+	};
 	WebSocket.prototype.addEventListener = function (type, listener, options) {
 		if (type !== 'message') return real.call(this, type, listener, options);
 		let last = Promise.resolve();
@@ -203,7 +217,10 @@ const trickling = `(() => {
 			if (e.target === window.deaf) return;
 			for (const op of ack) {
 				last = last.then(() => new Promise((done) => setTimeout(done, 100)));
-				last.then(() => listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})})));
+				last.then(() => {
+					goOn();
+					listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})}));
+				});
 			}
 		}, options);
 	};
@@ -213,6 +230,7 @@ const trickling = `(() => {
 // been counted, and before the tab knows; the state of the next one has them
 // all, and its acknowledgements come one by one.
 func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab, other := newPage(t, browser), visit(t, browser, p.url)
@@ -220,7 +238,7 @@ func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
 	tab.navigate("http://" + link.Addr)
 	tab.isLive()
 	tab.switchOn()
-	tab.evaluate(watched + `, window.deaf = document.querySelector('main')._htmx.ws.connection.socket, ''`)
+	tab.evaluate(watched + `, standStill(), window.deaf = document.querySelector('main')._htmx.ws.connection.socket, ''`)
 	const n = 5
 	for i := range n {
 		tab.evaluate(`clicks++, document.querySelector('[data-action=increment]').click(), ''`)
@@ -234,6 +252,7 @@ func TestClicksInDoubtAreNotShownTwice(t *testing.T) {
 // TestSwitchingOnShowsNoOldCount: what the server renders until then, and the
 // clicks that are on their way.
 func TestSwitchingOnShowsNoOldCount(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab := newPage(t, browser)
 	tab.beforeItsScripts(late(`"ack"`))
@@ -284,6 +303,7 @@ func neverWrong(t *testing.T, tab *page, clicks int) {
 // TestOthersAreSeenWhileAClickWaits: what they count is shown, though the store
 // leaves this tab's click without an answer.
 func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab, other := newPage(t, browser), visit(t, browser, p.url)
@@ -317,6 +337,7 @@ func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
 
 // TestARefusedClickIsTakenBack: one that is too old to be counted.
 func TestARefusedClickIsTakenBack(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	link := testserver.NewProxy(t, p.addr())
 	tab := visit(t, browser, "http://"+link.Addr)
@@ -338,6 +359,7 @@ func TestARefusedClickIsTakenBack(t *testing.T) {
 
 // TestAStoreThatBeginsAnewIsShown: smaller numbers of a later epoch.
 func TestAStoreThatBeginsAnewIsShown(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
 	tab := visit(t, browser, p.url)
@@ -356,6 +378,7 @@ func TestAStoreThatBeginsAnewIsShown(t *testing.T) {
 // TestADegradedServerIsSaidByATabThatRendersItself: its click shows, waits, and
 // is counted once.
 func TestADegradedServerIsSaidByATabThatRendersItself(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	redis := testserver.Redis(t)
 	p := startCluster(t, 1, redis.URL)[0]
@@ -374,6 +397,7 @@ func TestADegradedServerIsSaidByATabThatRendersItself(t *testing.T) {
 }
 
 func TestAHiddenTabThatRendersItselfStaysInStep(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, hidden := visit(t, browser, p.url), visit(t, browser, p.url)
 	hidden.switchOn()
@@ -391,6 +415,7 @@ func TestAHiddenTabThatRendersItselfStaysInStep(t *testing.T) {
 // TestATabThatCanNotRenderItselfIsRenderedByTheServer: whatever fails, and
 // whenever, it says so and goes on.
 func TestATabThatCanNotRenderItselfIsRenderedByTheServer(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	const later = `const post = postMessage; let second = false; globalThis.postMessage = (m) => {
 		second ||= m.html?.includes('data-count="2"'); // that of the second click, and all later ones
@@ -439,6 +464,7 @@ func TestATabThatCanNotRenderItselfIsRenderedByTheServer(t *testing.T) {
 // TestWhatATabSaysOfItselfIsNotBelieved: it is sent its own counter's states
 // only, and what it sends beside an action has no effect.
 func TestWhatATabSaysOfItselfIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, other := visit(t, browser, p.url), visit(t, browser, p.url+"/c/other")
 	other.click("increment")

@@ -49,6 +49,7 @@ func startWasm(t *testing.T) (*process, context.Context) {
 // the browser alone. Three tabs stay in step with the server gone, and the
 // count is there when all of them have been closed.
 func TestTheApplicationInTheBrowser(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	url := p.url + "/wasm/"
 	first := visit(t, browser, url)
@@ -91,6 +92,7 @@ func TestTheApplicationInTheBrowser(t *testing.T) {
 // TestAReloadInTheMiddleOfClicksLosesNone: the worker is killed while it
 // applies them, and the page sends those again that it has no answer to.
 func TestAReloadInTheMiddleOfClicksLosesNone(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, other := visit(t, browser, p.url+"/wasm/"), visit(t, browser, p.url+"/wasm/")
 	tab.isKept()
@@ -106,6 +108,7 @@ func TestAReloadInTheMiddleOfClicksLosesNone(t *testing.T) {
 }
 
 func TestCountersInTheBrowserAreApart(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	lobby, kitchen := visit(t, browser, p.url+"/wasm/?utm=x#y"), visit(t, browser, p.url+"/wasm/?name=%20Kitchen%20&x=1")
 	lobby.click("increment")
@@ -139,6 +142,7 @@ func TestCountersInTheBrowserAreApart(t *testing.T) {
 }
 
 func TestAHiddenTabInTheBrowserStaysInStep(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab, hidden := visit(t, browser, p.url+"/wasm/"), visit(t, browser, p.url+"/wasm/")
 	hidden.hide(true)
@@ -220,6 +224,7 @@ const socketTest = `(async () => {
 
 // TestTheStandInIsAWebSocket: for whatever a page's scripts do with one.
 func TestTheStandInIsAWebSocket(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	tab := visit(t, browser, p.url+"/wasm/")
 	if wrong := tab.evaluate(socketTest); wrong != "" {

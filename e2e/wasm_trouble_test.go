@@ -68,6 +68,7 @@ func (p *page) explains(want string) {
 
 // TestWhatKeepsTheApplicationFromTheBrowserIsSaid: in a sentence, on the page.
 func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
+	t.Parallel()
 	body := func(name string, change func([]byte) []byte) func(string, *reply) {
 		return func(path string, a *reply) {
 			if isFile(path, name) {
@@ -192,6 +193,7 @@ func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
 // TestADownloadThatWasCutOffIsTriedAgain: what the browser has kept of it is not
 // used for ever.
 func TestADownloadThatWasCutOffIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	f := newInterceptor(t, p)
 	first := true
@@ -233,6 +235,7 @@ func (p *page) tell(what string) {
 // TestAnApplicationThatEndsIsSaidToHaveEnded: the page does not look alive,
 // says why also after further clicks, and counts them when it is loaded again.
 func TestAnApplicationThatEndsIsSaidToHaveEnded(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	for _, how := range []string{"leave", "die"} {
 		t.Run(how, func(t *testing.T) {
@@ -260,6 +263,7 @@ func TestAnApplicationThatEndsIsSaidToHaveEnded(t *testing.T) {
 // TestAFullDiskInTheBrowserCountsLater: the browser has no room left; the page
 // says so, keeps the clicks and counts them when there is.
 func TestAFullDiskInTheBrowserCountsLater(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	f := newInterceptor(t, p)
 	f.setEdit(prefixed("worker.js", killable))
@@ -279,6 +283,7 @@ func TestAFullDiskInTheBrowserCountsLater(t *testing.T) {
 
 // TestTheWorkerIgnoresWhatNoPageSays, and serves on.
 func TestTheWorkerIgnoresWhatNoPageSays(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	f := newInterceptor(t, p)
 	f.setEdit(prefixed("worker.js", killable))
@@ -292,6 +297,7 @@ func TestTheWorkerIgnoresWhatNoPageSays(t *testing.T) {
 
 // TestDataThatIsClearedBeginsAnew: while two tabs are open.
 func TestDataThatIsClearedBeginsAnew(t *testing.T) {
+	t.Parallel()
 	p, browser := startWasm(t)
 	one, two := visit(t, browser, p.url+"/wasm/"), visit(t, browser, p.url+"/wasm/")
 	one.clickFast(5)

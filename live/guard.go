@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -58,6 +59,22 @@ func (r *Runtime) fault(callback string, err error, stack []byte) {
 		r.log.Error("callback failed", "callback", callback, "times", n, "err", err, "stack", string(stack))
 	}
 }
+
+// comparable returns those of the application's values that can be keys of a
+// map, and are found again.
+func (r *Runtime) comparable(values []any) []any {
+	bad := slices.IndexFunc(values, func(v any) bool {
+		same := false
+		_ = r.guarded("Commit", func() { same = equal(v, v) }) // panics if it can't be compared
+		return !same
+	})
+	if bad < 0 {
+		return values
+	}
+	return append(slices.Clone(values[:bad]), r.comparable(values[bad+1:])...)
+}
+
+func equal(a, b any) bool { return a == b }
 
 // guarded calls f, and returns its panic as an error.
 func (r *Runtime) guarded(callback string, f func()) (err error) {

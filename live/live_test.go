@@ -101,7 +101,8 @@ type fakeHub struct {
 	refuse   error
 	blocked  chan struct{} // not nil: broadcasts wait
 	sent     int
-	strike   func() // called by each method; nil: nothing
+	strike   func()             // called by each method; nil: nothing
+	carry    func(topic string) // called by each broadcast; nil: nothing
 	// subscribed counts the calls by topic
 	subscribed map[string]int
 }
@@ -113,6 +114,9 @@ func newHub() *fakeHub {
 func (h *fakeHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
 	if h.strike != nil {
 		h.strike()
+	}
+	if h.carry != nil {
+		h.carry(topic)
 	}
 	h.mu.Lock()
 	blocked := h.blocked

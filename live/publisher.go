@@ -12,54 +12,89 @@ const publishTimeout = 5 * time.Second
 // publishers is how many broadcasts of different topics may be under way.
 const publishers = 16
 
+// maxUnsent bounds how many topics have a broadcast waiting: 300 bytes each,
+// and their states.
+const maxUnsent = 1 << 14
+
 // A publisher broadcasts the newest state of each key after it was committed,
-// off the path of the commit. What is superseded while a broadcast
-// of its key is under way is never sent: nothing queues behind a slow broker.
-// A broadcast that fails is not repeated; anti-entropy repairs it.
+// off the path of the commit. What is superseded while it waits, or while a
+// broadcast of its key is under way, is never sent: nothing queues behind a slow
+// broker but one state for each key, and these take turns between those who have
+// changed them. A broadcast that fails, or that there is no room for, is not
+// repeated; digests and anti-entropy repair it.
 type publisher[S any] struct {
 	// set once
 	rt      *Runtime
 	publish func(ctx context.Context, key string, s S) error
-	slots   chan struct{} // bounds the broadcasts under way
 
-	mu   sync.Mutex
-	next map[string]known[S] // newest, not yet sent
-	busy map[string]struct{} // keys with a goroutine in run
+	mu      sync.Mutex // guards the rest
+	turns   *turns
+	next    map[string]known[S] // newest, not yet sent
+	working int                 // goroutines in run
 }
 
-func (p *publisher[S]) offer(key string, k known[S]) {
+func newPublisher[S any](rt *Runtime, publish func(ctx context.Context, key string, s S) error) *publisher[S] {
+	return &publisher[S]{rt: rt, publish: publish, turns: newTurns(maxUnsent), next: make(map[string]known[S])}
+}
+
+// offer has a state sent, on behalf of those who have changed it.
+func (p *publisher[S]) offer(key string, k known[S], shares []any) {
+	shares = p.rt.comparable(shares)
+	if !p.wait(key, k, shares) {
+		p.rt.log.Debug("broadcast lost: too many wait; other replicas will read the store", "key", key)
+	}
+}
+
+func (p *publisher[S]) wait(key string, k known[S], shares []any) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.turns.wait(key, shares) {
+		return false
+	}
 	if waiting, ok := p.next[key]; !ok || k.newer(waiting) {
 		p.next[key] = k
 	}
-	if _, ok := p.busy[key]; ok {
-		return
+	if p.working < publishers && p.turns.isReady() && p.rt.spawn(p.run) {
+		p.working++
 	}
-	if p.rt.spawn(func() { p.run(key) }) {
-		p.busy[key] = struct{}{}
-	}
+	return true
 }
 
-// run sends what there is for key until nothing is left.
-func (p *publisher[S]) run(key string) {
-	p.slots <- struct{}{}
-	defer func() { <-p.slots }()
+// run sends what there is until nothing waits that nobody else is sending.
+func (p *publisher[S]) run() {
 	for {
-		p.mu.Lock()
-		k, ok := p.next[key]
-		delete(p.next, key)
-		if !ok {
-			delete(p.busy, key)
-		}
-		p.mu.Unlock()
+		key, k, ok := p.take()
 		if !ok {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
-		if err := p.publish(ctx, key, k.state); err != nil {
-			p.rt.log.Debug("broadcast lost; other replicas will read the store", "key", key, "err", err)
-		}
-		cancel()
+		p.send(key, k)
+		p.finish(key)
 	}
+}
+
+// take returns what is to be sent next; nothing means that run has ended.
+func (p *publisher[S]) take() (key string, k known[S], ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if key, ok = p.turns.next(); !ok {
+		p.working--
+		return "", k, false
+	}
+	k = p.next[key]
+	delete(p.next, key)
+	return key, k, true
+}
+
+func (p *publisher[S]) send(key string, k known[S]) {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	if err := p.publish(ctx, key, k.state); err != nil {
+		p.rt.log.Debug("broadcast lost; other replicas will read the store", "key", key, "err", err)
+	}
+}
+
+func (p *publisher[S]) finish(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.turns.finish(key)
 }

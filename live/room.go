@@ -22,9 +22,10 @@ type room struct {
 	// set once
 	rt          *Runtime
 	topic       string
-	versioned   bool                   // its states have an order
-	renderState func() (*frame, error) // of the newest state; called by one goroutine at a time
-	shards      []shard                // one for each writer
+	versioned   bool                    // its states have an order
+	renderState func() (*frame, error)  // of the newest state; called by one goroutine at a time
+	claimed     func(*member, revision) // takes in what a tab says that it shows; nil: it means nothing
+	shards      []shard                 // one for each writer
 
 	// at least, between two frames; perTab is added for each member
 	interval, perTab time.Duration
@@ -36,7 +37,9 @@ type room struct {
 	seq      uint64 // counts accepted states; 0: none is known
 	flushing bool   // a goroutine is in flush
 	shown    time.Time
-	deserted time.Time // when the last member left
+	deserted time.Time         // when the last member left
+	claims   map[*member]claim // that the store has not been asked about
+	asking   bool              // a goroutine asks it
 }
 
 // accept records that the state has changed, and starts to render it. The caller
@@ -96,10 +99,12 @@ func (r *room) offer(f *frame, err error) (done bool) {
 
 // render renders the newest state. A panic of a component is an error of this
 // room alone, and has been logged; every other error too.
-func (r *room) render() (f *frame, err error) {
+func (r *room) render() (*frame, error) { return r.renderWith(r.renderState) }
+
+func (r *room) renderWith(state func() (*frame, error)) (f *frame, err error) {
 	defer r.rt.caught("Render", &err)
 	r.rt.stats.renders.Add(1)
-	if f, err = r.renderState(); err != nil {
+	if f, err = state(); err != nil {
 		err = fmt.Errorf("live: render %q: %w", r.topic, err)
 		r.rt.fault("Render", err, nil)
 	}
@@ -131,6 +136,7 @@ func (r *room) remove(m *member) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	delete(r.claims, m)
 	if r.members--; r.members == 0 {
 		r.deserted = time.Now()
 	}

@@ -127,10 +127,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	if opts.Encode != nil {
-		rs.publisher = &publisher[S]{
-			rt: rt, publish: rs.broadcast, slots: make(chan struct{}, publishers),
-			next: make(map[string]known[S]), busy: make(map[string]struct{}),
-		}
+		rs.publisher = newPublisher(rt, rs.broadcast)
 	}
 	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
@@ -207,7 +204,12 @@ func (rs *Rooms[S]) room(key string) *stateRoom[S] {
 // Commit announces a state that the store has: this replica shows it at once,
 // the others get it through the broker. It does not block. States older
 // than what is known change nothing.
-func (rs *Rooms[S]) Commit(key string, s S) {
+//
+// from is on whose behalf the state was changed, if that is known: values that
+// tell people apart, and can be compared. While the broker is slow, broadcasts
+// take turns between them, and it delays nobody else that one of them changes
+// very many topics.
+func (rs *Rooms[S]) Commit(key string, s S, from ...any) {
 	k, err := rs.order(s)
 	if err != nil {
 		return // it has been logged
@@ -216,7 +218,7 @@ func (rs *Rooms[S]) Commit(key string, s S) {
 		rs.settle(r, k, 0)
 	}
 	if rs.publisher != nil {
-		rs.publisher.offer(key, k)
+		rs.publisher.offer(key, k, from)
 	}
 }
 
@@ -312,7 +314,10 @@ func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
 	r.versioned = rs.opts.Order != nil
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
-	r.renderState = func() (*frame, error) { return rs.render(r) }
+	r.renderState = func() (*frame, error) { return rs.render(r, false) }
+	if r.versioned && rs.loader != nil {
+		r.claimed = func(m *member, at revision) { rs.claimed(r, m, at) }
+	}
 	return r, nil
 }
 
@@ -340,9 +345,12 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 	r.mu.Unlock()
 }
 
-func (rs *Rooms[S]) render(r *stateRoom[S]) (*frame, error) {
+// render returns the newest state as tabs are sent it. With back it takes them
+// back, as it does without while tabs may show what the room has taken back.
+func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	r.mu.Lock()
-	k, seq, back := r.known, r.seq, r.peak.newer(r.known.at)
+	k, seq := r.known, r.seq
+	back = back || r.peak.newer(k.at)
 	r.mu.Unlock()
 	target, c := rs.opts.Render(r.key, k.state)
 	if c == nil {

@@ -176,9 +176,11 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 	case err != nil:
 		return s.tolerate(message, err)
 	case e.Kind == htmx.HelloEvent:
-		// Mount has joined the rooms and sends what they show; a hello needs
-		// no more than that, because the store was read after the connect.
+		// Mount has joined the rooms and sends what they show, which the store has
+		// said after the connect. A hello needs no more than that, but where the
+		// tab shows what the store has not said.
 		s.sendData(e.As == htmx.AsData)
+		s.claim(e.At)
 		if e.Prove {
 			s.push(&frame{message: s.writer.rt.proof()})
 		}
@@ -347,8 +349,14 @@ func (s *Session) releaseIn(r *room, seq uint64) {
 
 func (s *Session) push(f *frame) {
 	s.mu.Lock()
+	s.pushLocked(f)
+	s.mu.Unlock()
+	s.wake()
+}
+
+// pushLocked is push without wake. The caller holds mu.
+func (s *Session) pushLocked(f *frame) {
 	if s.stage >= stageShut {
-		s.mu.Unlock()
 		return
 	}
 	s.own = true
@@ -357,8 +365,6 @@ func (s *Session) push(f *frame) {
 		s.stage, s.ending = stageEnding, &ending{why: ReasonBacklog} // also in place of a reason that waits for answers
 		s.makeSpace()
 	}
-	s.mu.Unlock()
-	s.wake()
 }
 
 func (s *Session) ack(a pendingAck) {

@@ -181,7 +181,9 @@ func (rs *Rooms[S]) confirm(r *stateRoom[S], got loaded[S]) (missed bool) {
 	if err != nil {
 		return false
 	}
-	return rs.settle(r, k, got.began)
+	missed = rs.settle(r, k, got.began)
+	rs.answer(r, got.began)
+	return missed
 }
 
 // settle is confirm for a state with its order. The answer to an op began when

@@ -1,8 +1,9 @@
 // Package precondition has one small vocabulary for what the promises of this
 // program rest on and that only somebody else can set: how a server is
 // configured, and what it is. A backend says what it finds on each server that
-// it meets; a program shows it in its log, metrics and admin page. It refuses
-// nothing: what makes work impossible is an error of the backend.
+// it meets, and others what they hear of those around them; a program shows it
+// in its log, metrics and admin page. It refuses nothing: what makes work
+// impossible is an error of the backend.
 package precondition
 
 import (
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxPlaces bounds how many servers of one part are remembered: more than a
@@ -42,6 +44,32 @@ type Part struct {
 type place struct {
 	server string // which of all servers that the address has led to
 	unmet  []Unmet
+	until  time.Time // when it is forgotten; zero: never
+}
+
+// past reports whether the place is forgotten.
+func (p *place) past(now time.Time) bool { return !p.until.IsZero() && !now.Before(p.until) }
+
+// maxSkew is how much the clock of a store's machine and a replica's may
+// differ: a click is refused a minute before a store forgets it, and two
+// replicas, or the next server of a store, may be off to both sides.
+const maxSkew = 30 * time.Second
+
+// Clock returns what is wrong with a server's clock, or nothing. theirs was
+// read between two moments of ours. The text does not say by how much they
+// differ: that is never the same twice.
+func Clock(name string, before, theirs, after time.Time) []Unmet {
+	way := ""
+	switch {
+	case theirs.Before(before.Add(-maxSkew)):
+		way = "behind"
+	case theirs.After(after.Add(maxSkew)):
+		way = "ahead of"
+	default:
+		return nil
+	}
+	return []Unmet{{Name: name, Text: "the server's clock is more than " + maxSkew.String() + " " + way + " this replica's: " +
+		"a click that is sent again late, or after a failover, may count twice; have both machines' clocks set (NTP)"}}
 }
 
 // NewPart returns a part with a name such as "store". log is told of each
@@ -66,10 +94,21 @@ func (p *Part) Name() string {
 // is only one. server tells one run of one server from all others. To say the
 // same again is harmless and cheap.
 func (p *Part) Saw(at, server string, unmet ...Unmet) {
+	p.say(at, place{server: server, unmet: slices.Clone(unmet)})
+}
+
+// SawFor is Saw for what is known by signs that come again and again while it
+// lasts: it is forgotten after a time, unless it is said again before.
+func (p *Part) SawFor(lasts time.Duration, at, server string, unmet ...Unmet) {
+	p.say(at, place{server: server, unmet: slices.Clone(unmet), until: time.Now().Add(lasts)})
+}
+
+// say records a place and tells the log what is news.
+func (p *Part) say(at string, now place) {
 	if p == nil {
 		return
 	}
-	for _, u := range p.note(at, place{server, slices.Clone(unmet)}) {
+	for _, u := range p.note(at, now) {
 		p.log.Warn("a precondition is not met", "part", p.name, "name", u.Name, "what", u.Text)
 	}
 }
@@ -84,6 +123,9 @@ func (p *Part) note(at string, now place) (news []Unmet) {
 		p.order = append(p.order, at)
 	}
 	p.places[at] = now
+	if before.past(time.Now()) {
+		return now.unmet
+	}
 	if before.server != now.server {
 		return now.unmet
 	}
@@ -108,8 +150,11 @@ func (p *Part) Unmet() []Unmet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []Unmet
+	now := time.Now()
 	for _, at := range p.order {
-		all = append(all, p.places[at].unmet...)
+		if one := p.places[at]; !one.past(now) {
+			all = append(all, one.unmet...)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b Unmet) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(all, func(a, b Unmet) bool { return a.Name == b.Name })

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lockstep/precondition"
 )
@@ -73,9 +75,56 @@ func TestTheMemoryForAddressesIsBounded(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotSaidAgainIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		p := precondition.NewPart("proxy", slog.New(slog.NewTextHandler(&log, nil)))
+		for _, step := range []struct {
+			wait  time.Duration
+			again bool // it is said again
+			unmet int
+			lines int // in all
+		}{
+			{0, true, 1, 1}, {59 * time.Second, true, 1, 1}, {59 * time.Second, false, 1, 1}, {time.Second, false, 0, 1},
+			{time.Hour, true, 1, 2},
+		} {
+			time.Sleep(step.wait)
+			if step.again {
+				p.SawFor(time.Minute, "", "", eviction)
+			}
+			if got := len(p.Unmet()); got != step.unmet {
+				t.Errorf("%+v: got %d unmet", step, got)
+			}
+			if got := strings.Count(log.String(), "\n"); got != step.lines {
+				t.Errorf("%+v: got %d lines of log:\n%s", step, got, &log)
+			}
+		}
+	})
+}
+
+func TestAClockThatIsOff(t *testing.T) {
+	before := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	after := before.Add(2 * time.Second) // the answer took that long
+	for _, c := range []struct {
+		theirs time.Time
+		want   string
+	}{
+		{before, ""}, {after, ""},
+		{before.Add(-30 * time.Second), ""}, {before.Add(-30*time.Second - 1), "behind this"},
+		{after.Add(30 * time.Second), ""}, {after.Add(30*time.Second + 1), "ahead of this"},
+		{time.Unix(0, 0), "behind this"},
+	} {
+		got := precondition.Clock("x_clock", before, c.theirs, after)
+		if len(got) > 0 != (c.want != "") || len(got) > 0 && (got[0].Name != "x_clock" || !strings.Contains(got[0].Text, c.want)) {
+			t.Errorf("%s: got %v, want %q", c.theirs, got, c.want)
+		}
+	}
+}
+
 func TestAPartThatNobodyAsksAbout(t *testing.T) {
 	var p *precondition.Part
 	p.Saw("", "x", eviction)
+	p.SawFor(time.Minute, "", "x", eviction)
 	if got := p.Unmet(); got != nil {
 		t.Errorf("got %v", got)
 	}

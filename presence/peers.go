@@ -69,6 +69,16 @@ func (p *peers) each(topic string) (all []int) {
 	return all
 }
 
+// since returns how many were heard after a time.
+func (p *peers) since(when time.Time) (n int) {
+	for _, one := range p.all {
+		if one.heard.After(when) {
+			n++
+		}
+	}
+	return n
+}
+
 // hear takes note of an announcement. It reports false when it is not news: its
 // number is not beyond the last one's, or there are too many replicas.
 func (p *peers) hear(replica string, number uint64, now time.Time) bool {

@@ -184,6 +184,14 @@ func (t *Tracker) ByReplica(topic string) (here int, there []int) {
 	return t.here[topic], t.there.each(topic)
 }
 
+// Others returns how many other replicas have announced something lately, within
+// TTL.
+func (t *Tracker) Others() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.there.since(time.Now().Add(-t.opts.TTL))
+}
+
 func (t *Tracker) setPart(topic string, yes bool) {
 	t.mu.Lock()
 	t.part[topic] = yes

@@ -511,6 +511,34 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 	})
 }
 
+func TestTrackerKnowsHowManyOthersThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a, b, c := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+		defer a.Stop()
+		defer b.Stop()
+		defer c.Stop()
+		if got := a.Others(); got != 0 {
+			t.Errorf("got %d before anything was announced", got)
+		}
+		b.Participate(topic)
+		c.Enter("another")
+		c.Enter(topic)
+		for range 10 {
+			settle()
+			if got := a.Others(); got != 2 {
+				t.Errorf("got %d, want both that have something to say", got)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		w.setCut("c", true)
+		time.Sleep(10 * time.Second)
+		if got := a.Others(); got != 1 {
+			t.Errorf("got %d, want 1 after one has gone", got)
+		}
+	})
+}
+
 func TestStartReturnsWhyItCannotListen(t *testing.T) {
 	w := newWire()
 	w.refuse = errors.New("no broker")

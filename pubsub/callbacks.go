@@ -12,7 +12,7 @@ import (
 // guardCallbacks keeps the panics of callbacks, and of the driver, from the
 // goroutines of the hub.
 func (h *Hub) guardCallbacks() {
-	status, roundTrip := h.opts.OnStatus, h.opts.OnRoundTrip
+	status, roundTrip, forged := h.opts.OnStatus, h.opts.OnRoundTrip, h.opts.OnForged
 	h.opts.OnStatus = func(err error) {
 		defer h.caught("OnStatus", nil)
 		status(err)
@@ -20,6 +20,10 @@ func (h *Hub) guardCallbacks() {
 	h.opts.OnRoundTrip = func(d time.Duration) {
 		defer h.caught("OnRoundTrip", nil)
 		roundTrip(d)
+	}
+	h.opts.OnForged = func(topic string) {
+		defer h.caught("OnForged", nil)
+		forged(topic)
 	}
 	h.driver = guardedDriver{h.driver, h}
 }

@@ -24,6 +24,7 @@ func TestACallbackThatPanicsStopsNothing(t *testing.T) {
 		h := pubsub.NewHub(broker, &pubsub.Options{
 			Logger:   slog.New(slog.NewTextHandler(&log, nil)),
 			OnStatus: func(error) { panic("sabotage") }, OnRoundTrip: func(time.Duration) { panic("sabotage") },
+			OnForged: func(string) { panic("sabotage") },
 		})
 		if err := h.Start(t.Context()); err != nil {
 			t.Fatal(err)
@@ -35,6 +36,7 @@ func TestACallbackThatPanicsStopsNothing(t *testing.T) {
 		}
 		broker.Disconnect()
 		time.Sleep(time.Minute)
+		broker.Deliver(driver.Message{Topic: "b", Gap: true, Forged: true})
 		if err := h.Broadcast(t.Context(), "a", nil); err != nil {
 			t.Error(err)
 		}

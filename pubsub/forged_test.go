@@ -18,7 +18,15 @@ func TestAForgedMessageIsAGapCountedAndLoggedWithinLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		broker := pubsubtest.NewRecorder(nil)
-		h := pubsub.NewHub(broker, &pubsub.Options{Prefix: "x:", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		told := 0
+		h := pubsub.NewHub(broker, &pubsub.Options{
+			Prefix: "x:", Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			OnForged: func(topic string) {
+				if told++; topic != "x:a" {
+					t.Errorf("got %q, want x:a", topic)
+				}
+			},
+		})
 		if err := h.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -48,8 +56,8 @@ func TestAForgedMessageIsAGapCountedAndLoggedWithinLimits(t *testing.T) {
 		if calls != 2 {
 			t.Errorf("got %d calls of the handler, want the one that was busy and one for all that came meanwhile", calls)
 		}
-		if got := h.Stats().Forged; got != n {
-			t.Errorf("got %d, want %d", got, n)
+		if got := h.Stats().Forged; got != n || told != n {
+			t.Errorf("got %d, and was told of %d, want %d", got, told, n)
 		}
 		if got := strings.Count(log.String(), "valid signature"); got != 1 {
 			t.Errorf("got %d lines of log, want one", got)

@@ -41,11 +41,16 @@ type Options struct {
 	// OnStatus is called with what Err returns, when it changes: in order, one
 	// call after the other. The first comes before Start returns and says nil as
 	// a rule; none comes for Stop. It must not block, nor call Stop. A panic in it
-	// is logged, once in ten seconds; in OnRoundTrip too.
+	// is logged, once in ten seconds; in the others too.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the
 	// broker, from the goroutine that receives. It must not block.
 	OnRoundTrip func(d time.Duration)
+	// OnForged is called with the topic of each message that was dropped because
+	// it has no valid signature, from the goroutine that receives. Anybody who may
+	// publish can cause it, as often as they like: it must be cheap, and not
+	// block.
+	OnForged func(topic string)
 }
 
 // check returns what is wrong with the options, or nil.
@@ -92,5 +97,8 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnRoundTrip == nil {
 		o.OnRoundTrip = func(time.Duration) {}
+	}
+	if o.OnForged == nil {
+		o.OnForged = func(string) {}
 	}
 }

@@ -80,9 +80,10 @@ type BatcherOptions struct {
 	// no read. Default 1,024.
 	Warm int
 	// Committed is called once after each step that was done, with the record it
-	// made, in order for each topic, before the calls of done for its ops. It must
+	// made, in order for each topic, before the calls of done for its ops. from has
+	// the shares of their senders, nil for those without one, and is not kept. It must
 	// not block. Nil: it is not called.
-	Committed func(topic string, r Record)
+	Committed func(topic string, r Record, from []any)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with a conflict, and else with its error. A call that has run
 	// out of time while others were answered is slow, and no error: it is repeated,
@@ -175,7 +176,7 @@ func (o *BatcherOptions) setDefaults() {
 	setDefault(&o.OpLifetime, OpLifetime)
 	setDefault(&o.Warm, 1<<10)
 	if o.Committed == nil {
-		o.Committed = func(string, Record) {}
+		o.Committed = func(string, Record, []any) {}
 	}
 	if o.Health == nil {
 		o.Health = func(error) {}
@@ -269,14 +270,16 @@ func (b *Batcher) enqueue(topic string, s submitted) (Answer, bool) {
 	case b.kinds[kind] == nil:
 		return Answer{Verdict: Refused, Reason: ReasonUnknown}, true
 	}
-	var share any
 	if s.from != nil {
-		share = b.guard.share(s.from)
-		if !b.takeLane(topic, &s) {
-			return Answer{Reason: ReasonNewLane, Err: ErrNewLane}, true
+		var err error
+		if s.share, err = b.guard.share(s.from); err != nil {
+			return Answer{Reason: ReasonOverload, Err: err}, true
+		}
+		if err := b.takeLane(topic, &s); err != nil {
+			return Answer{Reason: ReasonNewLane, Err: err}, true
 		}
 	}
-	if err := b.push(share, topic, s); err != nil {
+	if err := b.push(topic, s); err != nil {
 		b.returnLane(s)
 		return Answer{Reason: ReasonOverload, Err: err}, true
 	}
@@ -284,15 +287,16 @@ func (b *Batcher) enqueue(topic string, s submitted) (Answer, bool) {
 }
 
 // takeLane asks the sender for a lane, when the op may make one.
-func (b *Batcher) takeLane(topic string, s *submitted) bool {
+func (b *Batcher) takeLane(topic string, s *submitted) error {
 	if s.op.Seq != s.op.From {
-		return true // it is not the first of its lane, or it will wait for that
+		return nil // it is not the first of its lane, or it will wait for that
 	}
 	if _, known := b.lanes.get(laneKey{topic, s.op.Client, 0}); known {
-		return true
+		return nil
 	}
-	s.lane = b.guard.takeLane(s.from)
-	return s.lane
+	err := b.guard.takeLane(s.from)
+	s.lane = err == nil
+	return err
 }
 
 func (b *Batcher) returnLane(s submitted) {
@@ -301,16 +305,16 @@ func (b *Batcher) returnLane(s submitted) {
 	}
 }
 
-func (b *Batcher) push(share any, topic string, s submitted) error {
+func (b *Batcher) push(topic string, s submitted) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return ErrClosed
 	}
-	if b.queue.full(share) {
+	if b.queue.full(s.share) {
 		return ErrOverloaded
 	}
-	b.queue.push(share, topic, s)
+	b.queue.push(topic, s)
 	b.hire()
 	return nil
 }

@@ -38,9 +38,9 @@ func (b *Batcher) guardCallbacks() {
 	g := &guard{log: b.opts.Logger}
 	b.guard, b.store = g, guardedStore{b.store, g}
 	committed, health := b.opts.Committed, b.opts.Health
-	b.opts.Committed = func(topic string, r Record) {
+	b.opts.Committed = func(topic string, r Record, from []any) {
 		defer g.caught("Committed", nil)
-		committed(topic, r)
+		committed(topic, r, from)
 	}
 	b.opts.Health = func(err error) {
 		defer g.caught("Health", nil)
@@ -56,27 +56,58 @@ func (g *guard) guarded(done func(Answer)) func(Answer) {
 	}
 }
 
-// A sender that panics has no share of its own, and may do nothing that is
-// scarce.
-
-func (g *guard) share(s Sender) (share any) {
-	defer g.caught("Share", nil)
-	return s.Share()
+// share returns the share of a sender, as what can be the key of a map, or an
+// error when it returns none.
+func (g *guard) share(from Sender) (key any, err error) {
+	err = g.ask("Sender.Share", func() error {
+		if key = from.Share(); !equal(key, key) { // panics too, if it can't be compared
+			panic("what it returned is not equal to itself")
+		}
+		return nil
+	})
+	return key, err
 }
 
-func (g *guard) newTopic(s Sender) (ok bool) {
-	defer g.caught("NewTopic", nil)
-	return s.NewTopic()
+func equal(a, b any) bool { return a == b }
+
+// newTopic returns nil or why a sender makes no topic.
+func (g *guard) newTopic(from Sender) error {
+	return g.ask("Sender.NewTopic", func() error {
+		if !from.NewTopic() {
+			return ErrNewTopic
+		}
+		return nil
+	})
 }
 
-func (g *guard) takeLane(s Sender) (ok bool) {
-	defer g.caught("TakeLane", nil)
-	return s.TakeLane()
+// takeLane returns nil or why a sender makes no lane.
+func (g *guard) takeLane(from Sender) error {
+	return g.ask("Sender.TakeLane", func() error {
+		if !from.TakeLane() {
+			return ErrNewLane
+		}
+		return nil
+	})
 }
 
-func (g *guard) returnLane(s Sender) {
-	defer g.caught("ReturnLane", nil)
-	s.ReturnLane()
+// returnLane takes back a takeLane.
+func (g *guard) returnLane(from Sender) {
+	defer g.caught("Sender.ReturnLane", nil)
+	from.ReturnLane()
+}
+
+// ask returns what a sender has answered. A panic is no answer: the op is not
+// taken, and is sent again.
+func (g *guard) ask(callback string, f func() error) error {
+	var answer, fault error
+	func() {
+		defer g.caught(callback, &fault)
+		answer = f()
+	}()
+	if fault != nil {
+		return fmt.Errorf("%w: %w", ErrOverloaded, fault)
+	}
+	return answer
 }
 
 // A guardedStore is a store whose panics are errors, and whose answers are whole.

@@ -8,10 +8,12 @@ import (
 // A Sender is on whose behalf ops are sent: what is scarce at the store is
 // shared out between senders, not between ops. A nil Sender is one that all
 // ops without any are of, and may do everything. Its methods may be called
-// concurrently and must not block.
+// concurrently and must not block. When one panics the op is not taken, and is to
+// be sent again; what ReturnLane could not take back stays counted.
 type Sender interface {
 	// Share returns what the sender is told apart by: ops whose shares are
-	// equal take their turns at the store together. It must be comparable.
+	// equal take their turns at the store together. It must be comparable, and
+	// equal to itself. It is called once for each op.
 	Share() any
 	// NewTopic reports whether the sender may make one more topic, and counts it
 	// if so. It is called before its op would make one.
@@ -25,11 +27,12 @@ type Sender interface {
 
 // A submitted op waits for its store call.
 type submitted struct {
-	from Sender
-	op   Op
-	done func(Answer)
-	at   time.Time // of Submit
-	lane bool      // TakeLane was asked, and said yes
+	from  Sender
+	share any // of from; nil without one
+	op    Op
+	done  func(Answer)
+	at    time.Time // of Submit
+	lane  bool      // TakeLane was asked, and said yes
 }
 
 // A fairQueue holds ops until their store call. Turns go around the senders
@@ -88,12 +91,12 @@ func (q *fairQueue) full(key any) bool {
 	return q.n >= q.max || sh != nil && sh.n >= q.max-q.n
 }
 
-// push adds an op of a share. There must be room for it.
-func (q *fairQueue) push(key any, topic string, s submitted) {
-	sh := q.shares[key]
+// push adds an op. There must be room for it.
+func (q *fairQueue) push(topic string, s submitted) {
+	sh := q.shares[s.share]
 	if sh == nil {
-		sh = &share{key: key, ready: list.New()}
-		q.shares[key] = sh
+		sh = &share{key: s.share, ready: list.New()}
+		q.shares[s.share] = sh
 	}
 	w := q.topics[topic]
 	if w == nil {

@@ -93,27 +93,43 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 // would make. Who is the first that may makes it for all behind. It reports
 // false when none may.
 func (b *Batcher) admit(t *try) bool {
-	refused := make(map[any]bool) // each sender is asked once
+	refused := make(map[any]error) // each sender is asked once
 	for i, s := range t.ops {
-		if s.from == nil || b.mayMake(s.from, refused) {
+		err := b.mayMake(s, refused)
+		if err == nil {
 			t.ops, t.allowed = t.ops[i:], true
 			return true
 		}
 		b.returnLane(s)
-		s.done(Answer{Reason: ReasonNewTopic, Err: ErrNewTopic})
+		s.done(Answer{Reason: ReasonNewTopic, Err: err})
 	}
 	b.end(t, 0)
 	return false
 }
 
-// mayMake asks a sender whether it may make a topic, unless it has refused.
-func (b *Batcher) mayMake(from Sender, refused map[any]bool) bool {
-	share := b.guard.share(from)
-	if refused[share] {
-		return false
+// mayMake asks the sender of an op whether it may make a topic, unless it has
+// refused.
+func (b *Batcher) mayMake(s submitted, refused map[any]error) error {
+	if s.from == nil {
+		return nil
 	}
-	refused[share] = !b.guard.newTopic(from)
-	return !refused[share]
+	if err := refused[s.share]; err != nil {
+		return err
+	}
+	err := b.guard.newTopic(s.from)
+	refused[s.share] = err
+	return err
+}
+
+// shares returns on whose behalf the ops of a batch are, each at least once.
+func shares(batch []submitted) []any {
+	all := make([]any, 0, 1)
+	for i, s := range batch {
+		if i == 0 || s.share != batch[i-1].share {
+			all = append(all, s.share)
+		}
+	}
+	return all
 }
 
 // done takes in that a try's step was done.
@@ -133,7 +149,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		pause = w.turn(now)
 		return w, true
 	})
-	b.opts.Committed(t.topic, record)
+	b.opts.Committed(t.topic, record, shares(t.ops))
 	made := make(map[Client]bool, len(r.step.Moves))
 	for i, m := range r.step.Moves {
 		b.lanes.put(laneKey{t.topic, m.Client, 0}, struct{}{})

@@ -9,11 +9,10 @@ import {
   STREAM_TIMEOUT,
 } from './constants.js';
 import { Events } from './tab/events.js';
+import { batch, pack } from './tab/request.js';
 import { Slots } from './tab/slots.js';
 import { Way } from './tab/way.js';
 
-const BATCH = 100; // messages in one request: a server takes 256
-const BATCH_BYTES = 32768; // of their text, about; it takes 64 KiB
 const KEY = 'plain'; // in localStorage: the next page does not try in vain
 
 const Native = WebSocket;
@@ -184,7 +183,7 @@ class PlainSocket extends EventTarget {
       const stop = new AbortController();
       const timer = setTimeout(() => stop.abort(), EXCHANGE_TIMEOUT + CONNECT_TIMEOUT);
       try {
-        const { code, reason } = await this.#request('', this.#batch(), stop);
+        const { code, reason } = await this.#request('', batch(this.#queue), stop);
         if (code !== 1000) return this.#end(code, reason);
       } catch {
         return this.#lose();
@@ -192,12 +191,6 @@ class PlainSocket extends EventTarget {
         clearTimeout(timer);
       }
     } while (this.#queue.length);
-  }
-
-  #batch() {
-    let n = 0;
-    for (let bytes = 0; n < this.#queue.length && n < BATCH && bytes < BATCH_BYTES; n++) bytes += this.#queue[n].length;
-    return this.#queue.splice(0, n);
   }
 
   /**
@@ -212,8 +205,9 @@ class PlainSocket extends EventTarget {
   async #request(query, messages, stop, heard) {
     this.#requests.add(stop);
     try {
-      const body = [this.#hello, ...messages].join('\n');
-      const answer = await fetch(this.#url + query, { method: 'POST', body, signal: stop.signal });
+      const answer = await fetch(this.#url + query, {
+        method: 'POST', signal: stop.signal, ...pack([this.#hello, ...messages]),
+      });
       if (!answer.ok || !answer.body) throw new Refused(String(answer.status));
       return await this.#read(answer.body.pipeThrough(new TextDecoderStream()).getReader(), heard);
     } finally {

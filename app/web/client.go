@@ -42,13 +42,14 @@ type clients struct {
 	trusted    []netip.Prefix // proxies
 	forwarding Forwarding     // what they say
 	base       string         // Options.BasePath
+	watch      *ProxyWatch
 	log        *slog.Logger
 
 	warning sync.Once
 }
 
-func newClients(proxies []netip.Prefix, base string, log *slog.Logger) *clients {
-	return &clients{trusted: proxies, forwarding: NewForwarding(proxies), base: base, log: log}
+func newClients(proxies []netip.Prefix, base string, watch *ProxyWatch, log *slog.Logger) *clients {
+	return &clients{trusted: proxies, forwarding: NewForwarding(proxies), base: base, watch: watch, log: log}
 }
 
 // identify is the middleware that tells all behind it who sends a request. It believes only what
@@ -57,6 +58,7 @@ func newClients(proxies []netip.Prefix, base string, log *slog.Logger) *clients 
 func (cs *clients) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
+		cs.watch.See(r)
 		peer := remoteAddr(r)
 		who := client{addr: peer, secure: r.TLS != nil, hosts: []string{r.Host}, base: cs.base}
 		if limit.Contains(cs.trusted, peer) {

@@ -268,10 +268,15 @@ func remoteAddr(r *http.Request) netip.Addr {
 // was one.
 func stripForwarded(h http.Header) (found bool) {
 	for name := range h {
-		if name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+		if speaksForOthers(name) {
 			h.Del(name)
 			found = true
 		}
 	}
 	return found
+}
+
+// speaksForOthers reports whether a header is one by which proxies speak for others.
+func speaksForOthers(name string) bool {
+	return name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-")
 }

@@ -20,14 +20,18 @@ type hosts struct {
 	log     *slog.Logger
 
 	warnings *rate.Limiter
+	most     *majority // are refused
 }
 
 // hostWarningEvery is how often refusals of hosts are logged, at most: anybody can cause them, and
 // those who scan the Internet do.
 const hostWarningEvery = 10 * time.Minute
 
-func newHosts(names []string, refused *refusals, log *slog.Logger) *hosts {
-	return &hosts{names: names, refused: refused, log: log, warnings: rate.NewLimiter(rate.Every(hostWarningEvery), 1)}
+// hostsUnmet is what the owner of a server reads that refuses most requests.
+const hostsUnmet = "most requests are for a name that is not one of -hosts, and are refused: add the names that visitors use, and the one that a proxy asks by"
+
+func newHosts(names []string, refused *refusals, most *majority, log *slog.Logger) *hosts {
+	return &hosts{names: names, refused: refused, log: log, warnings: rate.NewLimiter(rate.Every(hostWarningEvery), 1), most: most}
 }
 
 // known is the middleware that refuses requests for a host that is not this server's: a page whose
@@ -37,12 +41,17 @@ func newHosts(names []string, refused *refusals, log *slog.Logger) *hosts {
 // address.
 func (hs *hosts) known(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if len(hs.names) > 0 && !isProbe(c.Request()) && !hs.knows(c) {
-			hs.refused.host.Add(1)
-			hs.warn(c)
-			return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
+		if len(hs.names) == 0 || isProbe(c.Request()) {
+			return next(c)
 		}
-		return next(c)
+		known := hs.knows(c)
+		hs.most.count(!known)
+		if known {
+			return next(c)
+		}
+		hs.refused.host.Add(1)
+		hs.warn(c)
+		return problem(http.StatusMisdirectedRequest, "Not this server", "This server does not serve that host name.")
 	}
 }
 

@@ -18,6 +18,9 @@ const (
 	makingWindow = 24 * time.Hour
 )
 
+// tabsWait is how long a tab waits that there is no room for: nobody knows when another goes.
+const tabsWait = 5 * time.Second
+
 // A limiter holds the clients of one server to its limits. It may be used concurrently.
 type limiter struct {
 	limits   Limits
@@ -49,9 +52,9 @@ func (l *limiter) slowed(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !isProbe(c.Request()) && !l.requests.Allow(clientOf(c).addr) {
 			l.refused.requests.Add(1)
-			c.Response().Header().Set(echo.HeaderRetryAfter, "1")
 			return problem(http.StatusTooManyRequests, "Too many requests",
-				"There were more requests from your address than this server answers. Try again in a little while.")
+				"There were more requests from your address than this server answers. Try again in a little while.").
+				after(l.requests.Wait(clientOf(c).addr))
 		}
 		return next(c)
 	}
@@ -67,11 +70,12 @@ func (l *limiter) admitTo(counts *limit.Counts, c echo.Context, who client) erro
 	if err == nil {
 		return nil
 	}
-	c.Response().Header().Set(echo.HeaderRetryAfter, "5")
 	if errors.Is(err, limit.ErrTotal) {
 		l.refused.sockets.Add(1)
-		return problem(http.StatusServiceUnavailable, "No room", "This server has as many tabs as it may have. Try again in a little while.")
+		return problem(http.StatusServiceUnavailable, "No room", "This server has as many tabs as it may have. Try again in a little while.").
+			after(tabsWait)
 	}
 	l.refused.socketsOfAddr.Add(1)
-	return problem(http.StatusTooManyRequests, "Too many tabs", "There are as many tabs from your address as this server allows.")
+	return problem(http.StatusTooManyRequests, "Too many tabs", "There are as many tabs from your address as this server allows.").
+		after(tabsWait)
 }

@@ -26,6 +26,10 @@ const (
 const notOurPage = "a page of another origin was refused; if origin is an address of this server, name it with -origins, " +
 	"or have the proxy in front keep the Host header, or send X-Forwarded-Host and be one of -trusted-proxies"
 
+// originsUnmet is what the owner reads if most pages are refused.
+const originsUnmet = "most pages that connect or send a form are of another origin than that of this server, as it sees it, and are refused: " +
+	"have the proxy keep Host, or send X-Forwarded-Host and X-Forwarded-Proto, or set -origins"
+
 // origins decide which pages may open sockets and send forms: those of the hosts that the browser
 // has asked by, and of the origins that are listed. They may be used concurrently.
 type origins struct {
@@ -35,10 +39,11 @@ type origins struct {
 	log     *slog.Logger
 
 	warnings *rate.Limiter
+	most     *majority // are refused
 }
 
-func newOrigins(others []string, refused *refusals, log *slog.Logger) *origins {
-	return &origins{others: others, refused: refused, log: log, warnings: rate.NewLimiter(rate.Every(originWarningEvery), originWarnings)}
+func newOrigins(others []string, refused *refusals, most *majority, log *slog.Logger) *origins {
+	return &origins{others: others, refused: refused, log: log, warnings: rate.NewLimiter(rate.Every(originWarningEvery), originWarnings), most: most}
 }
 
 // site is where pages may come from that send a request. The Host header counts beside what a proxy
@@ -50,7 +55,9 @@ func (o *origins) site(r *http.Request, who client) origin.Site {
 
 // allow reports whether the page that opens a socket may, and warns if not.
 func (o *origins) allow(r *http.Request, who client) bool {
-	if o.site(r, who).Has(r) {
+	ours := o.site(r, who).Has(r)
+	o.most.count(!ours)
+	if ours {
 		return true
 	}
 	o.warn(r, r.Header.Get("Origin"))
@@ -105,10 +112,9 @@ func foreignPage(from, host string) *problemError {
 func (o *origins) sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	check := http.NewCrossOriginProtection()
 	return func(c echo.Context) error {
-		if o.vouches(c.Request(), clientOf(c)) {
-			return next(c)
-		}
-		if err := check.Check(c.Request()); err != nil {
+		ours := o.vouches(c.Request(), clientOf(c)) || check.Check(c.Request()) == nil
+		o.most.count(!ours)
+		if !ours {
 			o.refused.origin.Add(1)
 			from := c.Request().Header.Get("Origin")
 			o.warn(c.Request(), from)

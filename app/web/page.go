@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -127,11 +128,8 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		if p := notDone(answer); p != nil {
+		if p := h.notDone(answer, who); p != nil {
 			p.again = sameAgain(c, who.base+c.Request().URL.RequestURI(), answer)
-			if answer.Verdict == state.Retry && p.status == http.StatusTooManyRequests {
-				c.Response().Header().Set(echo.HeaderRetryAfter, "60")
-			}
 			return p
 		}
 		if answer.Again {
@@ -173,8 +171,12 @@ func sameAgain(c echo.Context, to string, a state.Answer) components.Again {
 	return again
 }
 
+// awayWait is how long a client waits that could not be served for reasons of ours: about as long
+// as a broker or a store needs to come back.
+const awayWait = 2 * time.Second
+
 // notDone is the answer to a form that was not counted, or of which that is not known; nil: it was.
-func notDone(a state.Answer) *problemError {
+func (h *pageHandler) notDone(a state.Answer, who client) *problemError {
 	switch a.Verdict {
 	case state.Refused:
 		return problem(http.StatusConflict, "Not counted", "The server did not accept this: "+a.Reason+".")
@@ -182,13 +184,30 @@ func notDone(a state.Answer) *problemError {
 		return problem(http.StatusConflict, "Nobody knows",
 			"This form is so old that nobody knows any more whether it was counted. Go back and look.")
 	case state.Retry:
-		switch {
-		case errors.Is(a.Err, state.ErrNewTopic), errors.Is(a.Err, state.ErrNewLane), errors.Is(a.Err, app.ErrTooMany):
-			return problem(http.StatusTooManyRequests, "Too many from your network",
-				"There was more from your address than this server takes. Try again in a minute: this counts once, however often it is sent.")
-		}
-		return problem(http.StatusServiceUnavailable, "Not counted yet",
-			"This can't be saved at the moment. Try again in a little while: it counts once, however often it is sent.")
+		return h.notYet(a.Err, who)
 	}
 	return nil
+}
+
+// notYet is the answer to a form that was not counted, and may be sent again.
+func (h *pageHandler) notYet(err error, who client) *problemError {
+	const once = ": it counts once, however often it is sent."
+	switch {
+	case errors.Is(err, state.ErrNewTopic):
+		return tooMuch("There were too many new pages from your network.", h.limiter.names.Wait(who.addr), once)
+	case errors.Is(err, state.ErrNewLane):
+		return tooMuch("There were too many new visitors from your network.", h.limiter.lanes.Wait(who.addr), once)
+	case errors.Is(err, app.ErrTooMany):
+		return tooMuch("There were too many clicks from your network.", h.limiter.clicks.Wait(who.addr), once)
+	}
+	text := "This can't be saved at the moment."
+	if errors.Is(err, state.ErrOverloaded) {
+		text = "There are too many clicks at the moment."
+	}
+	return problem(http.StatusServiceUnavailable, "Not counted yet", text+" Try again in a little while"+once).after(awayWait)
+}
+
+// tooMuch is the answer to a form of an address that has used up what it may for a while.
+func tooMuch(text string, wait time.Duration, once string) *problemError {
+	return problem(http.StatusTooManyRequests, "Too many clicks", text+" Try again in "+inWords(wait)+once).after(wait)
 }

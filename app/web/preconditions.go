@@ -22,7 +22,7 @@ func listPreconditions(w io.Writer, parts []*precondition.Part) {
 		}
 	}
 	if met {
-		p("<p>What can be asked of broker and store is as it must be.")
+		p("<p>All that can be checked is as it must be.")
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,6 +21,14 @@ type problemError struct {
 	title, text string
 	other       components.Way   // what may have been meant
 	again       components.Again // the click that was not counted
+	wait        time.Duration    // until trying again may help; 0: it would not, or nobody knows
+}
+
+// after returns p with what a client that tries again by itself is told: to wait for so long, and a
+// second at least.
+func (p *problemError) after(wait time.Duration) *problemError {
+	p.wait = max(wait, time.Second)
+	return p
 }
 
 // Error implements error.
@@ -49,6 +59,9 @@ func (ps *problemPages) fail(err error, c echo.Context) {
 	}
 	p := ps.explain(err)
 	base := clientOf(c).base
+	if p.wait > 0 {
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.FormatInt(wholeSeconds(p.wait), 10))
+	}
 	page := components.ProblemPage(components.Problem{
 		Status: p.status, Title: p.title, Text: p.text, Home: base + "/", Style: base + ps.style, Icon: base + ps.icon,
 		Back: wayBack(c.Request(), base), Other: p.other, Again: p.again,
@@ -78,6 +91,22 @@ func (ps *problemPages) explain(err error) *problemError {
 		return problem(h.Code, "Too large", "The request was larger than this server accepts.")
 	}
 	return problem(h.Code, http.StatusText(h.Code), "The server did not accept this request.")
+}
+
+// wholeSeconds rounds a wait up.
+func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
+// inWords says how long a person has to wait: rounded up, and to what anybody would say. Less than
+// a second is one.
+func inWords(d time.Duration) string {
+	s := max(1, wholeSeconds(d))
+	switch {
+	case s < 2*60:
+		return strconv.FormatInt(s, 10) + " s"
+	case s < 2*60*60:
+		return strconv.FormatInt((s+59)/60, 10) + " minutes"
+	}
+	return strconv.FormatInt((s+3599)/3600, 10) + " hours"
 }
 
 // panicked logs a handler that panicked; the person sees "something went wrong".

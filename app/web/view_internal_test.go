@@ -10,7 +10,7 @@ import (
 )
 
 func TestOnlyATabThatCameThroughAProxyCanBeMoved(t *testing.T) {
-	cs := newClients([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "", slog.New(slog.DiscardHandler))
+	cs := newClients([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, "", nil, slog.New(slog.DiscardHandler))
 	for _, tc := range []struct {
 		peer, forwarded string
 		want            bool

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"lockstep/app"
+	"lockstep/precondition"
 	"lockstep/static"
 )
 
@@ -47,6 +48,11 @@ type Options struct {
 	BasePath string
 	// Limits bound what clients may take.
 	Limits Limits
+	// Proxies watches those in front of the server. Nil: nobody does.
+	Proxies *ProxyWatch
+	// Preconditions is told if most requests are refused, because the names that
+	// they come by are not this server's. Nil: nobody.
+	Preconditions *precondition.Part
 }
 
 // withDefaults returns the options with what is missing in them; nil is no options.
@@ -83,17 +89,19 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 		panic("web: " + strconv.Quote(o.BasePath) + " is not a base path")
 	}
 	sign, refused := signer{o.Keys, time.Now}, new(refusals)
-	limits, from := newLimiter(o.Limits, refused), newOrigins(o.Origins, refused, o.Logger)
+	limits := newLimiter(o.Limits, refused)
+	from := newOrigins(o.Origins, refused, newMajority(o.Preconditions, a.Replica(), "proxy_origins", originsUnmet), o.Logger)
+	names := newHosts(o.Hosts, refused, newMajority(o.Preconditions, a.Replica(), "proxy_hosts", hostsUnmet), o.Logger)
 	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
 	s.plain = newPlainHandler(s.sockets, o.Logger)
 	z := newCompressor()
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), compressor: z, log: o.Logger}
 	s.echo = echo.New()
 	s.echo.HTTPErrorHandler = problems.fail
-	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Logger).identify, below)
+	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Proxies, o.Logger).identify, below)
 	s.echo.Use(secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
-		deadlines(o.Limits.WriteTimeout), newHosts(o.Hosts, refused, o.Logger).known, limits.slowed)
+		deadlines(o.Limits.WriteTimeout), names.known, limits.slowed)
 	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
 		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,

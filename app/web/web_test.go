@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -273,12 +274,50 @@ func TestAFormThatWouldMakeTooManyCountersIsRefused(t *testing.T) {
 		if resp.StatusCode != step.want {
 			t.Errorf("%s: got %d, want %d", step.name, resp.StatusCode, step.want)
 		}
-		if step.want == http.StatusTooManyRequests && !strings.Contains(body, "as many new counters as it may for now") {
+		if step.want == http.StatusTooManyRequests && !strings.Contains(body, "as many new counters as it may for now; those that exist can be used. Another can be made in 24 hours.") {
 			t.Errorf("the page does not say why: %s", body)
 		}
 	}
 	if values, err := store.Get(t.Context(), "b"); err != nil || values[0].Version != 0 {
 		t.Errorf("got %+v, %v for a counter that was refused, want none", values, err)
+	}
+}
+
+// A person without JavaScript who shares an address with many learns that, and how long it takes.
+func TestAFormOfAnAddressThatClicksTooMuchSaysWhenItMayAgain(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		perAddr     int
+		least, most int // seconds
+		says        string
+		again       bool // the same click may be sent again
+	}{
+		{"soon", 18, 80, 100, "Try again in ", true},
+		{"later", 6, 250, 300, "Try again in 5 minutes: this click counts once", true},
+		{"when the click is too old", 2, 860, 900, "Try again in 15 minutes.", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			srv, _ := serveWith(t, &web.Options{Limits: web.Limits{ClicksPerAddr: tc.perAddr, Exempt: []netip.Prefix{}}})
+			srv.Start()
+			c := browser(t)
+			for range tc.perAddr / 2 {
+				if resp, _ := do(t, c, "POST", srv.URL+"/c/a/increment", form(t, c, srv.URL+"/c/a"), nil); resp.StatusCode != http.StatusSeeOther {
+					t.Fatalf("got %d for a click that an address may make, want 303", resp.StatusCode)
+				}
+			}
+			fields := form(t, c, srv.URL+"/c/a")
+			resp, body := do(t, c, "POST", srv.URL+"/c/a/increment", fields, nil)
+			wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+			if resp.StatusCode != http.StatusTooManyRequests || err != nil || wait < tc.least || wait > tc.most {
+				t.Errorf("got %d to be sent again after %q s, want 429 and %d to %d s", resp.StatusCode, resp.Header.Get("Retry-After"), tc.least, tc.most)
+			}
+			if !strings.Contains(body, "too many clicks from your network") || !strings.Contains(body, tc.says) || !strings.Contains(body, `href="/c/a"`) {
+				t.Errorf("the page does not say why, when, or lead back: %s", body)
+			}
+			if got := strings.Contains(body, fields.Get("_op")); got != tc.again {
+				t.Errorf("the page can send the click again: %v, want %v", got, tc.again)
+			}
+		})
 	}
 }
 
@@ -343,8 +382,8 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 	}
 	short.Skip(t, "waits until the batcher gives a click up")
 	resp, body = do(t, c, "POST", url+"/c/lobby/increment", fields, nil)
-	if resp.StatusCode != 503 || strings.Contains(body, "away") && strings.Contains(body, errAway.Error()) {
-		t.Errorf("got %d %q, want 503 without the inner error", resp.StatusCode, body)
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "2" || strings.Contains(body, errAway.Error()) {
+		t.Errorf("got %d after %q s, %q; want 503, 2 s and not the inner error", resp.StatusCode, resp.Header.Get("Retry-After"), body)
 	}
 }
 

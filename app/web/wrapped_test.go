@@ -3,10 +3,12 @@ package web_test
 import (
 	"compress/gzip"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -52,13 +54,33 @@ func echoGzip(next http.Handler) http.Handler {
 }
 
 func TestASocketOpensThroughWhatCompressesInFront(t *testing.T) {
-	for name, wrap := range map[string]func(http.Handler) http.Handler{
-		"Echo's Gzip":           echoGzip,
-		"a writer that unwraps": func(h http.Handler) http.Handler { return compressing(h, true) },
+	for name, tc := range map[string]struct {
+		wrap func(http.Handler) http.Handler
+		// says is what net/http logs: this one ends its compression after the upgrade, on the connection
+		// that is not its any more.
+		says string
+	}{
+		"Echo's Gzip":           {echoGzip, ""},
+		"a writer that unwraps": {func(h http.Handler) http.Handler { return compressing(h, true) }, "hijacked connection from compress/gzip"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv := httptest.NewServer(wrap(newServer(t, memcounter.New(nil), nil)))
-			defer srv.Close()
+			h := tc.wrap(newServer(t, memcounter.New(nil), nil))
+			var said strings.Builder
+			var handlers sync.WaitGroup // a server does not wait for those of upgrades
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				handlers.Add(1)
+				defer handlers.Done()
+				h.ServeHTTP(w, r)
+			}))
+			srv.Config.ErrorLog = log.New(&said, "", 0)
+			srv.Start()
+			defer func() {
+				srv.Close()
+				handlers.Wait()
+				if got := said.String(); (got == "") != (tc.says == "") || !strings.Contains(got, tc.says) {
+					t.Errorf("the server's log has %q, want %q", got, tc.says)
+				}
+			}()
 			c := browser(t)
 			p := open(t, c, srv.URL)
 			ws, status := dial(t, c, srv.URL+p.socket, http.Header{"Accept-Encoding": {"gzip, br"}})

@@ -19,14 +19,15 @@ type balancerHandler struct {
 	// set once
 	next         http.Handler // passes a request on to a replica
 	conns        *connLimiter // of the process
+	watch        *web.ProxyWatch
 	writeTimeout time.Duration
 
 	tabs atomic.Int64
 }
 
-func newBalancer(replicas []string, conns *connLimiter, e *edgeFlags, log *slog.Logger) *balancerHandler {
+func newBalancer(replicas []string, conns *connLimiter, watch *web.ProxyWatch, e *edgeFlags, log *slog.Logger) *balancerHandler {
 	proxies := web.NewForwarding(e.TrustedProxies.prefixes)
-	return &balancerHandler{next: newProxy(replicas, proxies, log), conns: conns, writeTimeout: e.WriteTimeout}
+	return &balancerHandler{next: newProxy(replicas, proxies, log), conns: conns, watch: watch, writeTimeout: e.WriteTimeout}
 }
 
 // newProxy passes requests on to the least busy replica, and tells it what proxies in front of this
@@ -53,6 +54,7 @@ func (b *balancerHandler) count() int { return int(b.tabs.Load()) }
 
 // ServeHTTP implements http.Handler. For a websocket it returns at its end.
 func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.watch.See(r)
 	if isTab(r) && !b.conns.admitTab() {
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Connection", "close")
@@ -60,6 +62,10 @@ func (b *balancerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Header.Get("Upgrade") == "" { // a stream, too: its connection stays http.Server's
+		// Otherwise http.Server closes the request's body when the answer begins. The transport may
+		// still look whether it has ended, and takes that for an error which ends the answer.
+		// HTTP/2 needs no leave for it.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		b.next.ServeHTTP(web.WithWriteDeadline(w, b.writeTimeout), r)
 		return
 	}

@@ -3,13 +3,18 @@ package main
 import (
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lockstep/app/web"
+	"lockstep/precondition"
 )
 
 // TestTheBalancerKeepsRoomForRequests: its websockets are nobody's session on
@@ -116,7 +121,7 @@ func TestTheBalancerTellsTheReplicasWhoTheClientIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &edgeFlags{proxyFlags: proxyFlags{TrustedProxies: proxies}, timeoutFlags: timeoutFlags{WriteTimeout: patience}}
-	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), e, slog.New(slog.DiscardHandler))
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
 	for _, c := range []struct {
 		name, peer  string
 		says        []string // X-Forwarded-For
@@ -145,6 +150,50 @@ func TestTheBalancerTellsTheReplicasWhoTheClientIs(t *testing.T) {
 	}
 }
 
+func TestTheBalancerWatchesTheProxiesInFrontOfIt(t *testing.T) {
+	replica := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer replica.Close()
+	part := precondition.NewPart("proxy", nil)
+	e := &edgeFlags{timeoutFlags: timeoutFlags{WriteTimeout: patience}}
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), web.NewProxyWatch(nil, part), e, slog.New(slog.DiscardHandler))
+	for range 20 {
+		r := httptest.NewRequest(http.MethodGet, "http://counter.example/", nil)
+		r.Header.Set("X-Forwarded-For", "203.0.113.5")
+		b.ServeHTTP(&deadlines{ResponseRecorder: httptest.NewRecorder()}, r)
+	}
+	if got := part.Unmet(); len(got) != 1 || got[0].Name != "proxy_trusted" {
+		t.Errorf("got %v, want proxy_trusted", got)
+	}
+}
+
+// TestTheBalancerCutsOffNoAnswer that begins as soon as the request has come, as that to a form
+// does. In each thousand there were some.
+func TestTheBalancerCutsOffNoAnswer(t *testing.T) {
+	const want = 100_000 // bytes
+	replica := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = w.Write(make([]byte, want))
+	}))
+	defer replica.Close()
+	e := &edgeFlags{timeoutFlags: timeoutFlags{WriteTimeout: patience}}
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
+	front := httptest.NewUnstartedServer(b)
+	front.Config.ErrorLog = log.New(t.Output(), "", 0)
+	front.Start()
+	defer front.Close()
+	for i := range 1000 {
+		resp, err := http.Post(front.URL, "", strings.NewReader("action=increment"))
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || n != want {
+			t.Fatalf("request %d: got %d bytes and %v, want %d", i, n, err, want)
+		}
+	}
+}
+
 func TestTheBalancerPassesOnWhatTrustedProxiesSayAndNothingElse(t *testing.T) {
 	var got http.Header
 	replica := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
@@ -154,7 +203,7 @@ func TestTheBalancerPassesOnWhatTrustedProxiesSayAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &edgeFlags{proxyFlags: proxyFlags{TrustedProxies: proxies}, timeoutFlags: timeoutFlags{WriteTimeout: patience}}
-	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), e, slog.New(slog.DiscardHandler))
+	b := newBalancer([]string{replica.Listener.Addr().String()}, newConnLimiter(0), nil, e, slog.New(slog.DiscardHandler))
 	for peer, want := range map[string][2]string{
 		"192.0.2.1:1":   {"counter.example", "/x"},
 		"203.0.113.1:1": {"inner.example", ""},

@@ -19,6 +19,8 @@ type config struct {
 	edgeFlags
 	logFlags
 
+	goLimit string // GOMEMLIMIT, which Go's runtime has read
+
 	// The rest has the program do something else than serve.
 	Version     bool   // print it and exit
 	Healthcheck bool   // ask the server and exit
@@ -71,6 +73,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 		return c, err
 	}
 	c.backendFlags.complete(getenv)
+	c.goLimit = getenv("GOMEMLIMIT")
 	return c, c.check()
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"lockstep/app/web"
 	"lockstep/counter"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
@@ -21,14 +22,18 @@ type dependencies struct {
 	keys   [][]byte
 	conns  *connLimiter
 	tls    *tls.Config          // of the public address; nil: without
-	unmet  []*precondition.Part // what servers of broker and store should be and are not
+	unmet  []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
+	peers  *precondition.Part   // of unmet, what replicas should be to each other
+	front  *precondition.Part   // of unmet, what proxies in front should be
+	watch  *web.ProxyWatch      // of the public address
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.
 func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags, log *slog.Logger) (err error) {
 	d.prefix = b.Prefix
 	broker, store := precondition.NewPart("broker", log), precondition.NewPart("store", log)
-	d.unmet = []*precondition.Part{broker, store}
+	d.peers = precondition.NewPart("replicas", log)
+	d.unmet = append(d.unmet, broker, store, d.peers)
 	if d.driver, err = b.openDriver(broker); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
@@ -38,6 +43,7 @@ func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *key
 	if d.keys, err = k.open(b); err != nil {
 		return errors.Join(err, d.close())
 	}
+	d.peers.Saw("", "", k.unmet(b)...)
 	if d.driver, err = k.sign(d.driver, b, d.keys); err != nil {
 		return errors.Join(err, d.close())
 	}

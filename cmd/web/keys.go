@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/signedpubsub"
 )
@@ -79,6 +80,24 @@ func (k *keyFlags) open(b *backendFlags) ([][]byte, error) {
 		return [][]byte{key}, nil
 	}
 	return [][]byte{freshSecret()}, nil
+}
+
+// unmet is what the keys should be and are not.
+func (k *keyFlags) unmet(b *backendFlags) (all []precondition.Unmet) {
+	switch {
+	case len(k.keys) > 0:
+	case shared(b.PubSub):
+		all = append(all, precondition.Unmet{Name: "secret_public",
+			Text: "-insecure-dev: the keys are known to everybody, who can make cookies, forms and what replicas say; set -secret"})
+	case shared(b.Store):
+		all = append(all, precondition.Unmet{Name: "secret_kept",
+			Text: "there is no -secret, and the store is shared: sessions end with this process, and another replica refuses its pages; set -secret"})
+	}
+	if k.Unsigned && shared(b.PubSub) {
+		all = append(all, precondition.Unmet{Name: "broadcasts_signed",
+			Text: "-unsigned-broadcasts: others show what this replica says later, by the store, and don't count its tabs; when all replicas know signatures, leave it away"})
+	}
+	return all
 }
 
 // sign makes replicas sign what they say to each other on a broker that others may reach, and

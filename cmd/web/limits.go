@@ -1,11 +1,13 @@
 package main
 
 import (
-	"log/slog"
+	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
 	"lockstep/app/web"
+	"lockstep/precondition"
 )
 
 // ownFiles is more than a process opens for anything but clients.
@@ -30,7 +32,7 @@ func (l *limitFlags) define(fs *flagSet) {
 	d := web.DefaultLimits()
 	l.Exempt = networks{words: "loopback", prefixes: d.Exempt}
 	fs.group("Limits (0 is no limit)")
-	fs.count(&l.MaxConns, "max-conns", 0, "`number` of connections in all, tabs included, of all listeners of the process together; tabs may be nine tenths of them. With -replicas one that comes through the balancer counts as three. 0: nine tenths of the process's limit of open files")
+	fs.count(&l.MaxConns, "max-conns", 0, "`number` of connections in all, tabs included, of all listeners of the process together; tabs may be nine tenths of them. With -replicas one that comes through the balancer counts as three. 0: nine tenths of the process's limit of open files, and no more than its memory limit has room for (10 KB each)")
 	fs.count(&l.ConnsPerAddr, "max-conns-per-addr", d.SocketsPerAddr, "`number` of tabs of one address, and of its other connections; at each replica")
 	fs.list(&l.Exempt, "exempt", "`addresses` for which no limit of one address holds, written as those of -trusted-proxies; \"none\" for none")
 	fs.rate(&l.TabRate, "tab-rate", d.TabRate, "`messages` a second that one tab may send")
@@ -64,18 +66,27 @@ func (l *limitFlags) check() error {
 	return nil
 }
 
-// maxConns is -max-conns, or what the system allows; 0 is no limit.
-func (l *limitFlags) maxConns(log *slog.Logger) int {
-	files := maxFiles()
+// maxConns is -max-conns, or what the limits of open files and of memory (in bytes) allow. 0 is no
+// limit. It says if the flag allows more than they do.
+func (l *limitFlags) maxConns(files int, memory int64) (conns int, unmet []precondition.Unmet) {
 	// The rest is for backends, the store and what the program itself has open.
 	most := files - max(files/10, min(ownFiles, files/2))
+	fit := int(min(memory/connMemory, math.MaxInt32))
 	if l.MaxConns == 0 {
-		return most
+		if most == 0 || fit > 0 && fit < most {
+			most = fit
+		}
+		return most, nil
 	}
 	if files > 0 && l.MaxConns > most {
-		log.Warn("max_conns leaves little of the limit of open files", "max_conns", l.MaxConns, "files", files)
+		unmet = append(unmet, precondition.Unmet{Name: "open_files",
+			Text: fmt.Sprintf("-max-conns leaves little of the limit of open files, which is %d: no connection may be accepted, and broker and store not be reached; raise it (LimitNOFILE, ulimit -n) a fifth above -max-conns", files)})
 	}
-	return l.MaxConns
+	if fit > 0 && l.MaxConns > fit {
+		unmet = append(unmet, precondition.Unmet{Name: "memory_conns",
+			Text: fmt.Sprintf("-max-conns allows more than the memory limit has room for, which is some %d of 10 KB: the kernel may end the process; lower it, or give it more memory", fit)})
+	}
+	return l.MaxConns, unmet
 }
 
 // forWeb returns the limits of one of several replicas, of which all together may have a number of

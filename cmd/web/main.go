@@ -65,7 +65,7 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 	case broken = <-failed(s.public()...):
 	}
 	cancel() // the next signal is no longer caught
-	log.Info("shutting down", "drain", c.Drain)
+	log.Info("shutting down; another signal ends it at once", "drain", c.Drain)
 	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
 	defer done()
 	return errors.Join(broken, s.stop(end, c.Drain))

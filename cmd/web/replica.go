@@ -11,6 +11,7 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/pubsub"
 )
 
 const (
@@ -42,15 +43,23 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 		o.name = hostPort(l.Addr())
 	}
 	log = log.With("replica", o.name)
-	a := app.New(d.driver, d.store, &app.Options{Logger: log, Prefix: d.prefix, Replica: o.name, Rebalance: o.rebalance})
+	watch := &strangers{part: d.peers, replica: o.name}
+	a := app.New(d.driver, d.store, &app.Options{
+		Logger: log, Prefix: d.prefix, Replica: o.name, Rebalance: o.rebalance, Hub: pubsub.Options{OnForged: watch.heard},
+	})
+	watch.others = func() int { return a.Others() - (o.of - 1) }
 	if err := a.Start(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	trusted, secure := o.surroundings(l, d)
+	proxies := d.watch
+	if o.of > 1 {
+		proxies = nil // the balancer is the only one, and watches those before it
+	}
 	handler := web.New(a, d.assets, &web.Options{
 		Logger: log, Keys: d.keys, Version: version(), TrustedProxies: trusted, Hosts: o.edge.Hosts.names,
 		Origins: o.edge.Origins.patterns, BasePath: o.edge.BasePath,
-		Limits: o.edge.forWeb(d.conns.max, o.of),
+		Limits: o.edge.forWeb(d.conns.max, o.of), Proxies: proxies, Preconditions: d.front,
 	})
 	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })
 	return &replicaServer{app: a, web: handler, server: serveOn(l, handler, o.edge.server(limiter, secure), log)}, nil

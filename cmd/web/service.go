@@ -7,10 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"lockstep/app/web"
+	"lockstep/precondition"
 	"lockstep/static"
 	"lockstep/static/compile"
 )
@@ -66,11 +69,29 @@ func (s *service) open(ctx context.Context, c *config) (err error) {
 		return err
 	}
 	s.compiler = compile.New(s.deps.assets, &compile.Options{Logger: s.log})
-	s.deps.conns = newConnLimiter(c.maxConns(s.log))
+	s.bound(c)
+	s.watch(c)
 	if s.deps.tls, err = c.TLS.open(s.log); err != nil {
 		return err
 	}
 	return s.deps.openBackends(ctx, &c.backendFlags, &c.keyFlags, s.log)
+}
+
+// bound keeps the process within the limits that its surroundings set, and says where the
+// configuration does not fit them.
+func (s *service) bound(c *config) {
+	limit, process := memoryLimit(os.DirFS("/")), precondition.NewPart("process", s.log)
+	conns, unmet := c.maxConns(maxFiles(), limit)
+	s.deps.conns = newConnLimiter(conns)
+	s.deps.unmet = append(s.deps.unmet, process)
+	process.Saw("", "", append(unmet, boundMemory(limit, c.goLimit, debug.SetMemoryLimit, s.log)...)...)
+}
+
+// watch has the public address say what proxies in front of it should be and are not.
+func (s *service) watch(c *config) {
+	s.deps.front = precondition.NewPart("proxy", s.log)
+	s.deps.watch = web.NewProxyWatch(c.TrustedProxies.prefixes, s.deps.front)
+	s.deps.unmet = append(s.deps.unmet, s.deps.front)
 }
 
 // startReplicas starts a replica on each listener. After an error those run that were started
@@ -90,7 +111,7 @@ func (s *service) startReplicas(ctx context.Context, ls publicListeners, c *conf
 
 // startBalancer starts the balancer. A connection to it is another one to a replica.
 func (s *service) startBalancer(l net.Listener, replicas publicListeners, e *edgeFlags) {
-	b := newBalancer(replicas.addrs(), s.deps.conns, e, s.log)
+	b := newBalancer(replicas.addrs(), s.deps.conns, s.deps.watch, e, s.log)
 	limiter := e.limiter(s.deps.conns, 2, e.TrustedProxies.prefixes, b.count)
 	s.balancer = serveOn(l, b, e.server(limiter, s.deps.tls), s.log)
 }

@@ -162,6 +162,31 @@ func TestWhatTheServerDoesNotMeetIsSaid(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsAlmostFullIsSaid(t *testing.T) {
+	server := testserver.Redis(t, "--maxmemory", "20mb")
+	server.Own()
+	admin, err := redisclient.New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	for _, c := range []struct {
+		fill int // MiB
+		want int // preconditions
+	}{{10, 0}, {17, 1}} {
+		for i := range c.fill {
+			if err := admin.Set(t.Context(), fmt.Sprint("filler", i), strings.Repeat("x", 900<<10), 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := precondition.NewPart("store", nil)
+		open(t, server.URL, &rediscounter.Options{Preconditions: seen})
+		if got := seen.Unmet(); len(got) != c.want || len(got) > 0 && got[0].Name != "redis_memory" {
+			t.Errorf("with %d MiB: got %v, want %d", c.fill, got, c.want)
+		}
+	}
+}
+
 // TestANewServerIsLookedAt: the next server behind an address may be set in
 // another way.
 func TestANewServerIsLookedAt(t *testing.T) {

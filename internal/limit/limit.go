@@ -5,6 +5,7 @@ package limit
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -154,6 +155,22 @@ func (r *Rates) Allow(a netip.Addr) bool {
 		r.by[key] = b
 	}
 	return b.Allow()
+}
+
+// Wait returns how long it is until Allow says yes to an address that does not
+// ask before; 0: it would now.
+func (r *Rates) Wait(a netip.Addr) time.Duration {
+	if r.perSecond <= 0 || Contains(r.exempt, a) {
+		return 0
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.by[Key(a)]
+	if b == nil {
+		return 0
+	}
+	missing := max(0, 1-b.Tokens())
+	return time.Duration(math.Ceil(missing / float64(r.perSecond) * float64(time.Second)))
 }
 
 // Return takes back one Allow.

@@ -90,6 +90,36 @@ func TestARateAllowsABurstAndThenSoManyASecond(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsAsLongAsItIsToldIsAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := limit.NewRates(0.01, 2, loopback)
+		a := addr("192.0.2.1")
+		for _, who := range []string{"192.0.2.1", "127.0.0.1"} {
+			if got := r.Wait(addr(who)); got != 0 {
+				t.Errorf("%s, of which nothing is known, waits %v", who, got)
+			}
+		}
+		r.Allow(a)
+		if got := r.Wait(a); got != 0 {
+			t.Errorf("waits %v with one left", got)
+		}
+		r.Allow(a)
+		time.Sleep(time.Second)
+		wait := r.Wait(a)
+		time.Sleep(wait - time.Second)
+		if r.Allow(a) {
+			t.Errorf("allowed a second before the end of %v", wait)
+		}
+		time.Sleep(time.Second)
+		if wait > 100*time.Second || !r.Allow(a) {
+			t.Errorf("not allowed after %v", wait)
+		}
+		if got := limit.NewRates(0, 0, nil).Wait(a); got != 0 {
+			t.Errorf("waits %v for what has no limit", got)
+		}
+	})
+}
+
 func TestWhatIsReturnedMayBeAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := limit.NewRates(1, 3, loopback)

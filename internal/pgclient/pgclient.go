@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,14 +86,16 @@ func Prepare(c *pgx.ConnConfig, use Use) {
 }
 
 // question asks a server all at once: can it be written to, who is it, how is
-// it set, and is there a pooler between it and us.
+// it set, is there a pooler between it and us, and what is the time.
 const question = `SELECT current_setting('transaction_read_only'), pg_postmaster_start_time()::text, pg_backend_pid()::text,
-	current_setting('fsync'), current_setting('full_page_writes'), current_setting('autovacuum')`
+	current_setting('fsync'), current_setting('full_page_writes'), current_setting('autovacuum'),
+	(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text`
 
 // prove returns an error unless a new session is with a server that takes
 // writes. It passes on what else the server says, and prepares the session.
 func prove(ctx context.Context, session *pgconn.PgConn, use Use) error {
-	says, err := ask(ctx, session, question, 6)
+	before := time.Now()
+	says, err := ask(ctx, session, question, 7)
 	switch {
 	case err != nil:
 		return err
@@ -100,7 +103,7 @@ func prove(ctx context.Context, session *pgconn.PgConn, use Use) error {
 		return ErrReadOnly
 	}
 	if !use.Broker {
-		use.Preconditions.Saw("", says[1], unmet(says[3], says[4], says[5])...)
+		use.Preconditions.Saw("", says[1], append(clock(before, says[6]), unmet(says[3], says[4], says[5])...)...)
 	}
 	// A pooler gives clients numbers of its own. What is set on the server's
 	// session behind it is anybody's next.
@@ -140,6 +143,16 @@ func unmet(fsync, pages, vacuum string) (all []precondition.Unmet) {
 			Text: "autovacuum is off: clicks become slower from day to day; set autovacuum = on"})
 	}
 	return all
+}
+
+// clock is what is wrong with a server's clock, which has shown a number of
+// milliseconds since a moment of ours.
+func clock(before time.Time, millis string) []precondition.Unmet {
+	ms, err := strconv.ParseInt(millis, 10, 64)
+	if err != nil {
+		return nil
+	}
+	return precondition.Clock("postgres_clock", before, time.UnixMilli(ms), time.Now())
 }
 
 // ask runs one statement and returns the columns of its first row; it must

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -19,6 +20,7 @@ var ErrReplica = errors.New("the server is a replica of another Redis, and takes
 // master. Where a user may ask neither INFO nor ROLE nobody can tell: the
 // connection is taken, a write shows, and that is said.
 func (u use) prove(ctx context.Context, c *redis.Conn) error {
+	before := time.Now()
 	says, err := info(ctx, c)
 	switch {
 	case refused(err):
@@ -28,7 +30,7 @@ func (u use) prove(ctx context.Context, c *redis.Conn) error {
 	case says["role"] == "slave":
 		return ErrReplica
 	}
-	u.seen.Saw("", says["run_id"], u.unmet(ctx, c, says)...)
+	u.seen.Saw("", says["run_id"], append(u.clock(before, says), u.unmet(ctx, c, says)...)...)
 	return nil
 }
 
@@ -49,6 +51,7 @@ func (u use) look(addr string) func(context.Context, *redis.Conn) error {
 		if u.seen == nil {
 			return nil
 		}
+		before := time.Now()
 		says, err := info(ctx, c)
 		switch {
 		case refused(err):
@@ -58,7 +61,7 @@ func (u use) look(addr string) func(context.Context, *redis.Conn) error {
 		case says["role"] == "slave":
 			u.seen.Saw(addr, says["run_id"])
 		default:
-			u.seen.Saw(addr, says["run_id"], u.unmet(ctx, c, says)...)
+			u.seen.Saw(addr, says["run_id"], append(u.clock(before, says), u.unmet(ctx, c, says)...)...)
 		}
 		return nil
 	}
@@ -125,12 +128,32 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 	if policy := says["maxmemory_policy"]; policy != "" && policy != "noeviction" && says["maxmemory"] != "0" {
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
 	}
+	if full(says) {
+		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -clicks-per-addr and -names-per-addr")
+	}
 	if says["aof_enabled"] == "0" {
 		add("redis_persistence", "there is no append-only file: a restart of Redis loses all clicks since its last snapshot; set appendonly yes and appendfsync always")
 	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
 		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
 	}
 	return all
+}
+
+// full reports whether a server has little room left.
+func full(says map[string]string) bool {
+	used, err := strconv.ParseFloat(says["used_memory"], 64)
+	most, err2 := strconv.ParseFloat(says["maxmemory"], 64)
+	return err == nil && err2 == nil && most > 0 && used > 0.8*most
+}
+
+// clock is what is wrong with the clock of a store's server, which has said
+// what it shows since a moment of ours.
+func (u use) clock(before time.Time, says map[string]string) []precondition.Unmet {
+	micros, err := strconv.ParseInt(says["server_time_usec"], 10, 64)
+	if err != nil || !u.store {
+		return nil // it is older than Redis 6.2, or keeps nothing
+	}
+	return precondition.Clock("redis_clock", before, time.UnixMicro(micros), time.Now())
 }
 
 // setting returns a setting, or "" where the user may not ask.

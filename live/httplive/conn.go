@@ -30,10 +30,9 @@ type conn struct {
 	out     http.ResponseWriter // owned by write; its deadline is set by all
 	control *http.ResponseController
 	wake    chan struct{} // of size 1: there is something to write, or it is over
-	// whole: the answer is written when all of it is there, up to maxWhole. Go's
-	// proxies cut off an answer that begins while they still look whether the body
-	// of the request has ended (net/http: a body that is read after its handler has
-	// begun to answer is closed, and with it the connection to the server).
+	// whole: the answer is written when all of it is there, up to maxWhole: a
+	// request that has a body gets through Go's proxies that way nearly always (see
+	// MessagesHeader).
 	whole bool
 	kept  []byte // owned by write: what of the whole is there
 	begun bool   // owned by write: some of it has been written

@@ -33,6 +33,13 @@ const (
 	// MaxMessages is how many messages a request may have. A session takes more,
 	// so none of them waits for another to be answered.
 	MaxMessages = 256
+	// MessagesHeader has messages of a request that needs no body for them. A Go
+	// proxy may cut off the answer to a request that has one, if the answer begins
+	// while the proxy still looks whether the body has ended: net/http closes it
+	// then, the read fails, and with it the connection to the server. It happens to
+	// one stream in fifty, and to answers of more than a few KB. Without a body
+	// there is nothing to look for.
+	MessagesHeader = "Lockstep-Messages"
 )
 
 // Options of a Handler. Zero values are the defaults.
@@ -136,7 +143,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	messages, err := read(w, r)
 	if err != nil {
 		h.opts.Logger.Debug("request refused", "err", err)
-		http.Error(w, "the body is too large, or not whole", status(err))
+		http.Error(w, "the messages are too many, or not whole", status(err))
 		return
 	}
 	h.serve(w, r, messages)

@@ -388,7 +388,9 @@ func numbers(t *testing.T, opts live.RoomsOptions[int]) (*number, *site) {
 	view := new(number)
 	s := newSite(t, view, nil)
 	opts.Topic = func(key string) string { return key }
-	opts.Render = func(_ string, n int) (string, live.Component) { return "#x", text(fmt.Sprintf("n=%d.", n)) }
+	opts.Render = func(_ string, n int) (string, live.Component) {
+		return "#x", text(fmt.Sprintf("n=%d.", n) + strings.Repeat(" ", 20_000))
+	}
 	view.rooms = live.NewRooms(s.rt, nil, opts)
 	resp, err := post(t.Context(), s.url+"?stream=1")
 	if err != nil {

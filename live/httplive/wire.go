@@ -14,7 +14,10 @@ import (
 	"lockstep/live"
 )
 
-var errTooMany = errors.New("httplive: too many messages")
+var (
+	errTooMany = errors.New("httplive: too many messages")
+	errNoList  = errors.New("httplive: the messages in the header are no list")
+)
 
 // padding is a comment that each answer begins with: proxies and browsers that
 // hold back the first few bytes let go of what comes behind it.
@@ -35,9 +38,12 @@ func encodeClose(why live.Reason) []byte {
 	return fmt.Appendf(nil, "event: close\ndata: {\"code\":%d,\"reason\":%s}\n\n", why.Code(), text)
 }
 
-// read returns the messages of a request: one in each line of its body. Empty
-// lines are none.
+// read returns the messages of a request: those in its header, and then one in
+// each line of its body. Empty lines are none.
 func read(w http.ResponseWriter, r *http.Request) (messages [][]byte, err error) {
+	if messages, err = inHeader(r.Header.Values(MessagesHeader)); err != nil {
+		return nil, err
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
 		return nil, fmt.Errorf("httplive: read: %w", err)
@@ -49,6 +55,30 @@ func read(w http.ResponseWriter, r *http.Request) (messages [][]byte, err error)
 		if len(messages) > MaxMessages {
 			return nil, errTooMany
 		}
+	}
+	return messages, nil
+}
+
+// inHeader returns the messages in the values of a header, which are a list of
+// JSON together, as HTTP has lists (RFC 9110, 5.6.1).
+func inHeader(values []string) (messages [][]byte, err error) {
+	list := "[" + strings.Join(values, ",") + "]"
+	if len(list) > MaxBody {
+		return nil, errTooMany
+	}
+	decoder := json.NewDecoder(strings.NewReader(list))
+	_, _ = decoder.Token() // the bracket
+	for decoder.More() {
+		var m json.RawMessage
+		if err := decoder.Decode(&m); err != nil {
+			return nil, fmt.Errorf("httplive: read the header: %w", err)
+		}
+		if messages = append(messages, m); len(messages) > MaxMessages {
+			return nil, errTooMany
+		}
+	}
+	if _, err := decoder.Token(); err != nil || decoder.InputOffset() != int64(len(list)) {
+		return nil, errNoList
 	}
 	return messages, nil
 }

@@ -74,6 +74,9 @@ func (p *proxy) pass(w http.ResponseWriter, r *http.Request, s state) {
 			http.Error(w, "dev: "+err.Error(), http.StatusBadGateway)
 		},
 	}
+	// Without this http.Server closes the request's body when the answer begins, while the transport
+	// may still look whether it has ended: then the answer is cut off. HTTP/2 needs no leave for it.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	to.ServeHTTP(w, r)
 }
 

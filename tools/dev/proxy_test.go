@@ -38,6 +38,26 @@ func get(t *testing.T, url string) (*http.Response, string) {
 	return resp, string(body)
 }
 
+// TestNoAnswerToAFormIsCutOff, as some were in each thousand.
+func TestNoAnswerToAFormIsCutOff(t *testing.T) {
+	const want = 100_000 // bytes
+	url, _ := behind(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = w.Write(make([]byte, want))
+	})
+	for i := range 1000 {
+		resp, err := http.Post(url, "", strings.NewReader("action=increment"))
+		if err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || n != want {
+			t.Fatalf("request %d: got %d bytes and %v, want %d", i, n, err, want)
+		}
+	}
+}
+
 func TestPagesGetTheScriptAndNothingElseDoes(t *testing.T) {
 	for _, c := range []struct{ kind, body, want string }{
 		{"text/html; charset=utf-8", "<head></head>x", `<head><script src="/_dev/reload.js?generation=42" defer></script></head>x`},

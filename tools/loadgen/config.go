@@ -45,6 +45,7 @@ type parsed struct {
 	ramp, duration                  time.Duration
 	rate, scenario, expect, findMax string
 	protocol, selector, click, path string
+	transport                       string
 	watchers, slow, hidden, churn   float64
 	poisson, insecure               bool
 	seed                            uint64
@@ -124,9 +125,10 @@ func (f *parsed) defineTarget(fs *flags.Grouped, c *config) {
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
 	fs.StringVar(&f.protocol, "protocol", "lockstep", "`kind` of the pages: lockstep, or htmx for any page with a number that comes over htmx")
+	fs.StringVar(&f.transport, "transport", "ws", "`way` of the tabs: ws, or http for that of networks which let no websocket through, a stream and exchanges")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
-	fs.Note("path", "header", "cookie", "insecure", "wait", "protocol", "selector", "click")
+	fs.Note("path", "header", "cookie", "insecure", "wait", "transport", "protocol", "selector", "click")
 }
 
 // define defines the flags of the generator itself.
@@ -165,6 +167,9 @@ func (f *parsed) fill(c *config, given map[string]bool, args []string) (err erro
 	}
 	if f.insecure {
 		c.options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // -insecure asks for it
+	}
+	if err := f.way(c, given["settle"]); err != nil {
+		return err
 	}
 	c.options.Header = f.login.lines
 	c.options.Command = command(args, c.options.Plan.Seed, given["seed"])
@@ -254,6 +259,25 @@ func (f *parsed) wire(targets []string, given map[string]bool) (protocol.Protoco
 		return protocol.NewHTMX(f.path, f.selector, f.click)
 	}
 	return nil, fmt.Errorf("-protocol %s: there are lockstep and htmx", f.protocol)
+}
+
+// way fills in how the tabs connect. settled: it was said how long they have for becoming equal.
+func (f *parsed) way(c *config, settled bool) error {
+	switch f.transport {
+	case "ws":
+		return nil
+	case "http":
+	default:
+		return fmt.Errorf("-transport %s: there are ws and http", f.transport)
+	}
+	if !c.options.Protocol.Traits().OverHTTP {
+		return errors.New("-transport http is for -protocol lockstep: other pages have no other way than their own")
+	}
+	c.options.OverHTTP = true
+	if !settled {
+		c.options.Settle = c.options.LeastSettle()
+	}
+	return nil
 }
 
 func hasPath(url string) bool {

@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/internal/flags"
 	"lockstep/internal/version"
@@ -127,6 +129,8 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		{"-find-max p99 http://localhost:1", "no operator"},
 		{"-find-max p99<1s -rate 1..5 http://localhost:1", "one constant load"},
 		{"-raise clicks -find-max p99<1s http://localhost:1", "-raise clicks"},
+		{"-transport smoke http://localhost:1", "there are ws and http"},
+		{"-transport http -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol smtp http://localhost:1", "there are lockstep and htmx"},
 		{"-protocol htmx http://localhost:1", "-selector"},
 		{"-protocol htmx -selector # http://localhost:1", "selector of the number"},
@@ -197,6 +201,30 @@ func TestTheVersionIsSaid(t *testing.T) {
 		code, stdout, stderr := invoke(t, args...)
 		if want := "loadgen " + version.Of("") + "\n"; code != exitFine || stdout != want || stderr != "" {
 			t.Errorf("%q: got %d, %q, %q, want 0 and %q", args, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestALoadGoesWithoutWebsocketsIfToldTo(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	code, stdout, stderr := invoke(t, short("-transport", "http", "-per-process", "10", s.URL)...)
+	if code != exitFine || s.Count("load-1") != 100 || s.Sockets() != 0 {
+		t.Errorf("got %d, %s, %s, a count of %d and %d sockets", code, stdout, stderr, s.Count("load-1"), s.Sockets())
+	}
+}
+
+func TestHiddenTabsWithoutWebsocketsHaveTimeToAsk(t *testing.T) {
+	for args, want := range map[string]time.Duration{
+		"":                                       load.DefaultSettle,
+		"-transport http":                        load.DefaultSettle,
+		"-hidden .1":                             load.DefaultSettle,
+		"-transport http -hidden .1":             2 * load.DefaultSettle,
+		"-transport http -hidden .1 -settle 11s": 11 * time.Second,
+	} {
+		c, err := parseConfig(append(strings.Fields(args), "http://localhost:1"), io.Discard)
+		if err != nil || c.options.Settle != want {
+			t.Errorf("%s: got %s, %v; want %s", args, c.options.Settle, err, want)
 		}
 	}
 }

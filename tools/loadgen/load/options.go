@@ -30,7 +30,7 @@ var (
 
 // Defaults of Options.
 const (
-	DefaultSettle     = 10 * time.Second // of Options.Settle
+	DefaultSettle     = 10 * time.Second // of Options.Settle, for most
 	DefaultPerProcess = 15_000           // tabs, of Options.PerProcess
 )
 
@@ -54,12 +54,15 @@ type Options struct {
 	// Repeat is the share of clicks that are sent twice at once, to see that they count once, where
 	// the protocol has ids.
 	Repeat float64
-	// Settle is how long the tabs have for becoming equal after the last click; 0: DefaultSettle.
+	// Settle is how long the tabs have for becoming equal after the last click; 0: LeastSettle.
 	Settle time.Duration
 	// Patience is how long tabs may need for joining beyond the ramp; 0: 30 s.
 	Patience time.Duration
 	// Wait is how long the targets may take to answer at all, at first; 0: not at all.
 	Wait time.Duration
+	// OverHTTP has the tabs do without websockets, as pages do in networks that let none through:
+	// over plain HTTP, with a stream and exchanges. The protocol must know of that.
+	OverHTTP bool
 	// Header goes with every request to the hosts of the targets, and to no other; nil: none. It is
 	// in no report. Cookies of a page come beside those in it.
 	Header http.Header
@@ -82,6 +85,15 @@ type Options struct {
 	plain bool // for tests: a goroutine for each connection
 }
 
+// LeastSettle is the default of Settle: DefaultSettle, and the pause between two questions of a
+// hidden tab without a websocket if there are such tabs.
+func (o *Options) LeastSettle() time.Duration {
+	if o.OverHTTP && o.Plan.Hidden > 0 {
+		return DefaultSettle + browser.HiddenPause
+	}
+	return DefaultSettle
+}
+
 // settings are valid options with their defaults.
 type settings struct {
 	Options
@@ -96,7 +108,7 @@ func (o Options) check() (settings, error) {
 		o.Protocol = protocol.Lockstep{}
 	}
 	o.Counters = max(1, o.Counters)
-	o.Settle, o.Patience = orDefault(o.Settle, DefaultSettle), orDefault(o.Patience, defaultPatience)
+	o.Settle, o.Patience = orDefault(o.Settle, o.LeastSettle()), orDefault(o.Patience, defaultPatience)
 	s := settings{Options: o, processes: 1}
 	if err := s.validate(); err != nil {
 		return s, usageError(err)
@@ -112,6 +124,9 @@ func (s *settings) validate() error {
 	}
 	if len(s.Targets) == 0 {
 		return errors.New("there is no target: give the URL of a page, such as http://localhost:8000")
+	}
+	if s.OverHTTP && !s.Protocol.Traits().OverHTTP {
+		return errors.New("pages of this protocol can't do without their socket")
 	}
 	if !(s.Repeat >= 0 && s.Repeat <= 1) {
 		return fmt.Errorf("repeat is %g: it is a share of the clicks, from 0 to 1", s.Repeat)
@@ -144,7 +159,7 @@ func Work(o Options, in io.Reader, out io.WriteCloser) error {
 func (s *settings) browsers() browser.Config {
 	return browser.Config{
 		Targets: s.targets, Protocol: s.Protocol, Plan: &s.Plan, Counters: s.Counters,
-		Repeat: s.Repeat, Header: s.Header, TLS: s.TLS, Plain: s.plain, Sources: s.sources,
+		Repeat: s.Repeat, Header: s.Header, TLS: s.TLS, OverHTTP: s.OverHTTP, Plain: s.plain, Sources: s.sources,
 	}
 }
 
@@ -181,13 +196,23 @@ func (s *settings) names() (all []string) {
 // spareFiles are those that a process needs beside the sockets of its tabs.
 const spareFiles = 400
 
+// filesPerTab is how many connections a tab may have at a time: over plain HTTP a stream and an
+// exchange.
+func (s *settings) filesPerTab() int {
+	if s.OverHTTP {
+		return 2
+	}
+	return 1
+}
+
 // split decides how many processes there are.
 func (s *settings) split() error {
 	tabs := s.Plan.Slots()
 	files := openFiles()
+	each := s.filesPerTab()
 	if s.Worker == nil {
-		if tabs+spareFiles > files {
-			return fmt.Errorf("%d tabs need as many open files, and this process may have %d: raise that (ulimit -n %d)", tabs, files, tabs+spareFiles)
+		if need := each*tabs + spareFiles; need > files {
+			return fmt.Errorf("%d tabs need %d open files, and this process may have %d: raise that (ulimit -n %d)", tabs, each*tabs, files, need)
 		}
 		return nil
 	}
@@ -195,8 +220,8 @@ func (s *settings) split() error {
 	if per <= 0 {
 		per = DefaultPerProcess
 	}
-	if per = min(per, files-spareFiles); per < 1 {
-		return fmt.Errorf("this process may have %d open files, which is not enough for any tab: raise that (ulimit -n %d)", files, tabs+spareFiles)
+	if per = min(per, (files-spareFiles)/each); per < 1 {
+		return fmt.Errorf("this process may have %d open files, which is not enough for any tab: raise that (ulimit -n %d)", files, each*tabs+spareFiles)
 	}
 	s.processes = (tabs + per - 1) / per
 	return nil
@@ -207,7 +232,7 @@ const portsOfAnAddress = 20_000
 
 // manyPorts reports whether the tabs need more than one source address, and can have it.
 func (s *settings) manyPorts() bool {
-	if runtime.GOOS != "linux" || s.Plan.Slots()/len(s.targets) <= portsOfAnAddress {
+	if s.OverHTTP || runtime.GOOS != "linux" || s.Plan.Slots()/len(s.targets) <= portsOfAnAddress {
 		return false
 	}
 	for _, u := range s.targets {

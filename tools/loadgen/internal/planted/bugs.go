@@ -114,27 +114,44 @@ func (t *tab) wake() {
 	}
 }
 
+// A connection is that of a tab.
+type connection interface {
+	message(m string) error
+	end(why string) // the last; "": without a word
+}
+
+// A websocketConn is a connection over a websocket.
+type websocketConn struct{ *websocket.Conn }
+
+func (c websocketConn) message(m string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return c.Write(ctx, websocket.MessageText, []byte(m))
+}
+
+func (c websocketConn) end(why string) {
+	if why == "" {
+		_ = c.CloseNow() // it may be broken
+		return
+	}
+	_ = c.Close(websocket.StatusServiceRestart, why) // the tab may be gone
+}
+
 // write writes the queue until end.
-func (t *tab) write(conn *websocket.Conn) {
+func (t *tab) write(c connection) {
 	for range t.more {
 		t.mu.Lock()
 		messages, done, why := slices.Clone(t.queue), t.done, t.ended
 		t.queue = t.queue[:0]
 		t.mu.Unlock()
 		for _, m := range messages {
-			ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-			err := conn.Write(ctx, websocket.MessageText, []byte(m))
-			cancel()
-			if err != nil {
-				_ = conn.CloseNow() // it is broken
+			if err := c.message(m); err != nil {
+				c.end("") // it is broken
 				return
 			}
 		}
-		if done && why != "" {
-			_ = conn.Close(websocket.StatusServiceRestart, why) // the tab may be gone
-			return
-		}
 		if done {
+			c.end(why)
 			return
 		}
 	}

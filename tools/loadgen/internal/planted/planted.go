@@ -33,6 +33,9 @@ type Bugs struct {
 	Tabs          int  // connections beyond n are refused; 0: none
 	NoSocket      bool // the page names no socket
 	Garbage       int  // bytes that are no message follow the state
+	NoStreams     bool // streams are refused (right: tabs ask)
+	HoldStreams   bool // streams say nothing (right: tabs ask)
+	CutAnswers    int  // the answer to the exchange is cut off (right: tabs send again)
 }
 
 // A Server has counters by name, from 0. Its methods may be called concurrently.
@@ -43,6 +46,7 @@ type Server struct {
 	mu       sync.Mutex // guards the rest
 	counters map[string]*counter
 	tabs     int // that ever connected
+	sockets  int // that ever were asked for
 	open     int
 }
 
@@ -63,6 +67,7 @@ func Start(t testing.TB, bugs Bugs) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /c/{name}", s.page)
 	mux.HandleFunc("GET /ws/c/{name}", s.socket)
+	mux.HandleFunc("POST /ws/c/{name}", s.request)
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		s.cut()
@@ -77,6 +82,13 @@ func (s *Server) Count(name string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counter(name).count
+}
+
+// Sockets is how many websockets were asked for.
+func (s *Server) Sockets() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sockets
 }
 
 // counter is the counter of a name, which may be new. The caller holds mu.
@@ -116,6 +128,9 @@ func state(name string, version uint64, count int64) string {
 
 // socket serves a tab until it leaves.
 func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.sockets++
+	s.mu.Unlock()
 	t := s.admit(r.PathValue("name"))
 	if t == nil {
 		http.Error(w, "no more tabs", http.StatusServiceUnavailable)
@@ -134,7 +149,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 	var writer sync.WaitGroup
 	defer writer.Wait()
 	defer t.end("")
-	writer.Go(func() { t.write(conn) })
+	writer.Go(func() { t.write(websocketConn{conn}) })
 	for {
 		_, message, err := conn.Read(r.Context())
 		if err != nil {

@@ -21,7 +21,7 @@ type Lockstep struct {
 }
 
 // Traits implements Protocol.
-func (Lockstep) Traits() Traits { return Traits{Versions: true, Acks: true} }
+func (Lockstep) Traits() Traits { return Traits{Versions: true, Acks: true, OverHTTP: true} }
 
 // Page implements Protocol.
 func (l Lockstep) Page(n int) string {

@@ -49,6 +49,9 @@ type Traits struct {
 	// again until they are. Otherwise a click is made once, and the next state that its tab is
 	// shown counts as its answer.
 	Acks bool
+	// OverHTTP says that the pages can do without websockets: over plain HTTP, as docs/protocol.md
+	// has it.
+	OverHTTP bool
 }
 
 // A View is a page that was opened. Tabs of the same page share it: it must not be changed.

@@ -39,11 +39,14 @@ type Config struct {
 	Index, Of int
 	Loops     int // event loops of each process; 0: one for each core
 
-	Header  http.Header // goes with every request to the targets' hosts; nil: none
-	Repeat  float64     // share of the clicks that are sent twice at once, to see that they count once
-	TLS     *tls.Config // of https targets; nil: the default
-	Plain   bool        // use a goroutine for each connection even where epoll would do
-	Sources bool        // take an address of loopback for each 20,000 tabs, to have ports for all
+	Header http.Header // goes with every request to the targets' hosts; nil: none
+	Repeat float64     // share of the clicks that are sent twice at once, to see that they count once
+	TLS    *tls.Config // of https targets; nil: the default
+	// OverHTTP has the tabs do without websockets, as docs/protocol.md says. The protocol has to be
+	// of pages that can.
+	OverHTTP bool
+	Plain    bool // use a goroutine for each connection even where epoll would do
+	Sources  bool // take an address of loopback for each 20,000 tabs, to have ports for all
 }
 
 // A Fleet is the tabs of one process. Its methods may be called concurrently.

@@ -40,6 +40,7 @@ type opening struct {
 	conn  net.Conn       // of a websocket; nil: none
 	rest  []byte         // what came after the handshake
 	body  io.ReadCloser  // a stream of events; nil: none
+	said  [][]byte       // messages that came over plain HTTP
 	err   error
 }
 
@@ -117,8 +118,13 @@ func Page(ctx context.Context, c *http.Client, p protocol.Protocol, target *url.
 	return &v, nil
 }
 
-// connect opens the socket that a page names.
+// connect opens the socket that a page names, or finds out whether it gets an answer over plain
+// HTTP.
 func (f *Fleet) connect(slot int, v *protocol.View, o *opening) {
+	if f.config.OverHTTP {
+		o.said, o.err = f.tryHTTP(v)
+		return
+	}
 	u, err := url.Parse(v.Socket)
 	if err != nil {
 		o.err = err

@@ -104,7 +104,7 @@ func FuzzNextFrame(f *testing.F) {
 
 func TestEventsAreTakenApart(t *testing.T) {
 	var got []string
-	err := events(strings.NewReader(": hi\n\ndata: a\n\nevent: x\ndata:b\r\ndata: c\r\n\r\nid: 5\n\ndata: cut off"), func(data []byte) {
+	err := events(strings.NewReader(": hi\n\ndata: a\n\nevent: x\ndata:b\r\ndata: c\r\n\r\nid: 5\n\ndata: cut off"), func(_ string, data []byte) {
 		got = append(got, string(data))
 	})
 	if want := []string{"a", "b\nc"}; strings.Join(got, "|") != strings.Join(want, "|") {

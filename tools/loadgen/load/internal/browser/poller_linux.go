@@ -3,6 +3,7 @@ package browser
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"syscall"
 	"unsafe"
@@ -144,6 +145,10 @@ func (s *polled) write(b []byte) error {
 		return s.want(unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLOUT)
 	}
 	return nil
+}
+
+func (s *polled) text(message []byte, chance *rand.Rand) error {
+	return s.write(appendFrame(nil, opText, message, chance))
 }
 
 func (s *polled) flush() error {

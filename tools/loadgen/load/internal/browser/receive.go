@@ -70,8 +70,25 @@ func (t *tab) frame(l *loop, f frame) {
 	}
 }
 
-// receive handles one message.
-func (t *tab) receive(l *loop, message []byte) {
+// receive handles one message of a connection on which messages come in order.
+func (t *tab) receive(l *loop, message []byte) { t.take(l, message, nil) }
+
+// A sequence is the states in one answer over plain HTTP, which are in order. A tab has several
+// answers at once, and what it is shown by one and by another is not. Its loop owns it.
+type sequence struct {
+	newest protocol.State
+	any    bool
+}
+
+// backwards reports whether a state, which is the next, is older than the one before.
+func (q *sequence) backwards(s protocol.State) bool {
+	before, after := q.newest, q.any
+	q.newest, q.any = s, true
+	return after && s.Older(before)
+}
+
+// take handles one message, of a sequence or, if that is nil, of the connection.
+func (t *tab) take(l *loop, message []byte, q *sequence) {
 	now := l.fleet.now()
 	m := l.cache.get(message)
 	if m == nil {
@@ -90,7 +107,7 @@ func (t *tab) receive(l *loop, message []byte) {
 		t.live, t.beat = m.Status == protocol.StatusLive, m.Beat
 	}
 	if m.HasState {
-		t.receiveState(l, m.State, now)
+		t.receiveState(l, m.State, now, q)
 	}
 	for _, op := range m.Acks {
 		t.acknowledge(l, op, now)
@@ -104,16 +121,21 @@ func (t *tab) receive(l *loop, message []byte) {
 }
 
 // receiveState handles a state of the server.
-func (t *tab) receiveState(l *loop, s protocol.State, now int64) {
+func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence) {
 	l.seen.Counts.Deliveries++
 	l.replicas[t.replica].seen.Deliveries++
 	if !t.gotState {
 		t.countArrival(l, now)
 	}
 	old := t.known && s.Older(t.shown) && l.fleet.traits.Versions
+	backwards := t.gotState
+	if q != nil {
+		backwards = q.backwards(s)
+	}
 	switch {
-	case old && t.gotState:
+	case old && backwards:
 		l.violate(RuleForward, "tab %d of %s was sent version %d after %d", t.slot, t.view.Replica, s.Version, t.shown.Version)
+	case old && q != nil: // another answer was faster
 	case old:
 		l.seen.Counts.Dropped++ // the page drops what a replica that lags behind says first
 	default:

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 
@@ -13,11 +14,12 @@ import (
 
 // A socket is a connection as its tab has it. Only the tab's loop calls it, and no call waits.
 type socket interface {
-	write(b []byte) error       // sends all of b, which it may keep
-	flush() error               // goes on after a write that the kernel had no room for
-	read(b []byte) (int, error) // 0: nothing is there
-	pause()                     // reports nothing to read until resume
-	resume()                    // ends a pause
+	write(b []byte) error                         // sends all of b, which it may keep: frames of a websocket
+	text(message []byte, chance *rand.Rand) error // sends a message, which it may keep
+	flush() error                                 // goes on after a write that the kernel had no room for
+	read(b []byte) (int, error)                   // 0: nothing is there
+	pause()                                       // reports nothing to read until resume
+	resume()                                      // ends a pause
 	close()
 }
 
@@ -30,6 +32,9 @@ type event struct {
 
 // attach makes the socket of a tab out of the connection that was opened.
 func (o opening) attach(l *loop, t *tab) socket {
+	if l.fleet.config.OverHTTP {
+		return newOverHTTP(l, t)
+	}
 	if o.body != nil {
 		return newStream(l, t, o.body)
 	}
@@ -96,6 +101,10 @@ func (p *plain) write(b []byte) error {
 	}
 }
 
+func (p *plain) text(message []byte, chance *rand.Rand) error {
+	return p.write(appendFrame(nil, opText, message, chance))
+}
+
 func (p *plain) flush() error             { return nil }
 func (p *plain) read([]byte) (int, error) { return 0, nil }
 func (p *plain) pause()                   {}
@@ -132,7 +141,7 @@ func (f *Fleet) stream(v *protocol.View) (io.ReadCloser, error) {
 func newStream(l *loop, t *tab, body io.ReadCloser) *stream {
 	life := t.life
 	l.fleet.sockets.Go(func() { // ends with close, or with the stream
-		err := events(body, func(data []byte) {
+		err := events(body, func(_ string, data []byte) {
 			l.post(func() {
 				if t.life == life {
 					l.seen.Counts.Bytes += int64(len(data))
@@ -150,23 +159,31 @@ func newStream(l *loop, t *tab, body io.ReadCloser) *stream {
 	return &stream{body: body}
 }
 
-func (s *stream) write([]byte) error { return nil }
-func (s *stream) close()             { _ = s.body.Close() } // nothing is lost with it
+func (s *stream) write([]byte) error            { return nil }
+func (s *stream) text([]byte, *rand.Rand) error { return nil }
+func (s *stream) close()                        { _ = s.body.Close() } // nothing is lost with it
 
-// events calls f with the data of each event, until the stream ends. (HTML, 9.2.6.)
-func events(body io.Reader, f func(data []byte)) error {
+// events calls f with the name of each event, which is "" for most, and its data, until the stream
+// ends. f may keep the data. (HTML, 9.2.6.)
+func events(body io.Reader, f func(name string, data []byte)) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxMessage)
 	var data []byte
+	name := ""
 	for lines.Scan() {
 		line := bytes.TrimSuffix(lines.Bytes(), []byte("\r"))
-		value, ok := bytes.CutPrefix(line, []byte("data:"))
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
 		switch {
-		case len(line) == 0 && data != nil:
-			f(bytes.TrimSuffix(data, []byte("\n")))
-			data = nil
-		case ok:
-			data = append(append(data, bytes.TrimPrefix(value, []byte(" "))...), '\n')
+		case len(line) == 0:
+			if data != nil {
+				f(name, bytes.TrimSuffix(data, []byte("\n")))
+			}
+			data, name = nil, ""
+		case string(field) == "data":
+			data = append(append(data, value...), '\n')
+		case string(field) == "event":
+			name = string(value)
 		}
 	}
 	if err := lines.Err(); err != nil {

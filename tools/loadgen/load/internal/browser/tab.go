@@ -84,6 +84,11 @@ func (t *tab) fire(l *loop, what timerKind, now int64) {
 		}
 		t.conn.resume()
 		t.read(l)
+	case timerPoll:
+		if c, ok := t.conn.(*overHTTP); ok {
+			c.ask()
+			c.follow()
+		}
 	}
 }
 
@@ -141,6 +146,9 @@ func (t *tab) connected(l *loop, o opening) {
 	if len(o.rest) > 0 && t.conn != nil {
 		t.feed(l, o.rest)
 	}
+	if c, ok := t.conn.(*overHTTP); ok {
+		c.begin(o.said)
+	}
 }
 
 // countArrival counts a join or a reconnection, and how long it took. A slow tab measures nothing
@@ -166,7 +174,7 @@ func (t *tab) write(l *loop, message []byte) {
 	if t.conn == nil {
 		return
 	}
-	if err := t.conn.write(appendFrame(nil, opText, message, l.chance)); err != nil {
+	if err := t.conn.text(message, l.chance); err != nil {
 		t.lost(l, err)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	timerOpen   timerKind = iota // connect, or join if there is no page
 	timerResend                  // send again what the server could not take
 	timerRead                    // read, as a slow tab does now and then
+	timerPoll                    // ask what is new, without a websocket
 )
 
 // after has a tab do something later.

@@ -1,0 +1,30 @@
+package rediscounter_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"lockstep/counter/rediscounter"
+	"lockstep/internal/testserver"
+	"lockstep/precondition"
+)
+
+// TestAServerWithAnotherClockIsSaid: in a bubble it is the year 2000, and for
+// the server it is not.
+func TestAServerWithAnotherClockIsSaid(t *testing.T) {
+	server := testserver.Redis(t)
+	server.Own()
+	synctest.Test(t, func(t *testing.T) {
+		seen := precondition.NewPart("store", nil)
+		s, err := rediscounter.Open(t.Context(), server.URL, &rediscounter.Options{Preconditions: seen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen.Unmet(); len(got) != 1 || got[0].Name != "redis_clock" {
+			t.Errorf("got %v, want redis_clock", got)
+		}
+	})
+}
