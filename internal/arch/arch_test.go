@@ -58,6 +58,8 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
+	{"state/", []string{"state"}, "stores know the contract only, not each other"},
+	{"state", nil, "the contract depends on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
 	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
@@ -194,7 +196,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
 		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
-		"go.etcd.io/":                {"counter/boltcounter"},
+		"go.etcd.io/":                {"counter/boltcounter", "state/boltstate"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},

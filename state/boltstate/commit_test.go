@@ -1,0 +1,103 @@
+package boltstate_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"lockstep/state"
+	"lockstep/state/boltstate"
+)
+
+// wantWritten checks how many transactions f writes to the file.
+func wantWritten(t *testing.T, s *boltstate.Store, want int, f func()) {
+	t.Helper()
+	before, err := s.Transactions()
+	must(t, err)
+	f()
+	after, err := s.Transactions()
+	must(t, err)
+	if got := after - before; got != want {
+		t.Errorf("got %d transactions, want %d", got, want)
+	}
+}
+
+func TestACommitIsOneTransaction(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "states.db"))
+	old := read(t, s, "a")
+	steps := make([]state.Step, state.MaxSteps)
+	for i := range steps {
+		steps[i] = state.Step{Topic: string(rune('a' + i)), Base: old, Moves: []state.Move{move(newClient(), 1)}}
+	}
+	wantWritten(t, s, 1, func() {
+		for _, o := range s.Commit(t.Context(), steps...) {
+			must(t, o.Err)
+		}
+	})
+	steps[0].Base = read(t, s, "a")
+	steps[0].Moves = []state.Move{move(newClient(), 1)}
+	wantWritten(t, s, 1, func() {
+		for i, o := range s.Commit(t.Context(), steps...) {
+			if want := i > 0; errors.Is(o.Err, state.ErrConflict) != want {
+				t.Errorf("step %d: got %v, want a conflict: %v", i, o.Err, want)
+			}
+		}
+	})
+}
+
+func TestWhatChangesNothingIsNotWritten(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "states.db"))
+	c := newClient()
+	base := read(t, s, "a")
+	wantAdded(t, s, "a", c, 1, true)
+	wantWritten(t, s, 0, func() {
+		o := s.Commit(t.Context(),
+			state.Step{Topic: "a", Base: base, Moves: []state.Move{move(newClient(), 1)}},
+			state.Step{Topic: "b", Base: read(t, s, "b"), Moves: []state.Move{move(newClient(), 2)}})
+		if !errors.Is(o[0].Err, state.ErrConflict) || !errors.Is(o[1].Err, state.ErrConflict) {
+			t.Errorf("got %v and %v, want two conflicts", o[0].Err, o[1].Err)
+		}
+		must(t, s.Finish(t.Context(),
+			state.Mark{Topic: "a", Client: c, UpTo: 0}, // it has gone on
+			state.Mark{Topic: "a", Client: newClient(), UpTo: 1},
+			state.Mark{Topic: "nothing", Client: c, UpTo: 1}))
+		if len(s.Commit(t.Context())) != 0 {
+			t.Error("no steps have an outcome")
+		}
+	})
+	finish := func() { must(t, s.Finish(t.Context(), state.Mark{Topic: "a", Client: c, UpTo: 1})) }
+	wantWritten(t, s, 1, finish)
+	wantWritten(t, s, 0, finish) // in the same age
+}
+
+func TestALogThatIsToBeShorterIsCutInBoundedPortions(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "states.db"))
+	s.Hurry(true)
+	const n, keep = 20 * state.MaxLog, 3
+	for range 20 {
+		commit(t, s, state.Step{Topic: "a", Log: make([][]byte, state.MaxLog)})
+	}
+	commit(t, s, state.Step{Topic: "b", Log: [][]byte{[]byte("of another")}})
+	before, err := s.LogEntries()
+	must(t, err)
+	for range n/(2*state.MaxLog) + 1 {
+		commit(t, s, state.Step{Topic: "a", Log: [][]byte{[]byte("newest")}, Keep: keep})
+		first, entries, err := s.Entries(t.Context(), "a", 0, state.MaxLog)
+		must(t, err)
+		if len(entries) > keep || string(entries[len(entries)-1]) != "newest" || first < n-keep {
+			t.Fatalf("got %d entries from %d on, want %d", len(entries), first, keep)
+		}
+		now, err := s.LogEntries()
+		must(t, err)
+		if before-now > 2*state.MaxLog {
+			t.Errorf("a commit deleted %d entries", before-now)
+		}
+		before = now
+	}
+	if before != keep+1 {
+		t.Errorf("%d entries are in the file, want %d", before, keep+1)
+	}
+	if _, entries, _ := s.Entries(t.Context(), "b", 0, 1); len(entries) != 1 || string(entries[0]) != "of another" {
+		t.Errorf("got %q of another topic", entries)
+	}
+}
