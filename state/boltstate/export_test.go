@@ -61,3 +61,9 @@ const MigrateMost = migrateMost
 
 // SweepMost is how many lanes a commit looks at, but for those that it made.
 const SweepMost = sweepMost
+
+// Used returns how many bytes of the file are in use.
+func (s *Store) Used() int64 {
+	used, _ := usage(s.db)
+	return used
+}
