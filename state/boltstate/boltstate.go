@@ -3,6 +3,7 @@
 package boltstate
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func (s *Store) Read(ctx context.Context, topics ...string) ([]state.Record, err
 			if err != nil {
 				return err
 			}
-			records[i] = s.record(topic, true)
+			records[i] = state.Record{Epoch: s.epoch, Version: topic.version, Data: bytes.Clone(topic.data)}
 		}
 		return nil
 	})

@@ -14,13 +14,12 @@ import (
 // waits for no disk.
 var errNothing = errors.New("nothing to write")
 
-// A change is a transaction that writes.
+// A change is a transaction that may write.
 type change struct {
 	tables
-	s     *Store
-	was   ages // in the file
-	ages  ages // now
-	made  int  // lanes
+	epoch uint64
+	ages  ages
+	made  int // lanes
 	wrote bool
 }
 
@@ -70,16 +69,22 @@ func (s *Store) Finish(ctx context.Context, marks ...state.Mark) error {
 // change runs a transaction that may write.
 func (s *Store) change(ctx context.Context, f func(c *change) error) error {
 	err := s.update(ctx, func(tx *bbolt.Tx) error {
-		c := change{tables: tablesOf(tx), s: s}
-		var err error
-		if c.was, err = c.tables.ages(); err != nil {
+		c := change{tables: tablesOf(tx), epoch: s.epoch}
+		was, err := c.tables.ages()
+		if err != nil {
 			return err
 		}
-		c.ages = c.was.at(s.now(), s.lifetime)
+		c.ages = was.at(s.now(), s.lifetime)
 		if err := f(&c); err != nil {
 			return err
 		}
-		return c.end()
+		switch {
+		case !c.wrote:
+			return errNothing
+		case c.ages == was:
+			return nil
+		}
+		return c.putAges(c.ages)
 	})
 	switch {
 	case errors.Is(err, errNothing):
@@ -91,84 +96,62 @@ func (s *Store) change(ctx context.Context, f func(c *change) error) error {
 	return nil
 }
 
-func (c *change) end() error {
-	if !c.wrote {
-		return errNothing
-	}
-	if c.ages == c.was {
-		return nil
-	}
-	return c.putAges(c.ages)
-}
-
-// step does one step, or finds that it conflicts.
+// step does a step, or finds that it conflicts.
 func (c *change) step(step *state.Step) (state.Outcome, error) {
 	top, err := c.topic(step.Topic)
 	if err != nil {
 		return state.Outcome{}, err
 	}
-	now := c.s.record(top, false)
-	holds := step.Base.Same(now)
-	lanes := make([]state.Lane, len(step.Moves))
-	made := make([]bool, len(step.Moves))
+	now := state.Record{Epoch: c.epoch, Version: top.version}
+	same := step.Base.Same(now)
+	lanes, made := make([]state.Lane, len(step.Moves)), make([]bool, len(step.Moves))
+	holds := same
 	for i := range step.Moves {
-		l, known, err := c.known(laneKey(top.id, step.Moves[i].Client))
+		m := &step.Moves[i]
+		lane, known, err := c.known(laneKey(top.id, m.Client), c.ages)
 		if err != nil {
 			return state.Outcome{}, err
 		}
-		lanes[i], made[i] = l, !known
-		holds = holds && step.Moves[i].Holds(l)
+		lane.Refused = bytes.Clone(lane.Refused)
+		lanes[i], made[i] = lane, !known
+		holds = holds && m.Holds(lane)
 	}
-	if holds {
-		now, err := c.do(step, top, lanes, made)
-		return state.Outcome{Record: now, Made: made}, err
+	switch {
+	case holds:
+		now.Version++
+		return state.Outcome{Record: now, Made: made}, c.do(step, top, lanes, made)
+	case !same:
+		now.Data = bytes.Clone(top.data)
 	}
-	for i := range lanes {
-		lanes[i].Refused = bytes.Clone(lanes[i].Refused)
-	}
-	return state.Outcome{
-		Err:    state.ErrConflict,
-		Record: c.s.record(top, !step.Base.Same(now)),
-		Lanes:  lanes,
-	}, nil
-}
-
-// known returns a lane of the file; the zero one if it is not there, or due.
-func (c *change) known(key []byte) (state.Lane, bool, error) {
-	l, err := c.lane(key)
-	if err != nil || !c.ages.knows(l.mark) {
-		return state.Lane{}, false, err
-	}
-	return l.Lane, true, nil
+	return state.Outcome{Err: state.ErrConflict, Record: now, Lanes: lanes}, nil
 }
 
 // do does a step that holds. lanes are those of its moves, and made says which
 // of them are new.
-func (c *change) do(step *state.Step, top topic, lanes []state.Lane, made []bool) (state.Record, error) {
+func (c *change) do(step *state.Step, top topic, lanes []state.Lane, made []bool) (err error) {
 	if top.id == 0 {
-		var err error
 		if top.id, err = c.topics.NextSequence(); err != nil {
-			return state.Record{}, err
+			return err
 		}
 	}
 	for i := range step.Moves {
 		m := &step.Moves[i]
-		if err := c.putLane(laneKey(top.id, m.Client), lane{m.Moved(lanes[i]), c.ages.moved()}); err != nil {
-			return state.Record{}, err
+		if err := c.putLane(laneKey(top.id, m.Client), m.Moved(lanes[i]), c.ages.moved()); err != nil {
+			return err
 		}
 		if made[i] {
 			c.made++
 		}
 	}
-	if err := c.append(&top, step.Log, step.Keep); err != nil {
-		return state.Record{}, err
+	if err := c.append(&top, step.Log, uint64(step.Keep)); err != nil {
+		return err
 	}
 	if step.Data != nil {
 		top.data = step.Data
 	}
 	top.version++
 	c.wrote = true
-	return c.s.record(top, false), c.putTopic(step.Topic, top)
+	return c.putTopic(step.Topic, top)
 }
 
 // finish marks a lane as done, if it is known and has not gone on.
@@ -178,20 +161,10 @@ func (c *change) finish(m *state.Mark) error {
 		return err
 	}
 	key := laneKey(top.id, m.Client)
-	l, err := c.lane(key)
-	if err != nil || !c.ages.knows(l.mark) || l.Last > m.UpTo || l.mark == c.ages.ended() {
+	lane, known, err := c.known(key, c.ages)
+	if err != nil || !known || lane.Last > m.UpTo {
 		return err
 	}
-	l.mark = c.ages.ended()
 	c.wrote = true
-	return c.putLane(key, l)
-}
-
-// record returns a topic as others see it, with its data or without.
-func (s *Store) record(t topic, data bool) state.Record {
-	r := state.Record{Epoch: s.epoch, Version: t.version}
-	if data {
-		r.Data = bytes.Clone(t.data)
-	}
-	return r
+	return c.putLane(key, lane, c.ages.ended())
 }

@@ -1,8 +1,12 @@
 package boltstate_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"lockstep/state"
@@ -65,9 +69,6 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			t.Error("no steps have an outcome")
 		}
 	})
-	finish := func() { must(t, s.Finish(t.Context(), state.Mark{Topic: "a", Client: c, UpTo: 1})) }
-	wantWritten(t, s, 1, finish)
-	wantWritten(t, s, 0, finish) // in the same age
 }
 
 func TestALogThatIsToBeShorterIsCutInBoundedPortions(t *testing.T) {
@@ -99,5 +100,31 @@ func TestALogThatIsToBeShorterIsCutInBoundedPortions(t *testing.T) {
 	}
 	if _, entries, _ := s.Entries(t.Context(), "b", 0, 1); len(entries) != 1 || string(entries[0]) != "of another" {
 		t.Errorf("got %q of another topic", entries)
+	}
+}
+
+func TestTopicsHaveNothingInCommon(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "states.db"))
+	s.Hurry(true)
+	const topics = 300 // more than have an id of one byte
+	name := func(i int) string { return strings.Repeat("t", i+1)[:min(i+1, 200)] + strconv.Itoa(max(0, i-199)) }
+	c := newClient()
+	for seq := range uint64(3) {
+		for i := range topics {
+			commit(t, s, state.Step{Topic: name(i), Data: []byte(name(i)), Keep: 2,
+				Log:   [][]byte{fmt.Appendf(nil, "%d of %s", seq+1, name(i))},
+				Moves: []state.Move{move(c, seq+1)}})
+		}
+	}
+	for i := range topics {
+		if r := read(t, s, name(i)); string(r.Data) != name(i) || r.Version != 3 {
+			t.Errorf("%s: got %+v", name(i), r)
+		}
+		first, entries, err := s.Entries(t.Context(), name(i), 0, 10)
+		must(t, err)
+		if want := fmt.Sprintf("2 of %s|3 of %[1]s", name(i)); first != 2 || string(bytes.Join(entries, []byte("|"))) != want {
+			t.Errorf("%s: got %q from %d on, want %q from 2 on", name(i), entries, first, want)
+		}
+		wantAdded(t, s, name(i), c, 3, false)
 	}
 }

@@ -96,7 +96,7 @@ func moveFormers(tx *bbolt.Tx, counters []former) error {
 		if err != nil {
 			return err
 		}
-		if err := t.putTopic(f.topic, topic{id: id, version: f.version, first: 1, data: f.data}); err != nil {
+		if err := t.putTopic(f.topic, topic{id: id, version: f.version, data: f.data}); err != nil {
 			return err
 		}
 		if err := values.Delete([]byte(f.name)); err != nil {

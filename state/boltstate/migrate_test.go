@@ -148,19 +148,36 @@ func TestMigrationThatWasBrokenOffGoesOn(t *testing.T) {
 	writeFormer(t, path)
 	addFormer(t, path, n)
 	epoch := formerEpoch(t, path)
-	for _, after := range []int{0, boltstate.MigrateMost + 1, 2 * boltstate.MigrateMost} {
-		calls := 0
-		_, err := boltstate.Open(path, &boltstate.Options{Counter: func(name string, n int64) (string, []byte) {
-			if calls++; calls > after {
-				panic("the power fails")
-			}
-			return asRecord(name, n)
-		}})
+	calls, most := 0, 0
+	breaking := &boltstate.Options{Counter: func(name string, n int64) (string, []byte) {
+		if calls++; calls > most {
+			panic("the power fails")
+		}
+		return asRecord(name, n)
+	}}
+	for _, most = range []int{0, boltstate.MigrateMost + 1, 2 * boltstate.MigrateMost} {
+		calls = 0
+		_, err := boltstate.Open(path, breaking)
 		wantOneLine(t, err, path, "what the counter ", "the power fails")
+		wantFormat(t, path, 2) // an earlier version must not use what is left
 		_, err = boltstate.Open(path, nil)
-		wantOneLine(t, err, "counters of an earlier version") // some are still there
+		wantOneLine(t, err, "counters of an earlier version")
 	}
-	wantMigrated(t, openWith(t, path, migrating), epoch, n)
+	calls, most = 0, n+2
+	wantMigrated(t, openWith(t, path, breaking), epoch, n)
+	if want := n + 2 - 3*boltstate.MigrateMost; calls != want {
+		t.Errorf("the last start asked for %d counters, want the %d that had not become records", calls, want)
+	}
+}
+
+func wantFormat(t testing.TB, path string, want uint64) {
+	t.Helper()
+	inFile(t, path, func(tx *bbolt.Tx) error {
+		if got := binary.BigEndian.Uint64(tx.Bucket([]byte("meta")).Get([]byte("format"))); got != want {
+			t.Errorf("got format %d, want %d", got, want)
+		}
+		return nil
+	})
 }
 
 func TestCountersThatCanNotBecomeARecordAreAnError(t *testing.T) {

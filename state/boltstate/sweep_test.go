@@ -5,13 +5,17 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/bbolt"
+
 	"lockstep/state"
 	"lockstep/state/boltstate"
 )
 
 const (
-	lifetime     = time.Hour
-	doneLifetime = time.Minute
+	lifetime     = 7 * time.Hour
+	doneLifetime = 7 * time.Minute
+	// By state.Age a lane is known in so many sevenths of a lifetime.
+	knownAges = 9
 )
 
 func openShort(t testing.TB) *boltstate.Store {
@@ -36,10 +40,10 @@ func makeLanes(t testing.TB, s *boltstate.Store, topic string, n int) (clients [
 	return clients
 }
 
-// age lets lifetimes pass, with a commit in each.
-func age(t testing.TB, s *boltstate.Store, lifetimes int, each time.Duration) {
+// age makes commits, and lets some time pass before each.
+func age(t testing.TB, s *boltstate.Store, commits int, each time.Duration) {
 	t.Helper()
-	for range lifetimes {
+	for range commits {
 		s.Shift(each)
 		commit(t, s, state.Step{Topic: "clock"})
 	}
@@ -56,8 +60,9 @@ func TestLanesThatAreDueAreSweptInBoundedPortions(t *testing.T) {
 	s := openShort(t)
 	const n = 2000
 	makeLanes(t, s, "a", n)
-	age(t, s, 2, lifetime)
+	age(t, s, knownAges-1, lifetime/7)
 	before := lanes(t, s)
+	s.Shift(lifetime / 7) // now they are due
 	for range 2 * n / boltstate.SweepMost {
 		commit(t, s, state.Step{Topic: "clock"})
 		now := lanes(t, s)
@@ -66,20 +71,21 @@ func TestLanesThatAreDueAreSweptInBoundedPortions(t *testing.T) {
 		}
 		before = now
 	}
-	if want := 2*n/boltstate.SweepMost + 2; before > want {
+	if want := 2*n/boltstate.SweepMost + knownAges; before > want {
 		t.Errorf("%d lanes are left, want the %d of the clock at most", before, want)
 	}
 }
 
 func TestLanesAreSweptFasterThanTheyAreMade(t *testing.T) {
 	s := openShort(t)
-	const n = 4000
-	for range 8 {
+	const n = 1000
+	for range 4 * knownAges {
 		makeLanes(t, s, "a", n)
-		s.Shift(lifetime)
+		s.Shift(lifetime / 7)
 	}
-	if got, most := lanes(t, s), 5*n; got > most {
-		t.Errorf("%d lanes after 8 lifetimes of %d lanes each, want %d at most", got, n, most)
+	// While a sweep goes by all lanes, half as many are made at most.
+	if got, most := lanes(t, s), 2*knownAges*n; got > most {
+		t.Errorf("%d lanes after %d ages of %d lanes each, want %d at most", got, 4*knownAges, n, most)
 	}
 }
 
@@ -90,9 +96,9 @@ func TestLanesThatAreDoneAreSwept(t *testing.T) {
 		must(t, s.Finish(t.Context(), state.Mark{Topic: "a", Client: c, UpTo: 1}))
 	}
 	kept := makeLanes(t, s, "a", 10)
-	age(t, s, 2, doneLifetime)
+	age(t, s, knownAges, doneLifetime/7)
 	age(t, s, 20, 0)
-	if got, want := lanes(t, s), len(kept)+22; got != want {
+	if got, want := lanes(t, s), len(kept)+knownAges+20; got != want {
 		t.Errorf("%d lanes, want %d", got, want)
 	}
 	for _, c := range kept {
@@ -104,7 +110,7 @@ func TestLanesThatAreInUseAreNotSwept(t *testing.T) {
 	s := openShort(t)
 	clients := makeLanes(t, s, "a", 300)
 	for seq := uint64(2); seq < 10; seq++ {
-		age(t, s, 1, lifetime)
+		age(t, s, knownAges-1, lifetime/7)
 		age(t, s, 10, 0)
 		for i, c := range clients {
 			if i%100 == 0 { // the others go
@@ -118,5 +124,27 @@ func TestLanesThatAreInUseAreNotSwept(t *testing.T) {
 		} else {
 			wantAdded(t, s, "a", c, 1, true) // it is a client that nobody knows
 		}
+	}
+}
+
+func TestLanesAreLookedAtOnceInAnAge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "states.db")
+	s, err := boltstate.Open(path, nil)
+	must(t, err)
+	age(t, s, knownAges+1, state.Lifetime/7)
+	age(t, s, 2, 0) // the sweep comes to its end
+	must(t, s.Close())
+	inFile(t, path, func(tx *bbolt.Tx) error { // one of the first age, behind its back
+		return tx.Bucket([]byte("lanes")).Put(append([]byte{1}, make([]byte, 16)...), []byte{1, 0, 0})
+	})
+	s = open(t, path)
+	before := lanes(t, s)
+	age(t, s, 10, 0)
+	if got, want := lanes(t, s), before+10; got != want {
+		t.Errorf("%d lanes after ten commits in the age that was swept, want %d", got, want)
+	}
+	age(t, s, 1, state.Lifetime/7)
+	if got, all := lanes(t, s), before+11; got >= all {
+		t.Errorf("%d lanes after a commit in the next age, want less", got)
 	}
 }

@@ -9,18 +9,17 @@ import (
 	"lockstep/state"
 )
 
-// tables are the buckets of the file. Integers are varints where nothing is
-// said.
+// tables are the buckets of the file. Numbers are varints where nothing is said.
 //
-//	meta    "format", "epoch", "ages", "sweep"
-//	topics  name               -> id, version, first and last log entry, data
-//	lanes   id, client         -> last, last-from, mark, refused
-//	log     id, number (8 B)   -> entry
+//	meta    "format" and "epoch" (8 bytes each), "ages", "sweep"
+//	topics  name                -> id, version, gone, last, data
+//	lanes   id, client          -> last, last-from, mark, refused
+//	log     id, number (8 bytes) -> entry
 //
-// A topic's id is the number of its first commit among those of all topics: it
-// is short, so that lanes are, and keeps what belongs to a topic together in
-// the file. No varint is the beginning of another: so no key of one topic is
-// between those of another.
+// A topic's id says which of all topics was written first, second and so on. It
+// is shorter than the name, so that lanes are short, and what belongs to a topic
+// is in one place of the file. No varint is the beginning of another: so between
+// the keys of a topic are none of another.
 type tables struct{ meta, topics, lanes, log *bbolt.Bucket }
 
 func tablesOf(tx *bbolt.Tx) tables {
@@ -30,67 +29,37 @@ func tablesOf(tx *bbolt.Tx) tables {
 // A topic is what the file has of one. The zero topic was never written.
 type topic struct {
 	id, version uint64
-	first, last uint64 // entries of the log that are known; first > last: none
+	gone, last  uint64 // numbers of log entries: the last that is not known any more, and the newest
 	data        []byte // of the transaction
 }
 
-// topic returns what the file has of a topic.
 func (t tables) topic(name string) (topic, error) {
-	raw := t.topics.Get([]byte(name))
-	if raw == nil {
-		return topic{first: 1}, nil
-	}
-	v, data, err := varints(raw, 4)
-	return topic{id: v[0], version: v[1], first: v[2], last: v[3], data: data}, err
+	v, data, err := unpack(t.topics.Get([]byte(name)), 4)
+	return topic{v[0], v[1], v[2], v[3], data}, err
 }
 
 func (t tables) putTopic(name string, top topic) error {
-	raw := make([]byte, 0, 4*binary.MaxVarintLen64+len(top.data))
-	for _, n := range []uint64{top.id, top.version, top.first, top.last} {
-		raw = binary.AppendUvarint(raw, n)
-	}
-	return t.topics.Put([]byte(name), append(raw, top.data...))
+	return t.topics.Put([]byte(name), pack(top.data, top.id, top.version, top.gone, top.last))
 }
 
-// A lane is what the file has of one. A mark of 0 is that of no lane.
-type lane struct {
-	state.Lane
-	mark mark
-}
+func laneKey(id uint64, client state.Client) []byte { return pack(client[:], id) }
 
-// laneKey returns the key of a lane.
-func laneKey(id uint64, client state.Client) []byte {
-	return append(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(client)), id), client[:]...)
-}
-
-// lane returns the lane with a key, whether it is known or due.
-func (t tables) lane(key []byte) (lane, error) {
+// known returns the lane with a key. One that is due is none, though it may be
+// in the file still.
+func (t tables) known(key []byte, now ages) (l state.Lane, known bool, err error) {
 	raw := t.lanes.Get(key)
-	if raw == nil {
-		return lane{}, nil
+	v, refused, err := unpack(raw, 3)
+	if raw == nil || err != nil || !now.knows(v[2]) {
+		return state.Lane{}, false, err
 	}
-	return parseLane(raw)
+	return state.Lane{Last: v[0], From: v[0] - v[1], Refused: refused}, true, nil
 }
 
-func parseLane(raw []byte) (lane, error) {
-	v, refused, err := varints(raw, 3)
-	if err != nil {
-		return lane{}, err
-	}
-	return lane{state.Lane{Last: v[0], From: v[0] - v[1], Refused: refused}, mark(v[2])}, nil
+func (t tables) putLane(key []byte, l state.Lane, mark uint64) error {
+	return t.lanes.Put(key, pack(l.Refused, l.Last, l.Last-l.From, mark))
 }
 
-func (t tables) putLane(key []byte, l lane) error {
-	raw := make([]byte, 0, 3*binary.MaxVarintLen64+len(l.Refused))
-	for _, n := range []uint64{l.Last, l.Last - l.From, uint64(l.mark)} {
-		raw = binary.AppendUvarint(raw, n)
-	}
-	return t.lanes.Put(key, append(raw, l.Refused...))
-}
-
-func logKey(id, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+8), id), number)
-}
+func logKey(id, number uint64) []byte { return binary.BigEndian.AppendUint64(pack(nil, id), number) }
 
 // entries returns log entries as state.Store's Entries does.
 func (t tables) entries(name string, after uint64, most int) (first uint64, entries [][]byte, err error) {
@@ -98,7 +67,7 @@ func (t tables) entries(name string, after uint64, most int) (first uint64, entr
 	if err != nil || after >= top.last {
 		return after + 1, nil, err
 	}
-	first = max(after+1, top.first)
+	first = max(after, top.gone) + 1
 	c := t.log.Cursor()
 	k, v := c.Seek(logKey(top.id, first))
 	for n := first; n <= top.last && len(entries) < most; n++ {
@@ -117,28 +86,22 @@ const trimMost = 2 * state.MaxLog
 
 // append adds entries to the log of a topic, and lets go of those that need not
 // stay; keep 0 lets none go.
-func (t tables) append(top *topic, entries [][]byte, keep int) error {
+func (t tables) append(top *topic, entries [][]byte, keep uint64) error {
 	for _, entry := range entries {
 		top.last++
 		if err := t.log.Put(logKey(top.id, top.last), entry); err != nil {
 			return err
 		}
 	}
-	if keep > 0 && top.last-top.first+1 > uint64(keep) {
-		top.first = top.last - uint64(keep) + 1
+	if keep > 0 && top.last > keep {
+		top.gone = max(top.gone, top.last-keep)
 	}
-	return t.trim(top)
-}
-
-// trim deletes some of the entries that are not known any more.
-func (t tables) trim(top *topic) error {
-	if top.first == 1 {
+	if top.gone == 0 {
 		return nil
 	}
-	end := logKey(top.id, top.first)
 	var gone [][]byte
-	c := t.log.Cursor()
-	for k, _ := c.Seek(logKey(top.id, 0)); k != nil && bytes.Compare(k, end) < 0 && len(gone) < trimMost; k, _ = c.Next() {
+	c, end := t.log.Cursor(), logKey(top.id, top.gone)
+	for k, _ := c.Seek(logKey(top.id, 0)); k != nil && bytes.Compare(k, end) <= 0 && len(gone) < trimMost; k, _ = c.Next() {
 		gone = append(gone, k)
 	}
 	return deleteAll(t.log, gone)
@@ -154,14 +117,24 @@ func deleteAll(b *bbolt.Bucket, keys [][]byte) error {
 	return nil
 }
 
-// varints reads n varints, and returns them with what is behind them.
-func varints(raw []byte, n int) (v [4]uint64, rest []byte, err error) {
-	for i := range n {
-		x, size := binary.Uvarint(raw)
-		if size <= 0 {
-			return v, nil, errNotOurs
-		}
-		v[i], raw = x, raw[size:]
+// pack returns numbers as varints, and what is to stand behind them.
+func pack(behind []byte, numbers ...uint64) []byte {
+	raw := make([]byte, 0, len(numbers)*binary.MaxVarintLen64+len(behind))
+	for _, n := range numbers {
+		raw = binary.AppendUvarint(raw, n)
 	}
-	return v, raw, nil
+	return append(raw, behind...)
+}
+
+// unpack returns n numbers, and what stands behind them. What is nil, because it
+// is not in the file, has zeros.
+func unpack(raw []byte, n int) (numbers [4]uint64, behind []byte, err error) {
+	for i := 0; i < n && raw != nil; i++ {
+		number, size := binary.Uvarint(raw)
+		if size <= 0 {
+			return numbers, nil, errNotOurs
+		}
+		numbers[i], raw = number, raw[size:]
+	}
+	return numbers, raw, nil
 }
