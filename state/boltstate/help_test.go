@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -79,6 +80,8 @@ func add(ctx context.Context, s state.Store, topic string, c state.Client, seq u
 			return o.Err == nil, o.Err
 		case o.Lanes[0].Last >= seq:
 			return false, nil
+		case o.Lanes[0].Last != seq-1:
+			return false, fmt.Errorf("op %d of a client whose last is %d", seq, o.Lanes[0].Last)
 		case !o.Record.Same(r):
 			r = o.Record
 		}

@@ -1,7 +1,9 @@
 package boltstate_test
 
 import (
+	"bytes"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -74,6 +76,16 @@ func TestLanesThatAreDueAreSweptInBoundedPortions(t *testing.T) {
 	if want := 2*n/boltstate.SweepMost + knownAges; before > want {
 		t.Errorf("%d lanes are left, want the %d of the clock at most", before, want)
 	}
+}
+
+func TestALaneThatIsDueIsNotKnownBeforeItIsSwept(t *testing.T) {
+	s := openShort(t)
+	clients := makeLanes(t, s, "a", 2000)
+	age(t, s, knownAges-1, lifetime/7)
+	last := slices.MaxFunc(clients, func(a, b state.Client) int { return bytes.Compare(a[:], b[:]) })
+	wantAdded(t, s, "a", last, 1, false)
+	s.Shift(lifetime / 7)
+	wantAdded(t, s, "a", last, 1, true)
 }
 
 func TestLanesAreSweptFasterThanTheyAreMade(t *testing.T) {
