@@ -136,7 +136,8 @@ type Outcome struct {
 	// Record is the newest, when the step was done or conflicts. Its Data is nil
 	// when it was done, and when Base is the newest still.
 	Record Record
-	// Lanes are those of the moves, when the step conflicts.
+	// Lanes are those of the moves, when the step conflicts. They are not newer
+	// than Record: what a lane says was dealt with is in the record, too.
 	Lanes []Lane
 	// Made says which moves made a lane, when the step was done.
 	Made []bool

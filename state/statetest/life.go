@@ -140,4 +140,7 @@ func seenElsewhere(e *env) {
 		again.Base = newest
 		e.wantConflict(&again, e.commitTo(second, again)[0], newest, lane(seq))
 	}
+	if err := second.Close(); err != nil {
+		e.Errorf("Close: %v", err)
+	}
 }
