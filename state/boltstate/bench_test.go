@@ -1,6 +1,7 @@
 package boltstate_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -22,7 +23,7 @@ type side struct {
 	do   func(ctx context.Context, ops int, topics []string) error
 }
 
-func sides(b *testing.B) []side {
+func sides(b *testing.B, data []byte) []side {
 	former, err := boltcounter.Open(filepath.Join(b.TempDir(), "counters.db"), nil)
 	must(b, err)
 	b.Cleanup(func() { _ = former.Close() }) // the file is thrown away
@@ -47,7 +48,7 @@ func sides(b *testing.B) []side {
 				if bases[topic].Epoch == 0 {
 					bases[topic] = read(b, s, topic)
 				}
-				steps[i] = state.Step{Topic: topic, Base: bases[topic], Data: []byte("12345")}
+				steps[i] = state.Step{Topic: topic, Base: bases[topic], Data: data}
 				for range n {
 					steps[i].Moves = append(steps[i].Moves, move(newClient(), 1))
 				}
@@ -66,9 +67,11 @@ func sides(b *testing.B) []side {
 // BenchmarkBeside compares commits with the same ops as calls of the store of
 // counters, in turns: what the disk does at the time happens to both.
 func BenchmarkBeside(b *testing.B) {
-	for _, c := range []struct{ ops, topics int }{{1, 1}, {8, 1}, {64, 1}, {256, 1}, {1, 64}} {
-		b.Run(fmt.Sprintf("ops=%d/topics=%d", c.ops, c.topics), func(b *testing.B) {
-			both := sides(b)
+	for _, c := range []struct{ ops, topics, data int }{
+		{1, 1, 5}, {8, 1, 5}, {64, 1, 5}, {256, 1, 5}, {1, 64, 5}, {1, 1, 10 << 10}, {1, 1, 100 << 10},
+	} {
+		b.Run(fmt.Sprintf("ops=%d/topics=%d/data=%d", c.ops, c.topics, c.data), func(b *testing.B) {
+			both := sides(b, bytes.Repeat([]byte("1"), c.data))
 			topics := make([]string, c.topics)
 			for i := range topics {
 				topics[i] = fmt.Sprintf("topic-%d", i)
@@ -166,5 +169,29 @@ func BenchmarkManyTopics(b *testing.B) {
 		b.ReportMetric(float64(took[len(took)/2])/1e6, "p50-ms")
 		b.ReportMetric(float64(took[len(took)*99/100])/1e6, "p99-ms")
 		b.ReportMetric(float64(len(took)), "done")
+	}
+}
+
+// BenchmarkCompact says how long clicks wait while a file with so many lanes is
+// made smaller.
+func BenchmarkCompact(b *testing.B) {
+	for _, n := range []int{75_000, 300_000} {
+		b.Run(fmt.Sprintf("lanes=%d", n), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "states.db")
+			s := open(b, path)
+			s.CompactOften()
+			s.Hurry(true)
+			makeLanes(b, s, "a", n)
+			s.Hurry(false)
+			b.ReportMetric(float64(s.Used())/(1<<20), "MB-used")
+			for b.Loop() {
+				b.StopTimer()
+				flood(b, s, big)
+				flood(b, s, small)
+				b.StartTimer()
+				must(b, s.Compact())
+			}
+			b.ReportMetric(float64(sizeOf(b, path))/(1<<20), "MB-after")
+		})
 	}
 }
