@@ -67,3 +67,9 @@ func (s *Store) Used() int64 {
 	used, _ := usage(s.db)
 	return used
 }
+
+// Pack is pack.
+func Pack(behind []byte, numbers ...uint64) []byte { return pack(behind, numbers...) }
+
+// Unpack is unpack.
+func Unpack(raw []byte, n int) ([4]uint64, []byte, error) { return unpack(raw, n) }
