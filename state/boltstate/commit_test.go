@@ -98,6 +98,9 @@ func TestALogThatIsToBeShorterIsCutInBoundedPortions(t *testing.T) {
 	if before != keep+1 {
 		t.Errorf("%d entries are in the file, want %d", before, keep+1)
 	}
+	if first, entries, _ := s.Entries(t.Context(), "a", 0, 0); first != 1 || len(entries) > 0 {
+		t.Errorf("got %d entries from %d on, want none from 1 on when none are wanted", len(entries), first)
+	}
 	if _, entries, _ := s.Entries(t.Context(), "b", 0, 1); len(entries) != 1 || string(entries[0]) != "of another" {
 		t.Errorf("got %q of another topic", entries)
 	}

@@ -64,7 +64,7 @@ func logKey(id, number uint64) []byte { return binary.BigEndian.AppendUint64(pac
 // entries returns log entries as state.Store's Entries does.
 func (t tables) entries(name string, after uint64, most int) (first uint64, entries [][]byte, err error) {
 	top, err := t.topic(name)
-	if err != nil || after >= top.last {
+	if err != nil || after >= top.last || most <= 0 {
 		return after + 1, nil, err
 	}
 	first = max(after, top.gone) + 1
