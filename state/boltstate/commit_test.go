@@ -131,3 +131,35 @@ func TestTopicsHaveNothingInCommon(t *testing.T) {
 		wantAdded(t, s, name(i), c, 3, false)
 	}
 }
+
+func TestWhatHasNoRoomOnTheDiskIsNotDoneAndHurtsNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "states.db")
+	s, err := boltstate.Open(path, nil)
+	must(t, err)
+	c := newClient()
+	wantAdded(t, s, "a", c, 1, true)
+	s.Fill(int(sizeOf(t, path)))
+	const tries = 20
+	failed := 0
+	for range tries {
+		outcomes := s.Commit(t.Context(),
+			state.Step{Topic: "b", Base: read(t, s, "b"), Data: big, Moves: []state.Move{move(c, 1)}},
+			state.Step{Topic: "a", Base: read(t, s, "a"), Data: []byte("never"), Moves: []state.Move{move(c, 2)}})
+		for _, o := range outcomes {
+			if o.Err != nil && !errors.Is(o.Err, state.ErrConflict) {
+				failed++
+			}
+		}
+	}
+	if failed != 2*tries {
+		t.Errorf("%d steps failed, want all %d", failed, 2*tries)
+	}
+	wantCount(t, s, "a", 1)
+	s.Fill(0)
+	wantAdded(t, s, "a", c, 2, true)
+	wantAdded(t, s, "b", c, 1, true)
+	must(t, s.Close())
+	s = open(t, path)
+	wantCount(t, s, "a", 2)
+	wantCount(t, s, "b", 1)
+}

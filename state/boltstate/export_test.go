@@ -73,3 +73,7 @@ func Pack(behind []byte, numbers ...uint64) []byte { return pack(behind, numbers
 
 // Unpack is unpack.
 func Unpack(raw []byte, n int) ([4]uint64, []byte, error) { return unpack(raw, n) }
+
+// Fill bounds how large the file may become, in bytes, as a disk that is full
+// does; 0 ends that. Nobody may be using the store.
+func (s *Store) Fill(most int) { s.db.MaxSize = most }
