@@ -99,11 +99,11 @@ func Open(path string, opts *Options) (*Store, error) {
 
 // Read implements state.Store.
 func (s *Store) Read(ctx context.Context, topics ...string) ([]state.Record, error) {
-	if err := errors.Join(state.CheckRead(topics...), ctx.Err()); err != nil {
-		return nil, wrap(err)
+	if err := state.CheckRead(topics...); err != nil {
+		return nil, err
 	}
 	records := make([]state.Record, len(topics))
-	err := s.view(func(tx *bbolt.Tx) error {
+	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		t := tablesOf(tx)
 		for i, name := range topics {
 			topic, err := t.topic(name)
@@ -122,10 +122,10 @@ func (s *Store) Read(ctx context.Context, topics ...string) ([]state.Record, err
 
 // Entries implements state.Store.
 func (s *Store) Entries(ctx context.Context, topic string, after uint64, most int) (first uint64, entries [][]byte, err error) {
-	if err := errors.Join(state.CheckTopic(topic), ctx.Err()); err != nil {
-		return 0, nil, wrap(err)
+	if err := state.CheckTopic(topic); err != nil {
+		return 0, nil, err
 	}
-	err = s.view(func(tx *bbolt.Tx) (err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) (err error) {
 		first, entries, err = tablesOf(tx).entries(topic, after, most)
 		return err
 	})
@@ -160,7 +160,10 @@ func (s *Store) update(ctx context.Context, f func(tx *bbolt.Tx) error) (err err
 	})
 }
 
-func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
+func (s *Store) view(ctx context.Context, f func(tx *bbolt.Tx) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	defer damageAsError(&err)
@@ -169,10 +172,8 @@ func (s *Store) view(f func(tx *bbolt.Tx) error) (err error) {
 
 // wrap names the package, but for what callers decide on.
 func wrap(err error) error {
-	for _, known := range []error{state.ErrBadStep, context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, known) {
-			return err
-		}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
 	return fmt.Errorf("boltstate: %w", err)
 }

@@ -1,6 +1,7 @@
 package boltstate
 
 import (
+	"context"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -36,7 +37,7 @@ func (s *Store) Lanes() (n int, err error) { return s.count("lanes") }
 func (s *Store) LogEntries() (n int, err error) { return s.count("log") }
 
 func (s *Store) count(table string) (n int, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.view(context.Background(), func(tx *bbolt.Tx) error {
 		n = tx.Bucket([]byte(table)).Stats().KeyN
 		return nil
 	})
@@ -46,7 +47,7 @@ func (s *Store) count(table string) (n int, err error) {
 // Transactions returns how many have been written to the file, since it was
 // made.
 func (s *Store) Transactions() (n int, err error) {
-	err = s.view(func(tx *bbolt.Tx) error {
+	err = s.view(context.Background(), func(tx *bbolt.Tx) error {
 		n = tx.ID()
 		return nil
 	})
