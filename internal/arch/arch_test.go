@@ -197,7 +197,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
 		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
-		"go.etcd.io/":                {"counter/boltcounter"},
+		"go.etcd.io/":                {"counter/boltcounter", "state/boltstate"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},
