@@ -76,7 +76,7 @@ func ParseClient(s string) (c Client, err error) {
 // counts ops.
 type Record struct {
 	Epoch, Version uint64
-	Data           []byte // empty: none was ever written
+	Data           []byte // empty: none was ever written; what a store returns is not to be changed
 }
 
 // Newer reports whether r is a later state than s.
@@ -93,9 +93,8 @@ func (r Record) Same(s Record) bool { return r.Epoch == s.Epoch && r.Version == 
 // A Lane is what a store knows of a client on a topic. The zero Lane is that of
 // a client that it does not know.
 //
-// A store forgets lanes in two steps, of which each takes a lifetime: so no
-// jump of its clock, however far, makes it forget what was in use before
-// another lifetime has passed.
+// A store forgets lanes by an Age, so that no jump of its clock, however far,
+// makes it forget what was in use before a lifetime has passed.
 type Lane struct {
 	Last uint64 // the seq that was dealt with last; seqs begin with 1
 	From uint64 // the lowest seq whose answer the client may still need; it never falls
@@ -115,13 +114,14 @@ type Move struct {
 	To       Lane // its Last is greater than Max; a From that is lower than the lane's stays as it is
 }
 
-// A Step is a change of one topic.
+// A Step is a change of one topic. A store keeps none of its slices: they are
+// the caller's again after Commit.
 type Step struct {
 	Topic string
 	Base  Record   // what the step was computed from; its Data is not looked at
 	Data  []byte   // nil: the data stays as it is
 	Log   [][]byte // entries to append
-	Keep  int      // how many of the newest entries stay; 0: all
+	Keep  int      // how many of the newest entries stay, with those of Log; 0: all
 	// Moves are the lanes that change, each client once; one at least. A Step
 	// with a move whose Min is greater than its Max never holds: it reads lanes.
 	Moves []Move
@@ -168,7 +168,7 @@ type Store interface {
 	// Entries returns the log entries of a topic behind the one numbered after,
 	// most at most, the oldest first, and the number of the first. Numbers begin
 	// with 1 and grow by one with each entry. A first greater than after+1 means
-	// that those between are gone.
+	// that those between are gone. With nothing behind after, first is after+1.
 	Entries(ctx context.Context, topic string, after uint64, most int) (first uint64, entries [][]byte, err error)
 
 	// Finish lets lanes go after DoneLifetime, unless they have gone on: a mark
@@ -267,7 +267,7 @@ func (s *Step) check() error {
 func (m *Move) check() error {
 	switch {
 	case m.To.Last <= m.Max || m.To.From < 1 || m.To.From > m.To.Last || m.To.Last > MaxSeq:
-		return bad("a move from %d to %+v", m.Max, m.To)
+		return bad("a move from %d to %d, from %d", m.Max, m.To.Last, m.To.From)
 	case len(m.Was) > MaxRefused || len(m.To.Refused) > MaxRefused:
 		return bad("a list of refusals that is too long")
 	}

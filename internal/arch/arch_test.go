@@ -58,6 +58,9 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
+	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
+	{"state/", []string{"state"}, "stores know the contract only, not each other"},
+	{"state", nil, "the contract depends on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
 	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
@@ -89,7 +92,7 @@ var rules = []rule{
 // below them that is not a backend or a transport of a server.
 var portable = []string{
 	"app", "cmd/wasm", "components", "counter", "counter/idbcounter", "counter/memcounter", "htmx", "live", "live/jslive",
-	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub",
+	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/memstate",
 }
 
 // notPortable must not be imported by them: they are for servers.
