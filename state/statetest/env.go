@@ -99,7 +99,7 @@ func (e *env) doMade(step state.Step) (state.Record, []bool) {
 	e.Helper()
 	o := e.commit(step)[0]
 	if o.Err != nil {
-		e.Fatalf("got %v, record %s, lanes %+v, want it done: %s", o.Err, show(o.Record), o.Lanes, showStep(&step))
+		e.Fatalf("got %v, record %s, lanes %s, want it done: %s", o.Err, show(o.Record), showLanes(o.Lanes), showStep(&step))
 	}
 	record := o.Record
 	record.Data = step.Base.Data
@@ -144,7 +144,7 @@ func (e *env) wantRecord(got, want state.Record) {
 func (e *env) wantLanes(got []state.Lane, want ...state.Lane) {
 	e.Helper()
 	if !slices.EqualFunc(got, want, sameLane) {
-		e.Fatalf("got lanes %+v, want %+v", got, want)
+		e.Fatalf("got lanes %s, want %s", showLanes(got), showLanes(want))
 	}
 }
 
@@ -275,6 +275,14 @@ func showStep(s *state.Step) string {
 	text := fmt.Sprintf("on %d.%d, %d bytes of data, %d entries, %d moves", s.Base.Epoch, s.Base.Version, len(s.Data), len(s.Log), len(s.Moves))
 	for _, m := range s.Moves[:min(len(s.Moves), 3)] {
 		text += fmt.Sprintf(" [%d..%d was %.20q to %d from %d refused %.20q]", m.Min, m.Max, m.Was, m.To.Last, m.To.From, m.To.Refused)
+	}
+	return text
+}
+
+func showLanes(lanes []state.Lane) string {
+	text := fmt.Sprintf("of %d:", len(lanes))
+	for _, l := range lanes[:min(len(lanes), 5)] {
+		text += fmt.Sprintf(" [%d from %d refused %.20q]", l.Last, l.From, l.Refused)
 	}
 	return text
 }

@@ -91,8 +91,8 @@ func closed(e *env) {
 
 func reopened(e *env) {
 	moved, refused, finished := freshClient(), freshClient(), freshClient()
-	step := e.step(e.read(), "data", jump(moved, 4), click(finished, 1),
-		state.Move{Client: refused, To: state.Lane{Last: 3, From: 2, Refused: []byte("2=no")}})
+	step := e.step(e.read(), "data", jump(moved, 4),
+		state.Move{Client: refused, To: state.Lane{Last: 3, From: 2, Refused: []byte("2=no")}}, click(finished, 1))
 	step.Log, step.Keep = [][]byte{[]byte("1"), []byte("2"), []byte("3")}, 2
 	before := e.do(step)
 	e.finish(finished, 1)
