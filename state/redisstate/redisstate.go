@@ -201,28 +201,17 @@ func (s *Store) readGroups(ctx context.Context, topics []string, groups []group)
 	if s.cluster() {
 		together = 1
 	}
-	var calls []call
-	var order []int
-	for some := range slices.Chunk(groups, together) {
-		calls = append(calls, s.readCall(topics, some))
+	chunks := slices.Collect(slices.Chunk(groups, together))
+	calls := make([]call, len(chunks))
+	for i, chunk := range chunks {
+		calls[i] = s.readCall(topics, chunk)
 	}
-	for _, g := range groups {
-		order = append(order, g.topics...)
-	}
-	var values []any
-	for _, reply := range s.run(ctx, s.read, calls...) {
+	records := make([]state.Record, len(topics))
+	for i, reply := range s.run(ctx, s.read, calls...) {
 		if reply.err != nil {
 			return nil, reply.err
 		}
-		values = append(values, reply.values...)
-	}
-	if len(values) != 3*len(topics) {
-		return nil, errReply
-	}
-	records := make([]state.Record, len(topics))
-	for k, i := range order {
-		var err error
-		if records[i], err = readRecord(values[3*k], values[3*k+1], values[3*k+2]); err != nil {
+		if err := readReply(reply.values, chunks[i], records); err != nil {
 			return nil, err
 		}
 	}
@@ -262,7 +251,7 @@ func (s *Store) Finish(ctx context.Context, marks ...state.Mark) error {
 		n, ok := where[topic]
 		if !ok {
 			n, where[topic] = len(calls), len(calls)
-			calls = append(calls, call{s.withLanes(topic), []any{s.ahead.Load(), s.done.Milliseconds(), life(s.done)}})
+			calls = append(calls, call{s.withLanes(topic), []any{s.ahead.Load(), s.done.Milliseconds()}})
 		}
 		calls[n].args = append(calls[n].args, marks[i].Client[:], marks[i].UpTo)
 	}

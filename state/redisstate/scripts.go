@@ -8,16 +8,17 @@ package redisstate
 // epochs differ even when the increment itself is lost in the next crash.
 // Reading run_id by INFO takes some µs.
 const prelude = `
-local time = redis.call('TIME')
+local call = redis.call
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local function text(n) return string.format('%.0f', n) end
 local run
 local function epoch(key)
-  run = run or redis.call('INFO', 'server'):match('run_id:(%x+)')
-  local known = redis.call('HMGET', key, 'run', 'e')
+  run = run or call('INFO', 'server'):match('run_id:(%x+)')
+  local known = call('HMGET', key, 'run', 'e')
   if known[1] == run and known[2] then return known[2] end
   local e = text(math.max((tonumber(known[2]) or 0) + 1, now))
-  redis.call('HSET', key, 'run', run, 'e', e)
+  call('HSET', key, 'run', run, 'e', e)
   return e
 end
 `
@@ -33,30 +34,32 @@ if redis.call('INFO', 'replication'):find('role:slave', 1, true) then return red
 // "last-behind:refused", where from is last - behind.
 //
 // age does what state.Age says, for a pair of hashes: newer and the next. The
-// record has the age in two fields. A hash outlives its lanes, also after a
-// jump of the clock of a lifetime and more; each age renews that.
+// record has the age in two fields. A hash that nobody asks for expires, but
+// not before its lanes go, also after a jump of the clock of a lifetime and more:
+// life is in ms, and each age begins it anew.
 const lanes = `
-local function age(field, n, since, newer, lifetime, life)
+local function life(lifetime) return 3 * lifetime + 3600000 end
+local function age(field, n, since, newer, lifetime)
   since = tonumber(since)
   if not since or now < since then
-    redis.call('HSET', KEYS[1], field .. 's', now)
+    call('HSET', KEYS[1], field .. 's', now)
   elseif (now - since) * 7 >= tonumber(lifetime) then
     n = (tonumber(n) or 0) + 1
+    call('HSET', KEYS[1], field, n, field .. 's', now)
     if n % 8 == 0 then
-      redis.call('UNLINK', KEYS[newer + 1])
-      if redis.call('EXISTS', KEYS[newer]) == 1 then redis.call('RENAME', KEYS[newer], KEYS[newer + 1]) end
+      call('UNLINK', KEYS[newer + 1])
+      if call('EXISTS', KEYS[newer]) == 1 then call('RENAME', KEYS[newer], KEYS[newer + 1]) end
     end
-    redis.call('HSET', KEYS[1], field, n, field .. 's', now)
-    redis.call('PEXPIRE', KEYS[newer], life)
-    redis.call('PEXPIRE', KEYS[newer + 1], life)
+    call('PEXPIRE', KEYS[newer], life(lifetime))
+    call('PEXPIRE', KEYS[newer + 1], life(lifetime))
   end
 end
 local function find(clients)
   local had, place, left, where = {}, {}, clients, nil
   for key = 2, 5 do
     if #left == 0 then break end
-    if redis.call('EXISTS', KEYS[key]) == 1 then
-      local found = redis.call('HMGET', KEYS[key], unpack(left))
+    if key == 2 or call('EXISTS', KEYS[key]) == 1 then
+      local found = call('HMGET', KEYS[key], unpack(left))
       local fields, at = {}, {}
       for k = 1, #left do
         local i = where and where[k] or k
@@ -80,40 +83,39 @@ local function read(lane)
   return last, last - behind, refused
 end
 local function take(places)
-  for key, fields in pairs(places) do redis.call('HDEL', KEYS[key], unpack(fields)) end
+  for key, fields in pairs(places) do call('HDEL', KEYS[key], unpack(fields)) end
 end
 `
 
-// commitScript: KEYS as lanes, epoch, log. ARGV offset, lifetime, life,
-// lifetime and life of lanes that are done, epoch and version of the base, the
-// data, or "" for none, how many entries stay, the number of entries, entries; then for
-// each move: client, "min" or "min:was", max, lane.
+// commitScript: KEYS as lanes, epoch, log. ARGV offset, lifetime, that of lanes
+// that are done, epoch and version of the base, the data, or "" for none, how
+// many entries stay, the number of entries, entries; then for each move:
+// client, "min" or "min:was", max, lane.
 //
 // Returns 1, epoch, version, and the numbers of moves that made a lane; or 0,
 // epoch, version, data and lanes.
 //
 // Redis does not roll a script back. But it refuses nothing of a script after
-// its first write, for want of memory, disk, replicas or being the master. So
-// HSETNX, which changes nothing, comes first: what is refused is so before
-// anything was done, and an answer without a write is a master's, too. The
-// types of keys are looked at before they are written. HINCRBY computes in 64
-// bits; a Lua number would not.
+// its first write, for want of memory, disk, replicas or being the master; if
+// that is one that may need memory, as HSET is. And the types of keys are
+// looked at before the first. A conflict must be a master's answer, too: HSETNX
+// changes nothing, and is refused elsewhere. HINCRBY computes in 64 bits; a Lua
+// number would not.
 const commitScript = prelude + lanes + `
 local e = epoch(KEYS[6])
-redis.call('HSETNX', KEYS[6], 'e', e)
-local rec = redis.call('HMGET', KEYS[1], 'v', 'n', 'l', 'ls', 'f', 'fs')
-local v, entries = rec[1] or '0', tonumber(ARGV[10])
+local rec = call('HMGET', KEYS[1], 'v', 'n', 'l', 'ls', 'f', 'fs')
+local v, entries = rec[1] or '0', tonumber(ARGV[8])
 if rec[1] then
-  age('l', rec[3], rec[4], 2, ARGV[2], ARGV[3])
-  if rec[6] then age('f', rec[5], rec[6], 4, ARGV[4], ARGV[5]) end
+  age('l', rec[3], rec[4], 2, ARGV[2])
+  if rec[6] then age('f', rec[5], rec[6], 4, ARGV[3]) end
 end
 local clients = {}
-for at = 11 + entries, #ARGV, 4 do clients[#clients + 1] = ARGV[at] end
+for at = 9 + entries, #ARGV, 4 do clients[#clients + 1] = ARGV[at] end
 local had, place = find(clients)
 
-local right = ARGV[7] == v and ARGV[6] == e
+local right = ARGV[5] == v and ARGV[4] == e
 local holds, known, put, gone, reply = right, false, {}, {}, {1, e, v}
-local at = 7 + entries
+local at = 5 + entries
 for i = 1, #clients do
   if not holds then break end
   at = at + 4
@@ -142,38 +144,44 @@ for i = 1, #clients do
   put[2 * i - 1], put[2 * i] = clients[i], to
 end
 if not holds then
-  reply = {0, e, v, not right and redis.call('HGET', KEYS[1], 'd') or ''}
+  call('HSETNX', KEYS[6], 'e', e)
+  reply = {0, e, v, not right and call('HGET', KEYS[1], 'd') or ''}
   for i = 1, #clients do reply[4 + i] = had[i] or '' end
   return reply
 end
 
-if entries > 0 then redis.call('LLEN', KEYS[7]) end
-redis.call('HINCRBY', KEYS[1], 'v', 1)
-reply[3] = redis.call('HGET', KEYS[1], 'v')
-if ARGV[8] ~= '' then redis.call('HSET', KEYS[1], 'd', ARGV[8]) end
-if not rec[1] then age('l', nil, nil, 2, ARGV[2], ARGV[3]) end
-if entries > 0 then
-  redis.call('RPUSH', KEYS[7], unpack(ARGV, 11, 10 + entries))
-  redis.call('HINCRBY', KEYS[1], 'n', entries)
+if entries > 0 then call('LLEN', KEYS[7]) end
+if #v > 15 then
+  call('HINCRBY', KEYS[1], 'v', 1)
+  v = call('HGET', KEYS[1], 'v')
+else
+  v = text(v + 1)
 end
-if ARGV[9] ~= '0' and (entries > 0 or rec[2]) then redis.call('LTRIM', KEYS[7], '-' .. ARGV[9], -1) end
+reply[3] = v
+if ARGV[6] == '' then call('HSET', KEYS[1], 'v', v) else call('HSET', KEYS[1], 'v', v, 'd', ARGV[6]) end
+if not rec[1] then age('l', nil, nil, 2, ARGV[2]) end
+if entries > 0 then
+  call('RPUSH', KEYS[7], unpack(ARGV, 9, 8 + entries))
+  call('HINCRBY', KEYS[1], 'n', entries)
+end
+if ARGV[7] ~= '0' and (entries > 0 or rec[2]) then call('LTRIM', KEYS[7], '-' .. ARGV[7], -1) end
 take(gone)
-redis.call('HSET', KEYS[2], unpack(put))
-if not known then redis.call('PEXPIRE', KEYS[2], ARGV[3], 'NX') end
+call('HSET', KEYS[2], unpack(put))
+if not known then call('PEXPIRE', KEYS[2], life(ARGV[2]), 'NX') end
 return reply
 `
 
-// finishScript: KEYS as lanes. ARGV offset, lifetime and life of lanes that are
-// done; then for each mark: client, up to.
+// finishScript: KEYS as lanes. ARGV offset, lifetime of lanes that are done;
+// then for each mark: client, up to.
 const finishScript = prelude + lanes + `
-local rec = redis.call('HMGET', KEYS[1], 'v', 'f', 'fs')
+local rec = call('HMGET', KEYS[1], 'v', 'f', 'fs')
 if not rec[1] then return {} end
-if rec[3] then age('f', rec[2], rec[3], 4, ARGV[2], ARGV[3]) end
+if rec[3] then age('f', rec[2], rec[3], 4, ARGV[2]) end
 local clients, put, gone = {}, {}, {}
-for at = 4, #ARGV, 2 do clients[#clients + 1] = ARGV[at] end
+for at = 3, #ARGV, 2 do clients[#clients + 1] = ARGV[at] end
 local had, place = find(clients)
 for i, key in pairs(place) do
-  if key ~= 4 and read(had[i]) <= tonumber(ARGV[2 * i + 3]) then
+  if key ~= 4 and read(had[i]) <= tonumber(ARGV[2 * i + 2]) then
     put[#put + 1], put[#put + 2] = clients[i], had[i]
     local fields = gone[key] or {}
     fields[#fields + 1] = clients[i]
@@ -181,22 +189,23 @@ for i, key in pairs(place) do
   end
 end
 if #put == 0 then return {} end
-if not rec[3] then age('f', nil, nil, 4, ARGV[2], ARGV[3]) end
-redis.call('HSET', KEYS[4], unpack(put))
-redis.call('PEXPIRE', KEYS[4], ARGV[3], 'NX')
+if not rec[3] then age('f', nil, nil, 4, ARGV[2]) end
+call('HSET', KEYS[4], unpack(put))
+call('PEXPIRE', KEYS[4], life(ARGV[2]), 'NX')
 take(gone)
 return {}
 `
 
-// readScript: KEYS epochs, then records. ARGV offset, the number of epochs,
-// then for each record which of them is its own. Returns for each record
-// epoch, version and data.
+// readScript: KEYS epochs, then records. ARGV offset, the number of epochs.
+// Returns the epochs, and for each record version and data.
 const readScript = prelude + master + `
-local n, epochs, reply = tonumber(ARGV[2]), {}, {}
-for i = 1, n do epochs[i] = epoch(KEYS[i]) end
-for i = 1, #KEYS - n do
-  local rec, at = redis.call('HMGET', KEYS[n + i], 'v', 'd'), 3 * i
-  reply[at - 2], reply[at - 1], reply[at] = epochs[tonumber(ARGV[2 + i])], rec[1] or '0', rec[2] or ''
+local n, reply = tonumber(ARGV[2]), {}
+for i = 1, n do reply[i] = epoch(KEYS[i]) end
+local at = n
+for i = n + 1, #KEYS do
+  local rec = call('HMGET', KEYS[i], 'v', 'd')
+  reply[at + 1], reply[at + 2] = rec[1] or '0', rec[2] or ''
+  at = at + 2
 end
 return reply
 `

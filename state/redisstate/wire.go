@@ -4,15 +4,14 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"lockstep/state"
 )
 
 // commitCall writes a step as commitScript takes it.
 func (s *Store) commitCall(step *state.Step) call {
-	args := make([]any, 0, 10+len(step.Log)+4*len(step.Moves))
-	args = append(args, s.ahead.Load(), s.lifetime.Milliseconds(), life(s.lifetime), s.done.Milliseconds(), life(s.done),
+	args := make([]any, 0, 8+len(step.Log)+4*len(step.Moves))
+	args = append(args, s.ahead.Load(), s.lifetime.Milliseconds(), s.done.Milliseconds(),
 		step.Base.Epoch, step.Base.Version, step.Data, step.Keep, len(step.Log))
 	for _, entry := range step.Log {
 		args = append(args, entry)
@@ -28,22 +27,36 @@ func (s *Store) commitCall(step *state.Step) call {
 	return call{append(s.withLanes(step.Topic), s.fence(tagOf(step.Topic)), s.log(step.Topic)), args}
 }
 
-// life returns how long Redis keeps lanes that nobody asks for, in ms: more
-// than two lifetimes and an age after their last move.
-func life(lifetime time.Duration) int64 { return (3*lifetime + time.Hour).Milliseconds() }
-
 // readCall writes groups as readScript takes them.
 func (s *Store) readCall(topics []string, groups []group) call {
 	c := call{args: []any{s.ahead.Load(), len(groups)}}
 	for _, g := range groups {
 		c.keys = append(c.keys, s.fence(g.tag))
 	}
-	for n, g := range groups {
+	for _, g := range groups {
 		for _, i := range g.topics {
-			c.keys, c.args = append(c.keys, s.record(topics[i])), append(c.args, n+1)
+			c.keys = append(c.keys, s.record(topics[i]))
 		}
 	}
 	return c
+}
+
+// readReply reads the reply of readScript to readCall.
+func readReply(reply []any, groups []group, records []state.Record) error {
+	at := len(groups)
+	for n, g := range groups {
+		for _, i := range g.topics {
+			if len(reply) < at+2 {
+				return errReply
+			}
+			var err error
+			if records[i], err = readRecord(reply[n], reply[at], reply[at+1]); err != nil {
+				return err
+			}
+			at += 2
+		}
+	}
+	return nil
 }
 
 // readOutcome reads the reply of commitScript.
