@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"lockstep/internal/redisclient"
 	"lockstep/internal/testserver"
 	"lockstep/precondition"
@@ -32,6 +34,7 @@ func TestAnAddressThatLeadsToTheOldMasterForAWhile(t *testing.T) {
 	for range 8 {
 		<-done
 	}
+	awaitReplica(t, old.URL)
 	next.Replicate(nil)
 	old.Replicate(next)
 	if o := s.Commit(t.Context(), step("x0", state.Record{}, 21))[0]; o.Err == nil || errors.Is(o.Err, state.ErrConflict) {
@@ -45,6 +48,24 @@ func TestAnAddressThatLeadsToTheOldMasterForAWhile(t *testing.T) {
 	if err != nil || string(r[0].Data) != "20" {
 		t.Errorf("got %+v, %v; want 20", r, err)
 	}
+}
+
+// awaitReplica waits until the replica of a server has all that was written.
+func awaitReplica(t *testing.T, url string) {
+	t.Helper()
+	c := connect(t, url).(*redis.Client).Conn()
+	defer c.Close()
+	if err := c.Set(t.Context(), "newest", 1, 0).Err(); err != nil { // WAIT is for what its connection wrote
+		t.Fatal(err)
+	}
+	for range 60 {
+		if n, err := c.Wait(t.Context(), 1, time.Second).Result(); err != nil {
+			t.Fatal(err)
+		} else if n == 1 {
+			return
+		}
+	}
+	t.Fatal("the replica does not follow")
 }
 
 // TestAReplicaDoesNotAnswer on a connection that was to a master: what it says
@@ -141,6 +162,7 @@ func TestWhatTheServerDoesNotMeetIsSaid(t *testing.T) {
 		{"a policy without a limit", []string{"--maxmemory-policy", "allkeys-lru"}, nil},
 		{"no append-only file", []string{"--appendonly", "no"}, []string{"redis_persistence"}},
 		{"one that is synced each second", []string{"--appendfsync", "everysec"}, []string{"redis_appendfsync"}},
+		{"what expires is freed at once", []string{"--lazyfree-lazy-expire", "no"}, []string{"redis_lazyfree"}},
 		{"CONFIG is forbidden", []string{"--appendonly", "no", "--rename-command", "CONFIG", ""}, []string{"redis_persistence"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
