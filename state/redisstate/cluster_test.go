@@ -93,14 +93,23 @@ func TestAClusterSharesTheWork(t *testing.T) {
 // startCluster starts a cluster of three masters and returns their addresses.
 func startCluster(t *testing.T) (addrs []string) {
 	t.Helper()
+	for _, server := range startServers(t) {
+		addrs = append(addrs, server.Addr)
+	}
+	return addrs
+}
+
+func startServers(t *testing.T) (servers []*testserver.Server) {
+	t.Helper()
 	cli, err := exec.LookPath("redis-cli")
 	if err != nil {
 		t.Skip("redis-cli is not installed (Debian package redis-tools)")
 	}
+	var addrs []string
 	for range 3 {
 		server := testserver.Redis(t, "--cluster-enabled", "yes")
 		server.Own()
-		addrs = append(addrs, server.Addr)
+		servers, addrs = append(servers, server), append(addrs, server.Addr)
 	}
 	args := append([]string{"--cluster", "create"}, addrs...)
 	if out, err := exec.CommandContext(t.Context(), cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
@@ -109,7 +118,7 @@ func startCluster(t *testing.T) (addrs []string) {
 	for _, addr := range addrs {
 		awaitCluster(t, addr)
 	}
-	return addrs
+	return servers
 }
 
 // awaitCluster waits until a node takes part in a cluster that works.
