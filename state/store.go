@@ -169,7 +169,8 @@ type Store interface {
 	// Entries returns the log entries of a topic behind the one numbered after,
 	// most at most, the oldest first, and the number of the first. Numbers begin
 	// with 1 and grow by one with each entry. A first greater than after+1 means
-	// that those between are gone. With nothing behind after, first is after+1.
+	// that those between are gone. With nothing behind after, or a most below 1,
+	// there are none, and first is after+1.
 	Entries(ctx context.Context, topic string, after uint64, most int) (first uint64, entries [][]byte, err error)
 
 	// Finish lets lanes go after DoneLifetime, unless they have gone on: a mark

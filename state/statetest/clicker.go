@@ -45,7 +45,7 @@ func (c *clicker) click(ctx context.Context, s state.Store, topic string, again 
 			c.note(c.base)
 			c.sum += c.amount
 			return nil
-		case o.Err == state.ErrConflict:
+		case conflicts(o):
 			done, err := c.learn(o)
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -404,10 +405,10 @@ func (f *faulty) step(step *state.Step, lost bool) state.Outcome {
 	return state.Outcome{Record: record, Made: made}
 }
 
-// pause lets others do what they do. The caller holds the disk.
+// pause lets others make calls. The caller holds the disk.
 func (f *faulty) pause() {
 	f.disk.mu.Unlock()
-	time.Sleep(time.Millisecond)
+	time.Sleep(35 * time.Millisecond)
 	f.disk.mu.Lock()
 }
 
@@ -448,7 +449,11 @@ func (f *faulty) conflict(step *state.Step, t *faultyTopic, newest state.Record,
 	case f.is("answers conflicts with the base"):
 		newest = step.Base
 	}
-	return state.Outcome{Err: state.ErrConflict, Record: newest, Lanes: lanes}
+	err := state.ErrConflict
+	if f.is("wraps errors") {
+		err = fmt.Errorf("faulty: %w", err)
+	}
+	return state.Outcome{Err: err, Record: newest, Lanes: lanes}
 }
 
 // move makes a move.
@@ -513,6 +518,9 @@ func (f *faulty) apply(t *faultyTopic, step *state.Step) {
 	keep := step.Keep
 	if f.is("keeps twice as much") {
 		keep *= 2
+	}
+	if over := len(t.log) - keep; keep > 0 && over > 0 && f.is("takes back what it returned") {
+		clear(t.log[:over])
 	}
 	if keep > 0 {
 		t.trim(keep)
@@ -594,7 +602,7 @@ func (f *faulty) Entries(ctx context.Context, topic string, after uint64, most i
 		}
 	}
 	first := max(int(min(after, math.MaxInt32)), t.trimmed)
-	if first >= t.trimmed+len(t.log) {
+	if first >= t.trimmed+len(t.log) || most < 1 && !f.is("returns all entries") {
 		return after + 1, nil, nil
 	}
 	if f.is("reads a log in two steps") {
@@ -660,7 +668,7 @@ func (f *faulty) finish(m state.Mark) {
 	case f.is("ignores marks"):
 		return
 	}
-	if !known || l.Last > m.UpTo {
+	if !known || l.Last > m.UpTo || l.age+3 < f.disk.data.age.N && f.is("marks young lanes only") {
 		return
 	}
 	if f.is("marks in two steps") {

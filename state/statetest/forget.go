@@ -14,6 +14,7 @@ func forgetCases() []testCase {
 		{name: "a mark of a client that is not known makes no lane", run: markOfUnknown},
 		{name: "a lane is known for a lifetime after its last move, and forgotten in time", run: lanesAreForgotten, lacks: lacksShift},
 		{name: "a lane that is done is forgotten in time, and not before", run: doneLanesAreForgotten, lacks: lacksShift},
+		{name: "a lane that is done long after its last move is forgotten in time", run: doneLate, lacks: lacksShift},
 		{name: "ages of a topic in constant use are not too short", run: busyTopics, lacks: lacksShift},
 		{name: "a later move takes the mark back", run: moveTakesMarkBack, lacks: lacksShift},
 		{name: "a mark below the last of a lane changes nothing", run: markBelowLast, lacks: lacksShift},
@@ -86,6 +87,25 @@ func doneLanesAreForgotten(e *env) {
 	})
 	w.pass(3*stepsOfLifetime+1, nil)
 	w.wantGone()
+}
+
+// doneLate marks lanes of all ages that are known for certain.
+func doneLate(e *env) {
+	w := e.watch(e.opts.Lifetime)
+	w.pass(stepsOfLifetime/2, nil) // so that generations change between
+	w.pass(stepsOfLifetime, func() { w.add() })
+	clients := make([]state.Client, len(w.lanes))
+	for i, l := range w.lanes {
+		clients[i] = l.client
+	}
+	e.finishAll(clients, 7)
+	done := e.watch(e.opts.DoneLifetime)
+	for _, l := range w.lanes {
+		l.age = 0
+	}
+	done.lanes = w.lanes
+	done.pass(3*stepsOfLifetime+1, nil)
+	done.wantGone()
 }
 
 // busyTopics has steps that are much shorter than an age, so that each age

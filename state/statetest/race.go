@@ -41,7 +41,7 @@ func madeAtOnce(e *env) {
 				switch {
 				case o.Err == nil:
 					made[n].Add(1)
-				case o.Err != state.ErrConflict:
+				case !conflicts(o):
 					e.Error(o.Err)
 				case !o.Record.Newer(none[n]) || len(o.Record.Data) == 0 || o.Lanes[0].Last != 0:
 					e.Errorf("a conflict was answered with %s and %s", show(o.Record), showLanes(o.Lanes))
@@ -108,7 +108,7 @@ func writeSeqs(ctx context.Context, s state.Store, topic string, clients []state
 			base = o.Record
 		}
 		lanes := make([]state.Lane, len(clients))
-		if o.Err == state.ErrConflict {
+		if conflicts(o) {
 			lanes[i] = o.Lanes[0]
 		}
 		if wrong := newerLanes(o, base, lanes); wrong != "" {
@@ -121,7 +121,7 @@ func writeSeqs(ctx context.Context, s state.Store, topic string, clients []state
 // newerLanes returns what is wrong with a conflict whose lanes are newer than
 // its record, or "".
 func newerLanes(o state.Outcome, record state.Record, lanes []state.Lane) string {
-	if o.Err != state.ErrConflict {
+	if !conflicts(o) {
 		return fmt.Sprintf("got %v, want a conflict", o.Err)
 	}
 	for i, seq := range seqsOf(record, len(lanes)) {
@@ -236,7 +236,7 @@ func anewAtOnce(e *env) {
 				o := handles[int(part[0][0])%len(handles)].Commit(e.ctx, step)[0]
 				if base = o.Record; o.Err == nil {
 					return
-				} else if o.Err != state.ErrConflict {
+				} else if !conflicts(o) {
 					e.Error(o.Err)
 					return
 				}

@@ -173,6 +173,9 @@ func TestSuiteFindsEachBug(t *testing.T) {
 // that fails.
 func foundBy() map[string]string {
 	return map[string]string{
+		"wraps errors":                               "a commit on anything but the newest record conflicts, and is answered with it",
+		"marks young lanes only":                     "a lane that is done long after its last move is forgotten in time",
+		"takes back what it returned":                "what a store has returned stays as it is, whatever is committed later",
 		"acknowledges what it drops at Close":        "closing while others commit loses nothing that was acknowledged",
 		"always returns the data":                    "a conflict by a move alone has no data in its answer",
 		"answers conflicts with the base":            "a commit on anything but the newest record conflicts, and is answered with it",
