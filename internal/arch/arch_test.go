@@ -59,6 +59,7 @@ var rules = []rule{
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
+	{"state/redisstate", []string{"internal/redisclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/", []string{"state"}, "stores know the contract only, not each other"},
 	{"state", nil, "the contract depends on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
@@ -195,7 +196,7 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
-		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
+		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter", "state/redisstate"},
 		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
 		"go.etcd.io/":                {"counter/boltcounter", "state/boltstate"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},

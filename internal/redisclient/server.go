@@ -136,6 +136,9 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
 		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
 	}
+	if setting(ctx, c, "lazyfree-lazy-expire") == "no" {
+		add("redis_lazyfree", "lazyfree-lazy-expire is no: Redis stands still, up to seconds, when it forgets who has clicked on a large topic that nobody uses any more; set lazyfree-lazy-expire yes")
+	}
 	return all
 }
 
