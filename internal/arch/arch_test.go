@@ -58,6 +58,7 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
+	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
 	{"state/", []string{"state"}, "stores know the contract only, not each other"},
 	{"state", nil, "the contract depends on nothing"},
@@ -196,7 +197,7 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter"},
-		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
+		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter", "state/pgstate"},
 		"go.etcd.io/":                {"counter/boltcounter"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
