@@ -94,24 +94,24 @@ const isOwn = "(substring(convert_to(name, 'UTF8') FROM 1 FOR length($1::bytea))
 
 func (s *Store) formerPrefix() []byte { return append(s.prefix[:len(s.prefix):len(s.prefix)], '/') }
 
-// former returns the table that has counters to be taken over, or "". It asks
-// pg_class: what to_regclass says may be from before a wait for lockSchema.
+// former returns the table that has own counters, or "". It asks pg_class: what
+// to_regclass says may be from before a wait for lockSchema.
 func (s *Store) former(ctx context.Context, tx pgx.Tx) (table string, err error) {
 	err = tx.QueryRow(ctx, "SELECT coalesce(max(relname), '') FROM pg_class WHERE relname IN ('lockstep_counter', 'lockstep_former')"+
 		" AND relkind = 'r' AND pg_table_is_visible(oid)").Scan(&table)
-	if err != nil || table != "lockstep_counter" {
-		return table, err
+	if err != nil || table == "" {
+		return "", err
 	}
 	var own bool
-	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM lockstep_counter WHERE "+isOwn+")", s.formerPrefix()).Scan(&own)
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+table+" WHERE "+isOwn+")", s.formerPrefix()).Scan(&own)
 	if err != nil || !own {
 		return "", err
 	}
 	return table, nil
 }
 
-// adoptFrom turns some counters of a table into records, and drops the table
-// when it is one that has none any more.
+// adoptFrom turns some counters of a table, of which there are some, into
+// records.
 func (s *Store) adoptFrom(ctx context.Context, tx pgx.Tx, table string, counter counterFunc) (more bool, err error) {
 	rows, err := tx.Query(ctx, "DELETE FROM "+table+" WHERE name = ANY(ARRAY(SELECT name FROM "+table+" WHERE "+isOwn+
 		" ORDER BY name LIMIT $2)) RETURNING name, n, v", s.formerPrefix(), adoptStep)
@@ -126,12 +126,6 @@ func (s *Store) adoptFrom(ctx context.Context, tx pgx.Tx, table string, counter 
 	if err != nil {
 		return false, err
 	}
-	if len(counters) == 0 {
-		if table == "lockstep_former" {
-			_, err = tx.Exec(ctx, "DROP TABLE lockstep_former, lockstep_meta")
-		}
-		return false, err
-	}
 	topics, data, versions := make([][]byte, len(counters)), make([][]byte, len(counters)), make([]int64, len(counters))
 	for i, c := range counters {
 		name := strings.TrimPrefix(c.Name, string(s.formerPrefix()))
@@ -141,7 +135,24 @@ func (s *Store) adoptFrom(ctx context.Context, tx pgx.Tx, table string, counter 
 		}
 		topics[i], data[i], versions[i] = []byte(topic), d, max(c.V, 1)
 	}
-	return true, s.adoptRecords(ctx, tx, topics, data, versions)
+	if err := s.adoptRecords(ctx, tx, topics, data, versions); err != nil {
+		return false, err
+	}
+	return true, dropFormer(ctx, tx, table)
+}
+
+// dropFormer drops a table that programs of the earlier version do not find,
+// when it has no counters any more.
+func dropFormer(ctx context.Context, tx pgx.Tx, table string) error {
+	if table != "lockstep_former" {
+		return nil
+	}
+	var more bool
+	err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM lockstep_former)").Scan(&more)
+	if err == nil && !more {
+		_, err = tx.Exec(ctx, "DROP TABLE lockstep_former, lockstep_meta")
+	}
+	return err
 }
 
 // adoptRecords makes records, in an epoch that is newer than the former one.

@@ -119,6 +119,20 @@ func TestCountersOfAnotherApplicationAreLeftAlone(t *testing.T) {
 	}
 }
 
+// TestAnApplicationThatStartsMeanwhile leaves alone what another is taking over.
+func TestAnApplicationThatStartsMeanwhile(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	execute(t, server.URL, formerSchema...)
+	execute(t, server.URL, "INSERT INTO lockstep_counter VALUES ('lockstep:/x', 1, 1)", "ALTER TABLE lockstep_counter RENAME TO lockstep_former")
+	open(t, server.URL, &pgstate.Options{Prefix: "third:"})
+	open(t, server.URL, &pgstate.Options{Prefix: "fourth:", Counter: asTopic})
+	s := open(t, server.URL, &pgstate.Options{Counter: asTopic})
+	if r := get(t, s, "counter:x"); string(r.Data) != "1" {
+		t.Errorf("got %+v, want 1", r)
+	}
+}
+
 // TestCountersThatCannotBeTakenOver are left as they are, and the reason is
 // said.
 func TestCountersThatCannotBeTakenOver(t *testing.T) {

@@ -5,6 +5,9 @@
 //
 // It does not notify anybody: NOTIFY inside the writing transaction would
 // serialise all writers of the database.
+//
+// It needs PostgreSQL 13 or later; before 14 each step of a sweep reads the
+// whole table of lanes.
 package pgstate
 
 import (
@@ -51,9 +54,9 @@ type Options struct {
 	// DoneLifetime is how long a lane is known at least after Finish. Default
 	// state.DoneLifetime.
 	DoneLifetime time.Duration
-	// Counter returns the topic and the data of a counter that a version
-	// before 0.2 has left. It is called for each once, when the first store is
-	// opened. Nil: Open refuses a database with such counters.
+	// Counter returns the topic and the data of a counter that an earlier
+	// version has left, which kept nothing else. The first Open calls it for
+	// each. Nil: Open refuses a database with such counters.
 	Counter func(name string, n int64) (topic string, data []byte)
 	// Preconditions is told what each server does not meet; nil: nobody.
 	Preconditions *precondition.Part

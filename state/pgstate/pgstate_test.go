@@ -48,6 +48,13 @@ func (u *suite) open(t testing.TB) state.Store {
 	return s
 }
 
+func (u *suite) reopen(t testing.TB, s state.Store) state.Store {
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return u.open(t)
+}
+
 func (u *suite) another(t testing.TB, _ state.Store) state.Store { return u.open(t) }
 
 func (u *suite) move(_ testing.TB, _ state.Store, d time.Duration) {
@@ -58,7 +65,7 @@ func (u *suite) move(_ testing.TB, _ state.Store, d time.Duration) {
 }
 
 func (u *suite) run(t *testing.T, o *statetest.Options) {
-	o.Reopen, o.Second, o.Shift = u.another, u.another, u.move
+	o.Reopen, o.Second, o.Shift = u.reopen, u.another, u.move
 	statetest.Run(t, func(t testing.TB) state.Store {
 		u.shift, u.stores = 0, nil
 		return u.open(t)
@@ -103,6 +110,15 @@ func (u *suite) copy(t testing.TB, _ state.Store) func(testing.TB, state.Store) 
 // who needs a password and may make tables, and no more.
 func TestStoreKeepsTheContractOverTLS(t *testing.T) {
 	u := &suite{server: testserver.PostgresTLS(t, testserver.NewAuthority(t)), opts: &pgstate.Options{Prefix: "test:"}}
+	u.run(t, &statetest.Options{})
+}
+
+// TestStoreKeepsTheContractThroughAPooler that gives each transaction another
+// session.
+func TestStoreKeepsTheContractThroughAPooler(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	u := &suite{server: testserver.PgBouncer(t, server, "transaction"), opts: &pgstate.Options{Prefix: "test:"}}
 	u.run(t, &statetest.Options{})
 }
 

@@ -199,6 +199,9 @@ func TestMovesStayWithinTheirPage(t *testing.T) {
 	commit(t, s, "x", "0", clicks(0, clients, 3)...) // whole pages, the first time after a checkpoint
 	wal := position()
 	for seq := range uint64(rounds) {
+		if seq%10 == 0 {
+			s.Shift(state.Lifetime / 7) // their age changes, too
+		}
 		commit(t, s, "x", "0", clicks(0, clients, seq+4)...)
 	}
 	each := (position() - wal) / rounds
