@@ -58,10 +58,11 @@ var rules = []rule{
 	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
 	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
 	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
+	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
 	{"state/redisstate", []string{"internal/redisclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/", []string{"state"}, "stores know the contract only, not each other"},
-	{"state", nil, "the contract depends on nothing"},
+	{"state", []string{"internal/repeats"}, "states depend on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
 	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", []string{"counter"}, "a history is judged from outside"},
@@ -197,7 +198,7 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter", "state/redisstate"},
-		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter"},
+		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter", "state/pgstate"},
 		"go.etcd.io/":                {"counter/boltcounter", "state/boltstate"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
