@@ -90,7 +90,9 @@ type BatcherOptions struct {
 	// and Health is not called. It must not block. Nil: it is not called.
 	Health func(err error)
 	// Clock returns the time, which must not jump. Nil: that of the process.
-	Clock  func() time.Time
+	Clock func() time.Time
+	// Rand returns a random duration from 0 to below n, of pauses. Nil: math/rand.
+	Rand   func(n time.Duration) time.Duration
 	Logger *slog.Logger // nil: discard
 }
 
@@ -184,6 +186,9 @@ func (o *BatcherOptions) setDefaults() {
 	if o.Clock == nil {
 		began := time.Now()
 		o.Clock = func() time.Time { return began.Add(time.Since(began)) }
+	}
+	if o.Rand == nil {
+		o.Rand = rand.N[time.Duration]
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -465,7 +470,7 @@ func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
 // later makes a try again after a pause, unless it has been tried for Patience.
 // The outcome of its step is unknown: the guards of its moves say more then.
 func (b *Batcher) later(t *try, err error) {
-	pause := rand.N(min(minRetry<<min(t.failures, 10), maxRetry) + 1)
+	pause := b.opts.Rand(min(minRetry<<min(t.failures, 10), maxRetry) + 1)
 	t.failures++
 	if b.opts.Clock().Add(pause).After(newest(t.ops).Add(b.opts.Patience)) || b.base.Err() != nil {
 		b.putOff(t, Answer{Reason: ReasonAway, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})
