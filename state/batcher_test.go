@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -300,5 +301,44 @@ func TestNothingIsLostOrDoubledByWhateverTheStoreDoes(t *testing.T) {
 		for n := range 3 {
 			wantTally(t, s, fmt.Sprint("tally:", n), tabs*each/3)
 		}
+	})
+}
+
+// TestARunThatWasGivenUpTouchesNothing: what goes on after its time runs no more
+// actions, and, for the race detector, looks at nothing that others use.
+func TestARunThatWasGivenUpTouchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		kind := tallies()
+		end := make(chan struct{})
+		kind.Actions["hang"] = func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+			<-end
+			return t, errors.New("too late") // so that the run would read the state anew
+		}
+		var ran atomic.Int32
+		kind.Actions["behind"] = func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+			ran.Add(1)
+			return t, nil
+		}
+		b := state.NewBatcher(s, &state.BatcherOptions{Calls: 1}, kind)
+		var wg sync.WaitGroup
+		for _, do := range []string{"add", "hang", "behind", "add"} {
+			wg.Add(1)
+			b.Submit(nil, "tally:a", newTab().op(do, "by", "1"), func(state.Answer) { wg.Done() })
+		}
+		wg.Wait()
+		close(end)
+		for range 10 {
+			wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Ack, "", false)
+		}
+		synctest.Wait()
+		if n := ran.Load(); n != 1 {
+			t.Errorf("the op behind was run %d times, want once", n)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantTally(t, s, "tally:a", 12)
 	})
 }

@@ -6,22 +6,28 @@ import (
 
 // A try is what waits for one topic, on its way into the store.
 type try struct {
-	topic, key string
-	kind       Reducer
-	ops        []submitted
-
-	known   bool            // record is what a store has said, or a replica that is believed
-	record  Record          // what the next run is computed from
-	state   any             // what record says; nil: it has not been read
-	lanes   map[Client]Lane // as the store has said at asked; nil: it was not
-	asked   time.Time
+	basis
+	ops     []submitted
 	allowed bool // a sender may make the topic
-	careful bool // each op is looked at for the size of what comes of it
 
 	conflicts, failures int
 	run                 *run
 	shift               *shift // that it is in
 	ended               bool   // all ops are answered
+}
+
+// A basis is what a run is computed from. A run has a copy: one that is given up
+// goes on beside the next.
+type basis struct {
+	topic, key string
+	kind       Reducer
+
+	known   bool // record is what a store has said, or a replica that is believed
+	record  Record
+	state   any             // what record says; nil: it has not been read
+	lanes   map[Client]Lane // as the store has said at asked, never changed; nil: it was not
+	asked   time.Time
+	careful bool // each op is looked at for the size of what comes of it
 }
 
 // A warmth is what is known of a topic between two calls.
@@ -36,7 +42,7 @@ type warmth struct {
 
 func (b *Batcher) newTry(topic string, ops []submitted) *try {
 	kind, key := keyOf(topic)
-	t := &try{topic: topic, key: key, kind: b.kinds[kind], ops: ops}
+	t := &try{basis: basis{topic: topic, key: key, kind: b.kinds[kind]}, ops: ops}
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
 		t.known, t.record, t.state = true, w.record, w.state
 	}
