@@ -342,3 +342,25 @@ func TestARunThatWasGivenUpTouchesNothing(t *testing.T) {
 		wantTally(t, s, "tally:a", 12)
 	})
 }
+
+// TestWhatAFailedActionHasScribbledIsNotKept: an op that was refused comes again,
+// is run before the store says that it is known, and fails again.
+func TestWhatAFailedActionHasScribbledIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		b := newBatcher(t, s, nil)
+		apply(t, b, "tally:a", newTab().op("vote"))
+		refused := newTab().op("dirty")
+		apply(t, b, "tally:a", refused)
+		for _, op := range []state.Op{newTab().op("add", "by", "1"), refused, newTab().op("add", "by", "2")} {
+			b.Submit(nil, "tally:a", op, func(state.Answer) {})
+			synctest.Wait() // the first is on its way alone
+		}
+		apply(t, b, "tally:a", newTab().op("add", "by", "4"))
+		records, _ := s.Read(t.Context(), "tally:a")
+		if got, err := tallies().Read(records[0].Data); err != nil || got.N != 7 || got.By["dirt"] != 0 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}

@@ -23,6 +23,7 @@ type run struct {
 	// The state of the basis is that after accepted; not valid while spoilt.
 	accepted []int // ops that were applied
 	spoilt   bool  // an action has failed: it may have changed the state that it was given
+	fouled   bool  // that was the state of the try, which others may have
 	broken   bool  // nothing can come of it: all is put off
 	asking   bool  // lanes have to be read first
 	unsure   bool  // so they have, unless the step is done
@@ -194,7 +195,7 @@ func (r *run) attempt(i int) *string {
 			r.state = next
 			return nil
 		}
-		r.spoilt = true
+		r.spoilt, r.fouled = true, true
 		if !panicked {
 			return reasonOf(err.Error())
 		}

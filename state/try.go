@@ -82,6 +82,9 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 		if !b.watched(t.run) {
 			return false, false
 		}
+		if t.run.fouled {
+			b.discard(t)
+		}
 		if !t.run.tooLarge {
 			break
 		}
@@ -93,6 +96,16 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	b.answer(t, nil)
 	b.end(t, 0)
 	return false, true
+}
+
+// discard drops the state that a try was computed from, here and where it came
+// from: an action that failed may have changed it. Its record is as it was.
+func (b *Batcher) discard(t *try) {
+	t.state = nil
+	b.warm.change(t.topic, func(w warmth, known bool) (warmth, bool) {
+		w.state = nil
+		return w, known
+	})
 }
 
 // admit puts off the ops of a try whose senders may not make the topic that they
