@@ -80,9 +80,11 @@ type BatcherOptions struct {
 	// no read. Default 1,024.
 	Warm int
 	// Committed is called once after each step that was done, with the record it
-	// made, in order for each topic, before the calls of done for its ops. from has
-	// the shares of their senders, nil for those without one, and is not kept. It must
-	// not block. Nil: it is not called.
+	// made, in order for each topic, before the calls of done for its ops. It is also
+	// called before ops are acknowledged that a newer record contains, which it was
+	// not called with: the answer of their step was lost, or another replica has done
+	// it. from has the shares of their senders, nil for those without one, and is not
+	// kept. It must not block. Nil: it is not called.
 	Committed func(topic string, r Record, from []any)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with a conflict, and else with its error. A call that has run

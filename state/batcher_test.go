@@ -364,3 +364,25 @@ func TestWhatAFailedActionHasScribbledIsNotKept(t *testing.T) {
 		}
 	})
 }
+
+// TestCommittedComesBeforeEachAcknowledgement also when the answer of the commit
+// was lost, or another replica made it: a tab shows what it has an answer to.
+func TestCommittedComesBeforeEachAcknowledgement(t *testing.T) {
+	s := newMapStore()
+	var told []uint64
+	b := newBatcher(t, s, &state.BatcherOptions{Committed: func(topic string, r state.Record, _ []any) {
+		got, err := tallies().Read(r.Data)
+		if topic != "tally:a" || err != nil || got.N != 3 {
+			t.Errorf("got %q, %+v, %v", topic, got, err)
+		}
+		told = append(told, r.Version)
+	}})
+	op := newTab().op("add", "by", "3")
+	apply(t, newBatcher(t, s, nil), "tally:a", op)
+	for range 3 {
+		wantAnswer(t, apply(t, b, "tally:a", op), state.Ack, "", true)
+		if len(told) != 1 {
+			t.Fatalf("Committed was called with %d, want once", told)
+		}
+	}
+}

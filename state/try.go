@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"time"
 )
 
@@ -33,7 +34,8 @@ type basis struct {
 // A warmth is what is known of a topic between two calls.
 type warmth struct {
 	record Record
-	state  any // nil: it has not been read
+	state  any    // nil: it has not been read
+	told   Record // without Data: the last that Committed was called with
 	// took is how long a commit takes, smoothed; others are the replicas that were
 	// heard to commit to the topic, and when.
 	took   time.Duration
@@ -93,9 +95,29 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	if len(t.run.step.Moves) > 0 {
 		return true, true
 	}
+	b.tell(t)
 	b.answer(t, nil)
 	b.end(t, 0)
 	return false, true
+}
+
+// tell calls Committed with the record that acknowledges ops of a try without a
+// commit, unless it was called with that or a later one: the answer of their
+// commit was lost, or it was another replica's.
+func (b *Batcher) tell(t *try) {
+	if !slices.ContainsFunc(t.run.answers, func(a Answer) bool { return a.Verdict == Ack }) {
+		return
+	}
+	fresh := false
+	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
+		if fresh = t.record.Newer(w.told); fresh {
+			w.told = Record{Epoch: t.record.Epoch, Version: t.record.Version}
+		}
+		return w, fresh
+	})
+	if fresh {
+		b.opts.Committed(t.topic, t.record, shares(t.ops))
+	}
 }
 
 // discard drops the state that a try was computed from, here and where it came
@@ -164,6 +186,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		if record.Newer(w.record) {
 			w.record, w.state = record, r.result()
 		}
+		w.told = Record{Epoch: record.Epoch, Version: record.Version}
 		w.learn(now.Sub(began))
 		pause = w.turn(now)
 		return w, true
