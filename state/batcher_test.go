@@ -386,3 +386,131 @@ func TestCommittedComesBeforeEachAcknowledgement(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsKnownOfALaneIsNotGuessed: an op is sent again behind a later one, in
+// one group, when the lane has settled it since.
+func TestWhatIsKnownOfALaneIsNotGuessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		b := newBatcher(t, s, nil)
+		one := newTab()
+		apply(t, b, "tally:a", one.op("add", "by", "1"))
+		refused := one.op("take", "by", "9")
+		apply(t, b, "tally:a", refused)
+		one.from = 3
+		apply(t, b, "tally:a", one.op("add", "by", "1"))
+		one.from = 1 // as it was when the next was sent first
+
+		b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(state.Answer) {})
+		synctest.Wait()
+		b.Submit(nil, "tally:a", one.op("add", "by", "1"), func(a state.Answer) { wantAnswer(t, a, state.Ack, "", false) })
+		wantAnswer(t, apply(t, b, "tally:a", refused), state.Settled, "", true)
+	})
+}
+
+// A lateStore answers a while after it has done what it was asked.
+type lateStore struct{ *mapStore }
+
+func (s lateStore) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
+	defer time.Sleep(2 * time.Millisecond)
+	return s.mapStore.Commit(ctx, steps...)
+}
+
+// TestAnOpThatIsTooOldMayHaveBeenAppliedMeanwhile by another replica, before it
+// came to this one, which was just reading its lane.
+func TestAnOpThatIsTooOldMayHaveBeenAppliedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		b, other := newBatcher(t, lateStore{s}, nil), newBatcher(t, s, nil)
+		op := newTab().op("add", "by", "1")
+		stale, old := op, op
+		stale.Seen, old.Age = time.Now().Add(-time.Hour), state.OpLifetime+time.Second
+		b.Submit(nil, "tally:a", stale, func(state.Answer) {}) // so that the lane is read
+		time.Sleep(time.Millisecond)
+		wantAnswer(t, apply(t, other, "tally:a", op), state.Ack, "", false)
+		wantAnswer(t, apply(t, b, "tally:a", old), state.Ack, "", true)
+	})
+}
+
+// A deadStore fails each call after a while.
+type deadStore struct{ mapStore }
+
+func (*deadStore) Commit(_ context.Context, steps ...state.Step) []state.Outcome {
+	time.Sleep(10 * time.Millisecond)
+	return state.Failed(len(steps), errLost)
+}
+
+func TestAnOpIsAnsweredWhileTheStoreIsAwayWhateverComesBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBatcher(t, &deadStore{}, nil)
+		began := time.Now()
+		var answered atomic.Int64
+		b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(a state.Answer) {
+			wantAnswer(t, a, state.Retry, state.ReasonAway, false)
+			answered.Store(int64(time.Since(began)))
+		})
+		for range 100 {
+			time.Sleep(time.Second / 2)
+			b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(state.Answer) {})
+		}
+		if d := time.Duration(answered.Load()); d == 0 || d > 6*time.Second {
+			t.Errorf("the first op was answered after %v, want Patience", d)
+		}
+	})
+}
+
+func TestOpsThatAreSentAgainDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		b := newBatcher(t, s, nil)
+		ops := make([]state.Op, 200)
+		for i := range ops {
+			ops[i] = newTab().op("add", "by", "1")
+			apply(t, b, "tally:a", ops[i])
+		}
+		s.delay = 3 * time.Millisecond
+		var slowest atomic.Int64 // only one call of done at a time
+		for _, op := range ops {
+			began := time.Now()
+			b.Submit(nil, "tally:a", op, func(a state.Answer) {
+				wantAnswer(t, a, state.Ack, "", true)
+				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
+			})
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if d := time.Duration(slowest.Load()); d == 0 || d > 5*s.delay {
+			t.Errorf("the slowest answer took %v, and a call takes %v", d, s.delay)
+		}
+	})
+}
+
+func TestCloseDoesNotWaitForMoreMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := state.NewBatcher(newMapStore(), nil, tallies())
+		b.Finish("tally:a", state.Client{1}, 1)
+		began := time.Now()
+		for range 2 {
+			if err := b.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if d := time.Since(began); d > 0 {
+			t.Errorf("Close took %v", d)
+		}
+	})
+}
+
+// TestACodecThatIsNotPureEndsNoReplica: what it writes is too long each time but
+// when it is looked at op by op.
+func TestACodecThatIsNotPureEndsNoReplica(t *testing.T) {
+	kind := tallies()
+	var n atomic.Int32
+	kind.Marshal = func(tally) ([]byte, error) { return make([]byte, 2000*(n.Add(1)%2)), nil }
+	b := state.NewBatcher(newMapStore(), nil, kind)
+	wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Retry, state.ReasonAway, false)
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

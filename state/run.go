@@ -97,7 +97,7 @@ func (r *run) makeStep() {
 			return
 		}
 		if len(data) > r.kind.most() {
-			r.tooLarge = true
+			r.outgrow()
 			return
 		}
 		r.step.Data = data
@@ -105,6 +105,18 @@ func (r *run) makeStep() {
 	for _, c := range r.moved {
 		r.step.Moves = append(r.step.Moves, r.views[c].step(c))
 	}
+}
+
+// outgrow has the ops run again, each looked at for what it makes too large. When
+// they were, the codec does not write the same for the same state.
+func (r *run) outgrow() {
+	if !r.careful {
+		r.tooLarge = true
+		return
+	}
+	err := fmt.Errorf("state: the codec of %s is not pure: a state has two lengths", r.kind.name())
+	r.b.opts.Logger.Error("a codec is not pure", "topic", r.topic, "err", err)
+	r.breakOff(Answer{Reason: ReasonAway, Err: err})
 }
 
 // judge says what becomes of an op.
@@ -115,12 +127,14 @@ func (r *run) judge(i int) {
 	switch j.of(op, s.at, l) {
 	case isDone:
 		r.answers[i] = l.done(op)
+		r.asking = r.asking || l.guessed && op.Seq <= l.max // its From may be higher
 		// A final answer rests on what the store said after the op had come, or
 		// will say when the step is done.
-		r.unsure = r.unsure || r.asked.Before(s.at)
+		r.unsure = r.unsure || l.asked.Before(s.at)
 	case isOld:
 		r.answers[i] = Answer{Verdict: Old}
 		r.asking = r.asking || l.guessed && !l.moved
+		r.unsure = r.unsure || l.asked.Before(s.at)
 	case isEarly:
 		r.answers[i] = Answer{Reason: ReasonEarly}
 	case isStale:
@@ -135,7 +149,7 @@ func (r *run) lane(op *Op) *laneView {
 	l := r.views[op.Client]
 	if l == nil || l.guessed && !l.moved {
 		if lane, ok := r.lanes[op.Client]; ok {
-			l = seen(lane)
+			l = seen(lane.Lane, lane.asked)
 		} else {
 			l = guess(op)
 		}

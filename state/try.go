@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -10,6 +11,7 @@ type try struct {
 	basis
 	ops     []submitted
 	allowed bool // a sender may make the topic
+	open    bool // what waits for the topic may join it
 
 	conflicts, failures int
 	run                 *run
@@ -25,10 +27,15 @@ type basis struct {
 
 	known   bool // record is what a store has said, or a replica that is believed
 	record  Record
-	state   any             // what record says; nil: it has not been read
-	lanes   map[Client]Lane // as the store has said at asked, never changed; nil: it was not
-	asked   time.Time
-	careful bool // each op is looked at for the size of what comes of it
+	state   any                 // what record says; nil: it has not been read
+	lanes   map[Client]saidLane // at record; the map is never changed
+	careful bool                // each op is looked at for the size of what comes of it
+}
+
+// A saidLane is a lane as the store has said it.
+type saidLane struct {
+	Lane
+	asked time.Time // before the call
 }
 
 // A warmth is what is known of a topic between two calls.
@@ -52,19 +59,22 @@ func (b *Batcher) newTry(topic string, ops []submitted) *try {
 }
 
 // learn takes in the store's answer to a step that conflicts, of a call that
-// began at a time.
-func (t *try) learn(o Outcome, began time.Time) {
+// began at a time. What the store has said of other lanes is true as long as the
+// record is the same. It returns whether that is so.
+func (t *try) learn(o Outcome, began time.Time) (same bool) {
 	r := o.Record
-	if r.Same(t.record) && t.known {
+	lanes := make(map[Client]saidLane, len(t.run.step.Moves))
+	if same = t.known && r.Same(t.record); same {
 		r.Data = t.record.Data
+		maps.Copy(lanes, t.lanes)
 	} else {
 		t.state = nil
 	}
-	t.known, t.record, t.asked = true, r, began
-	t.lanes = make(map[Client]Lane, len(t.run.step.Moves))
 	for i, m := range t.run.step.Moves {
-		t.lanes[m.Client] = o.Lanes[i]
+		lanes[m.Client] = saidLane{o.Lanes[i], began}
 	}
+	t.known, t.record, t.lanes = true, r, lanes
+	return same
 }
 
 // compute makes the step of a try. open is false when it needs none: its ops
