@@ -434,7 +434,7 @@ func (p *page) hear(o *op, v state.Verdict) {
 	switch {
 	case e == nil || e.done:
 	case v == state.Retry && p.retryOne:
-		p.after(p.ms(50, 800), func() { p.send(e) })
+		p.after(p.ms(50, 800), func() { p.resendOne(e) })
 	case v == state.Retry:
 		p.backoff = min(max(50*time.Millisecond, p.backoff*2), 5*time.Second)
 		p.schedule(o.topic, p.backoff+time.Duration(p.rng.Int64N(int64(p.backoff)/2)))
@@ -447,6 +447,20 @@ func (p *page) hear(o *op, v state.Verdict) {
 			p.quit()
 		}
 	}
+}
+
+// resendOne is resend of one op alone.
+func (p *page) resendOne(e *entry) {
+	c := p.conn
+	if c == nil || !c.told || !p.awake() {
+		return
+	}
+	stamp := c.stamp
+	p.after(p.ms(1, 20), func() {
+		if p.conn == c && p.awake() && (!e.op.durable || slices.Contains(p.outbox, e.op)) {
+			p.transmit(e, stamp, p.floor(e.op.client, e.op.topic))
+		}
+	})
 }
 
 // schedule has all of a topic sent again, in order: never the one op alone.

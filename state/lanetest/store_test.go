@@ -242,6 +242,9 @@ func (st *store) call(l line, do func() (answer func()), failed func()) {
 	}
 	st.after(st.delay(true), func() {
 		answer := do()
+		if st.chance(0.003) { // what the answer says is lost while it is on its way
+			st.after(st.ms(0, 5), func() { st.lose(st.maybe(0.4)) })
+		}
 		if st.chance(0.03) { // a driver or a proxy sends it twice
 			st.after(st.delay(true), func() { do() })
 		}
