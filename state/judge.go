@@ -24,6 +24,7 @@ const maxReason = 200
 // what must be so for the op to be the next, which the store confirms by the
 // guards of the move.
 type laneView struct {
+	client Client
 	Lane
 	refused refusals
 	// guessed: the store has not said it in this try.
@@ -37,8 +38,8 @@ type laneView struct {
 // guess is the lane of a client of which nothing is known, for its op to be the
 // next: one that is not known or has not got so far, or, when From says that
 // others are open, one that is just before it.
-func guess(op *Op) *laneView {
-	v := &laneView{guessed: true, min: op.Seq - 1, max: op.Seq - 1}
+func guess(op *Op) laneView {
+	v := laneView{client: op.Client, guessed: true, min: op.Seq - 1, max: op.Seq - 1}
 	v.Last = op.Seq - 1
 	if op.Seq == op.From {
 		v.min = 0
@@ -46,9 +47,11 @@ func guess(op *Op) *laneView {
 	return v
 }
 
-// seen is the lane of a client as the store has said it, when it was asked.
-func seen(l Lane, asked time.Time) *laneView {
-	return &laneView{Lane: l, asked: asked, refused: parseRefusals(l.Refused), min: l.Last, max: l.Last, was: l.Refused}
+// seen is the lane of a client as the store has said it.
+func seen(c Client, l saidLane) laneView {
+	return laneView{
+		client: c, Lane: l.Lane, asked: l.asked, refused: parseRefusals(l.Refused), min: l.Last, max: l.Last, was: l.Refused,
+	}
 }
 
 // A judge says what becomes of ops: lines 11 to 15 and 21 of the specification
@@ -117,8 +120,8 @@ func (l *laneView) move(op *Op, refused *string) bool {
 }
 
 // step returns the move that the try makes of the lane.
-func (l *laneView) step(c Client) Move {
-	return Move{Client: c, Min: l.min, Max: l.max, Was: l.was, To: l.Lane}
+func (l *laneView) step() Move {
+	return Move{Client: l.client, Min: l.min, Max: l.max, Was: l.was, To: l.Lane}
 }
 
 // A refusal says why a seq was refused.

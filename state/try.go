@@ -202,14 +202,25 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		return w, true
 	})
 	b.opts.Committed(t.topic, record, shares(t.ops))
-	made := make(map[Client]bool, len(r.step.Moves))
-	for i, m := range r.step.Moves {
+	for _, m := range r.step.Moves {
 		b.lanes.put(laneKey{t.topic, m.Client, 0}, struct{}{})
-		made[m.Client] = o.Made[i]
 	}
 	b.counts.ops.Add(uint64(r.fresh))
-	b.answer(t, made)
+	b.answer(t, t.made(o))
 	b.end(t, pause)
+}
+
+// made returns the clients for which a step has made a lane, if anybody pays for
+// lanes.
+func (t *try) made(o Outcome) map[Client]bool {
+	if !slices.ContainsFunc(t.ops, func(s submitted) bool { return s.lane }) {
+		return nil
+	}
+	made := make(map[Client]bool, len(o.Made))
+	for i, m := range t.run.step.Moves {
+		made[m.Client] = o.Made[i]
+	}
+	return made
 }
 
 // answer answers the ops of a try as its run says. made are the clients for

@@ -81,8 +81,9 @@ func (st *store) commit(steps []state.Step) reply {
 	}
 	r := reply{st.mem.Commit(context.Background(), steps...), make([]sight, len(steps))}
 	for i := range steps {
-		after := opsOf(st.record(numberOf(steps[i].Topic)))
-		r.sights[i] = sight{st.history, after}
+		now := st.record(numberOf(steps[i].Topic))
+		after := opsOf(now)
+		r.sights[i] = sight{st.history, now.Epoch, after}
 		if r.outcomes[i].Err != nil {
 			st.tally.conflicts++
 			continue

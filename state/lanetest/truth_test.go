@@ -81,6 +81,7 @@ func (s *sim) remembered(t int, l state.Lane) {
 // A sight is what a replica was told of a topic by the store.
 type sight struct {
 	history int
+	epoch   uint64
 	ops     []string
 }
 
@@ -101,7 +102,7 @@ func (s *sim) decided(r *replica, m message, a state.Answer) {
 		s.fail("4 refused, and is applied: %v", o)
 	case saw.history < m.history:
 		s.fail("6 answered from a history that was lost before it came: %v", o)
-	case a.Verdict == state.Ack && in && !slices.Contains(opsOf(r.shown[o.topic]), o.name):
+	case a.Verdict == state.Ack && in && r.shown[o.topic].Epoch <= saw.epoch && !slices.Contains(opsOf(r.shown[o.topic]), o.name):
 		s.fail("8 ack before a frame that contains it: %v", o)
 	case a.Verdict == state.Old && in && r.knew(o) >= o.seq:
 		s.fail("4 called too old, and its lane is known: %v", o)
