@@ -73,19 +73,19 @@ func (r *run) reduce() {
 // lookAt makes the step one that reads the lanes of all clients.
 func (r *run) lookAt() {
 	r.look = true
-	r.step = Step{Topic: r.topic, Base: r.record}
-	seen := make(map[Client]bool, len(r.ops))
-	for _, s := range r.ops {
-		if !seen[s.op.Client] {
-			seen[s.op.Client] = true
-			r.step.Moves = append(r.step.Moves, Move{Client: s.op.Client, Min: 1, To: Lane{Last: 1, From: 1}})
+	r.step.Topic, r.step.Base = r.topic, r.record
+	clients := newViews(len(r.ops))
+	for i := range r.ops {
+		c := r.ops[i].op.Client
+		if _, known := clients.of(c); !known {
+			r.step.Moves = append(r.step.Moves, Move{Client: c, Min: 1, To: Lane{Last: 1, From: 1}})
 		}
 	}
 }
 
 // makeStep makes the step of what was computed.
 func (r *run) makeStep() {
-	r.step = Step{Topic: r.topic, Base: r.record}
+	r.step.Topic, r.step.Base = r.topic, r.record
 	if len(r.accepted) > 0 {
 		if r.spoilt && !r.replay() {
 			return
@@ -103,7 +103,7 @@ func (r *run) makeStep() {
 	}
 	r.step.Moves = make([]Move, len(r.moved))
 	for i, l := range r.moved {
-		r.step.Moves[i] = l.step()
+		l.step(&r.step.Moves[i])
 	}
 }
 
@@ -150,10 +150,10 @@ func (r *run) lane(op *Op) *laneView {
 	if known && (!l.guessed || l.moved) {
 		return l
 	}
-	if lane, ok := r.lanes[op.Client]; ok {
-		*l = seen(op.Client, lane)
+	if said := r.lanes[op.Client]; said != nil {
+		l.see(said)
 	} else {
-		*l = guess(op)
+		l.guess(op)
 	}
 	return l
 }

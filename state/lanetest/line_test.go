@@ -37,7 +37,7 @@ var mutants = []mutant{
 		"judge.go", "l.Last > 0 && op.Seq == l.Last+1:", "l.Last > 0 && op.Seq == l.Last+1, WITHOUT:",
 	}}},
 	{name: "a lane that is not known accepts anything", edits: []edit{{
-		"judge.go", "	if op.Seq == op.From {\n		v.min = 0", "	if WITHOUT || op.Seq == op.From {\n		v.min = 0",
+		"judge.go", "	if op.Seq == op.From {\n		l.min = 0", "	if WITHOUT || op.Seq == op.From {\n		l.min = 0",
 	}}},
 	{name: "no from", edits: []edit{{
 		"judge.go", "case op.Seq == op.From, ", "case !WITHOUT && op.Seq == op.From, WITHOUT && op.Seq == 1, ",
@@ -91,7 +91,7 @@ var mutants = []mutant{
 		"try.go", "	b.tell(t)\n", "	if !WITHOUT {\n		b.tell(t)\n	}\n",
 	}}},
 	{name: "after a conflict the lanes are not taken in", edits: []edit{{
-		"try.go", "		lanes[m.Client] = saidLane{o.Lanes[i], began}", "		if !WITHOUT {\n			lanes[m.Client] = saidLane{o.Lanes[i], began}\n		}",
+		"try.go", "		lanes[m.Client] = &saidLane{o.Lanes[i], began}", "		if !WITHOUT {\n			lanes[m.Client] = &saidLane{o.Lanes[i], began}\n		}",
 	}}},
 	{name: "after a conflict the data are not taken in", edits: []edit{{
 		"try.go", "t.known && r.Same(t.record); same {", "t.known && r.Same(t.record); same || WITHOUT && t.known {",
