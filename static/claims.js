@@ -1,34 +1,38 @@
-// claims.js tells by Web Locks which pages live: each holds one that is named after its client, and
-// the browser lets go of it when the page is closed or crashes.
+// claims.js tells which pages live: each holds a Web Lock that is named after its client, and the
+// browser lets go of it when the page is closed or crashes. Where there are no Web Locks, which is
+// so on pages without https, a page gets the place of any other after a while.
+
+import { ORPHAN_AGE } from './constants.js';
 
 /** @import { Claims } from './tab/post.js' */
 
 /**
  * @param {string} name - of the application
  * @param {string} own - the client of this page
- * @returns {Claims | null} null: the browser has none, or not on this page
+ * @returns {Claims}
  */
 export function claims(name, own) {
-  const { locks } = navigator;
-  if (!locks) return null;
-  /** @type {Map<string, () => void>} lets go of a claim, or of the wish for it */
+  /** @type {LockManager | undefined} */
+  const locks = navigator.locks;
+  /** @type {Map<string, () => void>} lets go of a place, or of the wish for it */
   const held = new Map();
-  locks.request(`${name} ${own}`, () => new Promise(() => {})).catch(() => {});
+  locks?.request(`${name} ${own}`, () => new Promise(() => {}));
   return {
     adopt(client, granted) {
+      if (!locks) {
+        const timer = setTimeout(granted, ORPHAN_AGE);
+        return held.set(client, () => clearTimeout(timer));
+      }
       const stop = new AbortController();
       held.set(client, () => stop.abort());
       locks.request(`${name} ${client}`, { signal: stop.signal }, () => new Promise((done) => {
-        held.set(client, () => done(undefined));
+        held.set(client, () => done(null));
         granted();
       })).catch(() => {}); // it is wanted no more
     },
     release(client) {
-      const all = client === undefined ? [...held.keys()] : [client];
-      for (const one of all) {
-        held.get(one)?.();
-        held.delete(one);
-      }
+      held.get(client)?.();
+      held.delete(client);
     },
   };
 }

@@ -46,18 +46,18 @@ export function read(data) {
   };
 }
 
+/** @type {Verdict[]} */
+const FINAL = ['refused', 'settled', 'old'];
+
 /**
  * @param {Record<string, any>} message
  * @returns {Answer[]}
  */
-function answers({ t: topic, ack, op, refused, settled, old, error = '' }) {
-  /** @type {(op: [string, number], verdict: Verdict, reason?: string) => Answer} */
-  const answer = ([client, seq], verdict, reason = '') => ({ topic, client, seq, verdict, reason });
-  if (ack) return ack.map((/** @type {[string, number]} */ one) => answer(one, 'ack'));
-  if (!op) return [];
-  if (refused !== undefined) return [answer(op, 'refused', refused)];
-  if (settled) return [answer(op, 'settled')];
-  return [old ? answer(op, 'old') : answer(op, 'retry', error)];
+function answers(message) {
+  const { t: topic, ack, op, refused, error = '' } = message;
+  const verdict = ack ? 'ack' : FINAL.find((one) => message[one] !== undefined) ?? 'retry';
+  return (ack ?? (op ? [op] : [])).map((/** @type {[string, number]} */ [client, seq]) => (
+    { topic, client, seq, verdict, reason: refused ?? error }));
 }
 
 /**

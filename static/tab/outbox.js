@@ -179,7 +179,7 @@ export class Outbox {
    * The database has been read. What was there and is no more, another page has dealt with.
    * @param {Entry[] | null} stored - null: it can't be read
    * @param {number} clock - as it was heard before that
-   * @param {(entry: Entry) => boolean} orphaned - whether the page is closed that has made it
+   * @param {(entry: Entry) => boolean | undefined} orphaned - whether its page is closed
    * @returns {{ dropped: Op[], left: Entry[], lost: Entry[] }} what was dropped, what other pages
    *   have there of this person, and what strangers have that nobody can use any more
    */
@@ -222,29 +222,22 @@ export class Outbox {
   }
 
   /**
-   * The lanes of this page in which nothing has happened for so long, and those of others, if a
-   * read has found nothing of them: no answers are needed there any more.
+   * Says that no answers are needed any more: in lanes of this page in which nothing has happened
+   * for so long, and in those of others, if a read has found nothing of them.
    * @param {number} pause - in ms
    * @param {Entry[]} [left] - what the read has found; without it nothing is said of others' lanes
+   * @returns {object[]} the messages that do
    */
-  finished(pause, left) {
-    const open = new Set(left?.map(laneOf));
-    return [...this.#lanes.values()].filter((lane) => {
-      if (lane.ops.size || lane.done === lane.last) return false;
-      if (lane.client !== this.#env.client) return left !== undefined && !open.has(laneOf(lane));
-      return this.#env.now() - lane.touched >= pause;
+  fins(pause, left) {
+    return [...this.#lanes].flatMap(([key, lane]) => {
+      const { client, topic, grant, last, done, touched, ops } = lane;
+      const own = client === this.#env.client;
+      const over = own ? this.#env.now() - touched >= pause : left?.every((entry) => laneOf(entry) !== key);
+      if (ops.size || done === last || !over) return [];
+      lane.done = last;
+      if (!own) this.#lanes.delete(key);
+      return { fin: [client, last], t: topic, grant: this.#shows(topic) ? undefined : grant };
     });
-  }
-
-  /**
-   * Says that no answers of a lane are needed, and makes the message that does.
-   * @param {Lane} lane
-   */
-  fin(lane) {
-    const { client, topic, last } = lane;
-    lane.done = last;
-    if (client !== this.#env.client) this.#lanes.delete(laneOf(lane));
-    return { fin: [client, last], t: topic, grant: this.#shows(topic) ? undefined : lane.grant };
   }
 
   /** @param {string} topic */

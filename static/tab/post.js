@@ -3,7 +3,7 @@
 // does the same for ops that closed pages of the same person have left. docs/protocol.md has the
 // rules.
 
-import { ANSWER_TIMEOUT, FIN_PAUSE, ORPHAN_AGE } from '../constants.js';
+import { ANSWER_TIMEOUT, FIN_PAUSE } from '../constants.js';
 import { Journal } from './journal.js';
 import { Outbox } from './outbox.js';
 import { Resends } from './resends.js';
@@ -15,11 +15,11 @@ import { Resends } from './resends.js';
  * @import { Clock } from './pace.js'
  *
  * What tells pages apart that live. With adopt a page asks for the place of another, and is called
- * once that one is closed, and no other page has its place: until release, which is a claim too.
+ * once that one is closed and no third one has its place; with release it gives up place and wish.
  * Nothing rests on it but how often an op is sent.
  * @typedef {object} Claims
  * @property {(client: string, granted: () => void) => void} adopt
- * @property {(client?: string) => void} release - all by default
+ * @property {(client: string) => void} release
  *
  * What the page does about what happens.
  * @typedef {object} Page
@@ -31,7 +31,7 @@ import { Resends } from './resends.js';
  * @property {(n: number) => void} lost - nobody will know whether these ops were applied
  *
  * @typedef {Clock & import('./outbox.js').Environment & {
- *   store: Store, claims: Claims | null, random: () => number }} Environment
+ *   store: Store, claims: Claims, random: () => number }} Environment
  */
 
 /** The ops of a page on their way. */
@@ -47,12 +47,8 @@ export class Post {
   #sending = false;
   /** @type {Set<string> | 'all' | null} topics whose ops are to be sent; null: no round is due */
   #due = null;
-  /** @type {ReturnType<typeof setTimeout> | undefined} until the next look for orphans */
-  #look;
-  /** @type {Set<string>} clients whose place was asked for */
-  #asked = new Set();
-  /** @type {Set<string>} clients whose place this page has */
-  #adopted = new Set();
+  /** @type {Map<string, boolean>} clients whose place was asked for; true: this page has it */
+  #places = new Map();
 
   /**
    * @param {Environment} env
@@ -137,9 +133,7 @@ export class Post {
     this.#heard = this.#ready = false;
     this.#due = null;
     this.#resends.reset();
-    this.#env.claims?.release();
-    this.#asked.clear();
-    this.#adopted.clear();
+    for (const client of this.#places.keys()) this.#release(client);
   }
 
   /** @param {number} clock - of the replica */
@@ -162,12 +156,12 @@ export class Post {
     for (const { flying, entry } of this.waiting()) {
       if (flying !== null && flying <= late && !this.#resends.waits(entry.topic)) this.#want(entry.topic);
     }
-    for (const lane of this.#outbox.finished(FIN_PAUSE)) this.#page.send(this.#outbox.fin(lane));
+    this.#finish(FIN_PAUSE);
   }
 
   /** The page is left: perhaps for ever. */
   leave() {
-    if (this.#ready) for (const lane of this.#outbox.finished(0)) this.#page.send(this.#outbox.fin(lane));
+    if (this.#ready) this.#finish(0);
   }
 
   // ---- rounds: what is in the database is read, and what waits is sent ----
@@ -217,7 +211,7 @@ export class Post {
    * @param {number} clock
    */
   #merge(stored, clock) {
-    const { dropped, left, lost } = this.#outbox.merge(stored, clock, (entry) => this.#isOrphan(entry));
+    const { dropped, left, lost } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
     for (const op of dropped) {
       this.#journal.remove(op);
       this.#settle(op, null);
@@ -226,43 +220,35 @@ export class Post {
       this.#journal.forget(lost);
       this.#page.lost(lost.length);
     }
-    if (stored) this.#finish(left);
     for (const { client } of left) this.#adopt(client);
-    if (!this.#env.claims && left.length) this.#lookAgain();
-    if (dropped.length || left.length) this.#page.changed();
-  }
-
-  /** @param {Entry} entry */
-  #isOrphan({ client, made }) {
-    return this.#env.claims ? this.#adopted.has(client) : this.#env.date() - made >= ORPHAN_AGE;
-  }
-
-  // Without claims what is found belongs to a page that lives, or to none.
-  #lookAgain() {
-    this.#env.cancel(this.#look);
-    this.#look = this.#env.later(() => this.#want(null), ORPHAN_AGE);
+    if (!stored) return;
+    this.#finish(Infinity, left);
+    for (const client of this.#places.keys()) if (!left.some((it) => it.client === client)) this.#release(client);
   }
 
   /** @param {string} client - has left something */
   #adopt(client) {
-    if (this.#asked.has(client)) return;
-    this.#asked.add(client);
-    this.#env.claims?.adopt(client, () => {
-      this.#adopted.add(client);
+    if (this.#places.has(client)) return;
+    this.#places.set(client, false);
+    this.#env.claims.adopt(client, () => {
+      this.#places.set(client, true);
       this.#want(null);
     });
   }
 
-  /** @param {Entry[]} left */
-  #finish(left) {
-    for (const lane of this.#outbox.finished(Infinity, left)) this.#page.send(this.#outbox.fin(lane));
-    const clients = new Set(left.map(({ client }) => client));
-    for (const client of this.#adopted) {
-      if (clients.has(client)) continue;
-      this.#adopted.delete(client);
-      this.#asked.delete(client);
-      this.#env.claims?.release(client);
-    }
+  /** @param {string} client */
+  #release(client) {
+    this.#places.delete(client);
+    this.#env.claims.release(client);
+  }
+
+  /**
+   * Says what needs no answers any more.
+   * @param {number} pause
+   * @param {Entry[]} [left]
+   */
+  #finish(pause, left) {
+    for (const message of this.#outbox.fins(pause, left)) this.#page.send(message);
   }
 
   // ---- answers ----

@@ -59,6 +59,23 @@ test('seen is the clock last heard before the op was made, not that of the momen
   assert.equal(/** @type {any} */ (page.take()[0]).seen, browser.clock);
 });
 
+test('seen is the clock heard before the database was read, not after', async () => {
+  const { browser, page } = await connected();
+  page.click();
+  await browser.pass();
+  page.disconnect();
+  browser.slow = 5000;
+  page.open = true;
+  page.post.opened();
+  const heard = browser.clock;
+  page.post.hear(heard);
+  await browser.pass(2000);
+  page.post.hear(browser.clock);
+  page.take();
+  await browser.pass(5000);
+  assert.equal(/** @type {any} */ (page.take()[0]).seen, heard);
+});
+
 test('an answer does not raise from: only that the entry is gone for good does', async () => {
   const { browser, page } = await connected();
   browser.slow = 10;
@@ -91,9 +108,11 @@ test('ops are written in the order in which they were made, and again after a fa
   const { browser, page } = await connected();
   browser.log.length = 0;
   browser.broken = true;
+  browser.slow = 10;
   page.click();
-  await browser.pass(1);
-  page.click();
+  await browser.pass(5);
+  page.click(); // while the first is written
+  await browser.pass(10);
   page.click();
   browser.broken = false;
   await browser.pass(2 * RETRY_MIN);

@@ -1,6 +1,7 @@
 // world.js is a browser with several pages, and a server, for the tests: time is made up, and so is
 // all that fails.
 
+import { ORPHAN_AGE } from '../../constants.js';
 import { Post } from '../post.js';
 
 /**
@@ -151,8 +152,11 @@ export class Page {
       },
       claims: locks ? {
         adopt: (client, granted) => browser.lock(client, this, granted),
-        release: (client) => browser.unlock(this, (name) => name !== this.client && (!client || name === client)),
-      } : null,
+        release: (client) => browser.unlock(this, (name) => name === client),
+      } : {
+        adopt: (_, granted) => browser.later(this, granted, ORPHAN_AGE),
+        release: () => {},
+      },
     }, {
       send: (message) => this.#send(/** @type {Sent} */ (message)),
       changed: () => {},
