@@ -220,6 +220,20 @@ func TestMovesStayWithinTheirPage(t *testing.T) {
 	}
 }
 
+// TestLargeDataAreCompressedFast where the server can: pglz takes six times as
+// long for each commit.
+func TestLargeDataAreCompressedFast(t *testing.T) {
+	server := testserver.Postgres(t)
+	open(t, server.URL, nil)
+	if !query[bool](t, server.URL, "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'") {
+		t.Skip("the server was built without lz4")
+	}
+	const method = "SELECT attcompression::text FROM pg_attribute WHERE attrelid = 'lockstep_topic'::regclass AND attname = 'data'"
+	if got := query[string](t, server.URL, method); got != "l" {
+		t.Errorf("got %q, want l", got)
+	}
+}
+
 // TestALaneTakesLittle: there is one for each page load and topic, for a week.
 func TestALaneTakesLittle(t *testing.T) {
 	server := testserver.Postgres(t, quiet...)
