@@ -2,6 +2,7 @@ package pgstate_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -217,6 +218,36 @@ func TestMovesStayWithinTheirPage(t *testing.T) {
 		if updates < rounds || hot*100 < updates*99 {
 			t.Errorf("%s: %d of %d updates stayed within their page", table, hot, updates)
 		}
+	}
+}
+
+// TestALogIsTrimmedInBoundedSteps, of which nobody sees anything.
+func TestALogIsTrimmedInBoundedSteps(t *testing.T) {
+	server := testserver.Postgres(t)
+	s := open(t, server.URL, &pgstate.Options{Prefix: rand.Text()})
+	newest := get(t, s, "x")
+	add := func(entries, keep int, seq uint64) {
+		t.Helper()
+		o := s.Commit(t.Context(), state.Step{Topic: "x", Base: newest, Log: make([][]byte, entries), Keep: keep, Moves: clicks(0, 1, seq)})[0]
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		newest = o.Record
+	}
+	for i := range uint64(6) {
+		add(state.MaxLog, 0, i+1)
+	}
+	add(1, 3, 7)
+	const rows = "SELECT count(*) FROM lockstep_log"
+	for i, want := range []int{6*state.MaxLog + 1 - 1024, 3, 3} {
+		first, entries, err := s.Entries(t.Context(), "x", 0, 100)
+		if err != nil || first != 6*state.MaxLog-1 || len(entries) != 3 {
+			t.Errorf("got %d entries from number %d on, %v; want the last 3", len(entries), first, err)
+		}
+		if got := query[int](t, server.URL, rows); got != want && !server.Lent() {
+			t.Errorf("%d commits later %d entries are there, want %d", i, got, want)
+		}
+		add(0, 3, uint64(i)+8)
 	}
 }
 
