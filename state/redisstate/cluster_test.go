@@ -1,7 +1,7 @@
 package redisstate_test
 
 import (
-	"net"
+	"errors"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -13,38 +13,6 @@ import (
 	"lockstep/internal/testserver"
 	"lockstep/state"
 )
-
-// cluster starts a cluster of one node, which refuses scripts whose keys are
-// in several slots as a larger one does.
-func cluster(t *testing.T) (url string) {
-	t.Helper()
-	bus, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := bus.Addr().(*net.TCPAddr).Port
-	if err := bus.Close(); err != nil {
-		t.Fatal(err)
-	}
-	server := testserver.Redis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(port))
-	server.Own()
-	c := connect(t, server.URL)
-	if err := c.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	limit := time.NewTimer(time.Minute)
-	defer limit.Stop()
-	for c.Set(t.Context(), "ready", 1, 0).Err() != nil { // CLUSTERDOWN
-		select {
-		case <-again.C:
-		case <-limit.C:
-			t.Fatal("the cluster does not come up")
-		}
-	}
-	return "redis+cluster://" + server.Addr
-}
 
 // TestAClusterSharesTheWork: parts are on all nodes, and calls that concern
 // several of them are one round trip.
@@ -66,7 +34,7 @@ func TestAClusterSharesTheWork(t *testing.T) {
 	steps[7].Base.Version++ // does not hold
 	var marks []state.Mark
 	for i, o := range s.Commit(t.Context(), steps...) {
-		if want := (i == 7); (o.Err == state.ErrConflict) != want || !want && o.Err != nil {
+		if want := (i == 7); errors.Is(o.Err, state.ErrConflict) != want || !want && o.Err != nil {
 			t.Errorf("step %d: %+v", i, o)
 		}
 		marks = append(marks, state.Mark{Topic: topics[i], Client: steps[i].Moves[0].Client, UpTo: 1})
