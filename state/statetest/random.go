@@ -101,7 +101,7 @@ func (s *script) call(store state.Store) string {
 // restart opens a store anew, whose epoch may be later.
 func (s *script) restart() string {
 	s.reopen()
-	s.handles[0] = s.store
+	s.handles = s.env.handles() // another handle may have been the same store
 	for i, record := range s.readAt(s.store, s.topics...) {
 		t := s.model[s.topics[i]]
 		if record.Epoch < t.record.Epoch {
