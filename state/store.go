@@ -40,7 +40,7 @@ const (
 	Lifetime = OpLifetime + 24*time.Hour
 	// OpLifetime is how old an op may be.
 	OpLifetime = 7 * 24 * time.Hour
-	// DoneLifetime is how long a lane is known at least after Finish.
+	// DoneLifetime is how long a lane is known at least after the last Finish.
 	DoneLifetime = 10 * time.Minute
 )
 
@@ -136,7 +136,8 @@ type Outcome struct {
 	// Record is the newest, when the step was done or conflicts. Its Data is nil
 	// when it was done, and when Base is the newest still.
 	Record Record
-	// Lanes are those of the moves, when the step conflicts.
+	// Lanes are those of the moves, when the step conflicts. They are not newer
+	// than Record: what a lane says was dealt with is in the record, too.
 	Lanes []Lane
 	// Made says which moves made a lane, when the step was done.
 	Made []bool
@@ -168,7 +169,8 @@ type Store interface {
 	// Entries returns the log entries of a topic behind the one numbered after,
 	// most at most, the oldest first, and the number of the first. Numbers begin
 	// with 1 and grow by one with each entry. A first greater than after+1 means
-	// that those between are gone. With nothing behind after, first is after+1.
+	// that those between are gone. With nothing behind after, or a most below 1,
+	// there are none, and first is after+1.
 	Entries(ctx context.Context, topic string, after uint64, most int) (first uint64, entries [][]byte, err error)
 
 	// Finish lets lanes go after DoneLifetime, unless they have gone on: a mark

@@ -144,6 +144,7 @@ func TestWhatTheServerDoesNotMeetIsSaid(t *testing.T) {
 		{"a policy without a limit", []string{"--maxmemory-policy", "allkeys-lru"}, nil},
 		{"no append-only file", []string{"--appendonly", "no"}, []string{"redis_persistence"}},
 		{"one that is synced each second", []string{"--appendfsync", "everysec"}, []string{"redis_appendfsync"}},
+		{"what expires is freed at once", []string{"--lazyfree-lazy-expire", "no"}, []string{"redis_lazyfree"}},
 		{"CONFIG is forbidden", []string{"--appendonly", "no", "--rename-command", "CONFIG", ""}, []string{"redis_persistence"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

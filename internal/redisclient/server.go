@@ -129,12 +129,15 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
 	}
 	if full(says) {
-		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -clicks-per-addr and -names-per-addr")
+		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -op-lifetime, -lanes-per-addr and -names-per-addr")
 	}
 	if says["aof_enabled"] == "0" {
 		add("redis_persistence", "there is no append-only file: a restart of Redis loses all clicks since its last snapshot; set appendonly yes and appendfsync always")
 	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
 		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
+	}
+	if setting(ctx, c, "lazyfree-lazy-expire") == "no" {
+		add("redis_lazyfree", "lazyfree-lazy-expire is no: Redis stands still, up to seconds, when it forgets who has clicked on a large topic that nobody uses any more; set lazyfree-lazy-expire yes")
 	}
 	return all
 }

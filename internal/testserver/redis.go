@@ -28,6 +28,7 @@ func Redis(t testing.TB, args ...string) *Server {
 	args = append([]string{
 		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always",
+		"--lazyfree-lazy-expire", "yes",
 	}, args...)
 	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Dir: dir, stopBy: syscall.SIGTERM}
 	s.URL = "redis://" + s.Addr

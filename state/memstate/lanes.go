@@ -41,11 +41,9 @@ func (l *lanes) get(k key) (state.Lane, bool) {
 	return lane, ok
 }
 
-// put makes a lane one of this generation.
-func (l *lanes) put(k key, lane state.Lane) {
-	delete(l.old, k)
-	l.fresh[k] = lane
-}
+// put makes a lane one of this generation. What the old one has of it is not
+// looked at any more.
+func (l *lanes) put(k key, lane state.Lane) { l.fresh[k] = lane }
 
 func (l *lanes) drop(k key) {
 	delete(l.old, k)

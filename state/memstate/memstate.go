@@ -77,7 +77,9 @@ func (s *Store) Commit(ctx context.Context, steps ...state.Step) []state.Outcome
 		return state.Failed(len(steps), err)
 	}
 	defer s.mu.Unlock()
-	s.forget()
+	now := s.now()
+	s.moved.forget(now)
+	s.done.forget(now)
 	outcomes := make([]state.Outcome, len(steps))
 	for i := range steps {
 		outcomes[i] = s.step(&steps[i])
@@ -96,13 +98,6 @@ func (s *Store) begin(ctx context.Context) error {
 		return errClosed
 	}
 	return nil
-}
-
-// forget lets lanes go that are old enough. The caller holds mu.
-func (s *Store) forget() {
-	now := s.now()
-	s.moved.forget(now)
-	s.done.forget(now)
 }
 
 // step does one step. The caller holds mu.
@@ -192,12 +187,12 @@ func (s *Store) Entries(ctx context.Context, name string, after uint64, most int
 	}
 	defer s.mu.Unlock()
 	t := s.topics[name]
-	if t == nil || after >= t.trimmed+uint64(len(t.log)) {
+	if t == nil || most < 1 || after >= t.trimmed+uint64(len(t.log)) {
 		return after + 1, nil, nil
 	}
 	after = max(after, t.trimmed)
 	entries := t.log[after-t.trimmed:]
-	return after + 1, append([][]byte(nil), entries[:min(len(entries), max(most, 0))]...), nil
+	return after + 1, append([][]byte(nil), entries[:min(len(entries), most)]...), nil
 }
 
 // Finish implements state.Store.
@@ -213,7 +208,6 @@ func (s *Store) Finish(ctx context.Context, marks ...state.Mark) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	s.forget()
 	for _, mark := range marks {
 		k := key{mark.Topic, mark.Client}
 		if lane, ok := s.lane(k); ok && lane.Last <= mark.UpTo {

@@ -128,5 +128,11 @@ func greatSeqs(e *env) {
 			e.wantLanes(e.peek(c), to)
 			e.conflict(e.step(newest, "x", move), newest, to)
 		}
+		plain := freshClient()
+		newest = e.do(e.step(newest, "", jump(plain, base)))
+		for seq := base + 1; seq <= base+4; seq++ {
+			newest = e.do(e.step(newest, "", click(plain, seq)))
+			e.conflict(e.step(newest, "x", click(plain, seq)), newest, lane(seq))
+		}
 	}
 }

@@ -19,6 +19,8 @@ type clicker struct {
 	seq    uint64
 	base   state.Record // the newest that it knows
 	sum    int64        // of its ops that were acknowledged
+	amount int64        // of the newest op
+	found  int          // ops that a try did whose answer was lost
 	note   func(state.Record)
 }
 
@@ -29,28 +31,29 @@ func newClicker(h *history) *clicker { return &clicker{client: freshClient(), no
 // been done or not: it is tried again with the context that again returns.
 func (c *clicker) click(ctx context.Context, s state.Store, topic string, again func(error) (context.Context, error)) error {
 	c.seq++
-	amount := rand.Int64N(1000) - 500
+	c.amount = rand.Int64N(1000) - 500
 	for {
 		n, err := number(c.base.Data)
 		if err != nil {
 			return err
 		}
-		o := s.Commit(ctx, state.Step{Topic: topic, Base: c.base, Data: strconv.AppendInt(nil, n+amount, 10), Moves: []state.Move{click(c.client, c.seq)}})[0]
+		o := s.Commit(ctx, state.Step{Topic: topic, Base: c.base, Data: strconv.AppendInt(nil, n+c.amount, 10), Moves: []state.Move{click(c.client, c.seq)}})[0]
 		switch {
 		case o.Err == nil && !o.Record.Newer(c.base):
 			return fmt.Errorf("%s was done on %s", show(o.Record), show(c.base))
 		case o.Err == nil:
-			c.base = state.Record{Epoch: o.Record.Epoch, Version: o.Record.Version, Data: strconv.AppendInt(nil, n+amount, 10)}
+			c.base = state.Record{Epoch: o.Record.Epoch, Version: o.Record.Version, Data: strconv.AppendInt(nil, n+c.amount, 10)}
 			c.note(c.base)
-			c.sum += amount
+			c.sum += c.amount
 			return nil
-		case o.Err == state.ErrConflict:
+		case conflicts(o):
 			done, err := c.learn(o)
 			if err != nil {
 				return err
 			}
 			if done {
-				c.sum += amount
+				c.found++
+				c.sum += c.amount
 				return nil
 			}
 		default:

@@ -75,10 +75,11 @@ func wrongBeforeRestart(e *env) {
 		e.reopen()
 		w.walk()
 		w.move(c)
+		newest = e.read()
 		e.opts.Shift(e, e.store, -d)
 		e.reopen()
 		after := e.read()
-		if !after.Newer(newest) || after.Version <= newest.Version || string(after.Data) != "data" {
+		if newest.Newer(after) || after.Version != newest.Version || string(after.Data) != "data" {
 			e.Fatalf("got %s after the clock was wrong by %v, before it was %s", show(after), d, show(newest))
 		}
 		w.walk()

@@ -2,6 +2,7 @@ package statetest
 
 import (
 	"errors"
+	"math"
 
 	"lockstep/state"
 )
@@ -44,6 +45,9 @@ func compareAndSet(e *env) {
 	for _, base := range []state.Record{
 		none, one, {Epoch: two.Epoch, Version: two.Version + 1}, {Epoch: two.Epoch + 1, Version: two.Version},
 		{Epoch: two.Epoch - 1, Version: two.Version}, {Version: two.Version}, {Epoch: two.Epoch}, {Epoch: two.Epoch + 1},
+		// A base may come from a broadcast, and a broadcast from anybody.
+		{Epoch: two.Epoch, Version: math.MaxUint64}, {Epoch: math.MaxUint64, Version: two.Version}, {Epoch: 1 << 63, Version: 1 << 63},
+		{Epoch: two.Epoch, Version: two.Version + 1<<53}, {Epoch: two.Epoch, Version: two.Version + 1<<32}, {Epoch: two.Epoch + 1<<32, Version: two.Version},
 	} {
 		e.conflict(e.step(base, "three", click(c, 3)), two, lane(2))
 	}

@@ -44,7 +44,7 @@ func onceAtOnce(e *env) {
 			switch {
 			case o.Err == nil:
 				times.Add(1)
-			case o.Err != state.ErrConflict:
+			case !conflicts(o):
 				e.Error(o.Err)
 			case !o.Record.Newer(base) || string(o.Record.Data) != "7" || !sameLane(o.Lanes[0], lane(1)):
 				e.Errorf("a conflict was answered with %s and %+v", show(o.Record), o.Lanes)
@@ -145,9 +145,9 @@ func (e *env) commitAll(s state.Store, steps []state.Step, seq uint64) error {
 	for len(open) > 0 {
 		var again []state.Step
 		for i, o := range s.Commit(e.ctx, open...) {
-			switch o.Err {
-			case nil:
-			case state.ErrConflict:
+			switch {
+			case o.Err == nil:
+			case conflicts(o):
 				open[i].Base = o.Record
 				again = append(again, open[i])
 			default:
@@ -176,7 +176,7 @@ func manyMoves(e *env) {
 				o := handles[g%len(handles)].Commit(e.ctx, step)[0]
 				if base = o.Record; o.Err == nil {
 					seq++
-				} else if o.Err != state.ErrConflict {
+				} else if !conflicts(o) {
 					e.Error(o.Err)
 					return
 				}

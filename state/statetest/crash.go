@@ -63,17 +63,15 @@ func crashedUnderLoad(e *env) {
 	clickers := make([]*clicker, people)
 	handles := e.handles()
 	var acked atomic.Int64
-	wake, end := make(chan struct{}, 1), make(chan struct{})
+	wake := make(chan struct{}, 1)
+	var over atomic.Bool
 	var clicking sync.WaitGroup
+	defer clicking.Wait() // whatever fails
+	defer over.Store(true)
 	for i := range clickers {
 		clickers[i] = newClicker(seen)
 		clicking.Go(func() {
-			for {
-				select {
-				case <-end:
-					return
-				default:
-				}
+			for !over.Load() {
 				if err := clickers[i].click(e.ctx, handles[i%len(handles)], e.topic, e.waitAndTry); err != nil {
 					e.Errorf("a click: %v", err)
 					return
@@ -90,7 +88,7 @@ func crashedUnderLoad(e *env) {
 		e.opts.Crash(e)
 		e.await(wake, &acked, acked.Load()+between)
 	}
-	close(end)
+	over.Store(true)
 	clicking.Wait()
 	e.readAgain()
 	seen.check(e)

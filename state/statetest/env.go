@@ -66,6 +66,9 @@ func (e *env) commitTo(s state.Store, steps ...state.Step) []state.Outcome {
 	return outcomes
 }
 
+// conflicts reports whether a step was not done because another came first.
+func conflicts(o state.Outcome) bool { return errors.Is(o.Err, state.ErrConflict) }
+
 // shape returns what is wrong with an outcome whatever the state is, or "".
 func shape(step *state.Step, o *state.Outcome) string {
 	switch {
@@ -77,11 +80,13 @@ func shape(step *state.Step, o *state.Outcome) string {
 		return fmt.Sprintf("done as %d.%d, on %d.%d", o.Record.Epoch, o.Record.Version, step.Base.Epoch, step.Base.Version)
 	case o.Err == nil:
 		return ""
-	case o.Err != state.ErrConflict && !errors.Is(o.Err, state.ErrBadStep):
+	case !conflicts(*o) && !errors.Is(o.Err, state.ErrBadStep):
 		return o.Err.Error()
-	case o.Err == state.ErrConflict && len(o.Lanes) != len(step.Moves):
+	case conflicts(*o) && o.Err != state.ErrConflict: //nolint:errorlint // it comes as it is: callers compare it
+		return "ErrConflict is wrapped"
+	case conflicts(*o) && len(o.Lanes) != len(step.Moves):
 		return fmt.Sprintf("%d lanes of %d moves", len(o.Lanes), len(step.Moves))
-	case o.Err == state.ErrConflict && o.Record.Same(step.Base) && o.Record.Data != nil:
+	case conflicts(*o) && o.Record.Same(step.Base) && o.Record.Data != nil:
 		return "the data came back though Base is the newest still"
 	}
 	return ""
@@ -124,7 +129,7 @@ func (e *env) conflict(step state.Step, newest state.Record, lanes ...state.Lane
 // wantConflict compares the outcome of a step that conflicts.
 func (e *env) wantConflict(step *state.Step, o state.Outcome, newest state.Record, lanes ...state.Lane) {
 	e.Helper()
-	if o.Err != state.ErrConflict {
+	if !conflicts(o) {
 		e.Fatalf("got %v, want a conflict: %s", o.Err, showStep(step))
 	}
 	if step.Base.Same(newest) {

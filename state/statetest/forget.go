@@ -1,6 +1,9 @@
 package statetest
 
 import (
+	"math"
+	"time"
+
 	"lockstep/state"
 )
 
@@ -11,6 +14,9 @@ func forgetCases() []testCase {
 		{name: "a mark of a client that is not known makes no lane", run: markOfUnknown},
 		{name: "a lane is known for a lifetime after its last move, and forgotten in time", run: lanesAreForgotten, lacks: lacksShift},
 		{name: "a lane that is done is forgotten in time, and not before", run: doneLanesAreForgotten, lacks: lacksShift},
+		{name: "a lane that is done long after its last move is forgotten in time", run: doneLate, lacks: lacksShift},
+		{name: "a lane that is marked again is known for its time again", run: markedAgain, lacks: lacksShift},
+		{name: "ages of a topic in constant use are not too short", run: busyTopics, lacks: lacksShift},
 		{name: "a later move takes the mark back", run: moveTakesMarkBack, lacks: lacksShift},
 		{name: "a mark below the last of a lane changes nothing", run: markBelowLast, lacks: lacksShift},
 		{name: "a mark is of one client and one topic", run: marksAreApart, lacks: lacksShift},
@@ -26,7 +32,7 @@ func marksChangeNothing(e *env) {
 	want := state.Lane{Last: 5, From: 3, Refused: []byte("4=no")}
 	step := e.step(e.read(), "data", state.Move{Client: c, To: want})
 	newest := e.do(step)
-	for _, upTo := range []uint64{0, 4, 5, 5, 6, state.MaxSeq} {
+	for _, upTo := range []uint64{0, 4, 5, 5, 6, state.MaxSeq, math.MaxInt64, math.MaxUint64} {
 		e.finish(c, upTo)
 		e.wantRecord(e.read(), newest)
 		e.wantLanes(e.peek(c), want)
@@ -48,7 +54,7 @@ func marksChangeNothing(e *env) {
 func markOfUnknown(e *env) {
 	c := freshClient()
 	newest := e.do(e.step(e.read(), "data", click(freshClient(), 1)))
-	for _, upTo := range []uint64{0, 1, state.MaxSeq} {
+	for _, upTo := range []uint64{0, 1, state.MaxSeq, math.MaxUint64} {
 		e.finish(c, upTo)
 		e.wantLanes(e.peek(c), state.Lane{})
 	}
@@ -82,6 +88,61 @@ func doneLanesAreForgotten(e *env) {
 	})
 	w.pass(3*stepsOfLifetime+1, nil)
 	w.wantGone()
+}
+
+// markedAgain marks lanes again a little before their time is over.
+func markedAgain(e *env) {
+	const again = stepsOfLifetime - 3
+	w := e.watch(e.opts.DoneLifetime)
+	n := 0
+	w.pass(3*stepsOfLifetime, func() {
+		for i, l := range w.lanes {
+			if n%again == i%again {
+				e.finish(l.client, 7)
+				l.age = 0
+			}
+		}
+		if n++; n <= again {
+			e.finish(w.add().client, 7)
+		}
+	})
+	w.pass(3*stepsOfLifetime+1, nil)
+	w.wantGone()
+}
+
+// doneLate marks lanes of all ages that are known for certain.
+func doneLate(e *env) {
+	w := e.watch(e.opts.Lifetime)
+	w.pass(stepsOfLifetime/2, nil) // so that generations change between
+	w.pass(stepsOfLifetime, func() { w.add() })
+	clients := make([]state.Client, len(w.lanes))
+	for i, l := range w.lanes {
+		clients[i] = l.client
+	}
+	e.finishAll(clients, 7)
+	done := e.watch(e.opts.DoneLifetime)
+	for _, l := range w.lanes {
+		l.age = 0
+	}
+	done.lanes = w.lanes
+	done.pass(3*stepsOfLifetime+1, nil)
+	done.wantGone()
+}
+
+// busyTopics has steps that are much shorter than an age, so that each age
+// begins when it is time.
+func busyTopics(e *env) {
+	for _, lifetime := range []time.Duration{e.opts.Lifetime, e.opts.DoneLifetime} {
+		w := e.watch(lifetime)
+		w.step = lifetime/70 + time.Millisecond
+		for range 12 {
+			if l := w.add(); lifetime == e.opts.DoneLifetime {
+				e.finish(l.client, 7)
+			}
+			w.pass(1, nil)
+		}
+		w.pass(70, nil)
+	}
 }
 
 // keep moves, or marks, a lane in a way that must keep it for its lifetime, and
@@ -149,21 +210,13 @@ func forgottenIsMadeAnew(e *env) {
 	w := e.watch(e.opts.DoneLifetime)
 	clients := freshClients(rounds * state.MaxMoves)
 	e.moveAll(clients, state.Lane{Last: 9, From: 5, Refused: []byte("6=no")}, true)
-	for n := range rounds {
-		marks := make([]state.Mark, state.MaxMoves)
-		for i, c := range clients[n*state.MaxMoves:][:state.MaxMoves] {
-			marks[i] = state.Mark{Topic: e.topic, Client: c, UpTo: 9}
-		}
-		if err := e.store.Finish(e.ctx, marks...); err != nil {
-			e.Fatal(err)
-		}
-	}
+	e.finishAll(clients, 9)
 	w.pass(3*stepsOfLifetime+1, nil)
 	e.moveAll(clients, state.Lane{Last: 2, From: 1}, true)
 	for range 4 * rounds { // what deletes lanes goes on
 		w.walk()
 	}
-	w.pass(stepsOfLifetime/2, nil)
+	w.pass(3*stepsOfLifetime, nil)
 	e.moveAll(clients, state.Lane{Last: 3, From: 1}, false)
 }
 

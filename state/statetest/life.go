@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ func lifeCases() []testCase {
 		{name: "a call whose context has ended fails and does nothing", run: cancelled},
 		{name: "a call that is cancelled on its way is done or not, and its retry counts once", run: cancelledOnTheWay},
 		{name: "closing twice is harmless, and calls after it fail", run: closed},
+		{name: "what a store has returned stays as it is, whatever is committed later", run: returnedStays},
 		{name: "all is kept over a restart", run: reopened, lacks: lacksReopen},
 		{name: "another replica sees what was committed, at once", run: seenElsewhere, lacks: lacksSecond},
 	}
@@ -47,24 +49,45 @@ func cancelled(e *env) {
 // cancelledOnTheWay ends calls at random moments. It is the answer that is
 // lost, or the question: nobody knows.
 func cancelledOnTheWay(e *env) {
-	began := time.Now()
-	e.do(e.step(e.read(), "0", click(freshClient(), 1)))
-	usual := time.Since(began) + time.Microsecond
 	handles := e.handles()
+	usual := 2*e.usual(handles) + 2*time.Microsecond
 	seen := newHistory()
 	c := newClicker(seen)
-	for i := range 100 {
-		ctx, cancel := context.WithTimeout(e.ctx, time.Duration(rand.Int64N(int64(2*usual))))
+	lost := 0
+	for i := range 150 {
+		ctx, cancel := context.WithTimeout(e.ctx, rand.N(usual))
 		err := c.click(ctx, handles[i%len(handles)], e.topic, func(error) (context.Context, error) {
-			return e.ctx, e.ctx.Err()
+			cancel()
+			lost++
+			ctx, cancel = e.ctx, func() {}
+			if lost%3 == 0 { // the retry, too
+				ctx, cancel = context.WithTimeout(e.ctx, rand.N(usual))
+			}
+			return ctx, e.ctx.Err()
 		})
 		cancel()
 		if err != nil {
 			e.Fatal(err)
 		}
 	}
+	e.Logf("%d calls were cancelled, and %d of them were done", lost, c.found)
 	seen.check(e)
 	e.wantSum([]*clicker{c})
+}
+
+// usual is about how long a commit takes.
+func (e *env) usual(handles []state.Store) time.Duration {
+	e.Helper()
+	best := time.Hour
+	for i := range 10 {
+		c := newClicker(newHistory())
+		began := time.Now()
+		if err := c.click(e.ctx, handles[i%len(handles)], freshTopic(), noErrors); err != nil {
+			e.Fatal(err)
+		}
+		best = min(best, time.Since(began))
+	}
+	return best
 }
 
 func closed(e *env) {
@@ -75,7 +98,7 @@ func closed(e *env) {
 			e.Errorf("Close number %d: %v", i+1, err)
 		}
 	}
-	if o := e.store.Commit(e.ctx, step); len(o) != 1 || o[0].Err == nil || o[0].Err == state.ErrConflict || errors.Is(o[0].Err, state.ErrBadStep) {
+	if o := e.store.Commit(e.ctx, step); len(o) != 1 || o[0].Err == nil || conflicts(o[0]) || errors.Is(o[0].Err, state.ErrBadStep) {
 		e.Errorf("Commit after Close: got %+v, want an error that is not of the step", o)
 	}
 	if _, err := e.store.Read(e.ctx, e.topic); err == nil {
@@ -86,6 +109,37 @@ func closed(e *env) {
 	}
 	if err := e.store.Finish(e.ctx, state.Mark{Topic: e.topic, Client: c, UpTo: 1}); err == nil {
 		e.Error("Finish after Close succeeds")
+	}
+}
+
+// returnedStays holds what calls returned while the store grows and changes.
+func returnedStays(e *env) {
+	c := freshClient()
+	refused := big(1000)
+	step := e.step(e.read(), "", state.Move{Client: c, To: state.Lane{Last: 1, From: 1, Refused: refused}})
+	step.Data, step.Log = big(5000), [][]byte{big(100), big(3000), big(200)}
+	newest := e.do(step)
+	record, lanes := e.read(), e.peek(c)
+	conflict := e.commit(e.step(state.Record{}, "x", click(c, 1)))[0]
+	_, entries, err := e.store.Entries(e.ctx, e.topic, 0, 9)
+	if err != nil {
+		e.Fatal(err)
+	}
+	for seq := range uint64(20) {
+		step := e.step(newest, "", state.Move{Client: c, Min: seq + 1, Max: seq + 1, Was: refused, To: state.Lane{Last: seq + 2, From: 1, Refused: []byte("no")}})
+		refused = step.Moves[0].To.Refused
+		step.Data, step.Log, step.Keep = bytes.Repeat([]byte{byte(seq)}, 5000+int(seq)*10_000), [][]byte{big(3000)}, 2
+		newest = e.do(step)
+	}
+	if !bytes.Equal(record.Data, big(5000)) || !bytes.Equal(conflict.Record.Data, big(5000)) {
+		e.Error("the data of a record have changed")
+	}
+	if len(entries) != 3 || !bytes.Equal(entries[0], big(100)) || !bytes.Equal(entries[1], big(3000)) {
+		e.Error("log entries have changed")
+	}
+	want := state.Lane{Last: 1, From: 1, Refused: big(1000)}
+	if !sameLane(lanes[0], want) || !sameLane(conflict.Lanes[0], want) {
+		e.Error("a lane has changed")
 	}
 }
 
@@ -139,5 +193,8 @@ func seenElsewhere(e *env) {
 		again := step
 		again.Base = newest
 		e.wantConflict(&again, e.commitTo(second, again)[0], newest, lane(seq))
+	}
+	if err := second.Close(); err != nil {
+		e.Errorf("Close: %v", err)
 	}
 }

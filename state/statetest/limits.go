@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"slices"
 
 	"lockstep/state"
 )
@@ -13,6 +14,7 @@ func limitCases() []testCase {
 	return []testCase{
 		{name: "a step of the most of everything is done", run: mostOfEverything},
 		{name: "a call of the most steps is done, and one more is not valid", run: mostSteps},
+		{name: "the most steps of the most moves are done in one call", run: mostStepsOfMostMoves},
 		{name: "one move more than the most is not valid", run: tooManyMoves},
 		{name: "one byte of data and log more than the most is not valid", run: tooMuchData},
 		{name: "one log entry more than the most is not valid", run: tooManyEntries},
@@ -96,6 +98,33 @@ func mostSteps(e *env) {
 		if o.Err != nil {
 			e.Fatalf("step %d of %d: %v", i+1, state.MaxSteps, o.Err)
 		}
+	}
+}
+
+func mostStepsOfMostMoves(e *env) {
+	topics := topicsOf(state.MaxSteps)
+	clients := freshClients(state.MaxMoves)
+	steps := make([]state.Step, len(topics))
+	for i, record := range e.readAt(e.store, topics...) {
+		steps[i] = state.Step{Topic: topics[i], Base: record, Data: []byte(topics[i]), Moves: make([]state.Move, len(clients))}
+	}
+	for seq := range uint64(2) {
+		for i := range steps {
+			for j, c := range clients {
+				steps[i].Moves[j] = click(c, seq+1)
+			}
+		}
+		for i, o := range e.commit(steps...) {
+			if o.Err != nil || slices.Contains(o.Made, seq > 0) {
+				e.Fatalf("step %d, seq %d: %v, made %v", i, seq+1, o.Err, o.Made)
+			}
+			steps[i].Base = o.Record
+		}
+	}
+	want := slices.Repeat([]state.Lane{lane(2)}, len(clients))
+	for i, o := range e.commit(steps...) { // again: all lanes come back
+		newest := steps[i].Base
+		e.wantConflict(&steps[i], o, newest, want...)
 	}
 }
 

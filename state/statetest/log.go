@@ -2,6 +2,7 @@ package statetest
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"lockstep/state"
@@ -70,6 +71,15 @@ func logPages(e *env) {
 		}
 	}
 	e.wantLog(uint64(len(want)), 10, uint64(len(want))+1)
+	for _, after := range []uint64{1000, math.MaxInt64, math.MaxUint64 - 1} {
+		e.wantLog(after, 10, after+1)
+	}
+	for _, most := range []int{0, -1, math.MinInt32} {
+		e.wantLog(3, most, 4)
+	}
+	e.wantLog(98, math.MaxInt32, 99, want[98:]...)
+	e.appendLog(newest, 1, "the only one")
+	e.wantLog(0, 10, uint64(len(want))+1, "the only one")
 }
 
 func logTrims(e *env) {

@@ -3,6 +3,7 @@ package statetest
 import (
 	"bytes"
 	"fmt"
+	"math"
 
 	"lockstep/state"
 )
@@ -177,7 +178,7 @@ func peeking(e *env) {
 	newest := e.do(e.step(e.read(), "x", jump(c, 4)))
 	for _, move := range []state.Move{
 		{Min: 1, Max: 0, To: state.Lane{Last: 1, From: 1}}, {Min: 5, Max: 3, To: state.Lane{Last: 9, From: 9}},
-		{Min: state.MaxSeq, Max: 4, To: lane(5)},
+		{Min: state.MaxSeq, Max: 4, To: lane(5)}, {Min: math.MaxUint64, Max: 4, To: lane(5)}, {Min: math.MaxInt64, To: lane(5)},
 	} {
 		for _, base := range []state.Record{newest, {}} {
 			moves := []state.Move{move, move}

@@ -69,6 +69,9 @@ func (s *script) run() {
 
 // call makes one call and returns what is wrong with its answer, or "".
 func (s *script) call(store state.Store) string {
+	if s.opts.Reopen != nil && s.rand.IntN(40) == 0 {
+		return s.restart()
+	}
 	switch s.rand.IntN(10) {
 	case 0:
 		return s.readAll(store)
@@ -92,6 +95,20 @@ func (s *script) call(store state.Store) string {
 		}
 	}
 	s.sent = append(s.sent, steps...)
+	return ""
+}
+
+// restart opens a store anew, whose epoch may be later.
+func (s *script) restart() string {
+	s.reopen()
+	s.handles = s.env.handles() // another handle may have been the same store
+	for i, record := range s.readAt(s.store, s.topics...) {
+		t := s.model[s.topics[i]]
+		if record.Epoch < t.record.Epoch {
+			return fmt.Sprintf("got %s after a restart, before it was %s", show(record), show(t.record))
+		}
+		t.record.Epoch = record.Epoch
+	}
 	return ""
 }
 

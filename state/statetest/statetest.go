@@ -37,8 +37,9 @@ type Options struct {
 	// lanes are forgotten is not tested.
 	Shift func(t testing.TB, s state.Store, d time.Duration)
 	// Lifetime and DoneLifetime are those of the stores that open returns.
-	// Zero: the defaults of package state. The suite moves the clock and does
-	// not wait, but must take less time than a fraction of them.
+	// Zero: the defaults of package state. The suite moves the clock and does not
+	// wait, but a case must take much less time than DoneLifetime. Lifetime is a
+	// hundred times DoneLifetime, or more.
 	Lifetime, DoneLifetime time.Duration
 }
 
@@ -72,7 +73,7 @@ func Run(t *testing.T, open func(t testing.TB) state.Store, opts *Options) {
 func cases() []testCase {
 	return slices.Concat(
 		commitCases(), moveCases(), stepsCases(), readCases(), logCases(), byteCases(), limitCases(),
-		concurrencyCases(), lifeCases(), restoreCases(), crashCases(), forgetCases(), clockCases(), randomCases(),
+		concurrencyCases(), raceCases(), lifeCases(), restoreCases(), crashCases(), forgetCases(), clockCases(), randomCases(),
 	)
 }
 
