@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
 	"lockstep/tools/loadgen/load/protocol"
@@ -28,7 +29,7 @@ func TestACorrectServerPassesWithEachKind(t *testing.T) {
 		"clicks taken at the second try":    {Retry: 30},
 		"clicks that are refused":           {Refuse: 30},
 		"clicks of which nobody knows":      {Forget: 40},
-		"restarts, retries, and no answers": {CutEvery: 70, Retry: 30, Refuse: 20, Forget: 77},
+		"restarts, retries, and no answers": {CutEvery: 70, Retry: 30, Refuse: 20, Forget: 37},
 	} {
 		for _, kind := range kinds() {
 			t.Run(kind.String()+" "+name, func(t *testing.T) {
@@ -132,6 +133,40 @@ func TestPlantedBugsAreFoundWithEachKind(t *testing.T) {
 				t.Errorf("got %s, want it to have %q", named, c.named)
 			}
 		})
+	}
+}
+
+// TestClicksAreLookedForAgainAfterARetry: all go again, in their order, with the clock heard last.
+func TestClicksAreLookedForAgainAfterARetry(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{Retry: 20})
+	o := options(s.URL, 3, 100)
+	o.Repeat = 0
+	r := runLoad(t, o)
+	if b := violated(r); len(b) > 0 || r.Totals.Acked != 100 || r.Totals.Resent < 5 {
+		t.Errorf("got %+v and %+v, want 100 clicks", r.Verdicts, r.Totals)
+	}
+	if stale, strange := s.Stale(), s.Strange(); len(stale)+len(strange) > 0 {
+		t.Errorf("tabs said %q and %q", stale, strange)
+	}
+}
+
+// TestAnAnswerThatIsLostIsAskedForAgain: a tab watches its oldest click, whatever else it hears.
+func TestAnAnswerThatIsLostIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	short.Skip(t, "an answer may take 8 s")
+	s := planted.Start(t, planted.Bugs{LoseAnswer: 50})
+	o := options(s.URL, 10, 20)
+	o.Plan.Stages[0].Duration = 12 * time.Second
+	r := runLoad(t, o)
+	if b := violated(r); len(b) > 0 || r.Totals.Acked != 240 || s.Count("load-1") != 240 {
+		t.Errorf("got %+v and a count of %d, want 240 clicks", r.Verdicts, s.Count("load-1"))
+	}
+	if strange := s.Strange(); len(strange) > 0 {
+		t.Errorf("tabs said %q", strange)
+	}
+	if late := r.Latencies[load.LatencyAck]; late.Max < 8000 || late.Max > 20_000 {
+		t.Errorf("the last answer took %g ms, want 8 s or a little more", late.Max)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 )
@@ -30,16 +31,16 @@ func (s *Server) click(t *tab, o op) {
 		s.again(t, o, lane)
 		return
 	case o.seq-o.from >= window, o.seq != o.from && (lane == nil || o.seq != lane.last+1):
-		t.send(c.answer(o, `"retry":true`))
+		s.retry(t, o, "")
 		return
 	}
 	c.ops++
 	if each(s.bugs.Retry, c.ops) {
-		t.send(c.answer(o, `"retry":true,"error":"try again"`))
+		s.retry(t, o, `,"error":"try again"`)
 		return
 	}
 	if lane == nil {
-		lane = &clientLane{reasons: make(map[uint64]string), mute: make(map[uint64]bool), old: make(map[uint64]bool)}
+		lane = &clientLane{reasons: make(map[uint64]string), mute: make(map[uint64]bool), old: make(map[uint64]bool), answered: make(map[uint64]bool)}
 		c.lanes[o.client] = lane
 	}
 	before := lane.newest
@@ -48,6 +49,12 @@ func (s *Server) click(t *tab, o op) {
 		lane.mute[o.seq] = true
 	}
 	s.take(t, o, lane, before)
+}
+
+// retry answers an op that is not taken.
+func (s *Server) retry(t *tab, o op, why string) {
+	t.topic.retried[opID{o.client, o.seq}] = time.Now().UnixMilli()
+	t.send(t.topic.answer(o, `"retry":true`+why))
 }
 
 // take takes an op that is new; before is the one that its client has made before.
@@ -62,6 +69,7 @@ func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
 		s.broadcast(c)
 		reason = "not allowed"
 	}
+	lane.answered[o.seq] = !lane.mute[o.seq] && !each(b.LoseAnswer, c.ops)
 	if reason != "" {
 		lane.reasons[o.seq] = reason
 		s.refuse(t, o, reason)
@@ -92,7 +100,7 @@ func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
 		t.send(c.ack(o)) // the state follows with the next click
 	default:
 		s.broadcast(c)
-		if !lane.mute[o.seq] {
+		if !lane.mute[o.seq] && !each(b.LoseAnswer, c.ops) {
 			t.send(c.ack(o))
 		}
 	}
@@ -107,6 +115,7 @@ func (s *Server) again(t *tab, o op, lane *clientLane) {
 		c.apply(o)
 		s.broadcast(c)
 	}
+	lane.answered[o.seq] = !lane.mute[o.seq]
 	switch {
 	case lane.mute[o.seq]:
 	case o.seq < lane.from:

@@ -27,6 +27,7 @@ type Bugs struct {
 	Twice         int  // the op counts two times; in a poll a voter comes from nowhere
 	TwiceOnResend bool // an op that is sent again counts again
 	LoseClick     int  // the op is acknowledged and not counted
+	LoseAnswer    int  // the op's first answer is lost (right: it is sent again)
 	NoAck         int  // the op is counted and never acknowledged
 	EarlyAck      int  // the op is acknowledged, and the state follows with the next
 	ApplyRefused  int  // the op is refused, and counted
@@ -60,6 +61,7 @@ type Server struct {
 	open    int
 	fins    map[string]uint64 // by client
 	strange []string          // what tabs said that they must not say
+	stale   []string          // ops that came after a retry, and were not looked for again since
 }
 
 // Start runs a server until the test ends.
@@ -123,6 +125,14 @@ func (s *Server) Strange() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.strange
+}
+
+// Stale are ops that came again, as they were, after they were not taken. That is right if the tab
+// did not know: of what it sends twice at once, and after a connection that was cut.
+func (s *Server) Stale() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
 }
 
 // topic is that of a page, which may be new. The caller holds mu.
@@ -265,6 +275,10 @@ func (s *Server) receive(t *tab, text []byte) {
 		return
 	case m.Seen == 0:
 		s.strange = append(s.strange, "no clock: "+string(text))
+	case t.topic.lanes[client].passesOver(n[1]):
+		s.strange = append(s.strange, "an op without an answer is passed over: "+string(text))
+	case m.Seen < t.topic.retried[opID{client, n[0]}]:
+		s.stale = append(s.stale, string(text))
 	}
 	before := t.topic.ops
 	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: m.In, user: t.user})

@@ -14,6 +14,7 @@ type topic struct {
 	votes    map[string]string // of a poll, by person
 	balances []int64           // of a bank
 
+	retried map[opID]int64 // ops that were not taken: the clock that went with that
 	version uint64
 	former  string // the root of the version before
 	lanes   map[string]*clientLane
@@ -21,16 +22,34 @@ type topic struct {
 	tabs    []*tab
 }
 
+// An opID names an op.
+type opID struct {
+	client string
+	seq    uint64
+}
+
 // A clientLane is what a topic knows of a client.
 type clientLane struct {
 	last, from uint64
+	answered   map[uint64]bool
 	newest     *op
 	reasons    map[uint64]string // of those that were refused
 	mute, old  map[uint64]bool   // these are never answered; and these are called old
 }
 
+// passesOver reports whether a client says of ops below from that it needs no answer, and has had
+// none. Nil is a client that has no lane yet.
+func (l *clientLane) passesOver(from uint64) bool {
+	for seq := uint64(1); seq < from; seq++ {
+		if l == nil || !l.answered[seq] {
+			return true
+		}
+	}
+	return false
+}
+
 func newTopic(kind, name string) *topic {
-	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string)}
+	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string), retried: make(map[opID]int64)}
 	if kind == "bank" {
 		c.balances = []int64{100, 100, 100, 100, 100, 100}
 	}
