@@ -221,6 +221,9 @@ func (a *App) Hub() *pubsub.Hub { return a.hub }
 // replica without a tab is heard only if it takes part in the balance of tabs.
 func (a *App) Others() int { return a.presence.Others() }
 
+// Writes is what this replica has asked of the store, for ops.
+func (a *App) Writes() state.Stats { return a.batcher.Stats() }
+
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }
 
