@@ -94,7 +94,7 @@ var rules = []rule{
 // below them that is not a backend or a transport of a server.
 var portable = []string{
 	"app", "cmd/wasm", "components", "counter", "counter/idbcounter", "counter/memcounter", "htmx", "live", "live/jslive",
-	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/memstate",
+	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/idbstate", "state/memstate",
 }
 
 // notPortable must not be imported by them: they are for servers.
