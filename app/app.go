@@ -138,8 +138,8 @@ func KindNames() []string { return slices.Sorted(maps.Keys(families())) }
 
 // Forms returns the actions that the page of a topic has forms for, in their order.
 func (a *App) Forms(topic string) []string {
-	f, _, _ := a.family(topic)
-	if f == nil {
+	f, _, ok := a.family(topic)
+	if !ok {
 		return nil
 	}
 	return f.forms()

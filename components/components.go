@@ -91,9 +91,9 @@ type Install struct {
 
 // Links are where a page leads. Relative ones work in any folder.
 type Links struct {
-	Home  string // the start page
-	Open  string // opens what is in the query's name
-	Do    string // with the name of an action behind it: where its form posts to
+	Home string // the start page
+	Open string // opens what is in the query's name
+	Do   string // with the name of an action behind it: where its form posts to
 	// InBrowser is the same application in this browser, and InBrowserText what
 	// is said of it. An empty InBrowser shows nothing.
 	InBrowser, InBrowserText string

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
 )
 
 // helloAsData is what a tab says that renders itself.
-const helloAsData = `{"hello":1,"as":"data"}`
+const helloAsData = `{"hello":2,"as":"data"}`
 
 func asData(o *live.RoomsOptions[state]) {
 	o.Data = func(s state) ([]byte, error) { return fmt.Appendf(nil, "state %d", s.N), nil }
@@ -29,7 +30,7 @@ func TestATabThatRendersItselfIsSentStates(t *testing.T) {
 		own, other := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
 		own.Send(helloAsData)
 		own.Until("the state of now", hasState(own, "state 0"))
-		op := own.Click("add")
+		op := own.Click("t:a", "add")
 		own.Until("its click", hasState(own, "state 1"))
 		own.Until("the answer", func() bool { return own.Acked(op) == 1 })
 		other.Until("the click as HTML", shows(other, "n=1"))
@@ -47,11 +48,11 @@ func TestATabMayHaveTheServerRenderAgain(t *testing.T) {
 		for range 3 {
 			tab.Send(helloAsData)
 			tab.Until("the state", func() bool { return tab.Shown("t:a").State != "" })
-			tab.Send(`{"hello":1}`)
+			tab.Send(`{"hello":2}`)
 			tab.Until("the HTML of the same version", shows(tab, "n=0"))
 		}
-		tab.Send(`{"hello":1,"as":"what nobody knows"}`)
-		tab.Click("add")
+		tab.Send(`{"hello":2,"as":"what nobody knows"}`)
+		tab.Click("t:a", "add")
 		tab.Until("a click as HTML", shows(tab, "n=1"))
 	})
 }
@@ -62,7 +63,7 @@ func TestAHelloThatChangesNothingIsAnsweredByNothing(t *testing.T) {
 		r := start(newStore(), newHub(), nil, asData)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
-		for _, hello := range []string{`{"hello":1}`, helloAsData} {
+		for _, hello := range []string{`{"hello":2}`, helloAsData} {
 			tab.Send(hello)
 			synctest.Wait()
 			before := len(tab.Messages())
@@ -83,16 +84,16 @@ func TestAlsoWithStatesAnAnswerComesBehind(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Send(helloAsData)
-		var last string
+		var last htmx.Op
 		for range 50 {
-			last = tab.Click("add")
+			last = tab.Click("t:a", "add")
 		}
 		tab.Until("the last answer", func() bool { return tab.Acked(last) == 1 })
 		shown, acked := 0, 0
 		for _, m := range tab.Messages() {
 			var f struct {
 				V   int
-				Ack []string
+				Ack [][]any
 			}
 			if err := json.Unmarshal([]byte(m), &f); err != nil {
 				t.Fatal(err)
@@ -111,7 +112,7 @@ func TestARoomWithoutDataIsHTMLForAll(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Send(helloAsData)
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the click", shows(tab, "n=1"))
 		if strings.Contains(strings.Join(tab.Messages(), ""), `"state"`) {
 			t.Errorf("got a state: %q", tab.Messages())

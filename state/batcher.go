@@ -80,9 +80,11 @@ type BatcherOptions struct {
 	// no read. Default 1,024.
 	Warm int
 	// Committed is called once after each step that was done, with the record it
-	// made, in order for each topic, before the calls of done for its ops. from has
-	// the shares of their senders, nil for those without one, and is not kept. It must
-	// not block. Nil: it is not called.
+	// made, in order for each topic, before the calls of done for its ops. It is also
+	// called before ops are acknowledged that a newer record contains, which it was
+	// not called with: the answer of their step was lost, or another replica has done
+	// it. from has the shares of their senders, nil for those without one, and is not
+	// kept. It must not block. Nil: it is not called.
 	Committed func(topic string, r Record, from []any)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with a conflict, and else with its error. A call that has run
@@ -90,7 +92,9 @@ type BatcherOptions struct {
 	// and Health is not called. It must not block. Nil: it is not called.
 	Health func(err error)
 	// Clock returns the time, which must not jump. Nil: that of the process.
-	Clock  func() time.Time
+	Clock func() time.Time
+	// Rand returns a random duration from 0 to below n, of pauses. Nil: math/rand.
+	Rand   func(n time.Duration) time.Duration
 	Logger *slog.Logger // nil: discard
 }
 
@@ -119,6 +123,8 @@ type Batcher struct {
 	// store calls.
 	base context.Context
 	cut  context.CancelFunc
+	// closing is closed by Close.
+	closing chan struct{}
 
 	away   storeState
 	warm   *recent[string, warmth]
@@ -145,7 +151,7 @@ type laneKey struct {
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
 // options are the defaults. It panics when kinds can't be what they are.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
-	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds))}
+	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
 		if err := k.problem(); err != nil {
 			panic(err.Error())
@@ -184,6 +190,9 @@ func (o *BatcherOptions) setDefaults() {
 	if o.Clock == nil {
 		began := time.Now()
 		o.Clock = func() time.Time { return began.Add(time.Since(began)) }
+	}
+	if o.Rand == nil {
+		o.Rand = rand.N[time.Duration]
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -246,9 +255,7 @@ func (b *Batcher) Stats() Stats {
 // ctx's error is returned. All ops are answered when it returns. Closing twice
 // is harmless.
 func (b *Batcher) Close(ctx context.Context) error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
+	b.close()
 	ended := make(chan struct{})
 	go func() { b.wg.Wait(); close(ended) }() // ends with the last store call
 	select {
@@ -259,6 +266,15 @@ func (b *Batcher) Close(ctx context.Context) error {
 	b.cut()
 	<-ended
 	return ctx.Err()
+}
+
+func (b *Batcher) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.closed = true
+		close(b.closing)
+	}
 }
 
 // enqueue reports true when the op is answered at once.
@@ -355,7 +371,7 @@ func (b *Batcher) take() (tries []*try) {
 	tries = append(tries, b.again[:n]...)
 	b.again = append(b.again[:0], b.again[n:]...)
 	for _, t := range tries {
-		if room := MaxMoves - len(t.ops); room > 0 {
+		if room := MaxMoves - len(t.ops); t.open && room > 0 {
 			t.ops = append(t.ops, b.queue.more(t.topic, room)...)
 		}
 	}
@@ -447,7 +463,9 @@ func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
 		if !t.run.look {
 			b.counts.conflicts.Add(1)
 		}
-		t.learn(o, began)
+		// When only lanes are not as was thought, those of what comes now may not be
+		// either, and so on: it goes into the next call.
+		t.open = !t.learn(o, began)
 		b.Learn(t.topic, t.record)
 		if t.conflicts++; t.conflicts > maxConflicts {
 			b.putOff(t, Answer{Reason: ReasonOverload, Err: ErrContended})
@@ -465,7 +483,8 @@ func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
 // later makes a try again after a pause, unless it has been tried for Patience.
 // The outcome of its step is unknown: the guards of its moves say more then.
 func (b *Batcher) later(t *try, err error) {
-	pause := rand.N(min(minRetry<<min(t.failures, 10), maxRetry) + 1)
+	t.open = false // nothing new makes it wait for longer
+	pause := b.opts.Rand(min(minRetry<<min(t.failures, 10), maxRetry) + 1)
 	t.failures++
 	if b.opts.Clock().Add(pause).After(newest(t.ops).Add(b.opts.Patience)) || b.base.Err() != nil {
 		b.putOff(t, Answer{Reason: ReasonAway, Err: fmt.Errorf("%w: %w", ErrUnavailable, err)})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -301,4 +302,215 @@ func TestNothingIsLostOrDoubledByWhateverTheStoreDoes(t *testing.T) {
 			wantTally(t, s, fmt.Sprint("tally:", n), tabs*each/3)
 		}
 	})
+}
+
+// TestARunThatWasGivenUpTouchesNothing: what goes on after its time runs no more
+// actions, and, for the race detector, looks at nothing that others use.
+func TestARunThatWasGivenUpTouchesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		kind := tallies()
+		end := make(chan struct{})
+		kind.Actions["hang"] = func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+			<-end
+			return t, errors.New("too late") // so that the run would read the state anew
+		}
+		var ran atomic.Int32
+		kind.Actions["behind"] = func(t tally, _ state.Fields, _ state.Call) (tally, error) {
+			ran.Add(1)
+			return t, nil
+		}
+		b := state.NewBatcher(s, &state.BatcherOptions{Calls: 1}, kind)
+		var wg sync.WaitGroup
+		for _, do := range []string{"add", "hang", "behind", "add"} {
+			wg.Add(1)
+			b.Submit(nil, "tally:a", newTab().op(do, "by", "1"), func(state.Answer) { wg.Done() })
+		}
+		wg.Wait()
+		close(end)
+		for range 10 {
+			wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Ack, "", false)
+		}
+		synctest.Wait()
+		if n := ran.Load(); n != 1 {
+			t.Errorf("the op behind was run %d times, want once", n)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantTally(t, s, "tally:a", 12)
+	})
+}
+
+// TestWhatAFailedActionHasScribbledIsNotKept: an op that was refused comes again,
+// is run before the store says that it is known, and fails again.
+func TestWhatAFailedActionHasScribbledIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		b := newBatcher(t, s, nil)
+		apply(t, b, "tally:a", newTab().op("vote"))
+		refused := newTab().op("dirty")
+		apply(t, b, "tally:a", refused)
+		for _, op := range []state.Op{newTab().op("add", "by", "1"), refused, newTab().op("add", "by", "2")} {
+			b.Submit(nil, "tally:a", op, func(state.Answer) {})
+			synctest.Wait() // the first is on its way alone
+		}
+		apply(t, b, "tally:a", newTab().op("add", "by", "4"))
+		records, _ := s.Read(t.Context(), "tally:a")
+		if got, err := tallies().Read(records[0].Data); err != nil || got.N != 7 || got.By["dirt"] != 0 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
+
+// TestCommittedComesBeforeEachAcknowledgement also when the answer of the commit
+// was lost, or another replica made it: a tab shows what it has an answer to.
+func TestCommittedComesBeforeEachAcknowledgement(t *testing.T) {
+	s := newMapStore()
+	var told []uint64
+	b := newBatcher(t, s, &state.BatcherOptions{Committed: func(topic string, r state.Record, _ []any) {
+		got, err := tallies().Read(r.Data)
+		if topic != "tally:a" || err != nil || got.N != 3 {
+			t.Errorf("got %q, %+v, %v", topic, got, err)
+		}
+		told = append(told, r.Version)
+	}})
+	op := newTab().op("add", "by", "3")
+	apply(t, newBatcher(t, s, nil), "tally:a", op)
+	for range 3 {
+		wantAnswer(t, apply(t, b, "tally:a", op), state.Ack, "", true)
+		if len(told) != 1 {
+			t.Fatalf("Committed was called with %d, want once", told)
+		}
+	}
+}
+
+// TestWhatIsKnownOfALaneIsNotGuessed: an op is sent again behind a later one, in
+// one group, when the lane has settled it since.
+func TestWhatIsKnownOfALaneIsNotGuessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		s.delay = time.Millisecond // so that the ops below are one group
+		b := newBatcher(t, s, nil)
+		one := newTab()
+		apply(t, b, "tally:a", one.op("add", "by", "1"))
+		refused := one.op("take", "by", "9")
+		apply(t, b, "tally:a", refused)
+		one.from = 3
+		apply(t, b, "tally:a", one.op("add", "by", "1"))
+		one.from = 1 // as it was when the next was sent first
+
+		b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(state.Answer) {})
+		synctest.Wait()
+		b.Submit(nil, "tally:a", one.op("add", "by", "1"), func(a state.Answer) { wantAnswer(t, a, state.Ack, "", false) })
+		wantAnswer(t, apply(t, b, "tally:a", refused), state.Settled, "", true)
+	})
+}
+
+// A lateStore answers a while after it has done what it was asked.
+type lateStore struct{ *mapStore }
+
+func (s lateStore) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
+	defer time.Sleep(2 * time.Millisecond)
+	return s.mapStore.Commit(ctx, steps...)
+}
+
+// TestAnOpThatIsTooOldMayHaveBeenAppliedMeanwhile by another replica, before it
+// came to this one, which was just reading its lane.
+func TestAnOpThatIsTooOldMayHaveBeenAppliedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		b, other := newBatcher(t, lateStore{s}, nil), newBatcher(t, s, nil)
+		op := newTab().op("add", "by", "1")
+		stale, old := op, op
+		stale.Seen, old.Age = time.Now().Add(-time.Hour), state.OpLifetime+time.Second
+		b.Submit(nil, "tally:a", stale, func(state.Answer) {}) // so that the lane is read
+		time.Sleep(time.Millisecond)
+		wantAnswer(t, apply(t, other, "tally:a", op), state.Ack, "", false)
+		wantAnswer(t, apply(t, b, "tally:a", old), state.Ack, "", true)
+	})
+}
+
+// A deadStore fails each call after a while.
+type deadStore struct{ mapStore }
+
+func (*deadStore) Commit(_ context.Context, steps ...state.Step) []state.Outcome {
+	time.Sleep(10 * time.Millisecond)
+	return state.Failed(len(steps), errLost)
+}
+
+func TestAnOpIsAnsweredWhileTheStoreIsAwayWhateverComesBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBatcher(t, &deadStore{}, nil)
+		began := time.Now()
+		var answered atomic.Int64
+		b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(a state.Answer) {
+			wantAnswer(t, a, state.Retry, state.ReasonAway, false)
+			answered.Store(int64(time.Since(began)))
+		})
+		for range 100 {
+			time.Sleep(time.Second / 2)
+			b.Submit(nil, "tally:a", newTab().op("add", "by", "1"), func(state.Answer) {})
+		}
+		if d := time.Duration(answered.Load()); d == 0 || d > 6*time.Second {
+			t.Errorf("the first op was answered after %v, want Patience", d)
+		}
+	})
+}
+
+func TestOpsThatAreSentAgainDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMapStore()
+		b := newBatcher(t, s, nil)
+		ops := make([]state.Op, 200)
+		for i := range ops {
+			ops[i] = newTab().op("add", "by", "1")
+			apply(t, b, "tally:a", ops[i])
+		}
+		s.delay = 3 * time.Millisecond
+		var slowest atomic.Int64 // only one call of done at a time
+		for _, op := range ops {
+			began := time.Now()
+			b.Submit(nil, "tally:a", op, func(a state.Answer) {
+				wantAnswer(t, a, state.Ack, "", true)
+				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
+			})
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		if d := time.Duration(slowest.Load()); d == 0 || d > 5*s.delay {
+			t.Errorf("the slowest answer took %v, and a call takes %v", d, s.delay)
+		}
+	})
+}
+
+func TestCloseDoesNotWaitForMoreMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := state.NewBatcher(newMapStore(), nil, tallies())
+		b.Finish("tally:a", state.Client{1}, 1)
+		began := time.Now()
+		for range 2 {
+			if err := b.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if d := time.Since(began); d > 0 {
+			t.Errorf("Close took %v", d)
+		}
+	})
+}
+
+// TestACodecThatIsNotPureEndsNoReplica: what it writes is too long each time but
+// when it is looked at op by op.
+func TestACodecThatIsNotPureEndsNoReplica(t *testing.T) {
+	kind := tallies()
+	var n atomic.Int32
+	kind.Marshal = func(tally) ([]byte, error) { return make([]byte, 2000*(n.Add(1)%2)), nil }
+	b := state.NewBatcher(newMapStore(), nil, kind)
+	wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Retry, state.ReasonAway, false)
+	if err := b.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

@@ -28,9 +28,10 @@ type laneView struct {
 	refused refusals
 	// guessed: the store has not said it in this try.
 	guessed  bool
-	min, max uint64 // of the move, when it was guessed
-	moved    bool   // an op of this try has moved it
-	was      []byte // Refused as the store has it
+	asked    time.Time // before the store was asked, if it has said it
+	min, max uint64    // of the move, when it was guessed
+	moved    bool      // an op of this try has moved it
+	was      []byte    // Refused as the store has it
 }
 
 // guess is the lane of a client of which nothing is known, for its op to be the
@@ -45,9 +46,9 @@ func guess(op *Op) *laneView {
 	return v
 }
 
-// seen is the lane of a client as the store has said it.
-func seen(l Lane) *laneView {
-	return &laneView{Lane: l, refused: parseRefusals(l.Refused), min: l.Last, max: l.Last, was: l.Refused}
+// seen is the lane of a client as the store has said it, when it was asked.
+func seen(l Lane, asked time.Time) *laneView {
+	return &laneView{Lane: l, asked: asked, refused: parseRefusals(l.Refused), min: l.Last, max: l.Last, was: l.Refused}
 }
 
 // A judge says what becomes of ops: lines 11 to 15 and 21 of the specification

@@ -49,9 +49,7 @@ func (b *Batcher) Finish(topic string, client Client, upTo uint64) {
 // setMarks sets the marks that wait, and those that come meanwhile.
 func (b *Batcher) setMarks() {
 	for {
-		if !b.isClosed() {
-			b.pause(marksEvery)
-		}
+		b.wait(marksEvery)
 		some := b.marks.take()
 		if len(some) == 0 {
 			return
@@ -74,8 +72,12 @@ func (m *marks) take() []Mark {
 	return some
 }
 
-func (b *Batcher) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
+// wait is a pause that Close ends.
+func (b *Batcher) wait(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.closing:
+	}
 }

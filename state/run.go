@@ -10,8 +10,9 @@ import (
 // makes the step. It changes nothing but itself, for an action that never
 // returns keeps it.
 type run struct {
+	basis
 	b   *Batcher
-	t   *try
+	t   *try        // is not looked at: it goes on when the run is given up
 	ops []submitted // of the try, when the run began
 	now time.Time
 
@@ -19,9 +20,10 @@ type run struct {
 	views map[Client]*laneView
 	moved []Client
 
-	state    any   // after accepted; not valid while spoilt
+	// The state of the basis is that after accepted; not valid while spoilt.
 	accepted []int // ops that were applied
 	spoilt   bool  // an action has failed: it may have changed the state that it was given
+	fouled   bool  // that was the state of the try, which others may have
 	broken   bool  // nothing can come of it: all is put off
 	asking   bool  // lanes have to be read first
 	unsure   bool  // so they have, unless the step is done
@@ -40,21 +42,24 @@ type run struct {
 
 func newRun(b *Batcher, t *try) *run {
 	return &run{
-		b: b, t: t, ops: t.ops, now: b.opts.Clock(),
+		basis: t.basis, b: b, t: t, ops: t.ops, now: b.opts.Clock(),
 		views: make(map[Client]*laneView, len(t.ops)), answers: make([]Answer, len(t.ops)),
 	}
 }
 
 // reduce computes.
 func (r *run) reduce() {
-	if !r.t.known {
+	if !r.known {
 		r.lookAt()
 		return
 	}
-	if r.state = r.t.state; r.state == nil && !r.restore() {
+	if r.state == nil && !r.restore() {
 		return
 	}
 	for i := range r.ops {
+		if r.stage.Load() != running {
+			return // it was given up
+		}
 		r.judge(i)
 	}
 	switch {
@@ -69,7 +74,7 @@ func (r *run) reduce() {
 // lookAt makes the step one that reads the lanes of all clients.
 func (r *run) lookAt() {
 	r.look = true
-	r.step = Step{Topic: r.t.topic, Base: r.t.record}
+	r.step = Step{Topic: r.topic, Base: r.record}
 	seen := make(map[Client]bool, len(r.ops))
 	for _, s := range r.ops {
 		if !seen[s.op.Client] {
@@ -81,7 +86,7 @@ func (r *run) lookAt() {
 
 // makeStep makes the step of what was computed.
 func (r *run) makeStep() {
-	r.step = Step{Topic: r.t.topic, Base: r.t.record}
+	r.step = Step{Topic: r.topic, Base: r.record}
 	if len(r.accepted) > 0 {
 		if r.spoilt && !r.replay() {
 			return
@@ -91,8 +96,8 @@ func (r *run) makeStep() {
 			r.breakOff(Answer{Reason: ReasonAway, Err: err})
 			return
 		}
-		if len(data) > r.t.kind.most() {
-			r.tooLarge = true
+		if len(data) > r.kind.most() {
+			r.outgrow()
 			return
 		}
 		r.step.Data = data
@@ -100,6 +105,18 @@ func (r *run) makeStep() {
 	for _, c := range r.moved {
 		r.step.Moves = append(r.step.Moves, r.views[c].step(c))
 	}
+}
+
+// outgrow has the ops run again, each looked at for what it makes too large. When
+// they were, the codec does not write the same for the same state.
+func (r *run) outgrow() {
+	if !r.careful {
+		r.tooLarge = true
+		return
+	}
+	err := fmt.Errorf("state: the codec of %s is not pure: a state has two lengths", r.kind.name())
+	r.b.opts.Logger.Error("a codec is not pure", "topic", r.topic, "err", err)
+	r.breakOff(Answer{Reason: ReasonAway, Err: err})
 }
 
 // judge says what becomes of an op.
@@ -110,12 +127,14 @@ func (r *run) judge(i int) {
 	switch j.of(op, s.at, l) {
 	case isDone:
 		r.answers[i] = l.done(op)
+		r.asking = r.asking || l.guessed && op.Seq <= l.max // its From may be higher
 		// A final answer rests on what the store said after the op had come, or
 		// will say when the step is done.
-		r.unsure = r.unsure || r.t.asked.Before(s.at)
+		r.unsure = r.unsure || l.asked.Before(s.at)
 	case isOld:
 		r.answers[i] = Answer{Verdict: Old}
 		r.asking = r.asking || l.guessed && !l.moved
+		r.unsure = r.unsure || l.asked.Before(s.at)
 	case isEarly:
 		r.answers[i] = Answer{Reason: ReasonEarly}
 	case isStale:
@@ -129,8 +148,8 @@ func (r *run) judge(i int) {
 func (r *run) lane(op *Op) *laneView {
 	l := r.views[op.Client]
 	if l == nil || l.guessed && !l.moved {
-		if lane, ok := r.t.lanes[op.Client]; ok {
-			l = seen(lane)
+		if lane, ok := r.lanes[op.Client]; ok {
+			l = seen(lane.Lane, lane.asked)
 		} else {
 			l = guess(op)
 		}
@@ -173,7 +192,7 @@ func (r *run) attempt(i int) *string {
 	if op.Do == Void {
 		return reasonOf(ReasonWithdrawn)
 	}
-	if r.b.isSlow(r.t.topic, op) {
+	if r.b.isSlow(r.topic, op) {
 		return reasonOf(ReasonFailed)
 	}
 	var err error
@@ -183,19 +202,19 @@ func (r *run) attempt(i int) *string {
 		}
 		var next any
 		var panicked bool
-		if next, panicked, err = r.act(i); err == nil && r.t.careful {
+		if next, panicked, err = r.act(i); err == nil && r.careful {
 			err = r.fits(next)
 		}
 		if err == nil {
 			r.state = next
 			return nil
 		}
-		r.spoilt = true
+		r.spoilt, r.fouled = true, true
 		if !panicked {
 			return reasonOf(err.Error())
 		}
 	}
-	r.b.opts.Logger.Error("an action fails, and its op is refused", "topic", r.t.topic, "action", op.Do, "err", err)
+	r.b.opts.Logger.Error("an action fails, and its op is refused", "topic", r.topic, "action", op.Do, "err", err)
 	return reasonOf(ReasonFailed)
 }
 
@@ -213,8 +232,8 @@ func (r *run) act(i int) (next any, panicked bool, err error) {
 	defer r.at.Store(0)
 	panicked = true
 	defer r.b.guard.caught("an action", &err)
-	next, err = r.t.kind.act(r.state, op, Call{
-		Topic: r.t.topic, Key: r.t.key, User: op.User, Op: op.Name(), At: r.now,
+	next, err = r.kind.act(r.state, op, Call{
+		Topic: r.topic, Key: r.key, User: op.User, Op: op.Name(), At: r.now,
 	})
 	return next, false, err
 }
@@ -222,7 +241,7 @@ func (r *run) act(i int) (next any, panicked bool, err error) {
 // fits returns an error for the person who acted when a state is too large.
 func (r *run) fits(s any) error {
 	data, err := r.write(s)
-	if err == nil && len(data) > r.t.kind.most() {
+	if err == nil && len(data) > r.kind.most() {
 		err = errTooLarge
 	}
 	return err
@@ -237,7 +256,7 @@ func (r *run) restore() bool {
 		if isLater(err) {
 			reason = ReasonLater
 		}
-		r.b.opts.Logger.Error("a state can't be read", "topic", r.t.topic, "err", err)
+		r.b.opts.Logger.Error("a state can't be read", "topic", r.topic, "err", err)
 		r.breakOff(Answer{Reason: reason, Err: err})
 		return false
 	}
@@ -253,8 +272,8 @@ func (r *run) replay() bool {
 	for _, i := range r.accepted {
 		next, _, err := r.act(i)
 		if err != nil {
-			err = fmt.Errorf("state: the action %q of %s is not pure: it failed when it was run again: %w", r.ops[i].op.Do, r.t.kind.name(), err)
-			r.b.opts.Logger.Error("an action is not pure", "topic", r.t.topic, "err", err)
+			err = fmt.Errorf("state: the action %q of %s is not pure: it failed when it was run again: %w", r.ops[i].op.Do, r.kind.name(), err)
+			r.b.opts.Logger.Error("an action is not pure", "topic", r.topic, "err", err)
 			r.breakOff(Answer{Reason: ReasonAway, Err: err})
 			return false
 		}
@@ -281,12 +300,12 @@ func (r *run) result() any {
 
 func (r *run) read() (s any, err error) {
 	defer r.b.guard.caught("a kind's Unmarshal", &err)
-	return r.t.kind.read(r.t.record.Data)
+	return r.kind.read(r.record.Data)
 }
 
 func (r *run) written() ([]byte, error) { return r.write(r.state) }
 
 func (r *run) write(s any) (data []byte, err error) {
 	defer r.b.guard.caught("a kind's Marshal", &err)
-	return r.t.kind.write(s)
+	return r.kind.write(s)
 }

@@ -40,7 +40,7 @@ const (
 	Lifetime = OpLifetime + 24*time.Hour
 	// OpLifetime is how old an op may be.
 	OpLifetime = 7 * 24 * time.Hour
-	// DoneLifetime is how long a lane is known at least after Finish.
+	// DoneLifetime is how long a lane is known at least after the last Finish.
 	DoneLifetime = 10 * time.Minute
 )
 

@@ -1,22 +1,17 @@
 package state
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
 // A try is what waits for one topic, on its way into the store.
 type try struct {
-	topic, key string
-	kind       Reducer
-	ops        []submitted
-
-	known   bool            // record is what a store has said, or a replica that is believed
-	record  Record          // what the next run is computed from
-	state   any             // what record says; nil: it has not been read
-	lanes   map[Client]Lane // as the store has said at asked; nil: it was not
-	asked   time.Time
+	basis
+	ops     []submitted
 	allowed bool // a sender may make the topic
-	careful bool // each op is looked at for the size of what comes of it
+	open    bool // what waits for the topic may join it
 
 	conflicts, failures int
 	run                 *run
@@ -24,10 +19,30 @@ type try struct {
 	ended               bool   // all ops are answered
 }
 
+// A basis is what a run is computed from. A run has a copy: one that is given up
+// goes on beside the next.
+type basis struct {
+	topic, key string
+	kind       Reducer
+
+	known   bool // record is what a store has said, or a replica that is believed
+	record  Record
+	state   any                 // what record says; nil: it has not been read
+	lanes   map[Client]saidLane // at record; the map is never changed
+	careful bool                // each op is looked at for the size of what comes of it
+}
+
+// A saidLane is a lane as the store has said it.
+type saidLane struct {
+	Lane
+	asked time.Time // before the call
+}
+
 // A warmth is what is known of a topic between two calls.
 type warmth struct {
 	record Record
-	state  any // nil: it has not been read
+	state  any    // nil: it has not been read
+	told   Record // without Data: the last that Committed was called with
 	// took is how long a commit takes, smoothed; others are the replicas that were
 	// heard to commit to the topic, and when.
 	took   time.Duration
@@ -36,7 +51,7 @@ type warmth struct {
 
 func (b *Batcher) newTry(topic string, ops []submitted) *try {
 	kind, key := keyOf(topic)
-	t := &try{topic: topic, key: key, kind: b.kinds[kind], ops: ops}
+	t := &try{basis: basis{topic: topic, key: key, kind: b.kinds[kind]}, ops: ops}
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
 		t.known, t.record, t.state = true, w.record, w.state
 	}
@@ -44,19 +59,22 @@ func (b *Batcher) newTry(topic string, ops []submitted) *try {
 }
 
 // learn takes in the store's answer to a step that conflicts, of a call that
-// began at a time.
-func (t *try) learn(o Outcome, began time.Time) {
+// began at a time. What the store has said of other lanes is true as long as the
+// record is the same. It returns whether that is so.
+func (t *try) learn(o Outcome, began time.Time) (same bool) {
 	r := o.Record
-	if r.Same(t.record) && t.known {
+	lanes := make(map[Client]saidLane, len(t.run.step.Moves))
+	if same = t.known && r.Same(t.record); same {
 		r.Data = t.record.Data
+		maps.Copy(lanes, t.lanes)
 	} else {
 		t.state = nil
 	}
-	t.known, t.record, t.asked = true, r, began
-	t.lanes = make(map[Client]Lane, len(t.run.step.Moves))
 	for i, m := range t.run.step.Moves {
-		t.lanes[m.Client] = o.Lanes[i]
+		lanes[m.Client] = saidLane{o.Lanes[i], began}
 	}
+	t.known, t.record, t.lanes = true, r, lanes
+	return same
 }
 
 // compute makes the step of a try. open is false when it needs none: its ops
@@ -76,6 +94,9 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 		if !b.watched(t.run) {
 			return false, false
 		}
+		if t.run.fouled {
+			b.discard(t)
+		}
 		if !t.run.tooLarge {
 			break
 		}
@@ -84,9 +105,39 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	if len(t.run.step.Moves) > 0 {
 		return true, true
 	}
+	b.tell(t)
 	b.answer(t, nil)
 	b.end(t, 0)
 	return false, true
+}
+
+// tell calls Committed with the record that acknowledges ops of a try without a
+// commit, unless it was called with that or a later one: the answer of their
+// commit was lost, or it was another replica's.
+func (b *Batcher) tell(t *try) {
+	if !slices.ContainsFunc(t.run.answers, func(a Answer) bool { return a.Verdict == Ack }) {
+		return
+	}
+	fresh := false
+	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
+		if fresh = t.record.Newer(w.told); fresh {
+			w.told = Record{Epoch: t.record.Epoch, Version: t.record.Version}
+		}
+		return w, fresh
+	})
+	if fresh {
+		b.opts.Committed(t.topic, t.record, shares(t.ops))
+	}
+}
+
+// discard drops the state that a try was computed from, here and where it came
+// from: an action that failed may have changed it. Its record is as it was.
+func (b *Batcher) discard(t *try) {
+	t.state = nil
+	b.warm.change(t.topic, func(w warmth, known bool) (warmth, bool) {
+		w.state = nil
+		return w, known
+	})
 }
 
 // admit puts off the ops of a try whose senders may not make the topic that they
@@ -145,6 +196,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		if record.Newer(w.record) {
 			w.record, w.state = record, r.result()
 		}
+		w.told = Record{Epoch: record.Epoch, Version: record.Version}
 		w.learn(now.Sub(began))
 		pause = w.turn(now)
 		return w, true

@@ -18,7 +18,7 @@ type shift struct{ tries []*try }
 // limit, the run is given up, for Go can't end it: watched returns false, if it
 // ever does, and the goroutine must end. Another worker is in its place.
 func (b *Batcher) watched(r *run) bool {
-	look := time.AfterFunc(r.t.kind.limit(), func() { b.look(r) })
+	look := time.AfterFunc(r.kind.limit(), func() { b.look(r) })
 	r.reduce()
 	look.Stop()
 	return r.stage.CompareAndSwap(running, ended)
@@ -26,7 +26,7 @@ func (b *Batcher) watched(r *run) bool {
 
 // look gives a run up whose action takes too long.
 func (b *Batcher) look(r *run) {
-	limit := r.t.kind.limit()
+	limit := r.kind.limit()
 	i := int(r.at.Load()) - 1
 	spent := time.Since(b.began) - time.Duration(r.since.Load())
 	switch {

@@ -20,6 +20,7 @@ type clicker struct {
 	base   state.Record // the newest that it knows
 	sum    int64        // of its ops that were acknowledged
 	amount int64        // of the newest op
+	found  int          // ops that a try did whose answer was lost
 	note   func(state.Record)
 }
 
@@ -51,6 +52,7 @@ func (c *clicker) click(ctx context.Context, s state.Store, topic string, again 
 				return err
 			}
 			if done {
+				c.found++
 				c.sum += c.amount
 				return nil
 			}

@@ -671,6 +671,9 @@ func (f *faulty) finish(m state.Mark) {
 	if !known || l.Last > m.UpTo || l.age+3 < f.disk.data.age.N && f.is("marks young lanes only") {
 		return
 	}
+	if l.isDone && f.is("marks a lane once") {
+		return
+	}
 	if f.is("marks in two steps") {
 		f.pause()
 	}

@@ -15,6 +15,7 @@ func forgetCases() []testCase {
 		{name: "a lane is known for a lifetime after its last move, and forgotten in time", run: lanesAreForgotten, lacks: lacksShift},
 		{name: "a lane that is done is forgotten in time, and not before", run: doneLanesAreForgotten, lacks: lacksShift},
 		{name: "a lane that is done long after its last move is forgotten in time", run: doneLate, lacks: lacksShift},
+		{name: "a lane that is marked again is known for its time again", run: markedAgain, lacks: lacksShift},
 		{name: "ages of a topic in constant use are not too short", run: busyTopics, lacks: lacksShift},
 		{name: "a later move takes the mark back", run: moveTakesMarkBack, lacks: lacksShift},
 		{name: "a mark below the last of a lane changes nothing", run: markBelowLast, lacks: lacksShift},
@@ -83,6 +84,26 @@ func doneLanesAreForgotten(e *env) {
 		l := w.add()
 		for range len(w.lanes)%3 + 1 { // repeated marks are as good as one
 			e.finish(l.client, 7)
+		}
+	})
+	w.pass(3*stepsOfLifetime+1, nil)
+	w.wantGone()
+}
+
+// markedAgain marks lanes again a little before their time is over.
+func markedAgain(e *env) {
+	const again = stepsOfLifetime - 3
+	w := e.watch(e.opts.DoneLifetime)
+	n := 0
+	w.pass(3*stepsOfLifetime, func() {
+		for i, l := range w.lanes {
+			if n%again == i%again {
+				e.finish(l.client, 7)
+				l.age = 0
+			}
+		}
+		if n++; n <= again {
+			e.finish(w.add().client, 7)
 		}
 	})
 	w.pass(3*stepsOfLifetime+1, nil)

@@ -49,24 +49,45 @@ func cancelled(e *env) {
 // cancelledOnTheWay ends calls at random moments. It is the answer that is
 // lost, or the question: nobody knows.
 func cancelledOnTheWay(e *env) {
-	began := time.Now()
-	e.do(e.step(e.read(), "0", click(freshClient(), 1)))
-	usual := time.Since(began) + time.Microsecond
 	handles := e.handles()
+	usual := 2*e.usual(handles) + 2*time.Microsecond
 	seen := newHistory()
 	c := newClicker(seen)
-	for i := range 100 {
-		ctx, cancel := context.WithTimeout(e.ctx, time.Duration(rand.Int64N(int64(2*usual))))
+	lost := 0
+	for i := range 150 {
+		ctx, cancel := context.WithTimeout(e.ctx, rand.N(usual))
 		err := c.click(ctx, handles[i%len(handles)], e.topic, func(error) (context.Context, error) {
-			return e.ctx, e.ctx.Err()
+			cancel()
+			lost++
+			ctx, cancel = e.ctx, func() {}
+			if lost%3 == 0 { // the retry, too
+				ctx, cancel = context.WithTimeout(e.ctx, rand.N(usual))
+			}
+			return ctx, e.ctx.Err()
 		})
 		cancel()
 		if err != nil {
 			e.Fatal(err)
 		}
 	}
+	e.Logf("%d calls were cancelled, and %d of them were done", lost, c.found)
 	seen.check(e)
 	e.wantSum([]*clicker{c})
+}
+
+// usual is about how long a commit takes.
+func (e *env) usual(handles []state.Store) time.Duration {
+	e.Helper()
+	best := time.Hour
+	for i := range 10 {
+		c := newClicker(newHistory())
+		began := time.Now()
+		if err := c.click(e.ctx, handles[i%len(handles)], freshTopic(), noErrors); err != nil {
+			e.Fatal(err)
+		}
+		best = min(best, time.Since(began))
+	}
+	return best
 }
 
 func closed(e *env) {

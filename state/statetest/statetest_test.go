@@ -173,6 +173,7 @@ func TestSuiteFindsEachBug(t *testing.T) {
 // that fails.
 func foundBy() map[string]string {
 	return map[string]string{
+		"marks a lane once":                          "a lane that is marked again is known for its time again",
 		"wraps errors":                               "a commit on anything but the newest record conflicts, and is answered with it",
 		"marks young lanes only":                     "a lane that is done long after its last move is forgotten in time",
 		"takes back what it returned":                "what a store has returned stays as it is, whatever is committed later",
