@@ -5,8 +5,8 @@
 (() => {
   'use strict';
 
-  // The addresses of all that is loaded. server is the start page of the server, if there is one, and
-  // progress says how the server gets on with the program, while it compiles it.
+  // The addresses of all that is loaded. server is the start page of the server, if there is one,
+  // and progress says how the server gets on with the program, while it compiles it.
   const {
     worker: script = '', program = '', size, script: pages = '', offline = '', server, progress: compiling,
   } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
