@@ -138,8 +138,8 @@ func KindNames() []string { return slices.Sorted(maps.Keys(families())) }
 
 // Forms returns the actions that the page of a topic has forms for, in their order.
 func (a *App) Forms(topic string) []string {
-	f, _, _ := a.family(topic)
-	if f == nil {
+	f, _, ok := a.family(topic)
+	if !ok {
 		return nil
 	}
 	return f.forms()
@@ -220,6 +220,9 @@ func (a *App) Hub() *pubsub.Hub { return a.hub }
 // Others is how many other replicas are heard on the broker, and believed: a
 // replica without a tab is heard only if it takes part in the balance of tabs.
 func (a *App) Others() int { return a.presence.Others() }
+
+// Writes is what this replica has asked of the store, for ops.
+func (a *App) Writes() state.Stats { return a.batcher.Stats() }
 
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }

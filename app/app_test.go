@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,22 +14,24 @@ import (
 
 	"lockstep/app"
 	"lockstep/components"
-	"lockstep/counter"
-	"lockstep/counter/memcounter"
+	"lockstep/htmx"
+	"lockstep/live"
 	"lockstep/live/livetest"
 	"lockstep/pubsub"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state"
+	"lockstep/state/memstate"
 )
 
 // start runs a replica until the test ends.
-func start(t *testing.T, bus *mempubsub.Bus, store counter.Store, name string) *app.App {
+func start(t *testing.T, bus *mempubsub.Bus, store state.Store, name string) *app.App {
 	t.Helper()
 	return startWith(t, bus, store, &app.Options{Replica: name})
 }
 
 // startWith is start with options.
-func startWith(t *testing.T, d driver.Driver, store counter.Store, opts *app.Options) *app.App {
+func startWith(t *testing.T, d driver.Driver, store state.Store, opts *app.Options) *app.App {
 	t.Helper()
 	a := app.New(d, store, opts)
 	if err := a.Start(t.Context()); err != nil {
@@ -42,6 +45,41 @@ func startWith(t *testing.T, d driver.Driver, store counter.Store, opts *app.Opt
 	return a
 }
 
+// viewOf is the view of a page of topics, of nobody in particular.
+func viewOf(t *testing.T, a *app.App, topics ...string) live.View {
+	t.Helper()
+	return viewFor(t, a, app.Visitor{}, topics...)
+}
+
+func viewFor(t *testing.T, a *app.App, v app.Visitor, topics ...string) live.View {
+	t.Helper()
+	view, err := a.View(v, topics...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return view
+}
+
+// recordOf is what a store has of a topic.
+func recordOf(t *testing.T, store state.Store, topic string) state.Record {
+	t.Helper()
+	records, err := store.Read(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records[0]
+}
+
+// stateOf is the state that a store has of a topic of a kind.
+func stateOf[S any](t *testing.T, store state.Store, kind state.Kind[S], key string) S {
+	t.Helper()
+	s, err := kind.Read(recordOf(t, store, kind.Topic(key)).Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func count(tab *livetest.Tab, name string, n int) func() bool {
 	return func() bool {
 		return strings.Contains(tab.Shown("counter:"+name).Content, fmt.Sprintf(`data-count="%d"`, n))
@@ -50,19 +88,19 @@ func count(tab *livetest.Tab, name string, n int) func() bool {
 
 func TestAClickInOneTabIsSeenInAllTabsOfAllReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
 		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
-		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
-		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
-		other := livetest.Open(t, two.Runtime(), two.Counter("y"))
-		ops := []string{a.Click("increment"), a.Click("increment"), a.Click("decrement")}
+		a := livetest.Open(t, one.Runtime(), viewOf(t, one, "counter:x"))
+		b := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:x"))
+		other := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:y"))
+		ops := []htmx.Op{a.Click("counter:x", "increment"), a.Click("counter:x", "increment"), a.Click("counter:x", "decrement")}
 		for _, tab := range []*livetest.Tab{a, b} {
 			tab.Until("the count", count(tab, "x", 1))
 		}
 		for _, op := range ops {
 			a.Until("the acknowledgement", func() bool { return a.Acked(op) == 1 })
 		}
-		b.Click("reset")
+		b.Click("counter:x", "reset")
 		a.Until("the reset", count(a, "x", 0))
 		synctest.Wait()
 		if !count(other, "y", 0)() {
@@ -71,42 +109,140 @@ func TestAClickInOneTabIsSeenInAllTabsOfAllReplicas(t *testing.T) {
 	})
 }
 
-func TestARepeatedOpIsAcknowledgedAndCountedOnce(t *testing.T) {
+func TestARepeatedOpIsAnsweredAsBeforeAndCountedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
 		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
-		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
-		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
-		const op = "the-same-op-everywhere"
-		for _, tab := range []*livetest.Tab{a, b, a} {
-			tab.Send(`{"action":"increment","op":"` + op + `"}`)
+		a := livetest.Open(t, one.Runtime(), viewOf(t, one, "counter:x"))
+		b := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:x"))
+		op := a.Click("counter:x", "increment")
+		a.Until("the acknowledgement", func() bool { return a.Acked(op) == 1 })
+		for _, tab := range []*livetest.Tab{b, a} { // as one that has adopted it, and as itself
+			tab.Until("a clock", func() bool { return !tab.Clock().IsZero() })
+			tab.Send(tab.Message(op, 1, "increment", "{}"))
 		}
 		a.Until("two acknowledgements", func() bool { return a.Acked(op) == 2 })
 		b.Until("one acknowledgement", func() bool { return b.Acked(op) == 1 })
-		if v, err := store.Get(t.Context(), "x"); err != nil || v[0].N != 1 || v[0].Version != 1 {
-			t.Errorf("got %+v, %v; want 1 at version 1", v, err)
+
+		refused := a.Click("counter:x", "explode")
+		a.Until("the refusal", func() bool { return a.Refused(refused) == state.ReasonUnknown })
+		b.Send(b.Message(refused, 1, "increment", "{}")) // whatever it is said to be now
+		b.Until("the same refusal", func() bool { return b.Refused(refused) == state.ReasonUnknown })
+
+		next := a.Click("counter:x", "increment")
+		a.Until("the next acknowledgement", func() bool { return a.Acked(next) == 1 })
+		b.Send(b.Message(op, 1, "increment", "{}"))
+		b.Until("that its answer was had", func() bool { return b.Settled(op) })
+		if got := stateOf(t, store, app.Counters(), "x"); got != 2 {
+			t.Errorf("got %d, want 2", got)
 		}
 	})
 }
 
+func TestOpsOfATabApplyInTheOrderOfItsClicks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
+		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
+		a := livetest.Open(t, one.Runtime(), viewOf(t, one, "counter:x"))
+		b := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:x"))
+		for _, tab := range []*livetest.Tab{a, b} {
+			tab.Until("a clock", func() bool { return !tab.Clock().IsZero() })
+		}
+		first := htmx.Op{Topic: "counter:x", Client: a.Client(), Seq: 1}
+		second := htmx.Op{Topic: "counter:x", Client: a.Client(), Seq: 2}
+		b.Send(b.Message(second, 1, "reset", "{}"))
+		b.Until("that it came too early", func() bool { return b.Retried(second) == state.ReasonEarly })
+		a.Send(a.Message(first, 1, "increment", "{}"))
+		a.Until("the first", func() bool { return a.Acked(first) == 1 })
+		b.Send(b.Message(second, 1, "reset", "{}"))
+		b.Until("the second", func() bool { return b.Acked(second) == 1 })
+		if got := stateOf(t, store, app.Counters(), "x"); got != 0 {
+			t.Errorf("got %d, want 0: the reset was behind the increment", got)
+		}
+	})
+}
+
+// What can't be an op, or may not be one, is answered by its name, and changes nothing.
 func TestWhatIsRefusedIsSaidAndChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memcounter.New(nil)
+		store := memstate.New(nil)
 		a := start(t, mempubsub.NewBus(), store, "one")
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
-		old := int64(counter.OpLifetime/time.Second) + 1
-		for _, c := range []struct{ message, op, says string }{
-			{`{"action":"explode","op":"aaaaaaaaaaaaaaaaaaaa"}`, "aaaaaaaaaaaaaaaaaaaa", "unknown action"},
-			{`{"action":"increment","op":"short"}`, "short", "16 to 64"},
-			{`{"action":"increment"}`, "", "16 to 64"},
-			{fmt.Sprintf(`{"action":"increment","op":"bbbbbbbbbbbbbbbbbbbb","age":%d}`, old), "bbbbbbbbbbbbbbbbbbbb", "too old"},
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
+		tab.Until("a clock", func() bool { return !tab.Clock().IsZero() })
+		op := func(topic, client string, seq uint64) htmx.Op {
+			return htmx.Op{Topic: topic, Client: client, Seq: seq}
+		}
+		for name, c := range map[string]struct {
+			op   htmx.Op
+			from uint64
+			in   string
+			says string
+		}{
+			"a client that is none": {op("counter:x", "short", 1), 1, "{}", state.ReasonBadOp},
+			"a client with more bits than it has": {
+				op("counter:x", tab.Client()[:21]+"B", 1), 1, "{}", state.ReasonBadOp,
+			},
+			"a seq of 0":                  {op("counter:x", tab.Client(), 0), 0, "{}", state.ReasonBadOp},
+			"a from of 0":                 {op("counter:x", tab.Client(), 1), 0, "{}", state.ReasonBadOp},
+			"a from behind the seq":       {op("counter:x", tab.Client(), 2), 3, "{}", state.ReasonBadOp},
+			"input that is a list":        {op("counter:x", tab.Client(), 1), 1, "[]", "the input can't be read"},
+			"input with an object":        {op("counter:x", tab.Client(), 4), 1, `{"x":{}}`, "the input can't be read"},
+			"a topic that is not shown":   {op("counter:y", tab.Client(), 1), 1, "{}", "this page may not do that here"},
+			"a topic that there is not":   {op("counter:A B", tab.Client(), 1), 1, "{}", "this page may not do that here"},
+			"a kind that there is not":    {op("tabs:x", tab.Client(), 1), 1, "{}", "this page may not do that here"},
+			"no topic":                    {op("", tab.Client(), 1), 1, "{}", "this page may not do that here"},
+			"another kind of the name":    {op("poll:x", tab.Client(), 1), 1, "{}", "this page may not do that here"},
+			"a topic as long as can come": {op("counter:"+strings.Repeat("x", 3000), tab.Client(), 1), 1, "{}", "this page may not do that here"},
 		} {
-			tab.Send(c.message)
-			tab.Until(c.says, func() bool { return strings.Contains(tab.Refused(c.op), c.says) })
+			tab.Send(tab.Message(c.op, c.from, "increment", c.in))
+			tab.Until(name, func() bool { return tab.Refused(c.op) == c.says })
 		}
-		if v, err := store.Get(t.Context(), "x"); err != nil || v[0].Version != 0 {
-			t.Errorf("got %+v, %v; want nothing applied", v, err)
+		if r := recordOf(t, store, "counter:x"); r.Version != 0 {
+			t.Errorf("got version %d, want nothing applied", r.Version)
 		}
+	})
+}
+
+func TestAnOpThatIsTooOldIsNotGuessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstate.New(nil)
+		a := start(t, mempubsub.NewBus(), store, "one")
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
+		known := tab.Click("counter:x", "increment")
+		tab.Until("the acknowledgement", func() bool { return tab.Acked(known) == 1 })
+		aged := func(client string, seconds int64) string {
+			op := htmx.Op{Topic: "counter:x", Client: client, Seq: 1}
+			return strings.Replace(tab.Message(op, 1, "increment", "{}"), `"t":`, fmt.Sprintf(`"age":%d,"t":`, seconds), 1)
+		}
+		week := int64(state.OpLifetime / time.Second)
+		tab.Send(aged(tab.Client(), week+1))
+		tab.Until("the answer that it had: its lane is known", func() bool { return tab.Acked(known) == 2 })
+		unknown := htmx.Op{Topic: "counter:x", Client: "AAAAAAAAAAAAAAAAAAAAAA", Seq: 1}
+		tab.Send(aged(unknown.Client, week+1))
+		tab.Until("that nobody knows", func() bool { return tab.Old(unknown) })
+		tab.Send(aged(unknown.Client, week-1))
+		tab.Until("that it is taken a little earlier", func() bool { return tab.Acked(unknown) == 1 })
+		if got := stateOf(t, store, app.Counters(), "x"); got != 2 {
+			t.Errorf("got %d, want 2", got)
+		}
+	})
+}
+
+// A stamp that is old was in a message that has waited, or in a tab that slept: the op has to be
+// read from the outbox again.
+func TestAnOpWithAnOldStampIsToBeReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, mempubsub.NewBus(), memstate.New(nil), "one")
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
+		tab.Until("a clock", func() bool { return !tab.Clock().IsZero() })
+		op := htmx.Op{Topic: "counter:x", Client: tab.Client(), Seq: 1}
+		message := tab.Message(op, 1, "increment", "{}")
+		time.Sleep(state.Fresh + time.Second)
+		tab.Send(message)
+		tab.Until("that it is to be sent again", func() bool { return tab.Retried(op) == state.ReasonStale })
+		tab.Send(strings.Replace(message, `"seen"`, `"seen":0,"unseen"`, 1)) // never heard
+		tab.Send(tab.Message(op, 1, "increment", "{}"))
+		tab.Until("the acknowledgement", func() bool { return tab.Acked(op) == 1 })
 	})
 }
 
@@ -133,40 +269,46 @@ func (c slowConn) Publish(ctx context.Context, topic string, payload []byte) err
 	return c.Conn.Publish(ctx, topic, payload)
 }
 
-// A clicker is a counter.Sender without limits.
+// A clicker is a state.Sender without limits.
 type clicker string
 
-// Share implements counter.Sender.
+// Share implements state.Sender.
 func (c clicker) Share() any { return c }
 
-// TakeOp implements counter.Sender.
-func (clicker) TakeOp() bool { return true }
+// NewTopic implements state.Sender.
+func (clicker) NewTopic() bool { return true }
 
-// ReturnOp implements counter.Sender.
-func (clicker) ReturnOp() {}
+// TakeLane implements state.Sender.
+func (clicker) TakeLane() bool { return true }
 
-// NewName implements counter.Sender.
-func (clicker) NewName() bool { return true }
+// ReturnLane implements state.Sender.
+func (clicker) ReturnLane() {}
+
+// form is an op as a form without JavaScript makes it: the first of a client.
+func form(do string) state.Op {
+	return state.Op{Client: state.Client([]byte(rand.Text())[:16]), Seq: 1, From: 1, Do: do}
+}
 
 func TestOnePersonsManyCountersDelayNobodyOnOtherReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
 		one := startWith(t, slowBus{bus, 50 * time.Millisecond}, store, &app.Options{Replica: "one", Refresh: 24 * time.Hour, Digest: 24 * time.Hour})
 		two := startWith(t, bus, store, &app.Options{Replica: "two", Refresh: 24 * time.Hour, Digest: 24 * time.Hour})
-		tab := livetest.Open(t, two.Runtime(), two.Counter("a"))
+		tab := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:a"))
 		tab.Until("the first state", count(tab, "a", 0))
-		click := func(who clicker, name string, i int) {
-			if _, err := one.Click(t.Context(), who, name, "increment", fmt.Sprintf("an-op-of-%s-for-%s-%d", who, name, i), 0); err != nil {
-				t.Error(err)
+		click := func(who clicker, name string) {
+			answer, err := one.Do(t.Context(), app.Visitor{Sender: who}, "counter:"+name, form("increment"))
+			if err != nil || answer.Verdict != state.Ack {
+				t.Errorf("got %+v, %v", answer, err)
 			}
 		}
 		var all sync.WaitGroup
 		for i := range 900 {
-			all.Go(func() { click("x", fmt.Sprintf("x%d", i), i) })
+			all.Go(func() { click("x", fmt.Sprintf("x%d", i)) })
 		}
 		all.Wait()
-		click("x", "a", 0) // behind all others
-		click("y", "a", 0)
+		click("x", "a") // behind all others
+		click("y", "a")
 		began := time.Now()
 		tab.Until("both clicks", count(tab, "a", 2))
 		if d := time.Since(began); d > 200*time.Millisecond {
@@ -177,46 +319,43 @@ func TestOnePersonsManyCountersDelayNobodyOnOtherReplicas(t *testing.T) {
 
 // away is a store that fails on demand.
 type away struct {
-	counter.Store
+	state.Store
 	gone atomic.Bool
 }
 
-func (s *away) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+func (s *away) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	if s.gone.Load() {
-		return counter.Value{}, nil, errors.New("gone")
+		return state.Failed(len(steps), errors.New("gone"))
 	}
-	return s.Store.Apply(ctx, name, ops...)
+	return s.Store.Commit(ctx, steps...)
 }
 
-func TestAClickWaitsForTheStoreAndIsThenRefusedHonestly(t *testing.T) {
+func TestAClickWaitsForTheStoreAndIsThenPutOffHonestly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &away{Store: memcounter.New(nil)}
+		store := &away{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
 		store.gone.Store(true)
-		op := tab.Click("increment")
+		op := tab.Click("counter:x", "increment")
 		time.Sleep(time.Second)
 		store.gone.Store(false)
 		tab.Until("the acknowledgement after a short fault", func() bool { return tab.Acked(op) == 1 })
 
 		store.gone.Store(true)
-		op = tab.Click("increment")
-		tab.Until("the refusal after a long fault", func() bool { return strings.Contains(tab.Refused(op), "your click waits") })
-		if last := tab.Messages()[len(tab.Messages())-1]; !strings.Contains(last, `"retry":true`) {
-			t.Errorf("the refusal does not ask to try again: %s", last)
-		}
+		op = tab.Click("counter:x", "increment")
+		tab.Until("that it waits, after a long fault", func() bool { return tab.Retried(op) == state.ReasonAway })
 		store.gone.Store(false)
-		tab.Send(`{"action":"increment","op":"` + op + `"}`)
+		tab.Again(op)
 		tab.Until("both clicks", count(tab, "x", 2))
 	})
 }
 
 func TestTheNumberOfTabsIsThatOfAllReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		bus, store := mempubsub.NewBus(), memcounter.New(nil)
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
 		one, two := start(t, bus, store, "same name"), start(t, bus, store, "same name")
-		a := livetest.Open(t, one.Runtime(), one.Counter("x"))
-		b := livetest.Open(t, two.Runtime(), two.Counter("x"))
+		a := livetest.Open(t, one.Runtime(), viewOf(t, one, "counter:x"))
+		b := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:x"))
 		says := func(tab *livetest.Tab, n string) func() bool {
 			return func() bool { return strings.Contains(tab.Shown("tabs:counter:x").Content, n) }
 		}
@@ -229,8 +368,8 @@ func TestTheNumberOfTabsIsThatOfAllReplicas(t *testing.T) {
 
 func TestATabIsToldWhoServesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := start(t, mempubsub.NewBus(), memcounter.New(nil), "<one>")
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		a := start(t, mempubsub.NewBus(), memstate.New(nil), "<one>")
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
 		tab.Until("the welcome", func() bool { return len(tab.Messages()) > 0 })
 		if got := tab.Messages()[0]; !strings.Contains(got, `#replica`) || !strings.Contains(got, "&lt;one&gt;") {
 			t.Errorf("got %s, want the replica's name, escaped", got)
@@ -241,21 +380,23 @@ func TestATabIsToldWhoServesIt(t *testing.T) {
 func TestAPoisonedChannelHurtsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bus := mempubsub.NewBus()
-		a := start(t, bus, memcounter.New(nil), "one")
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		a := start(t, bus, memstate.New(nil), "one")
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
 		vandal := pubsub.NewHub(bus, nil)
 		if err := vandal.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		defer vandal.Stop(context.Background())
-		for _, p := range []string{"", "nonsense", "{}", "null", "[]", `{"n":"1","v":2,"e":3}`, `{"n":1.5,"v":2,"e":3}`, `{"n":1,"v":-2,"e":3}`, strings.Repeat("x", 1<<20)} {
+		for _, p := range []string{"", "nonsense", "{}", "null", "[]",
+			`{"e":1,"v":2}`, `{"e":1,"v":2,"s":7}`, `{"e":9,"v":-2,"s":"1 7"}`, `{"e":9,"v":2,"s":"7"}`, `{"e":9,"v":3,"s":"2 7"}`, `{"e":9,"v":4,"s":"1 x"}`,
+			`{"e":9,"v":5,"b":"!"}`, `{"e":9,"v":6,"absent":true}`, strings.Repeat("x", 1<<20)} {
 			for _, topic := range []string{"counter:x", "presence"} {
 				if err := vandal.Broadcast(t.Context(), topic, []byte(p)); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		tab.Click("increment")
+		tab.Click("counter:x", "increment")
 		tab.Until("the click", count(tab, "x", 1))
 		if tab.Closed() != 0 {
 			t.Errorf("the tab was closed with %d", tab.Closed())
@@ -265,57 +406,58 @@ func TestAPoisonedChannelHurtsNobody(t *testing.T) {
 
 func TestStopEndsEverythingAndAcknowledgesWhatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := memcounter.New(nil)
+		store := memstate.New(nil)
 		a := app.New(mempubsub.NewBus(), store, nil)
 		if err := a.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
-		op := tab.Click("increment")
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
+		op := tab.Click("counter:x", "increment")
 		if err := a.Stop(t.Context(), time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if tab.Acked(op) != 1 {
 			t.Error("a click made before the stop was not acknowledged")
 		}
-		if _, err := a.Click(t.Context(), nil, "x", "increment", "an-op-that-comes-late", 0); err == nil {
-			t.Error("a click after the stop was taken")
+		answer, err := a.Do(t.Context(), app.Visitor{}, "counter:x", form("increment"))
+		if err != nil || answer.Verdict != state.Retry || !errors.Is(answer.Err, state.ErrClosed) {
+			t.Errorf("got %+v, %v of a click after the stop, want that it was not taken", answer, err)
 		}
 	})
 }
 
 // stuckStore answers reads and refuses writes, as with a full disk.
 type stuckStore struct {
-	counter.Store
+	state.Store
 	stuck atomic.Bool
 }
 
-func (s *stuckStore) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+func (s *stuckStore) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	if s.stuck.Load() {
-		return counter.Value{}, nil, errors.New("no space left on device")
+		return state.Failed(len(steps), errors.New("no space left on device"))
 	}
-	return s.Store.Apply(ctx, name, ops...)
+	return s.Store.Commit(ctx, steps...)
 }
 
 func TestAStoreThatRefusesWritesIsNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &stuckStore{Store: memcounter.New(nil)}
+		store := &stuckStore{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
-		tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+		tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
 		synctest.Wait()
 		store.stuck.Store(true)
-		op := tab.Click("increment")
+		op := tab.Click("counter:x", "increment")
 		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
 		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "writes: clicks can't be saved") {
 			t.Errorf("got %v, want that clicks can't be saved", err)
 		}
-		tab.Until("the refusal", func() bool { return tab.Refused(op) != "" })
+		tab.Until("that the click waits", func() bool { return tab.Retried(op) != "" })
 		store.stuck.Store(false)
-		tab.Click("increment")
+		tab.Again(op)
 		tab.Until("live", func() bool { return tab.Status() == "live" })
 
 		store.stuck.Store(true)
-		tab.Click("increment")
+		tab.Click("counter:x", "increment")
 		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
 		tab.Until("live again when nobody tries any more", func() bool { return tab.Status() == "live" })
 	})
@@ -323,28 +465,35 @@ func TestAStoreThatRefusesWritesIsNotReady(t *testing.T) {
 
 // hangingStore is a store whose reads wait for their context to end.
 type hangingStore struct {
-	counter.Store
+	state.Store
 	hangs atomic.Bool
 }
 
-func (s *hangingStore) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+func (s *hangingStore) Read(ctx context.Context, topics ...string) ([]state.Record, error) {
 	if s.hangs.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return s.Store.Get(ctx, names...)
+	return s.Store.Read(ctx, topics...)
 }
 
 func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &hangingStore{Store: memcounter.New(nil)}
+		store := &hangingStore{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
-		if got := a.CounterPage(t.Context(), "x").State; got != components.Connecting {
+		stateOfPage := func() string {
+			p, _, err := a.Page(t.Context(), "counter:x")
+			if err != nil {
+				t.Error(err)
+			}
+			return p.State
+		}
+		if got := stateOfPage(); got != components.Connecting {
 			t.Fatalf("got %q before anything hangs, want connecting", got)
 		}
 		store.hangs.Store(true)
 		// The page gives up before the runtime has found anything wrong.
-		if got := a.CounterPage(t.Context(), "x").State; got != "degraded" {
+		if got := stateOfPage(); got != "degraded" {
 			t.Errorf("got %q from a store that does not answer, want degraded", got)
 		}
 	})
@@ -352,24 +501,24 @@ func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 
 // moodyStore fails some reads, or panics.
 type moodyStore struct {
-	counter.Store
+	state.Store
 	fails  atomic.Int64 // the next reads
 	panics atomic.Bool
 }
 
-func (s *moodyStore) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+func (s *moodyStore) Read(ctx context.Context, topics ...string) ([]state.Record, error) {
 	if s.panics.Load() {
 		panic("sabotage")
 	}
 	if s.fails.Add(-1) >= 0 {
 		return nil, errors.New("a moment, please")
 	}
-	return s.Store.Get(ctx, names...)
+	return s.Store.Read(ctx, topics...)
 }
 
 func TestOneReadThatFailsIsReadyAllTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := &moodyStore{Store: memcounter.New(nil)}
+		store := &moodyStore{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
 		for range 10 {
 			store.fails.Store(1)
@@ -396,8 +545,8 @@ func TestOneReadThatFailsIsReadyAllTheSame(t *testing.T) {
 func TestAnyNameOfAReplicaWillDo(t *testing.T) {
 	for _, name := range []string{"", strings.Repeat("x", 10_000), "not UTF-8: \xff", strings.Repeat("ü", 200)} {
 		synctest.Test(t, func(t *testing.T) {
-			a := start(t, mempubsub.NewBus(), memcounter.New(nil), name)
-			tab := livetest.Open(t, a.Runtime(), a.Counter("x"))
+			a := start(t, mempubsub.NewBus(), memstate.New(nil), name)
+			tab := livetest.Open(t, a.Runtime(), viewOf(t, a, "counter:x"))
 			time.Sleep(10 * time.Second)
 			if got := tab.Shown("tabs:counter:x").Content; !strings.Contains(got, "1") {
 				t.Errorf("got %q for a replica called %.20q, want one tab", got, name)
@@ -408,7 +557,7 @@ func TestAnyNameOfAReplicaWillDo(t *testing.T) {
 
 func TestAnApplicationNeedsABrokerAndAStore(t *testing.T) {
 	for want, f := range map[string]func(){
-		"needs a driver": func() { app.New(nil, memcounter.New(nil), nil) },
+		"needs a driver": func() { app.New(nil, memstate.New(nil), nil) },
 		"needs a store":  func() { app.New(mempubsub.NewBus(), nil, nil) },
 	} {
 		func() {

@@ -33,8 +33,8 @@ func TestExcess(t *testing.T) {
 	}
 }
 
-// A state is what a replica sees, and the step that it should take.
-type state struct {
+// A moment is what a replica sees, and the step that it should take.
+type moment struct {
 	here  int
 	there int
 	want  step
@@ -43,21 +43,21 @@ type state struct {
 func TestAScaleTakesSteps(t *testing.T) {
 	const settle = balanceSettle
 	for name, c := range map[string]struct {
-		rate   float64
-		states []state
+		rate    float64
+		moments []moment
 	}{
-		"of at most its rate, until all have the same number": {20, []state{
+		"of at most its rate, until all have the same number": {20, []moment{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{400, 100, step{100, 5 * time.Second, settle}},
 			{300, 200, step{50, 2500 * time.Millisecond, settle}},
 			{250, 250, step{0, 0, settle}},
 			{240, 260, step{0, 0, settle}},
 		}},
-		"of one tab, when the rate is low": {0.1, []state{
+		"of one tab, when the rate is low": {0.1, []moment{
 			{100, 0, step{1, 10 * time.Second, settle}},
 			{99, 1, step{1, 10 * time.Second, settle}},
 		}},
-		"that become rare, when the tabs come back": {20, []state{
+		"that become rare, when the tabs come back": {20, []moment{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{500, 0, step{0, 0, 10 * time.Second}},
 			{500, 0, step{100, 5 * time.Second, settle}},
@@ -65,14 +65,14 @@ func TestAScaleTakesSteps(t *testing.T) {
 			{495, 5, step{100, 5 * time.Second, settle}},
 			{505, 0, step{0, 0, 40 * time.Second}},
 		}},
-		"as before, once it helps again": {20, []state{
+		"as before, once it helps again": {20, []moment{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{500, 0, step{0, 0, 10 * time.Second}},
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{460, 40, step{100, 5 * time.Second, settle}}, // not all, but some
 			{460, 40, step{0, 0, 10 * time.Second}},
 		}},
-		"without a grudge, when the tabs have spread by themselves": {20, []state{
+		"without a grudge, when the tabs have spread by themselves": {20, []moment{
 			{500, 0, step{100, 5 * time.Second, settle}},
 			{500, 0, step{0, 0, 10 * time.Second}},
 			{100, 100, step{0, 0, settle}},
@@ -82,7 +82,7 @@ func TestAScaleTakesSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := scale{rate: c.rate}
-			for i, st := range c.states {
+			for i, st := range c.moments {
 				if got := s.next(st.here, []int{st.there}); got != st.want {
 					t.Errorf("step %d: got %+v, want %+v", i+1, got, st.want)
 				}

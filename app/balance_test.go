@@ -11,16 +11,16 @@ import (
 	"time"
 
 	"lockstep/app"
-	"lockstep/counter/memcounter"
 	"lockstep/live"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state/memstate"
 )
 
 // A road leads tabs to replicas, as a balancer does.
 type road struct {
 	t     *testing.T
 	bus   *mempubsub.Bus
-	store *memcounter.Store
+	store *memstate.Store
 	rate  float64
 	// choose returns where a tab may go that was on a replica before, -1 if it is
 	// new, the best first. Nil: the fewest tabs are best.
@@ -34,7 +34,7 @@ type road struct {
 }
 
 func newRoad(t *testing.T, replicas int, rate float64) *road {
-	r := &road{t: t, bus: mempubsub.NewBus(), store: memcounter.New(nil), rate: rate}
+	r := &road{t: t, bus: mempubsub.NewBus(), store: memstate.New(nil), rate: rate}
 	for range replicas {
 		r.addReplica()
 	}
@@ -103,7 +103,7 @@ func (r *road) connect(before int, movable bool) {
 	for !ended {
 		for _, i := range choose(before) {
 			p := &passenger{road: r, at: i}
-			if _, err := apps[i].Runtime().Connect(context.Background(), p, movableView{apps[i].Counter("x"), movable}); err == nil {
+			if _, err := apps[i].Runtime().Connect(context.Background(), p, movableView{viewOf(r.t, apps[i], "counter:x"), movable}); err == nil {
 				return
 			}
 		}
@@ -298,7 +298,7 @@ func TestADrainingReplicaIsNotTakenForOneWithRoom(t *testing.T) {
 func hold(t *testing.T, a *app.App) (release func()) {
 	t.Helper()
 	p := &passenger{road: &road{ended: true}}
-	s, err := a.Runtime().Connect(t.Context(), p, movableView{a.Counter("x"), false})
+	s, err := a.Runtime().Connect(t.Context(), p, movableView{viewOf(t, a, "counter:x"), false})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,4 +26,12 @@ func (b Bank) total() (sum int64) {
 	return sum
 }
 
+// balance is what an account has, as programs read it; "" when that is not known.
+func (b Bank) balance(n int64) string {
+	if !b.Known {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 func account(i int) string { return strconv.Itoa(i + 1) }

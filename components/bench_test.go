@@ -25,13 +25,13 @@ func BenchmarkCounterView(b *testing.B) {
 func BenchmarkCounterPage(b *testing.B) {
 	var out bytes.Buffer
 	p := components.Page{
-		Counter: components.Counter{Name: "lobby", Topic: "counter:lobby", N: 1234567, Epoch: 1, Version: 2345678, Known: true},
-		Replica: "one", State: components.Connecting, Tabs: 3, Socket: "/ws/c/lobby",
+		Kind: "counter", Name: "lobby", Replica: "one", State: components.Connecting, Tabs: 3, Socket: "/ws/rooms?in=counter%3Alobby",
 	}
+	c := components.Counter{Name: "lobby", Topic: "counter:lobby", N: 1234567, Epoch: 1, Version: 2345678, Known: true}
 	b.ReportAllocs()
 	for b.Loop() {
 		out.Reset()
-		if err := components.CounterPage(p).Render(b.Context(), &out); err != nil {
+		if err := components.CounterPage(p, c).Render(b.Context(), &out); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"flag"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -37,11 +40,14 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Counter: lobby(), Socket: "/ws/c/lobby", Plain: "/static/plain.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
+		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone",
+		Plain: "/static/plain.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
-		CSRF:    "token", Ops: [3]string{"op-of-increment-", "op-of-decrement-", "op-of-reset-----"}, Version: "v1.2.3",
-		Links:    components.Links{Home: "/", Open: "/c", Click: "/c/lobby/", InBrowser: "/wasm/?name=lobby", InBrowserText: "Run it here"},
+		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2"}, Version: "v1.2.3",
+		Links: components.Links{
+			Home: "/", Open: "/c", Do: "/c/lobby/", InBrowser: "/wasm/?topic=counter%3Alobby", InBrowserText: "Run it here",
+		},
 		Renderer: components.Renderer{Script: "/static/replica.0.js", Worker: "/static/worker.0.js", Program: "/static/lockstep.0.wasm"},
 	}
 }
@@ -49,8 +55,9 @@ func page() components.Page {
 // inBrowser is the same page where the application runs in the browser.
 func inBrowser() components.Page {
 	return with(page(), func(p *components.Page) {
-		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Click: "./"}
-		p.Plain, p.Renderer, p.CSRF, p.Ops, p.Version = "", components.Renderer{}, "", [3]string{}, ""
+		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Do: "./"}
+		p.Plain, p.Renderer, p.Version, p.Grants, p.User = "", components.Renderer{}, "", "", ""
+		p.Lanes = [components.MaxForms]string{}
 	})
 }
 
@@ -72,6 +79,17 @@ func problem() components.Problem {
 // hostile is what nobody should be called.
 const hostile = `"><img src=x onerror=alert(1)></script><hx-partial hx-target="body">&amp;'` + "`${x}` {{.}} \u202e"
 
+// hostilePage is a page that has nothing but hostile text.
+func hostilePage() components.Page {
+	return with(page(), func(p *components.Page) {
+		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
+		p.Install, p.Plain = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}, hostile
+		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile}, hostile
+		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, InBrowser: hostile, InBrowserText: hostile}
+		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
+	})
+}
+
 // with returns a copy of v after change.
 func with[T any](v T, change func(*T)) T {
 	change(&v)
@@ -84,19 +102,30 @@ func everything() map[string]component {
 		"counter_unknown":  components.CounterView(with(lobby(), func(c *components.Counter) { c.Known = false })),
 		"counter_negative": components.CounterView(with(lobby(), func(c *components.Counter) { c.N = math.MinInt64 })),
 		"counter_waiting":  components.CounterView(with(lobby(), func(c *components.Counter) { c.Waiting = 2 })),
-		"body_in_browser":  components.CounterBody(inBrowser()),
-		"page":             components.CounterPage(page()),
+		"body_in_browser":  components.CounterBody(inBrowser(), lobby()),
+		"page":             components.CounterPage(page(), lobby()),
 		"page_degraded": components.CounterPage(with(page(), func(p *components.Page) {
-			p.State, p.Counter.Known, p.Tabs, p.Version = "degraded", false, 0, ""
+			p.State, p.Sum, p.Tabs, p.Version = "degraded", "", 0, ""
+		}), with(lobby(), func(c *components.Counter) { c.Known = false })),
+		"page_hostile":      components.CounterPage(hostilePage(), with(lobby(), func(c *components.Counter) { c.Name, c.Topic = hostile, hostile })),
+		"poll":              components.PollView(lunch()),
+		"poll_unknown":      components.PollView(unknownPoll()),
+		"poll_waiting":      components.PollView(with(lunch(), func(p *components.Poll) { p.Waiting = 1 })),
+		"poll_page":         components.PollPage(pollPage(), lunch()),
+		"poll_page_unknown": components.PollPage(with(pollPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownPoll()),
+		"poll_page_hostile": components.PollPage(hostilePage(), with(lunch(), func(p *components.Poll) {
+			p.Name, p.Topic = hostile, hostile
+			for i := range p.Options {
+				p.Options[i].Name = hostile + strconv.Itoa(i)
+			}
 		})),
-		"page_hostile": components.CounterPage(with(page(), func(p *components.Page) {
-			p.Counter.Name, p.Counter.Topic, p.Socket, p.Replica, p.State = hostile, hostile, hostile, hostile, hostile
-			p.Install, p.Plain = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}, hostile
-			p.CSRF, p.Ops, p.Version = hostile, [3]string{hostile, hostile, hostile}, hostile
-			p.Links = components.Links{Home: hostile, Open: hostile, Click: hostile, InBrowser: hostile, InBrowserText: hostile}
-			p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
-		})),
-		"problem": components.ProblemPage(problem()),
+		"bank":              components.BankView(vault()),
+		"bank_unknown":      components.BankView(unknownBank()),
+		"bank_waiting":      components.BankView(with(vault(), func(b *components.Bank) { b.Waiting = 3 })),
+		"bank_page":         components.BankPage(bankPage(), vault()),
+		"bank_page_unknown": components.BankPage(with(bankPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownBank()),
+		"bank_page_hostile": components.BankPage(hostilePage(), with(vault(), func(b *components.Bank) { b.Name, b.Topic = hostile, hostile })),
+		"problem":           components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
 		})),
@@ -104,12 +133,14 @@ func everything() map[string]component {
 			p.Other = components.Way{To: "/c/kitchen", Text: "Open kitchen"}
 		})),
 		"problem_again": components.ProblemPage(with(problem(), func(p *components.Problem) {
-			p.Again = components.Again{To: "/c/top/increment", CSRF: "token", Op: "op-of-increment-", Made: 1700000000}
+			p.Again = components.Again{To: "/bank/top/transfer?lane=lane.0", Fields: []components.Field{
+				{Name: "from", Value: "1"}, {Name: "to", Value: "2"}, {Name: "note", Value: hostile},
+			}}
 		})),
-		"page_outcome": components.CounterPage(with(page(), func(p *components.Page) { p.Outcome = "One click was counted." })),
+		"page_outcome": components.CounterPage(with(page(), func(p *components.Page) { p.Outcome = "One click was counted." }), lobby()),
 		"page_compiling": components.CounterPage(with(page(), func(p *components.Page) {
 			p.Renderer = components.Renderer{Script: "/static/replica.0.js", Progress: "/wasm/progress"}
-		})),
+		}), lobby()),
 		"boot": components.BootPage(boot()),
 		"boot_exported": components.BootPage(with(boot(), func(b *components.Boot) {
 			b.Policy, b.ServerURL = "default-src 'none'", ""
@@ -153,7 +184,10 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 }
 
 func TestHostileTextChangesNothingButText(t *testing.T) {
-	for _, c := range []struct{ plain, hostile string }{{"page", "page_hostile"}, {"problem", "problem_hostile"}, {"boot", "boot_hostile"}} {
+	for _, c := range []struct{ plain, hostile string }{
+		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
+		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
+	} {
 		want := skeleton(t, render(t, everything()[c.plain]))
 		got := skeleton(t, render(t, everything()[c.hostile]))
 		if got != want {
@@ -182,12 +216,17 @@ func skeleton(t *testing.T, doc string) string {
 func TestALinkIsNoScript(t *testing.T) {
 	const script = "javascript:alert(1)//"
 	p := with(page(), func(p *components.Page) {
-		p.Links = components.Links{Home: script, Open: script, Click: script, InBrowser: script}
+		p.Links = components.Links{Home: script, Open: script, Do: script, InBrowser: script}
 	})
-	for n := range parse(t, render(t, components.CounterPage(p))).Descendants() {
-		for _, a := range n.Attr {
-			if strings.HasPrefix(a.Val, "javascript:") {
-				t.Errorf("got <%s %s=%q>", n.Data, a.Key, a.Val)
+	for _, c := range []component{
+		components.CounterPage(p, lobby()), components.PollPage(p, lunch()), components.BankPage(p, vault()),
+		components.ProblemPage(components.Problem{Again: components.Again{To: script}, Back: components.Way{To: script, Text: "x"}}),
+	} {
+		for n := range parse(t, render(t, c)).Descendants() {
+			for _, a := range n.Attr {
+				if strings.HasPrefix(a.Val, "javascript:") {
+					t.Errorf("got <%s %s=%q>", n.Data, a.Key, a.Val)
+				}
 			}
 		}
 	}
@@ -228,21 +267,30 @@ func TestTheCountIsForProgramsAndForPeople(t *testing.T) {
 	}
 }
 
-func TestTheTitleHasTheCount(t *testing.T) {
-	p := page()
-	p.Counter.N = 1234
-	if got, want := p.Title(), "1,234 · lobby · Lockstep"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+func TestTheTitleHasTheSum(t *testing.T) {
+	counter := with(lobby(), func(c *components.Counter) { c.N = 1234 })
+	for want, sum := range map[string]string{
+		"1,234 · lobby · Lockstep":   counter.Sum(),
+		"lobby · Lockstep":           with(counter, func(c *components.Counter) { c.Known = false }).Sum(),
+		"3 votes · lobby · Lockstep": lunch().Sum(),
+		"1 vote · lobby · Lockstep":  with(lunch(), func(p *components.Poll) { p.Voters = 1 }).Sum(),
+		"1,200 · lobby · Lockstep":   vault().Sum(),
+	} {
+		p := with(page(), func(p *components.Page) { p.Sum = sum })
+		if got := p.Title(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
-	p.Counter.Known = false
-	if got, want := p.Title(), "lobby · Lockstep"; got != want {
-		t.Errorf("got %q, want %q of a count that is not known", got, want)
+	for name, sum := range map[string]string{"poll": unknownPoll().Sum(), "bank": unknownBank().Sum()} {
+		if sum != "" {
+			t.Errorf("got the sum %q of a %s that is not known", sum, name)
+		}
 	}
 }
 
 // A change is spoken of by voice.js, now and then: not by the number itself, each time.
 func TestTheNumberIsNotALiveRegion(t *testing.T) {
-	root := parse(t, render(t, components.CounterPage(page())))
+	root := parse(t, render(t, components.CounterPage(page(), lobby())))
 	for n := range find(t, root, "live").Descendants() {
 		if attr(n, "aria-live") != "" || attr(n, "role") == "status" {
 			t.Errorf("<%s class=%q> is spoken of with each change", n.Data, attr(n, "class"))
@@ -255,7 +303,7 @@ func TestTheNumberIsNotALiveRegion(t *testing.T) {
 
 // TestAResetIsAskedFor: the button that resets is in a question, which another opens.
 func TestAResetIsAskedFor(t *testing.T) {
-	root := parse(t, render(t, components.CounterPage(page())))
+	root := parse(t, render(t, components.CounterPage(page(), lobby())))
 	ask := find(t, root, "ask")
 	asked, opens := false, false
 	for n := range root.Descendants() {
@@ -270,7 +318,7 @@ func TestAResetIsAskedFor(t *testing.T) {
 }
 
 func TestThePageKeepsItsContract(t *testing.T) {
-	root := parse(t, render(t, components.CounterPage(page())))
+	root := parse(t, render(t, components.CounterPage(page(), lobby())))
 	for _, c := range []struct{ id, attribute, want string }{
 		{"counter", "data-topic", "counter:lobby"},
 		{"counter", "data-count", "42"},
@@ -289,56 +337,121 @@ func TestThePageKeepsItsContract(t *testing.T) {
 			t.Errorf("#%s: got %q, want %q", id, got, want)
 		}
 	}
-	var sockets, actions []string
-	for n := range root.Descendants() {
-		if s := attr(n, "hx-ws:connect"); s != "" {
-			sockets = append(sockets, s)
-		}
-		if a := attr(n, "data-action"); a != "" {
-			actions = append(actions, a)
-		}
-	}
-	if got := strings.Join(sockets, " "); got != "/ws/c/lobby" {
-		t.Errorf("got the sockets %q, want exactly /ws/c/lobby", got)
-	}
-	if got := strings.Join(actions, " "); got != "decrement increment reset" {
+	if got := strings.Join(actions(root), " "); got != "decrement increment reset" {
 		t.Errorf("got the actions %q", got)
 	}
 }
 
-func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
-	root := parse(t, render(t, components.CounterPage(page())))
-	ops := map[string]string{"increment": "op-of-increment-", "decrement": "op-of-decrement-", "reset": "op-of-reset-----"}
+// actions are those of a page's buttons, in their order.
+func actions(root *html.Node) (all []string) {
 	for n := range root.Descendants() {
-		if n.Data != "form" || attr(n, "method") != "post" {
-			continue
+		if a := attr(n, "data-action"); a != "" && n.Data == "button" {
+			all = append(all, a)
 		}
-		values := map[string]string{}
-		for in := range n.Descendants() {
-			if in.Data == "input" {
-				values[attr(in, "name")] = attr(in, "value")
+	}
+	return all
+}
+
+// A page has one socket, whatever is on it, and says there whose it is and what it was given.
+func TestAPageHasOneSocket(t *testing.T) {
+	for name, p := range map[string]components.Page{"page": page(), "poll_page": pollPage(), "bank_page": bankPage(), "page_degraded": page()} {
+		var sockets []*html.Node
+		for n := range parse(t, render(t, everything()[name])).Descendants() {
+			if attr(n, "hx-ws:connect") != "" {
+				sockets = append(sockets, n)
 			}
 		}
-		action := values["action"]
-		if want := "/c/lobby/" + action; attr(n, "action") != want || attr(n, "autocomplete") != "off" {
-			t.Errorf("%s: got action %q, autocomplete %q, want %q, off", action, attr(n, "action"), attr(n, "autocomplete"), want)
+		if len(sockets) != 1 {
+			t.Errorf("%s: got %d sockets, want one", name, len(sockets))
+			continue
 		}
-		if values["_csrf"] != "token" || values["_op"] != ops[action] {
-			t.Errorf("%s: got the values %v", action, values)
+		for attribute, want := range map[string]string{
+			"hx-ws:connect": p.Socket, "data-grants": p.Grants, "data-user": "someone", "data-plain": "/static/plain.0.js",
+		} {
+			if got := attr(sockets[0], attribute); got != want {
+				t.Errorf("%s: got %s %q, want %q", name, attribute, got, want)
+			}
 		}
-		delete(ops, action)
-	}
-	if len(ops) > 0 {
-		t.Errorf("no form for %v", ops)
 	}
 }
 
-func TestOnlyTheCounterIsInsideWhatChangesMorph(t *testing.T) {
-	live := find(t, parse(t, render(t, components.CounterPage(page()))), "live")
-	for n := range live.Descendants() {
-		switch n.Data {
-		case "form", "input", "button":
-			t.Errorf("#live contains a %s, which a morph could reset", n.Data)
+// A form without JavaScript has the identity of its op in its address, and nothing but what the
+// person filled in among its fields.
+func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
+	for name, want := range map[string][]string{
+		"page":      {"counter:lobby decrement lane.1", "counter:lobby increment lane.0", "counter:lobby reset lane.2"},
+		"poll_page": {"poll:lunch vote lane.0 option"},
+		"bank_page": {"bank:vault transfer lane.0 amount from to"},
+	} {
+		var got []string
+		for n := range parse(t, render(t, everything()[name])).Descendants() {
+			if n.Data != "form" || attr(n, "method") != "post" {
+				continue
+			}
+			topic, do := attr(n, "data-topic"), attr(n, "data-do")
+			address, lane, _ := strings.Cut(attr(n, "action"), "?lane=")
+			kind, key, _ := strings.Cut(topic, ":")
+			if kind == "counter" {
+				kind = "c"
+			}
+			if want := "/" + kind + "/" + key + "/" + do; address != want || attr(n, "autocomplete") != "off" || !has(n, "hx-ws:send") {
+				t.Errorf("%s: got %v, want that it posts to %s, is not restored, and is sent by live.js", name, n.Attr, want)
+			}
+			form := append([]string{topic, do, lane}, fieldNames(n)...)
+			got = append(got, strings.Join(form, " "))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got the forms %q, want %q", name, got, want)
+		}
+	}
+}
+
+// fieldNames are those of a form, sorted, each once.
+func fieldNames(form *html.Node) []string {
+	names := map[string]bool{}
+	for n := range form.Descendants() {
+		if name := attr(n, "name"); name != "" {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// has reports whether an element has an attribute, be it empty.
+func has(n *html.Node, name string) bool {
+	return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == name })
+}
+
+// A problem may offer the same form again: with the same identity and fields.
+func TestAFormIsOfferedAgainAsItWas(t *testing.T) {
+	for n := range parse(t, render(t, everything()["problem_again"])).Descendants() {
+		if n.Data != "form" {
+			continue
+		}
+		var fields []components.Field
+		for in := range n.Descendants() {
+			if in.Data == "input" {
+				fields = append(fields, components.Field{Name: attr(in, "name"), Value: attr(in, "value")})
+			}
+		}
+		want := []components.Field{{Name: "from", Value: "1"}, {Name: "to", Value: "2"}, {Name: "note", Value: hostile}}
+		if attr(n, "action") != "/bank/top/transfer?lane=lane.0" || attr(n, "method") != "post" || !slices.Equal(fields, want) {
+			t.Errorf("got %v with %v, want %v", n.Attr, fields, want)
+		}
+		return
+	}
+	t.Error("there is no form")
+}
+
+func TestOnlyTheStateIsInsideWhatChangesMorph(t *testing.T) {
+	for _, name := range []string{"page", "poll_page", "bank_page"} {
+		live := find(t, parse(t, render(t, everything()[name])), "live")
+		for n := range live.Descendants() {
+			switch n.Data {
+			case "form", "input", "button":
+				t.Errorf("%s: #live contains a %s, which a morph could reset", name, n.Data)
+			}
 		}
 	}
 }

@@ -33,7 +33,15 @@ func plural(n int, what string) string {
 	return grouped(int64(n)) + " " + what + "s"
 }
 
+// votes is how many an option has, as programs read it; "" when that is not known.
+func (p Poll) votes(o PollOption) string {
+	if !p.Known {
+		return ""
+	}
+	return strconv.Itoa(o.Votes)
+}
+
 // share is how much of a bar is filled.
 func (p Poll) share(o PollOption) string {
-	return strconv.Itoa(o.Votes*100/max(p.Voters, 1))
+	return strconv.Itoa(o.Votes * 100 / max(p.Voters, 1))
 }

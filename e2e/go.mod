@@ -16,6 +16,8 @@ require (
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
+	lockstep/state/pgstate v0.0.0
+	lockstep/state/redisstate v0.0.0
 	lockstep/tools/loadgen v0.0.0
 )
 
@@ -26,6 +28,7 @@ require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/go-playground/form/v4 v4.2.1 // indirect
 	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
@@ -64,5 +67,7 @@ replace (
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
+	lockstep/state/pgstate => ../state/pgstate
+	lockstep/state/redisstate => ../state/redisstate
 	lockstep/tools/loadgen => ../tools/loadgen
 )

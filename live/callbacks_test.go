@@ -218,7 +218,7 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 
 				s.armed.Store(true)
 				s.provoke(t, victim, *v)
-				op := honest.Click("add")
+				op := honest.Click("t:a", "add")
 				honest.Until("its click, meanwhile", shows(honest, "n=1<"))
 				honest.Until("the answer, meanwhile", func() bool { return honest.Acked(op) == 1 })
 				time.Sleep(30 * time.Second)
@@ -238,11 +238,11 @@ func TestNoCallbackStopsAReplica(t *testing.T) {
 
 				s.armed.Store(false)
 				again := livetest.Open(t, s.rt, stubborn{page: page{s.replica, "b"}})
-				again.Click("add")
+				again.Click("t:b", "add")
 				again.Until("its click, afterwards", func() bool {
 					return strings.Contains(again.Shown("t:b").Content, fmt.Sprintf("n=%d<", store.get("b").N))
 				})
-				honest.Click("add")
+				honest.Click("t:a", "add")
 				honest.Until("a click, afterwards", shows(honest, "n=2<"))
 				again.Disconnect()
 				honest.Until("that all is well", func() bool { return honest.Status() == "live" })
@@ -258,7 +258,7 @@ func (s *saboteur) provoke(t *testing.T, victim *livetest.Tab, v stubborn) {
 	big.N, big.Version = 100, 3
 	s.rooms.Commit("b", big)
 	s.store.set("b", big)
-	victim.Click("add")
+	victim.Click("t:b", "add")
 	for range 40 { // what is shown 30 times a second must not be logged as often
 		s.rooms.Commit("b", s.store.add("b"))
 		time.Sleep(50 * time.Millisecond)
@@ -270,7 +270,7 @@ func (s *saboteur) provoke(t *testing.T, victim *livetest.Tab, v stubborn) {
 			if err != nil {
 				continue
 			}
-			tab.Click("add")
+			tab.Click("t:"+key, "add")
 			tab.Disconnect()
 		}
 		_, _, _ = s.rooms.Read(t.Context(), "b") // it may fail

@@ -15,7 +15,7 @@ import (
 )
 
 // A tab comes from a replica that had heard what never was.
-const helloFromElsewhere = `{"hello":1,"tab":"x","e":1,"v":1001}`
+const helloFromElsewhere = `{"hello":2,"client":"x","at":{"t:b":[9,9],"t:a":[1,1001]}}`
 
 // takenBack reports whether a tab was sent a state with "back".
 func takenBack(tab *livetest.Tab, text string) func() bool {
@@ -32,7 +32,7 @@ func takenBack(tab *livetest.Tab, text string) func() bool {
 func TestATabThatComesWithWhatNeverWasIsTakenBack(t *testing.T) {
 	for name, c := range map[string]struct{ hello, want, next string }{
 		"HTML":   {helloFromElsewhere, `n=1<`, `n=2<`},
-		"states": {`{"hello":1,"tab":"x","e":1,"v":1001,"as":"data"}`, "state 1", "state 2"},
+		"states": {`{"hello":2,"client":"x","at":{"t:a":[1,1001]},"as":"data"}`, "state 1", "state 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,7 +53,7 @@ func TestATabThatComesWithWhatNeverWasIsTakenBack(t *testing.T) {
 				if got := len(other.Messages()) - others; got != 0 || r.rt.Stats().Corrections != 0 {
 					t.Errorf("another tab got %d messages, and there were %d corrections: a tab is no evidence", got, r.rt.Stats().Corrections)
 				}
-				op := other.Click("add")
+				op := other.Click("t:a", "add")
 				other.Until("the acknowledgement", func() bool { return other.Acked(op) == 1 })
 				synctest.Wait()
 				all := tab.Messages()
@@ -74,9 +74,12 @@ func TestATabThatIsAheadOfItsReplicaIsNotTakenBack(t *testing.T) {
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Until("the first state", shows(tab, "n=0<"))
 		store.add("a") // on another replica, whose broadcast is lost
-		tab.Send(`{"hello":1,"e":1,"v":1}`)
+		tab.Send(`{"hello":2,"at":{"t:a":[1,1]}}`)
 		tab.Until("what it has shown", shows(tab, "n=1<"))
-		for _, hello := range []string{`{"hello":1,"e":1,"v":1}`, `{"hello":1,"e":0,"v":7}`, `{"hello":1}`} {
+		for _, hello := range []string{
+			`{"hello":2,"at":{"t:a":[1,1]}}`, `{"hello":2,"at":{"t:a":[0,7]}}`, `{"hello":2,"at":{}}`, `{"hello":2}`,
+			`{"hello":2,"at":{"t:b":[9,9],"a":[9,9],"":[9,9]}}`, // of what is not the tab's
+		} {
 			tab.Send(hello)
 		}
 		synctest.Wait()
@@ -153,7 +156,7 @@ func TestAFloodOfClaimsCostsFewReadsAndRenders(t *testing.T) {
 		time.Sleep(time.Second)
 		reads, renders, began := store.count(), r.renders.Load(), time.Now()
 		for i := range 10_000 {
-			tab.Send(fmt.Sprintf(`{"hello":1,"e":1,"v":%d}`, 1+i))
+			tab.Send(fmt.Sprintf(`{"hello":2,"at":{"t:a":[1,%d]}}`, 1+i))
 			if i%100 == 0 {
 				time.Sleep(time.Millisecond)
 			}
@@ -193,7 +196,7 @@ func TestAReadThatBeganBeforeAClaimIsNoAnswerToIt(t *testing.T) {
 		go func() { _, _, _ = r.rooms.Read(context.Background(), "a") }()
 		synctest.Wait()
 		store.add("a") // on another replica
-		tab.Send(`{"hello":1,"e":1,"v":1}`)
+		tab.Send(`{"hello":2,"at":{"t:a":[1,1]}}`)
 		synctest.Wait()
 		close(answer)
 		tab.Until("what it has shown", shows(tab, "n=1<"))

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
 )
 
 // helloAsData is what a tab says that renders itself.
-const helloAsData = `{"hello":1,"as":"data"}`
+const helloAsData = `{"hello":2,"as":"data"}`
 
 func asData(o *live.RoomsOptions[state]) {
 	o.Data = func(s state) ([]byte, error) { return fmt.Appendf(nil, "state %d", s.N), nil }
@@ -29,7 +30,7 @@ func TestATabThatRendersItselfIsSentStates(t *testing.T) {
 		own, other := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
 		own.Send(helloAsData)
 		own.Until("the state of now", hasState(own, "state 0"))
-		op := own.Click("add")
+		op := own.Click("t:a", "add")
 		own.Until("its click", hasState(own, "state 1"))
 		own.Until("the answer", func() bool { return own.Acked(op) == 1 })
 		other.Until("the click as HTML", shows(other, "n=1"))
@@ -47,11 +48,11 @@ func TestATabMayHaveTheServerRenderAgain(t *testing.T) {
 		for range 3 {
 			tab.Send(helloAsData)
 			tab.Until("the state", func() bool { return tab.Shown("t:a").State != "" })
-			tab.Send(`{"hello":1}`)
+			tab.Send(`{"hello":2}`)
 			tab.Until("the HTML of the same version", shows(tab, "n=0"))
 		}
-		tab.Send(`{"hello":1,"as":"what nobody knows"}`)
-		tab.Click("add")
+		tab.Send(`{"hello":2,"as":"what nobody knows"}`)
+		tab.Click("t:a", "add")
 		tab.Until("a click as HTML", shows(tab, "n=1"))
 	})
 }
@@ -62,7 +63,7 @@ func TestAHelloThatChangesNothingIsAnsweredByNothing(t *testing.T) {
 		r := start(newStore(), newHub(), nil, asData)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
-		for _, hello := range []string{`{"hello":1}`, helloAsData} {
+		for _, hello := range []string{`{"hello":2}`, helloAsData} {
 			tab.Send(hello)
 			synctest.Wait()
 			before := len(tab.Messages())
@@ -83,16 +84,16 @@ func TestAlsoWithStatesAnAnswerComesBehind(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Send(helloAsData)
-		var last string
+		var last htmx.Op
 		for range 50 {
-			last = tab.Click("add")
+			last = tab.Click("t:a", "add")
 		}
 		tab.Until("the last answer", func() bool { return tab.Acked(last) == 1 })
 		shown, acked := 0, 0
 		for _, m := range tab.Messages() {
 			var f struct {
 				V   int
-				Ack []string
+				Ack [][]any
 			}
 			if err := json.Unmarshal([]byte(m), &f); err != nil {
 				t.Fatal(err)
@@ -111,10 +112,35 @@ func TestARoomWithoutDataIsHTMLForAll(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Send(helloAsData)
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the click", shows(tab, "n=1"))
 		if strings.Contains(strings.Join(tab.Messages(), ""), `"state"`) {
 			t.Errorf("got a state: %q", tab.Messages())
 		}
+	})
+}
+
+// A hello comes right behind the join, whose first frame may not have been rendered yet: what the
+// room had before is older than the join.
+func TestALateJoinerThatRendersItselfSeesTheStoreNotTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil, asData)
+		defer r.rt.Stop()
+		early := livetest.Open(t, r.rt, page{r, "a"})
+		early.Click("t:a", "add")
+		early.Until("its click", shows(early, "n=1"))
+		hub.deafen("")
+		store.add("a") // by another replica; the broadcast is lost
+		late := livetest.Open(t, r.rt, page{r, "a"})
+		late.Send(helloAsData)
+		late.Until("the state of the store", hasState(late, "state 2"))
+		for _, m := range late.Messages() {
+			if strings.Contains(m, "state 1") || strings.Contains(m, "n=1") {
+				t.Errorf("a late joiner was sent the old state: %s", m)
+			}
+		}
+		late.Send(`{"hello":2}`)
+		late.Until("the HTML of the same version", shows(late, "n=2"))
 	})
 }

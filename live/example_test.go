@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -28,22 +29,22 @@ func (b board) Mount(ctx context.Context, s *live.Session) error {
 }
 
 func (b board) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	if e.Action != "shout" {
+	if e.Kind != htmx.OpEvent || e.Do != "shout" {
 		s.Refuse(e.Op, "unknown action", false)
 		return nil
 	}
-	var text string
-	if err := e.Decode("text", &text); err != nil {
-		s.Refuse(e.Op, err.Error(), false)
+	var in struct{ Text string }
+	if err := json.Unmarshal(e.In, &in); err != nil {
+		s.Refuse(e.Op, "that is not a text", false)
 		return nil
 	}
-	b.rooms.Commit("board", strings.ToUpper(text)) // shown in every tab
-	b.rooms.Ack(s, "board", e.Op)                  // in or after that frame
+	b.rooms.Commit("board", strings.ToUpper(in.Text)) // shown in every tab
+	b.rooms.Ack(s, "board", e.Op)                     // in or after that frame
 	return nil
 }
 
 // The states of this room live in one replica only: there is no store to load
-// from and nothing to broadcast. app/counter.go has a room with both.
+// from and nothing to broadcast. app/shared.go has rooms with both.
 func ExampleRooms() {
 	rt := live.NewRuntime(nil)
 	rt.Start()
@@ -55,9 +56,9 @@ func ExampleRooms() {
 
 	t := &testing.T{} // a test has its own
 	one, other := livetest.Open(t, rt, board{rooms}), livetest.Open(t, rt, board{rooms})
-	one.Send(`{"action":"shout","op":"an-op-of-an-example","text":"hello"}`)
+	op := one.Do("board", "shout", `{"text":"hello"}`)
 	other.Until("the text", func() bool { return other.Shown("board").Content != "" })
-	one.Until("the answer", func() bool { return one.Acked("an-op-of-an-example") == 1 })
+	one.Until("the answer", func() bool { return one.Acked(op) == 1 })
 	fmt.Println(other.Shown("board").Content)
 	// Output: <hx-partial hx-target="#board" hx-swap="innerMorph"><p>HELLO</p></hx-partial>
 }

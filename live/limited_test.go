@@ -2,7 +2,6 @@ package live_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,26 +48,25 @@ func rationed(t *testing.T, n int, f func(t *testing.T, r *replica, view *ration
 
 func TestAClickTooManyChangesNothingAndIsKept(t *testing.T) {
 	rationed(t, 1, func(t *testing.T, r *replica, view *ration, tab *livetest.Tab) {
-		first := tab.Click("add")
+		first := tab.Click("t:a", "add")
 		tab.Until("the first", func() bool { return tab.Acked(first) == 1 })
-		tab.Send(`{"action":"add","op":"second"}`)
-		tab.Until("the refusal", func() bool { return tab.Refused("second") == "too many messages at the moment; your click waits" })
-		messages := tab.Messages()
-		if want := `"op":"second","retry":true}`; !strings.HasSuffix(messages[len(messages)-1], want) {
-			t.Errorf("got %s, want it to end with %s", messages[len(messages)-1], want)
+		second := tab.Click("t:a", "add")
+		tab.Until("the answer", func() bool { return tab.Retried(second) == "too many messages at the moment; your click waits" })
+		if got := tab.Refused(second); got != "" {
+			t.Errorf("got that it is refused for good: %s", got)
 		}
 		if got := r.rt.Stats(); got.Events != 1 || got.Limited != 1 || got.Refusals != 1 {
 			t.Errorf("got %d events, %d limited and %d refused, want 1 of each", got.Events, got.Limited, got.Refusals)
 		}
 		view.give(1)
-		tab.Send(`{"action":"add","op":"second"}`)
-		tab.Until("the second", func() bool { return tab.Acked("second") == 1 && shows(tab, "n=2")() })
+		tab.Again(second)
+		tab.Until("the second", func() bool { return tab.Acked(second) == 1 && shows(tab, "n=2")() })
 	})
 }
 
 // TestEveryMessageCounts sends messages that are no clicks.
 func TestEveryMessageCounts(t *testing.T) {
-	for _, m := range []string{`{"hello":1,"as":"data"}`, `nonsense`, ``, `{"action":"add"}`, `{"action":"add","op":7}`} {
+	for _, m := range []string{`{"hello":2,"as":"data"}`, `nonsense`, ``, `{"cast":"add"}`, `{"fin":["c",1]}`, `{"op":7}`, `{"op":["c",1.5,1]}`} {
 		rationed(t, 0, func(t *testing.T, r *replica, _ *ration, tab *livetest.Tab) {
 			synctest.Wait()
 			before := len(tab.Messages())
@@ -88,7 +86,7 @@ func TestEveryMessageCounts(t *testing.T) {
 func TestATabThatGoesOnIsClosed(t *testing.T) {
 	rationed(t, 0, func(t *testing.T, r *replica, _ *ration, tab *livetest.Tab) {
 		for n := range 5000 {
-			tab.Send(fmt.Sprintf(`{"action":"add","op":"op-%d"}`, n))
+			tab.Send(fmt.Sprintf(`{"op":["c",%d,1],"do":"add"}`, n))
 		}
 		tab.Until("the close", func() bool { return tab.Closed() != 0 })
 		if got := tab.Closed(); got != live.CodeAbuse {
@@ -105,11 +103,11 @@ func TestATabThatIsOftenLimitedAndHoldsBackIsKept(t *testing.T) {
 		for range 10 {
 			view.give(1000)
 			for range 2000 {
-				tab.Send(`{"action":"no","op":"x"}`)
+				tab.Send(`{"op":["c",1,1],"do":"no"}`)
 			}
 		}
-		op := tab.Click("add")
-		tab.Until("the refusal", func() bool { return tab.Refused(op) != "" })
+		op := tab.Click("t:a", "add")
+		tab.Until("the refusal", func() bool { return tab.Retried(op) != "" })
 		if got := r.rt.Stats().Limited; tab.Closed() != 0 || got != 10_001 {
 			t.Errorf("closed with %d after %d, want it to be open after 10001", tab.Closed(), got)
 		}
@@ -123,7 +121,7 @@ func TestATabThatDoesNotReadItsRefusalsIsHeldBackAndClosed(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() {
 			for range 10_000 {
-				tab.Send(`{"action":"add","op":"x"}`)
+				tab.Send(`{"op":["c",1,1],"do":"add"}`)
 			}
 		})
 		synctest.Wait()
@@ -138,9 +136,9 @@ func TestATabThatDoesNotReadItsRefusalsIsHeldBackAndClosed(t *testing.T) {
 func TestALimitThatFailsEndsOnlyItsOwnSession(t *testing.T) {
 	rationed(t, -1, func(t *testing.T, r *replica, _ *ration, tab *livetest.Tab) {
 		other := livetest.Open(t, r.rt, page{r, "a"})
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the close", func() bool { return tab.Closed() == live.CodeInternal })
-		op := other.Click("add")
+		op := other.Click("t:a", "add")
 		other.Until("the answer", func() bool { return other.Acked(op) == 1 })
 	})
 }

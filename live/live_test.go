@@ -266,7 +266,7 @@ func (p page) Mount(ctx context.Context, s *live.Session) error {
 }
 
 func (p page) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	switch e.Action {
+	switch e.Do {
 	case "add":
 		p.r.rooms.Commit(p.key, p.r.store.add(p.key))
 		p.r.rooms.Ack(s, p.key, e.Op)
@@ -293,7 +293,7 @@ func TestAChangeReachesEveryTabOfEveryReplica(t *testing.T) {
 		a, b := livetest.Open(t, r1.rt, page{r1, "a"}), livetest.Open(t, r2.rt, page{r2, "a"})
 		synctest.Wait()
 		began := time.Now()
-		op := a.Click("add")
+		op := a.Click("t:a", "add")
 		a.Until("its own click", shows(a, "n=1"))
 		b.Until("the other's click", shows(b, "n=1"))
 		if d := time.Since(began); d > 50*time.Millisecond { // of the bubble's clock
@@ -313,7 +313,7 @@ func TestARoomRendersOnceForAllItsTabs(t *testing.T) {
 		}
 		synctest.Wait()
 		before := r.renders.Load()
-		tabs[0].Click("add")
+		tabs[0].Click("t:a", "add")
 		for _, tab := range tabs {
 			tab.Until("the click", shows(tab, "n=1"))
 		}
@@ -330,9 +330,9 @@ func TestManyChangesAreConflatedAndTheLastIsShown(t *testing.T) {
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		synctest.Wait()
 		before, began := r.renders.Load(), time.Now()
-		var last string
+		var last htmx.Op
 		for range 1000 {
-			last = tab.Click("add")
+			last = tab.Click("t:a", "add")
 			time.Sleep(time.Millisecond) // in the bubble: no real time
 		}
 		tab.Until("the last change", shows(tab, "n=1000"))
@@ -352,7 +352,7 @@ func TestTheFirstChangeAfterAPauseIsShownAtOnce(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		began := time.Now()
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the click", shows(tab, "n=1"))
 		if d := time.Since(began); d != 0 {
 			t.Errorf("got the change after %v, want at once", d)
@@ -365,9 +365,9 @@ func TestAnAcknowledgementNeverComesBeforeItsState(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
-		ops := make([]string, 50)
+		ops := make([]htmx.Op, 50)
 		for i := range ops {
-			ops[i] = tab.Click("add")
+			ops[i] = tab.Click("t:a", "add")
 			if i%7 == 0 {
 				time.Sleep(5 * time.Millisecond)
 			}
@@ -377,17 +377,15 @@ func TestAnAcknowledgementNeverComesBeforeItsState(t *testing.T) {
 		for _, m := range tab.Messages() {
 			var f struct {
 				V   uint64
-				Ack []string
+				Ack [][]any
 			}
 			if err := json.Unmarshal([]byte(m), &f); err != nil {
 				t.Fatal(err)
 			}
 			shown = max(shown, int(f.V))
-			for _, op := range f.Ack {
-				for i := range ops {
-					if ops[i] == op && i+1 > shown {
-						t.Fatalf("op %d was acknowledged when only version %d was shown", i+1, shown)
-					}
+			for _, name := range f.Ack {
+				if seq, ok := name[1].(float64); !ok || int(seq) > shown {
+					t.Fatalf("op %v was acknowledged when only version %d was shown", name, shown)
 				}
 			}
 		}
@@ -451,7 +449,7 @@ func TestAReplicaThatMissesBroadcastsIsToldByADigest(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		writer.Click("add")
+		writer.Click("t:a", "add")
 		synctest.Wait()
 		hear(`{"a":[1,1],"unknown":[1,7]}`)
 		tab.Until("what it missed", shows(tab, "n=1"))
@@ -467,7 +465,7 @@ func TestAReplicaThatMissesBroadcastsIsToldByADigest(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		for n := 2; n <= 3; n++ {
-			writer.Click("add")
+			writer.Click("t:a", "add")
 			synctest.Wait()
 			hear(fmt.Sprintf(`{"a":[1,%d]}`, n))
 			tab.Until("what it missed", shows(tab, fmt.Sprintf("n=%d", n)))
@@ -493,7 +491,7 @@ func TestReplicasTellEachOtherWhatChanged(t *testing.T) {
 		hub.deafen("t:")
 		time.Sleep(2 * time.Second) // both listen to digests
 		began := time.Now()
-		a.Click("add")
+		a.Click("t:a", "add")
 		b.Until("what no broadcast brought", shows(b, "n=1"))
 		if d := time.Since(began); d > 1500*time.Millisecond {
 			t.Errorf("told after %v, want at most 1.25 s, the grace and a frame", d)
@@ -528,7 +526,7 @@ func TestAFalseBroadcastIsCheckedAgainstTheStore(t *testing.T) {
 				if err := hub.deliver(pubsub.Message{Topic: "t:a", Payload: p}); err != nil {
 					t.Fatal(err)
 				}
-				tab.Click("add")
+				tab.Click("t:a", "add")
 				tab.Until("the truth", shows(tab, "n=1"))
 				if strings.Contains(strings.Join(tab.Messages(), ""), "n=666") { // an op may have a 666, too
 					t.Error("a value that never was has been shown")
@@ -565,7 +563,7 @@ func TestAnOldOrRepeatedBroadcastChangesNothing(t *testing.T) {
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		old := store.add("a")
 		for range 4 {
-			tab.Click("add")
+			tab.Click("t:a", "add")
 		}
 		tab.Until("the newest", shows(tab, "n=5"))
 		p, err := json.Marshal(old)
@@ -591,7 +589,7 @@ func TestAPoisonedBroadcastIsAnErrorAndChangesNothing(t *testing.T) {
 		if err := hub.deliver(pubsub.Message{Topic: "t:a", Payload: []byte("{")}); err == nil {
 			t.Error("got no error for a broadcast that is not JSON")
 		}
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the next change", shows(tab, "n=1"))
 	})
 }
@@ -603,9 +601,9 @@ func TestAFailingViewEndsOnlyItsOwnSession(t *testing.T) {
 				r := start(newStore(), newHub(), nil)
 				defer r.rt.Stop()
 				bad, good := livetest.Open(t, r.rt, page{r, "a"}), livetest.Open(t, r.rt, page{r, "a"})
-				bad.Click(action)
+				bad.Click("t:a", action)
 				bad.Until("the close", func() bool { return bad.Closed() == live.CodeInternal })
-				good.Click("add")
+				good.Click("t:a", "add")
 				good.Until("its click", shows(good, "n=1"))
 			})
 		})
@@ -619,7 +617,7 @@ func TestAFailingComponentKeepsTheRoomAlive(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		for range 14 {
-			tab.Click("add")
+			tab.Click("t:a", "add")
 			time.Sleep(40 * time.Millisecond)
 		}
 		tab.Until("the state after the one that can't be rendered", shows(tab, "n=14"))
@@ -635,7 +633,7 @@ func TestAStalledTabDelaysNobodyAndIsClosed(t *testing.T) {
 		synctest.Wait()
 		slow.Stall()
 		began := time.Now()
-		good.Click("add")
+		good.Click("t:a", "add")
 		good.Until("its click", shows(good, "n=1"))
 		if d := time.Since(began); d > 33*time.Millisecond {
 			t.Errorf("a stalled tab delayed another by %v", d)
@@ -655,7 +653,7 @@ func TestASlowTabGetsTheNewestStateAndNotEveryState(t *testing.T) {
 		synctest.Wait()
 		slow.Stall()
 		for range 20 {
-			good.Click("add")
+			good.Click("t:a", "add")
 			time.Sleep(100 * time.Millisecond)
 		}
 		before := len(slow.Messages())
@@ -690,7 +688,7 @@ func TestAPageReadsWhatIsKnownWhileTheStoreIsAway(t *testing.T) {
 		r := start(store, newHub(), nil)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
-		tab.Click("add")
+		tab.Click("t:a", "add")
 		tab.Until("the click", shows(tab, "n=1"))
 		store.fail(errors.New("gone"))
 		s, known, err := r.rooms.Read(t.Context(), "a")
@@ -802,7 +800,7 @@ func TestARoomListensWhileItIsNeededAndALittleLonger(t *testing.T) {
 			t.Errorf("got %d subscriptions and %d rooms long after the last tab left, want none", got, r.rooms.Len())
 		}
 		again := livetest.Open(t, r.rt, page{r, "a"})
-		again.Click("add")
+		again.Click("t:b", "add")
 		again.Until("its click", shows(again, "n=1"))
 	})
 }
@@ -830,9 +828,9 @@ func TestNonsenseIsRefusedAndThenEndsTheSession(t *testing.T) {
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Send("{")
-		tab.Until("the refusal", func() bool { return tab.Refused("") != "" })
-		tab.Send(`{"action":"no","op":"x"}`)
-		tab.Until("the other refusal", func() bool { return tab.Refused("x") == "unknown action" })
+		tab.Until("the complaint", func() bool { return strings.Contains(tab.Error(), "malformed") })
+		op := tab.Click("t:a", "no")
+		tab.Until("the refusal", func() bool { return tab.Refused(op) == "unknown action" })
 		for range 30 {
 			tab.Send("nonsense")
 		}
@@ -844,10 +842,10 @@ func TestDrainAcknowledgesAndSendsEveryTabAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		var tabs []*livetest.Tab
-		var ops []string
+		var ops []htmx.Op
 		for range 50 {
 			tab := livetest.Open(t, r.rt, page{r, "a"})
-			tabs, ops = append(tabs, tab), append(ops, tab.Click("add"))
+			tabs, ops = append(tabs, tab), append(ops, tab.Click("t:a", "add"))
 		}
 		began := time.Now()
 		if err := r.rt.Drain(t.Context(), 5*time.Second); err != nil {
@@ -893,9 +891,9 @@ func TestABurstOfOpsIsAnsweredWhole(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
-		var last string
+		var last htmx.Op
 		for range 5000 {
-			last = tab.Click("add")
+			last = tab.Click("t:a", "add")
 		}
 		tab.Until("the last acknowledgement", func() bool { return tab.Acked(last) == 1 })
 		if tab.Closed() != 0 {
@@ -915,7 +913,7 @@ func TestATabThatSendsAndDoesNotReadIsHeldBack(t *testing.T) {
 		var sending sync.WaitGroup
 		sending.Go(func() {
 			for range 5000 {
-				tab.Click("add")
+				tab.Click("t:a", "add")
 			}
 		})
 		time.Sleep(5 * time.Second)
@@ -949,7 +947,7 @@ func TestDrainWaitsForOpsThatAreUnderWay(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, slow{})
-		op := tab.Click("add")
+		op := tab.Click("t:a", "add")
 		if err := r.rt.Drain(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -1028,7 +1026,7 @@ func TestWhatMattersLittleIsShownSeldomToMany(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		before := r.renders.Load()
 		for range 500 {
-			tabs[0].Click("add")
+			tabs[0].Click("t:a", "add")
 			time.Sleep(10 * time.Millisecond)
 		}
 		// 5 s, and one frame in 33 ms and 20 times 50 ms.

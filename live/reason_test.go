@@ -142,7 +142,7 @@ func TestASessionThatWasToldToCloseStaysSo(t *testing.T) {
 		for range 2000 {
 			s.Push(htmx.Partial{Target: "#x", HTML: "too late"})
 		}
-		s.Receive(context.Background(), []byte(`{"action":"add","op":"late"}`))
+		s.Receive(context.Background(), []byte(`{"op":["c",1,1],"do":"add"}`))
 		synctest.Wait()
 		if c.closes.Load() != 1 || c.sent.Load() != sent {
 			t.Errorf("it was closed %d times and sent %d messages afterwards, want once and none", c.closes.Load(), c.sent.Load()-sent)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/internal/short"
 	"lockstep/live"
 	"lockstep/live/livetest"
@@ -64,7 +65,7 @@ type scheduled struct {
 	*livetest.Tab
 	r       *replica
 	key     string
-	ops     []string
+	ops     []htmx.Op
 	floor   uint64    // the store's version before it connected
 	stalled time.Time // since when; zero: it is not
 }
@@ -139,7 +140,7 @@ func (s *schedule) disconnect() {
 
 func (s *schedule) click() {
 	if tab := s.pick(); tab != nil {
-		tab.ops = append(tab.ops, tab.Click("add"))
+		tab.ops = append(tab.ops, tab.Click("t:"+tab.key, "add"))
 	}
 }
 
@@ -200,7 +201,7 @@ func (s *schedule) check() {
 		}
 		for _, op := range tab.ops {
 			if n := tab.Acked(op); n != 1 {
-				s.t.Errorf("tab %d: op %q was acknowledged %d times, want once", i, op, n)
+				s.t.Errorf("tab %d: op %v was acknowledged %d times, want once", i, op, n)
 			}
 		}
 		s.checkOrder(i, tab)
@@ -229,8 +230,8 @@ func (s *schedule) checkOrder(i int, tab *scheduled) {
 			}
 			shown = version
 		}
-		if strings.HasPrefix(m, `{"ack"`) {
-			if acked += strings.Count(m, "op-of-a-fake-tab"); shown < acked {
+		if strings.Contains(m, `"ack":`) {
+			if acked += strings.Count(m, tab.Client()); shown < acked {
 				s.t.Errorf("tab %d was sent %d acknowledgements with version %d", i, acked, shown)
 			}
 		}

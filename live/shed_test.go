@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
 )
@@ -45,9 +46,9 @@ func TestShedSendsMovableTabsAwayOneAfterTheOther(t *testing.T) {
 		tabs := openAll(t, 50, r.rt, traveller{page{r, "a"}, true})
 		direct := openAll(t, 50, r.rt, traveller{page{r, "a"}, false})
 		direct = append(direct, openAll(t, 50, r.rt, page{r, "a"})...)
-		var ops []string
+		var ops []htmx.Op
 		for _, tab := range tabs {
-			ops = append(ops, tab.Click("add"))
+			ops = append(ops, tab.Click("t:a", "add"))
 		}
 		go func() {
 			for i := range 4 {
@@ -90,7 +91,7 @@ func TestATabThatIsShedIsAnsweredFirst(t *testing.T) {
 		r := start(newStore(), newHub(), nil)
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, movableSlow{})
-		op := tab.Click("add")
+		op := tab.Click("t:a", "add")
 		if n, err := r.rt.Shed(t.Context(), 1, 0); n != 1 || err != nil {
 			t.Errorf("got %d, %v; want 1", n, err)
 		}

@@ -56,7 +56,7 @@ func TestWhatAStrangerSaysIsNeverShown(t *testing.T) {
 				if s, _, err := r.rooms.Read(t.Context(), "a"); err != nil || s.N != 1 {
 					t.Errorf("a page says %+v, %v", s, err)
 				}
-				op := tab.Click("add")
+				op := tab.Click("t:a", "add")
 				tab.Until("the truth", shows(tab, "n=2<"))
 				tab.Until("the acknowledgement", func() bool { return tab.Acked(op) == 1 })
 				time.Sleep(10 * time.Second)
@@ -152,7 +152,7 @@ func TestWhatOnlyABroadcastSaysIsTakenBack(t *testing.T) {
 				if got := r.rt.Stats().Corrections; got != 1 {
 					t.Errorf("got %d corrections, want 1", got)
 				}
-				op := html.Click("add")
+				op := html.Click("t:a", "add")
 				html.Until("the next click", shows(html, fmt.Sprintf("n=%d<", n+1)))
 				data.Until("the next click", hasState(data, fmt.Sprintf("state %d", n+1)))
 				html.Until("the acknowledgement", func() bool { return html.Acked(op) == 1 })

@@ -160,6 +160,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("limited_total", "Messages refused because a tab sent too many.", s.Limited)
 	count("failures_total", "Views, components and callbacks that failed.", s.Failures)
 
+	b := c.server.app.Writes()
+	count("store_calls_total", "Calls of the store with clicks.", b.Calls)
+	count("store_commits_total", "Changes of topics, each of one click or more.", b.Commits)
+	count("store_conflicts_total", "Changes that were computed anew, because another replica was faster.", b.Conflicts)
+	count("store_ops_total", "Clicks that the store has dealt with, each once.", b.Ops)
+
 	closed := prometheus.NewDesc("lockstep_sessions_closed_total", "Sessions that ended, by reason: docs/operations.md has a row for each.", []string{"reason"}, nil)
 	for why := range live.Reasons() {
 		ch <- prometheus.MustNewConstMetric(closed, prometheus.CounterValue, float64(c.server.app.Runtime().Closed(why)), why.String())

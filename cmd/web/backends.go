@@ -9,15 +9,12 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"lockstep/counter"
-	"lockstep/counter/boltcounter"
-	"lockstep/counter/memcounter"
-	"lockstep/counter/pgcounter"
-	"lockstep/counter/rediscounter"
+	"lockstep/app"
 	"lockstep/internal/pgclient"
 	"lockstep/internal/redisclient"
 	"lockstep/precondition"
@@ -25,11 +22,23 @@ import (
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/pgpubsub"
 	"lockstep/pubsub/redispubsub"
+	"lockstep/state"
+	"lockstep/state/boltstate"
+	"lockstep/state/memstate"
+	"lockstep/state/pgstate"
+	"lockstep/state/redisstate"
 )
 
 const (
 	defaultStore = "file:data/lockstep.db"
 	maxPrefix    = 128 // bytes
+
+	minOpLifetime = time.Hour
+	maxOpLifetime = 60 * day
+	// lifetimeMargin is how much longer than ops are taken for stores know who has sent them: more
+	// than two clocks ever differ, or a message can wait unseen.
+	lifetimeMargin = day
+	day            = 24 * time.Hour
 )
 
 // backendFlags choose the broker and the store.
@@ -37,6 +46,8 @@ type backendFlags struct {
 	PubSub string // URL
 	Store  string // URL
 	Prefix string // of all names at both
+	// OpLifetime is how old an op may be.
+	OpLifetime time.Duration
 }
 
 func (b *backendFlags) define(fs *flagSet) {
@@ -45,6 +56,7 @@ func (b *backendFlags) define(fs *flagSet) {
 	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
 	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
+	fs.span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps some 100 bytes, for a day more, of each page load that clicks")
 }
 
 // complete chooses a broker where no flag names one, by the variables that platforms set; and as
@@ -77,6 +89,9 @@ func (b *backendFlags) check() error {
 	if len(b.Prefix) > maxPrefix || !utf8.ValidString(b.Prefix) || strings.ContainsAny(b.Prefix, "{}\x00") {
 		return usageError("-channel-prefix: at most %d bytes of text without braces", maxPrefix)
 	}
+	if b.OpLifetime < minOpLifetime || b.OpLifetime > maxOpLifetime {
+		return usageError("-op-lifetime: %s is not between 1h and 1440h, which are 60 days", b.OpLifetime)
+	}
 	if shared(b.PubSub) && !shared(b.Store) {
 		return usageError("-store: %s is this process's own, but %s is shared by several replicas; give them a store that they can share", schemeOf(b.Store), schemeOf(b.PubSub))
 	}
@@ -104,17 +119,22 @@ func (b *backendFlags) openDriver(seen *precondition.Part) (driver.Driver, error
 }
 
 // openStore connects to the store. seen is told what its servers do not meet.
-func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (counter.Store, error) {
+func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (state.Store, error) {
+	lifetime := b.OpLifetime + lifetimeMargin
 	switch schemeOf(b.Store) {
 	case "mem:":
-		return memcounter.New(nil), nil
+		return memstate.New(&memstate.Options{Lifetime: lifetime}), nil
 	case "file:":
-		return boltcounter.Open(filePath(b.Store), nil)
+		return boltstate.Open(filePath(b.Store), &boltstate.Options{Lifetime: lifetime, Counter: app.FormerCounter})
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
-		return rediscounter.Open(ctx, b.Store, &rediscounter.Options{Prefix: b.Prefix, Preconditions: seen})
+		return redisstate.Open(ctx, b.Store, &redisstate.Options{
+			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
+		})
 	case "postgres:", "postgresql:":
-		return pgcounter.Open(ctx, b.Store, &pgcounter.Options{Prefix: b.Prefix, Preconditions: seen})
+		return pgstate.Open(ctx, b.Store, &pgstate.Options{
+			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
+		})
 	}
 	return nil, fmt.Errorf("no store for %s", schemeOf(b.Store))
 }

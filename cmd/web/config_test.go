@@ -156,6 +156,10 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"no time for the head", []string{"-header-timeout", "0"}, "-header-timeout"},
 		{"no time for an answer", []string{"-write-timeout", "0s"}, "-write-timeout"},
 		{"a negative pause", []string{"-ping-interval", "-1s"}, "-ping-interval"},
+		{"a lifetime of no use", []string{"-op-lifetime", "59m"}, "-op-lifetime"},
+		{"a lifetime that costs too much", []string{"-op-lifetime", "1441h"}, "-op-lifetime"},
+		{"a lifetime in days", []string{"-op-lifetime", "7d"}, "168h"},
+		{"a negative number of lanes", []string{"-lanes-per-addr", "-1"}, "-lanes-per-addr"},
 		{"a negative rebalance", []string{"-rebalance", "-1"}, "-rebalance"},
 		{"a health check of any port", []string{"-healthcheck", "-addr", "localhost:0"}, "-addr"},
 	} {

@@ -5,20 +5,22 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"time"
 
 	"lockstep/app/web"
-	"lockstep/counter"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
+	"lockstep/state"
 	"lockstep/static"
 )
 
 // dependencies are what the replicas of one process share.
 type dependencies struct {
 	driver driver.Driver
-	store  counter.Store // nil: not open
+	store  state.Store // nil: not open
 	assets *static.Assets
-	prefix string // of all names at broker and store
+	prefix string        // of all names at broker and store
+	life   time.Duration // how old an op may be
 	keys   [][]byte
 	conns  *connLimiter
 	tls    *tls.Config          // of the public address; nil: without
@@ -30,7 +32,7 @@ type dependencies struct {
 
 // openBackends opens the broker, the store, and the keys that befit them.
 func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *keyFlags, log *slog.Logger) (err error) {
-	d.prefix = b.Prefix
+	d.prefix, d.life = b.Prefix, b.OpLifetime
 	broker, store := precondition.NewPart("broker", log), precondition.NewPart("store", log)
 	d.peers = precondition.NewPart("replicas", log)
 	d.unmet = append(d.unmet, broker, store, d.peers)

@@ -7,12 +7,12 @@ require (
 	github.com/jackc/pgx/v5 v5.13.0
 	lockstep v0.0.0
 	lockstep/app/web v0.0.0
-	lockstep/counter/pgcounter v0.0.0
-	lockstep/counter/rediscounter v0.0.0
 	lockstep/internal/pgclient v0.0.0
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
+	lockstep/state/pgstate v0.0.0
+	lockstep/state/redisstate v0.0.0
 )
 
 require (
@@ -20,6 +20,7 @@ require (
 	github.com/andybalholm/brotli v1.3.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/go-playground/form/v4 v4.2.1 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
@@ -50,10 +51,10 @@ require (
 replace (
 	lockstep => ../..
 	lockstep/app/web => ../../app/web
-	lockstep/counter/pgcounter => ../../counter/pgcounter
-	lockstep/counter/rediscounter => ../../counter/rediscounter
 	lockstep/internal/pgclient => ../../internal/pgclient
 	lockstep/internal/redisclient => ../../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../../pubsub/pgpubsub
 	lockstep/pubsub/redispubsub => ../../pubsub/redispubsub
+	lockstep/state/pgstate => ../../state/pgstate
+	lockstep/state/redisstate => ../../state/redisstate
 )

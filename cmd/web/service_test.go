@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"lockstep/counter/memcounter"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state/memstate"
 	"lockstep/static"
 )
 
@@ -48,7 +48,7 @@ func TestWhenAReplicaDoesNotStartNoListenerIsLeft(t *testing.T) {
 	broker := &tiredDriver{Driver: mempubsub.NewBus()}
 	broker.left.Store(1)
 	s := &service{log: slog.New(slog.DiscardHandler), deps: dependencies{
-		driver: broker, store: memcounter.New(nil), assets: assets, keys: [][]byte{freshSecret()}, conns: newConnLimiter(0),
+		driver: broker, store: memstate.New(nil), assets: assets, keys: [][]byte{freshSecret()}, conns: newConnLimiter(0),
 	}}
 	err = s.startReplicas(t.Context(), backs, &c)
 	if err == nil || !strings.Contains(err.Error(), "-pubsub") || len(s.replicas) != 1 {

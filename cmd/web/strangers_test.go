@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"lockstep/app"
-	"lockstep/counter/memcounter"
 	"lockstep/precondition"
 	"lockstep/pubsub"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/signedpubsub"
+	"lockstep/state/memstate"
 )
 
 const otherSecret = "another secret of thirty-two bytes"
@@ -119,7 +119,7 @@ func signedWith(t *testing.T, d driver.Driver, secret string) driver.Driver {
 func startWatched(t *testing.T, d driver.Driver, part *precondition.Part, name string) *app.App {
 	t.Helper()
 	watch := &strangers{part: part, replica: name}
-	a := app.New(d, memcounter.New(nil), &app.Options{Replica: name, Rebalance: 20, Hub: pubsub.Options{OnForged: watch.heard}})
+	a := app.New(d, memstate.New(nil), &app.Options{Replica: name, Rebalance: 20, Hub: pubsub.Options{OnForged: watch.heard}})
 	watch.others = a.Others
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -1,64 +1,46 @@
 package history
 
-import (
-	"fmt"
-
-	"lockstep/counter"
-)
+import "fmt"
 
 // A check is one walk through a history.
 type check struct {
-	opts Options
-	// unit is what every op adds, and 0 when they differ or one is a reset:
-	// then a value does not follow from its version.
-	unit  int64
-	ops   map[string]*opState
-	acked int // different ops
-	tabs  map[string]*tabState
+	opts    Options
+	ops     map[ID]*opState
+	sent    []*opState // in the order of sending
+	acked   []*opState // in the order of acknowledgements
+	refused map[ID]bool
+	tabs    map[string]*tabState
 	// values are the states that were shown, by epoch and version.
-	values map[[2]uint64]int64
+	values map[[2]uint64]string
 	found  []Violation
 }
 
 type opState struct {
-	tab    string
-	op     counter.Op
-	before int // ops acknowledged when it was sent
-	acked  bool
-	gaveUp bool
+	tab      string
+	op       Op
+	before   int // ops acknowledged when it was sent
+	acked    bool
+	answered bool
 }
 
 type tabState struct {
-	shown counter.Value
-	any   bool           // something was shown
-	floor *counter.Value // of a connect whose first state has not come
+	shown State
+	any   bool   // something was shown
+	floor *State // of a connect whose first state has not come
 }
 
 func newCheck(opts Options, events []event) *check {
 	c := &check{
-		opts: opts, unit: unitOf(events),
-		ops: make(map[string]*opState), tabs: make(map[string]*tabState), values: make(map[[2]uint64]int64),
+		opts: opts, ops: make(map[ID]*opState), refused: make(map[ID]bool),
+		tabs: make(map[string]*tabState), values: make(map[[2]uint64]string),
 	}
-	c.remember("", opts.Base)
-	return c
-}
-
-// unitOf returns what every op of a history adds, or 0.
-func unitOf(events []event) int64 {
-	var unit int64
 	for _, e := range events {
-		if e.kind != sent {
-			continue
-		}
-		amount := e.op.Amount()
-		if unit == 0 {
-			unit = amount
-		}
-		if amount != unit {
-			return 0
+		if e.kind == refused {
+			c.refused[e.op.ID] = true
 		}
 	}
-	return unit
+	c.values[[2]uint64{opts.Base.Epoch, opts.Base.Version}] = opts.Base.Value
+	return c
 }
 
 func (c *check) breach(r Rule, tab, format string, args ...any) {
@@ -78,113 +60,120 @@ func (c *check) step(e event) {
 	switch e.kind {
 	case sent:
 		if c.ops[e.op.ID] == nil {
-			c.ops[e.op.ID] = &opState{tab: e.tab, op: e.op, before: c.acked}
+			o := &opState{tab: e.tab, op: e.op, before: len(c.acked)}
+			c.ops[e.op.ID], c.sent = o, append(c.sent, o)
 		}
 	case acked:
 		c.ack(e)
-	case refused:
-		if o := c.ops[e.op.ID]; o != nil {
-			o.gaveUp = true
-		}
+	case refused, forgotten:
+		c.refuse(e)
 	case shown:
 		c.show(e)
 	case joined:
-		c.tab(e.tab).floor = &e.value
+		c.tab(e.tab).floor = &e.state
+	}
+}
+
+func (c *check) refuse(e event) {
+	if o := c.ops[e.op.ID]; o != nil {
+		o.answered = true
+	}
+	if e.kind == refused && e.reason == "" {
+		c.breach(Reasoned, e.tab, "is not told why %s was refused", e.op.ID)
 	}
 }
 
 func (c *check) ack(e event) {
 	o := c.ops[e.op.ID]
 	if o == nil {
-		c.breach(ExactlyOnce, e.tab, "got an acknowledgement of %q, which nobody sent", e.op.ID)
+		c.breach(ExactlyOnce, e.tab, "got an acknowledgement of %s, which nobody sent", e.op.ID)
 		return
 	}
 	if o.acked {
 		return
 	}
-	o.acked = true
-	c.acked++
+	o.acked, o.answered = true, true
+	c.acked = append(c.acked, o)
 	if c.opts.Lossy {
 		return
 	}
-	has := c.applied(c.tab(e.tab).shown)
-	if need := int64(o.before) + 1; has < need {
-		c.breach(OwnWrite, e.tab, "shows %d applied ops with the acknowledgement of %q, which is at least the %d.", has, e.op.ID, need)
+	if c.refused[e.op.ID] {
+		c.breach(OneAnswer, e.tab, "got an acknowledgement of %s, and a refusal", e.op.ID)
+	}
+	with := append(c.acked[:o.before:o.before], o)
+	if err := c.can(c.tab(e.tab).shown.Value, with); err != nil {
+		c.breach(OwnWrite, e.tab, "shows a state with the acknowledgement of %s that %v", e.op.ID, err)
 	}
 }
 
-// applied is how many ops a state contains, in a store that loses nothing.
-func (c *check) applied(v counter.Value) int64 {
-	return int64(v.Version) - int64(c.opts.Base.Version)
+// can says why the topic can't have a value in which ops are, and none that was
+// not sent by now.
+func (c *check) can(value string, with []*opState) error {
+	ledger, err := c.opts.Kind.Begin(c.opts.Base.Value)
+	if err != nil {
+		return err
+	}
+	in := make(map[*opState]bool, len(with))
+	for _, o := range with {
+		ledger.Apply(&o.op)
+		in[o] = true
+	}
+	var may []*Op
+	for _, o := range c.sent {
+		if !in[o] && (o.acked || !c.refused[o.op.ID]) {
+			may = append(may, &o.op)
+		}
+	}
+	return ledger.Check(value, may)
 }
 
 func (c *check) show(e event) {
-	t, v := c.tab(e.tab), e.value
-	if t.any && t.shown.Newer(v) {
-		c.breach(Monotonic, e.tab, "went back from %+v to %+v", t.shown, v)
+	t, s := c.tab(e.tab), e.state
+	if t.any && t.shown.Newer(s) {
+		c.breach(Monotonic, e.tab, "went back from %+v to %+v", t.shown, s)
 	}
-	if t.floor != nil && t.floor.Newer(v) {
-		c.breach(LateJoin, e.tab, "was first shown %+v, but the store had %+v before", v, *t.floor)
+	if t.floor != nil && t.floor.Newer(s) {
+		c.breach(LateJoin, e.tab, "was first shown %+v, but the store had %+v before", s, *t.floor)
 	}
-	t.shown, t.any, t.floor = v, true, nil
-	c.remember(e.tab, v)
-}
-
-// remember finds states that never were: of one version there is one value.
-func (c *check) remember(tab string, v counter.Value) {
-	key := [2]uint64{v.Epoch, v.Version}
-	if n, ok := c.values[key]; ok && n != v.N {
-		c.breach(Phantom, tab, "shows %+v, which was %d elsewhere", v, n)
-	}
-	c.values[key] = v.N
-	if c.unit == 0 || c.opts.Lossy {
+	t.shown, t.any, t.floor = s, true, nil
+	if isNew := c.remember(e.tab, s); !isNew || c.opts.Lossy {
 		return
 	}
-	if want := c.opts.Base.N + c.unit*c.applied(v); v.N != want {
-		c.breach(Phantom, tab, "shows %+v, but that version is %d", v, want)
+	if err := c.can(s.Value, nil); err != nil {
+		c.breach(Phantom, e.tab, "shows %+v, which %v", s, err)
 	}
 }
 
-// count compares the store's value with what was sent and acknowledged.
-func (c *check) count(final counter.Value) {
+// remember finds states that never were: of one version there is one value. It
+// reports whether it is the first of the version.
+func (c *check) remember(tab string, s State) (isNew bool) {
+	key := [2]uint64{s.Epoch, s.Version}
+	value, ok := c.values[key]
+	if ok && value != s.Value {
+		c.breach(Phantom, tab, "shows %+v, which was %q elsewhere", s, value)
+	}
+	c.values[key] = s.Value
+	return !ok
+}
+
+// count compares the store's state with what was sent and answered.
+func (c *check) count(final State) {
 	for key := range c.values {
-		if v := (counter.Value{Epoch: key[0], Version: key[1]}); v.Newer(final) {
-			c.breach(Phantom, "", "version %d of epoch %d was shown, but the store has %+v", v.Version, v.Epoch, final)
+		if s := (State{Epoch: key[0], Version: key[1]}); s.Newer(final) {
+			c.breach(Phantom, "", "version %d of epoch %d was shown, but the store has %+v", s.Version, s.Epoch, final)
 		}
 	}
 	c.remember("", final)
 	if c.opts.Lossy {
 		return
 	}
-	if n := c.applied(final); n < int64(c.acked) || n > int64(len(c.ops)) {
-		c.breach(ExactlyOnce, "", "the store has applied %d ops; %d were acknowledged of %d sent", n, c.acked, len(c.ops))
+	if err := c.can(final.Value, c.acked); err != nil {
+		c.breach(ExactlyOnce, "", "the store %v; %d ops were acknowledged of %d sent", err, len(c.acked), len(c.sent))
 	}
-	least, most, ok := c.bounds()
-	if n := final.N - c.opts.Base.N; ok && (n < least || n > most) {
-		c.breach(ExactlyOnce, "", "the store has counted %d; what was acknowledged and sent allows %d to %d", n, least, most)
-	}
-}
-
-// bounds are the least and the most that the ops can add up to. A reset makes
-// them unknown.
-func (c *check) bounds() (least, most int64, ok bool) {
-	for _, o := range c.ops {
-		if o.op.Kind == counter.Reset {
-			return 0, 0, false
-		}
-		amount := o.op.Amount()
-		if o.acked || amount < 0 {
-			least += amount
-		}
-		if o.acked || amount > 0 {
-			most += amount
-		}
-	}
-	return least, most, true
 }
 
 // converged judges the tabs that are connected at the end.
-func (c *check) converged(final counter.Value, connected []string) {
+func (c *check) converged(final State, connected []string) {
 	there := make(map[string]bool, len(connected))
 	for _, name := range connected {
 		there[name] = true
@@ -192,9 +181,9 @@ func (c *check) converged(final counter.Value, connected []string) {
 			c.breach(Convergence, name, "shows %+v, but the store has %+v", got, final)
 		}
 	}
-	for id, o := range c.ops {
-		if there[o.tab] && !o.acked && !o.gaveUp {
-			c.breach(Answered, o.tab, "waits for an answer to %q", id)
+	for _, o := range c.sent {
+		if there[o.tab] && !o.answered {
+			c.breach(Answered, o.tab, "waits for an answer to %s", o.op.ID)
 		}
 	}
 }

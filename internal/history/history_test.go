@@ -5,21 +5,23 @@ import (
 	"slices"
 	"testing"
 
-	"lockstep/counter"
 	"lockstep/internal/history"
 )
 
 // base is where each history begins.
-var base = counter.Value{N: 10, Epoch: 1, Version: 5}
+var base = history.State{Epoch: 1, Version: 5, Value: "10"}
 
 // at returns the state after n increments.
-func at(n int) counter.Value {
-	return counter.Value{N: base.N + int64(n), Epoch: base.Epoch, Version: base.Version + uint64(n)}
+func at(n int) history.State { return state(1, base.Version+uint64(n), 10+int64(n)) }
+
+func state(epoch, version uint64, n int64) history.State {
+	return history.State{Epoch: epoch, Version: version, Value: history.CounterValue(n)}
 }
 
-func increment(i int) counter.Op {
-	return counter.Op{ID: fmt.Sprintf("op-%d", i), Kind: counter.Increment}
-}
+// id is that of the ith op: each has a client of its own.
+func id(i int) history.ID { return history.ID{Client: fmt.Sprintf("op-%d", i), Seq: 1} }
+
+func increment(i int) history.Op { return history.Op{ID: id(i), Do: "increment"} }
 
 // good is a history without a breach: two tabs, three clicks, one of them
 // sent twice, a reconnect.
@@ -32,15 +34,15 @@ func good(h *history.History) {
 	h.Sent("b", increment(2))
 	h.Sent("b", increment(2))
 	h.Shown("b", at(1)) // b's
-	h.Acked("b", "op-2")
-	h.Acked("b", "op-2")
+	h.Acked("b", id(2))
+	h.Acked("b", id(2))
 	h.Shown("a", at(2))
-	h.Acked("a", "op-1")
+	h.Acked("a", id(1))
 	h.Sent("a", increment(3))
 	h.Joined("b", at(2))
 	h.Shown("b", at(3))
 	h.Shown("a", at(3))
-	h.Acked("a", "op-3")
+	h.Acked("a", id(3))
 }
 
 func TestCheck(t *testing.T) {
@@ -49,27 +51,27 @@ func TestCheck(t *testing.T) {
 		name      string
 		lossy     bool
 		more      func(h *history.History) // after good
-		final     counter.Value
+		final     history.State
 		connected []string
 		want      []history.Rule
 	}{
 		{name: "a history without a breach", final: at(3), connected: both},
 		{
 			name: "an acknowledged op is not in the store", final: at(3), connected: nil,
-			more: func(h *history.History) { h.Sent("a", increment(4)); h.Shown("a", at(4)); h.Acked("a", "op-4") },
-			want: []history.Rule{history.ExactlyOnce, history.ExactlyOnce, history.Phantom},
+			more: func(h *history.History) { h.Sent("a", increment(4)); h.Shown("a", at(4)); h.Acked("a", id(4)) },
+			want: []history.Rule{history.ExactlyOnce, history.Phantom},
 		},
 		{
 			name: "an op is counted twice", final: at(4), connected: nil,
-			want: []history.Rule{history.ExactlyOnce, history.ExactlyOnce},
+			want: []history.Rule{history.ExactlyOnce},
 		},
 		{
-			name: "an op is counted twice under one version", final: counter.Value{N: at(4).N, Epoch: 1, Version: at(3).Version},
-			want: []history.Rule{history.ExactlyOnce, history.Phantom, history.Phantom},
+			name: "an op is counted twice under one version", final: state(1, at(3).Version, 14),
+			want: []history.Rule{history.ExactlyOnce, history.Phantom},
 		},
 		{
 			name: "an acknowledgement of what nobody sent", final: at(3),
-			more: func(h *history.History) { h.Acked("a", "op-9") },
+			more: func(h *history.History) { h.Acked("a", id(9)) },
 			want: []history.Rule{history.ExactlyOnce},
 		},
 		{
@@ -87,7 +89,45 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name: "that it is refused, for instance", final: at(3), connected: both,
-			more: func(h *history.History) { h.Sent("a", increment(4)); h.Refused("a", "op-4") },
+			more: func(h *history.History) { h.Sent("a", increment(4)); h.Refused("a", id(4), "it is at its limit") },
+		},
+		{
+			name: "that nobody knows, for instance", final: at(4), connected: []string{"a"},
+			more: func(h *history.History) { h.Sent("a", increment(4)); h.Forgotten("a", id(4)); h.Shown("a", at(4)) },
+		},
+		{
+			name: "a refused op is counted", final: at(4),
+			more: func(h *history.History) { h.Sent("a", increment(4)); h.Refused("a", id(4), "no") },
+			want: []history.Rule{history.ExactlyOnce},
+		},
+		{
+			name: "an op that was refused later is shown", final: at(4),
+			more: func(h *history.History) {
+				h.Sent("a", increment(4))
+				h.Shown("a", at(4))
+				h.Refused("a", id(4), "no")
+			},
+			want: []history.Rule{history.ExactlyOnce, history.Phantom},
+		},
+		{
+			name: "a refusal without a reason", final: at(3),
+			more: func(h *history.History) { h.Sent("a", increment(4)); h.Refused("a", id(4), "") },
+			want: []history.Rule{history.Reasoned},
+		},
+		{
+			name: "two answers to one op", final: at(4),
+			more: func(h *history.History) {
+				h.Sent("a", increment(4))
+				h.Refused("a", id(4), "no")
+				h.Shown("a", at(4))
+				h.Acked("a", id(4))
+			},
+			want: []history.Rule{history.OneAnswer, history.Phantom},
+		},
+		{
+			name: "more is shown than was clicked by then", final: at(4),
+			more: func(h *history.History) { h.Shown("a", at(4)); h.Sent("a", increment(4)) },
+			want: []history.Rule{history.Phantom},
 		},
 		{
 			name: "a tab goes back", final: at(3), connected: both,
@@ -97,35 +137,35 @@ func TestCheck(t *testing.T) {
 		{
 			name: "an older epoch with a larger version is going back", final: at(3), lossy: true,
 			more: func(h *history.History) {
-				h.Shown("a", counter.Value{N: 99, Epoch: 0, Version: 99})
+				h.Shown("a", state(0, 99, 99))
 			},
 			want: []history.Rule{history.Monotonic},
 		},
 		{
 			name: "a newer epoch with a smaller version is not", lossy: true,
-			final: counter.Value{N: 1, Epoch: 2, Version: 1}, connected: []string{"a"},
-			more: func(h *history.History) { h.Shown("a", counter.Value{N: 1, Epoch: 2, Version: 1}) },
+			final: state(2, 1, 1), connected: []string{"a"},
+			more: func(h *history.History) { h.Shown("a", state(2, 1, 1)) },
 		},
 		{
 			name: "a value that never was", final: at(3), connected: []string{"a"},
-			more: func(h *history.History) { h.Shown("b", counter.Value{N: 77, Epoch: 1, Version: at(3).Version}) },
-			want: []history.Rule{history.Phantom, history.Phantom, history.Phantom},
+			more: func(h *history.History) { h.Shown("b", state(1, at(3).Version, 77)) },
+			want: []history.Rule{history.Phantom, history.Phantom},
 		},
 		{
 			name: "two values under one version, in a store that may lose data", final: at(3), connected: []string{"a"}, lossy: true,
-			more: func(h *history.History) { h.Shown("b", counter.Value{N: 77, Epoch: 1, Version: at(3).Version}) },
+			more: func(h *history.History) { h.Shown("b", state(1, at(3).Version, 77)) },
 			want: []history.Rule{history.Phantom, history.Phantom},
 		},
 		{
 			name: "a state that the store does not have", final: at(3), connected: []string{"a"},
-			more: func(h *history.History) { h.Shown("b", at(4)) },
+			more: func(h *history.History) { h.Sent("b", increment(4)); h.Shown("b", at(4)) },
 			want: []history.Rule{history.Phantom},
 		},
 		{
 			name: "an acknowledgement before the state that has the op", final: at(4), connected: both,
 			more: func(h *history.History) {
 				h.Sent("a", increment(4))
-				h.Acked("a", "op-4")
+				h.Acked("a", id(4))
 				h.Shown("a", at(4))
 				h.Shown("b", at(4))
 			},

@@ -30,6 +30,9 @@ const (
 	// conn_max_lifetime: an address that leads elsewhere is followed even when
 	// the server that it led to does not know that it was replaced.
 	lifetime = time.Minute
+	// reload is how often a client asks a cluster, while it is used, who has what:
+	// one whose node died would go on asking that for as long.
+	reload = time.Second
 )
 
 var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
@@ -102,7 +105,7 @@ func cluster(rest string, f security, secure *tls.Config, use use) (redis.Univer
 	o := &redis.ClusterOptions{
 		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
 		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
-		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4,
+		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4, ClusterStateReloadInterval: reload,
 		NewClient: func(o *redis.Options) *redis.Client {
 			o.OnConnect = use.look(o.Addr)
 			return redis.NewClient(o)

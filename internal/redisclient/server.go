@@ -129,7 +129,7 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
 	}
 	if full(says) {
-		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -clicks-per-addr and -names-per-addr")
+		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -op-lifetime, -lanes-per-addr and -names-per-addr")
 	}
 	if says["aof_enabled"] == "0" {
 		add("redis_persistence", "there is no append-only file: a restart of Redis loses all clicks since its last snapshot; set appendonly yes and appendfsync always")

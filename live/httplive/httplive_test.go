@@ -30,7 +30,7 @@ type echo struct{ mount error }
 func (e echo) Mount(context.Context, *live.Session) error { return e.mount }
 
 func (e echo) HandleEvent(_ context.Context, s *live.Session, ev htmx.Event) error {
-	if ev.Action == "later" {
+	if ev.Do == "later" {
 		s.BeginOp() // and never ends
 		return nil
 	}
@@ -112,7 +112,7 @@ func (s *site) ended(want live.Reason) {
 
 func TestAnExchangeEndsWhenAllIsAnswered(t *testing.T) {
 	s := newSite(t, echo{}, nil)
-	all, code := s.ask("", `{"hello":1}`, `{"action":"a","op":"one"}`, "", `{"action":"a","op":"two"}`+"\r")
+	all, code := s.ask("", `{"hello":2}`, `{"do":"a","op":["one",1,1]}`, "", `{"do":"a","op":["two",1,1]}`+"\r")
 	got := strings.Join(all, "\n")
 	if code != live.CodeNormal || !strings.Contains(got, `"status":"live"`) || !strings.Contains(got, `"one"`) || !strings.Contains(got, `"two"`) {
 		t.Errorf("got %s and code %d, want a status and both acknowledgements, and %d", got, code, live.CodeNormal)
@@ -132,7 +132,7 @@ func TestAnExchangeMayBeEmpty(t *testing.T) {
 
 func TestAnOpWithoutAnAnswerEndsTheExchange(t *testing.T) {
 	s := newSite(t, echo{}, &httplive.Options{AnswerTime: 50 * time.Millisecond})
-	if _, code := s.ask("", `{"action":"later","op":"one"}`); code != live.CodeOverload {
+	if _, code := s.ask("", `{"do":"later","op":["one",1,1]}`); code != live.CodeOverload {
 		t.Errorf("got code %d, want %d", code, live.CodeOverload)
 	}
 	s.ended(live.ReasonUnanswered)
@@ -255,7 +255,7 @@ func TestAnExchangeComesThroughAProxyWhole(t *testing.T) {
 	})
 	defer proxy.Close()
 	for i := range 300 {
-		resp, err := post(t.Context(), proxy.URL, `{"hello":1}`, fmt.Sprintf(`{"action":"a","op":"op-%d"}`, i))
+		resp, err := post(t.Context(), proxy.URL, `{"hello":2}`, fmt.Sprintf(`{"do":"a","op":["op-%d",1,1]}`, i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +281,7 @@ func TestAServersTimesDoNotEndAStream(t *testing.T) {
 			defer srv.Close()
 			defer h.Close()
 			defer rt.Stop()
-			resp, err := srv.Client().Post(srv.URL+"?stream=1", "", strings.NewReader(`{"hello":1}`))
+			resp, err := srv.Client().Post(srv.URL+"?stream=1", "", strings.NewReader(`{"hello":2}`))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -44,7 +44,7 @@ func TestNoStreamIsCutOffByAProxy(t *testing.T) {
 	s := newSite(t, echo{}, &httplive.Options{StreamTime: 2 * time.Millisecond})
 	at := behindProxy(t, s)
 	for i := range 500 {
-		resp, err := headed(t, at+"?stream=1", `{"hello":1}`)
+		resp, err := headed(t, at+"?stream=1", `{"hello":2}`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestNoLongAnswerIsCutOffByAProxy(t *testing.T) {
 	})
 	at := behindProxy(t, s)
 	for i := range 500 {
-		resp, err := headed(t, at, `{"hello":1}`, fmt.Sprintf(`{"action":"a","op":"op-%d"}`, i))
+		resp, err := headed(t, at, `{"hello":2}`, fmt.Sprintf(`{"do":"a","op":["op-%d",1,1]}`, i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestNoLongAnswerIsCutOffByAProxy(t *testing.T) {
 
 func TestMessagesComeInTheHeaderToo(t *testing.T) {
 	s := newSite(t, echo{}, nil)
-	op := func(name string) string { return fmt.Sprintf(`{"action":"a","op":%q}`, name) }
+	op := func(name string) string { return fmt.Sprintf(`{"do":"a","op":[%q,1,1]}`, name) }
 	ask := func(body string, values ...string) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url, strings.NewReader(body))
 		if err != nil {
@@ -103,7 +103,7 @@ func TestMessagesComeInTheHeaderToo(t *testing.T) {
 		"two lines":              {values: []string{op("one"), op("two")}, acked: []string{"one", "two"}},
 		"beside a body":          {body: op("three"), values: []string{op("one"), op("two")}, acked: []string{"one", "two", "three"}},
 		"none":                   {values: []string{""}},
-		"text that is not ASCII": {values: []string{`{"action":"\u00e4","op":"one"}`}, acked: []string{"one"}},
+		"text that is not ASCII": {values: []string{`{"do":"\u00e4","op":["one",1,1]}`}, acked: []string{"one"}},
 	} {
 		status, got := ask(c.body, c.values...)
 		if status != http.StatusOK {
@@ -122,7 +122,7 @@ func TestMessagesComeInTheHeaderToo(t *testing.T) {
 		"no JSON":            {"hello", http.StatusBadRequest},
 		"a bracket more":     {op("one") + "]", http.StatusBadRequest},
 		"two lists":          {op("one") + "],[" + op("two"), http.StatusBadRequest},
-		"cut off":            {op("one") + `, {"action":`, http.StatusBadRequest},
+		"cut off":            {op("one") + `, {"do":`, http.StatusBadRequest},
 		"many messages":      {strings.Repeat("{}, ", httplive.MaxMessages) + "{}", http.StatusRequestEntityTooLarge},
 		"many bytes":         {`"` + strings.Repeat("x", httplive.MaxBody) + `"`, http.StatusRequestEntityTooLarge},
 		"no comma between":   {op("one") + op("two"), http.StatusBadRequest},

@@ -1,18 +1,24 @@
 // Package livetest is a browser tab in memory, for unit tests of views. It
 // speaks the wire format that a real page speaks and keeps the rules that
-// live.js keeps: it drops what is older than what it shows and remembers what
-// has been acknowledged. It is not a browser: it lays out nothing.
+// live.js keeps: it numbers its ops by topic, says with each which of them are
+// open and what clock it has heard, and drops what is older than what it shows.
+// It is not a browser: it lays out nothing, keeps nothing, and sends an op again
+// only when it is told to.
 package livetest
 
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"lockstep/htmx"
 	"lockstep/live"
 )
 
@@ -27,13 +33,16 @@ type Shown struct {
 	State          string // what a tab gets that renders itself, instead of Content
 }
 
-// A Tab is one fake browser tab. Methods may be called concurrently.
+// A Tab is one fake browser tab: one page load with one connection. Methods may
+// be called concurrently.
 type Tab struct {
-	t    testing.TB
-	s    *live.Session
-	ctx  context.Context
-	stop context.CancelFunc
-	wire *live.Wire
+	// set once
+	t      testing.TB
+	s      *live.Session
+	ctx    context.Context
+	stop   context.CancelFunc
+	wire   *live.Wire
+	client string
 
 	receive sync.Mutex // one message at a time, as a transport does
 
@@ -41,14 +50,27 @@ type Tab struct {
 	changed  chan struct{}
 	shown    map[string]Shown
 	messages []string
-	acked    map[string]int
-	refused  map[string]string
+	answers  map[htmx.Op]answers
+	made     map[htmx.Op]action
+	open     map[string][]uint64 // by topic: seqs without a final answer, the lowest first
+	seqs     map[string]uint64   // by topic: the newest
+	clock    int64               // of the server, as heard last
+	error    string
 	status   string
 	closed   live.Reason
 	stalled  bool   // does not read
 	pending  []byte // what has come while it did not
-	clicks   int
 }
+
+// answers are those to one op so far.
+type answers struct {
+	acks           int
+	refused, retry string // the last reasons
+	settled, old   bool
+}
+
+// An action is what an op does.
+type action struct{ do, in string }
 
 // Open connects a tab. It is disconnected when the test ends.
 func Open(t testing.TB, rt *live.Runtime, view live.View) *Tab {
@@ -64,7 +86,8 @@ func Open(t testing.TB, rt *live.Runtime, view live.View) *Tab {
 func Connect(t testing.TB, rt *live.Runtime, view live.View) (*Tab, error) {
 	tab := &Tab{
 		t: t, changed: make(chan struct{}), wire: newWire(),
-		shown: make(map[string]Shown), acked: make(map[string]int), refused: make(map[string]string),
+		client: newClient(), shown: make(map[string]Shown), answers: make(map[htmx.Op]answers),
+		made: make(map[htmx.Op]action), open: make(map[string][]uint64), seqs: make(map[string]uint64),
 	}
 	tab.ctx, tab.stop = context.WithCancel(context.Background())
 	if _, err := rt.Connect(tab.ctx, (*conn)(tab), view); err != nil {
@@ -82,14 +105,46 @@ func (tab *Tab) Send(message string) {
 	tab.s.Receive(tab.ctx, []byte(message))
 }
 
-// Click sends an action with a new op and returns the op.
-func (tab *Tab) Click(action string) (op string) {
+// Client returns what the tab is called in its ops.
+func (tab *Tab) Client() string { return tab.client }
+
+// Click has an action without input done to a topic. It returns the new op.
+func (tab *Tab) Click(topic, do string) htmx.Op { return tab.Do(topic, do, "{}") }
+
+// Do has an action done to a topic, with its input as JSON. A tab that reads waits
+// for the first clock of the server. It returns the new op.
+func (tab *Tab) Do(topic, do, in string) htmx.Op {
+	tab.Until("the first clock", func() bool {
+		tab.mu.Lock()
+		defer tab.mu.Unlock()
+		return tab.clock != 0 || tab.stalled || tab.closed != 0 || tab.ctx.Err() != nil
+	})
 	tab.mu.Lock()
-	tab.clicks++
-	op = fmt.Sprintf("op-of-a-fake-tab-%d-%p", tab.clicks, tab)
+	tab.seqs[topic]++
+	op := htmx.Op{Topic: topic, Client: tab.client, Seq: tab.seqs[topic]}
+	tab.made[op] = action{do, in}
+	tab.open[topic] = append(tab.open[topic], op.Seq)
 	tab.mu.Unlock()
-	tab.Send(fmt.Sprintf(`{"action":%q,"op":%q}`, action, op))
+	tab.Again(op)
 	return op
+}
+
+// Again sends an op again that Do has returned.
+func (tab *Tab) Again(op htmx.Op) {
+	tab.mu.Lock()
+	a, from := tab.made[op], op.Seq
+	if open := tab.open[op.Topic]; len(open) > 0 {
+		from = min(from, open[0])
+	}
+	tab.mu.Unlock()
+	tab.Send(tab.Message(op, from, a.do, a.in))
+}
+
+// Message returns an op of any client as a message of this tab.
+func (tab *Tab) Message(op htmx.Op, from uint64, do, in string) string {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	return fmt.Sprintf(`{"op":[%q,%d,%d],"seen":%d,"t":%q,"do":%q,"in":%s}`, op.Client, op.Seq, from, tab.clock, op.Topic, do, in)
 }
 
 // Disconnect is a connection that ends.
@@ -126,17 +181,41 @@ func (tab *Tab) Shown(topic string) Shown {
 }
 
 // Acked returns how often op was acknowledged.
-func (tab *Tab) Acked(op string) int {
+func (tab *Tab) Acked(op htmx.Op) int { return tab.answersTo(op).acks }
+
+// Refused returns the reason with which op was refused for good, or "".
+func (tab *Tab) Refused(op htmx.Op) string { return tab.answersTo(op).refused }
+
+// Retried returns the reason with which op was put off last, or "".
+func (tab *Tab) Retried(op htmx.Op) string { return tab.answersTo(op).retry }
+
+// Settled reports whether the server said that the client has had the answer to op.
+func (tab *Tab) Settled(op htmx.Op) bool { return tab.answersTo(op).settled }
+
+// Old reports whether the server said that nobody knows any more what became of op.
+func (tab *Tab) Old(op htmx.Op) bool { return tab.answersTo(op).old }
+
+func (tab *Tab) answersTo(op htmx.Op) answers {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
-	return tab.acked[op]
+	return tab.answers[op]
 }
 
-// Refused returns the reason with which op was refused, or "".
-func (tab *Tab) Refused(op string) string {
+// Error returns what the server last said of a message that is no op, or "".
+func (tab *Tab) Error() string {
 	tab.mu.Lock()
 	defer tab.mu.Unlock()
-	return tab.refused[op]
+	return tab.error
+}
+
+// Clock returns the server's clock as it was heard last; the zero time: never.
+func (tab *Tab) Clock() time.Time {
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	if tab.clock == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(tab.clock)
 }
 
 // Status returns what the server last said of itself.
@@ -232,25 +311,41 @@ func newWire() *live.Wire {
 	return &live.Wire{Encode: func(m []byte) []byte { return append(bytes.Clone(m), '\n') }}
 }
 
+// heard is what a message may say.
+type heard struct {
+	T, Content, Error, Status string
+	E, V                      *uint64
+	State                     *string
+	Ack                       []name
+	Op                        *name
+	Refused                   *string
+	Retry, Settled, Old, Back bool
+	Clock                     int64
+}
+
+// A name is that of an op, beside its topic.
+type name struct {
+	client string
+	seq    uint64
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (n *name) UnmarshalJSON(raw []byte) error {
+	parts := []any{&n.client, &n.seq}
+	return json.Unmarshal(raw, &parts)
+}
+
 // take takes in one message. The caller holds mu.
 func (c *conn) take(message []byte) {
-	var m struct {
-		T, Content, Error, Op, Status string
-		E, V                          *uint64
-		State                         *string
-		Ack                           []string
-		Back                          bool
-	}
+	var m heard
 	if err := json.Unmarshal(message, &m); err != nil {
 		c.t.Errorf("livetest: the server sent %q: %v", message, err)
 		return
 	}
 	c.messages = append(c.messages, string(message))
-	for _, op := range m.Ack {
-		c.acked[op]++
-	}
-	if m.Error != "" {
-		c.refused[m.Op] = m.Error
+	c.answer(m)
+	if m.Clock != 0 {
+		c.clock = m.Clock
 	}
 	if m.Status != "" {
 		c.status = m.Status
@@ -262,6 +357,51 @@ func (c *conn) take(message []byte) {
 		c.show(m.T, m.E, m.V, m.Back, Shown{Content: m.Content})
 	}
 	c.wake()
+}
+
+// answer takes in what a message says of ops.
+func (c *conn) answer(m heard) {
+	for _, n := range m.Ack {
+		op := htmx.Op{Topic: m.T, Client: n.client, Seq: n.seq}
+		a := c.answers[op]
+		a.acks++
+		c.settle(op, a)
+	}
+	if m.Op == nil {
+		if m.Error != "" {
+			c.error = m.Error
+		}
+		return
+	}
+	op := htmx.Op{Topic: m.T, Client: m.Op.client, Seq: m.Op.seq}
+	a := c.answers[op]
+	switch {
+	case m.Retry:
+		a.retry = m.Error
+		c.answers[op] = a
+		return
+	case m.Refused != nil:
+		a.refused = *m.Refused
+	case m.Settled:
+		a.settled = true
+	case m.Old:
+		a.old = true
+	default:
+		c.t.Errorf("livetest: the server answers %v with nothing", op)
+	}
+	c.settle(op, a)
+}
+
+// settle takes in a final answer.
+func (c *conn) settle(op htmx.Op, a answers) {
+	c.answers[op] = a
+	if op.Client != c.client {
+		return
+	}
+	open := c.open[op.Topic]
+	if i := slices.Index(open, op.Seq); i >= 0 {
+		c.open[op.Topic] = slices.Delete(open, i, i+1)
+	}
 }
 
 // show is the version guard of live.js, which a correction passes.
@@ -279,4 +419,11 @@ func (c *conn) show(topic string, e, v *uint64, back bool, next Shown) {
 func (c *conn) wake() {
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// newClient returns what no other page load is called.
+func newClient() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -22,12 +22,12 @@ type page struct {
 
 	mu  sync.Mutex // guards the rest
 	n   int
-	ops map[string]int // n after each
+	ops map[htmx.Op]int // n after each
 }
 
 // begin makes the page's room.
 func (p *page) begin(rt *live.Runtime) {
-	p.ops = make(map[string]int)
+	p.ops = make(map[htmx.Op]int)
 	p.rooms = live.NewRooms(rt, nil, live.RoomsOptions[int]{
 		Topic: func(key string) string { return key },
 		Render: func(_ string, n int) (string, live.Component) {
@@ -57,7 +57,7 @@ func (p *page) Mount(ctx context.Context, s *live.Session) error {
 
 // HandleEvent implements live.View.
 func (p *page) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
-	switch e.Action {
+	switch e.Do {
 	case "panic":
 		panic("a broken view")
 	case "refuse":
@@ -82,7 +82,7 @@ func (p *page) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 func (p *page) Allow() bool { return !p.stingy }
 
 // add counts an op, and shows it.
-func (p *page) add(op string) {
+func (p *page) add(op htmx.Op) {
 	p.mu.Lock()
 	p.n++
 	n := p.n
@@ -92,7 +92,7 @@ func (p *page) add(op string) {
 }
 
 // at returns what the number was after an op; 0: it was not counted.
-func (p *page) at(op string) int {
+func (p *page) at(op htmx.Op) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.ops[op]

@@ -123,17 +123,37 @@ type tab struct {
 	Tab
 	t      *testing.T
 	n      int             // of the newest frame
-	before map[string]int  // n when the acknowledgement of an op came
+	before map[htmx.Op]int // n when the acknowledgement of an op came
 	status int             // how many have come
 	all    strings.Builder // messages
 }
 
 // heard is what a message may say.
 type heard struct {
-	Status, Content, Error, Op string
-	State                      *string
-	Ack                        []string
-	Retry                      bool
+	T, Status, Content string
+	State, Refused     *string
+	Op                 []any // the client, and the seq
+	Ack                [][]any
+	Retry              bool
+	Clock              int64
+}
+
+// ops returns which ops are acknowledged.
+func (m heard) ops() (all []htmx.Op) {
+	for _, name := range m.Ack {
+		all = append(all, m.named(name))
+	}
+	return all
+}
+
+// named returns the op of a name, or none.
+func (m heard) named(name []any) htmx.Op {
+	if len(name) != 2 {
+		return htmx.Op{}
+	}
+	client, _ := name[0].(string)
+	seq, _ := name[1].(float64)
+	return htmx.Op{Topic: m.T, Client: client, Seq: uint64(seq)}
 }
 
 // until hears until cond holds, or fails. A closed tab hears nothing more.
@@ -174,9 +194,12 @@ func (b *tab) take(message string) heard {
 	if _, err := fmt.Sscanf(content(m), "n=%d.", &n); err == nil {
 		b.n = max(b.n, n)
 	}
-	for _, op := range m.Ack {
+	if (m.Status != "" || m.Ack != nil || m.Op != nil) && m.Clock == 0 {
+		b.t.Errorf("got %s, which has no clock", message)
+	}
+	for _, op := range m.ops() {
 		if b.before == nil {
-			b.before = make(map[string]int)
+			b.before = make(map[htmx.Op]int)
 		}
 		b.before[op] = b.n
 	}
@@ -192,17 +215,24 @@ func content(m heard) string {
 	return c
 }
 
+// client is the page load that all ops of the suite are of.
+const client = "a-client-of-the-suite-"
+
 func click(action string, n int) string {
-	return fmt.Sprintf(`{"action":%q,"op":"op-%d-of-the-suite"}`, action, n)
+	return fmt.Sprintf(`{"op":[%q,%d,1],"seen":1,"t":"x","do":%q}`, client, n, action)
 }
 
-func acks(op int) func(heard) bool {
+// op is that of a click.
+func op(n int) htmx.Op { return htmx.Op{Topic: "x", Client: client, Seq: uint64(n)} }
+
+func acks(n int) func(heard) bool {
 	return func(m heard) bool {
-		return len(m.Ack) > 0 && m.Ack[len(m.Ack)-1] == fmt.Sprintf("op-%d-of-the-suite", op)
+		ops := m.ops()
+		return len(ops) > 0 && ops[len(ops)-1] == op(n)
 	}
 }
 
-const hello = `{"hello":1,"tab":"t","e":0,"v":0}`
+const hello = `{"hello":2,"client":"` + client + `","at":{"x":[0,0]}}`
 
 func testAnswers(t *testing.T, s *suite) {
 	s.serve(t, new(page))
@@ -212,7 +242,9 @@ func testAnswers(t *testing.T, s *suite) {
 	b.Say(click("add", 1))
 	b.until("the acknowledgement", acks(1))
 	b.Say(click("refuse", 2))
-	b.until("the refusal", func(m heard) bool { return m.Error == "no" && m.Op == "op-2-of-the-suite" && !m.Retry })
+	b.until("the refusal", func(m heard) bool {
+		return m.Refused != nil && *m.Refused == "no" && m.named(m.Op) == op(2) && !m.Retry
+	})
 }
 
 func testAckAfterFrame(t *testing.T, s *suite) {
@@ -232,7 +264,7 @@ func testAckAfterFrame(t *testing.T, s *suite) {
 	}
 	for op, shown := range b.before {
 		if at := p.at(op); at == 0 || shown < at {
-			t.Errorf("%s made the count %d, and was acknowledged when the tab had seen %d", op, at, shown)
+			t.Errorf("%v made the count %d, and was acknowledged when the tab had seen %d", op, at, shown)
 		}
 	}
 }
@@ -256,7 +288,7 @@ func testInStep(t *testing.T, s *suite) {
 func testStates(t *testing.T, s *suite) {
 	s.serve(t, new(page))
 	b := s.dial(t)
-	b.Say(strings.Replace(hello, "}", `,"as":"data"}`, 1), click("add", 1))
+	b.Say(strings.Replace(hello, `"at"`, `"as":"data","at"`, 1), click("add", 1))
 	b.until("a state", func(m heard) bool { return m.State != nil && b.n == 1 })
 	b.until("the acknowledgement", acks(1))
 }
@@ -289,7 +321,7 @@ func testLimits(t *testing.T, s *suite) {
 	s.serve(t, &page{stingy: true})
 	b := s.dial(t)
 	b.Say(click("add", 1))
-	b.until("the refusal", func(m heard) bool { return m.Op == "op-1-of-the-suite" && m.Retry })
+	b.until("the refusal", func(m heard) bool { return m.named(m.Op) == op(1) && m.Retry && m.Refused == nil })
 }
 
 func testMountFails(t *testing.T, s *suite) {
@@ -363,7 +395,7 @@ func testStalled(t *testing.T, s *suite) {
 	s.server.Stall(t)
 	s.sessions(t, 1)
 	s.eventually(t, func() error {
-		p.add("")
+		p.add(htmx.Op{})
 		if s.rt.Closed(live.ReasonSendTimeout) != 1 {
 			return errors.New("it is still connected")
 		}

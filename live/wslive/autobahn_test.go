@@ -13,7 +13,7 @@ import (
 // the sections before, and the limits of this server.
 
 // saying is an op that echo acknowledges, with bytes in a field that nobody reads.
-func saying(b string) []byte { return []byte(`{"action":"a","op":"said","x":"` + b + `"}`) }
+func saying(b string) []byte { return []byte(`{"do":"a","op":["said",1,1],"x":"` + b + `"}`) }
 
 // inParts is a text message in frames that end at the given places.
 func inParts(message []byte, ends ...int) (all []frame) {
@@ -67,9 +67,9 @@ func wantAck(t *testing.T, name string, send []byte) {
 			_, url := serveWith(t, echo{}, opts)
 			p := connect(t, url, nil)
 			p.write(send)
-			p.until(fin|text, `{"ack":["said"]}`)
+			p.until(fin|text, `"ack":[["said",1]]`)
 			p.send(click("afterwards"))
-			p.until(fin|text, `{"ack":["afterwards"]}`)
+			p.until(fin|text, `"ack":[["afterwards",1]]`)
 		})
 	})
 }
@@ -94,7 +94,7 @@ func TestFragments(t *testing.T) {
 				if with.first == fin|ping {
 					p.until(fin|pong, "x")
 				}
-				p.until(fin|text, `{"ack":["said"]}`)
+				p.until(fin|text, `"ack":[["said",1]]`)
 			})
 		})
 	}

@@ -149,7 +149,7 @@ func TestABombCostsLittle(t *testing.T) {
 // stay.
 func FuzzInflate(f *testing.F) {
 	var d deflater
-	f.Add(d.deflate([]byte(`{"action":"a"}`)), d.deflate(bytes.Repeat([]byte("x"), 1<<20)))
+	f.Add(d.deflate([]byte(`{"op":["c",1,1],"do":"a"}`)), d.deflate(bytes.Repeat([]byte("x"), 1<<20)))
 	f.Add([]byte("\x01\x00\x00\xff\xff\xaa"), []byte{})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		var i inflater

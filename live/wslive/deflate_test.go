@@ -53,7 +53,7 @@ func TestALargeMessageIsCompressedForThoseWhoAskedForIt(t *testing.T) {
 					t.Errorf("compressed: got %v", compressed)
 				}
 				p.send(click("after"))
-				p.until(fin|text, `{"ack":["after"]}`)
+				p.until(fin|text, `"ack":[["after",1]]`)
 			})
 		}
 	})
@@ -79,8 +79,8 @@ func TestAClientThatCompressesIsUnderstood(t *testing.T) {
 		}
 		defer ws.CloseNow()
 		for _, op := range []string{"one", "two", "three"} {
-			write(t, ws, websocket.MessageText, `{"action":"a","op":"`+op+`","filler":"`+strings.Repeat("x", 600)+`"}`)
-			if err := until(t, ws, `{"ack":["`+op+`"]}`); err != nil {
+			write(t, ws, websocket.MessageText, `{"do":"a","op":["`+op+`",1,1],"filler":"`+strings.Repeat("x", 600)+`"}`)
+			if err := until(t, ws, `"ack":[["`+op+`",1]]`); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -122,39 +122,39 @@ func deflated(t testing.TB, message string, final bool) []byte {
 func TestNothingBehindTheEndOfAMessageReachesAnotherTab(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		_, url := serveWith(t, echo{}, opts)
-		hidden := deflated(t, `{"action":"a","op":"stolen"}`, true)
+		hidden := deflated(t, `{"do":"a","op":["stolen",1,1]}`, true)
 		for i := range 8 {
 			op := fmt.Sprintf("first-%d", i)
 			hostile := connectWith(t, url, extension, nil)
-			hostile.send(frame{fin | rsv1 | text, append(deflated(t, `{"action":"a","op":"`+op+`"}`, true), hidden...)})
-			hostile.until(fin|text, `{"ack":["`+op+`"]}`)
+			hostile.send(frame{fin | rsv1 | text, append(deflated(t, `{"do":"a","op":["`+op+`",1,1]}`, true), hidden...)})
+			hostile.until(fin|text, `"ack":[["`+op+`",1]]`)
 		}
 		for i := range 8 {
 			op := fmt.Sprintf("own-%d", i)
 			other := connectWith(t, url, extension, nil)
 			for range 8 {
-				other.send(frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"`+op+`"}`, false)})
-				other.until(fin|text, `{"ack":["`+op+`"]}`)
+				other.send(frame{fin | rsv1 | text, deflated(t, `{"do":"a","op":["`+op+`",1,1]}`, false)})
+				other.until(fin|text, `"ack":[["`+op+`",1]]`)
 			}
 		}
 	})
 }
 
 func TestCompressedMessages(t *testing.T) {
-	click := deflated(t, `{"action":"a","op":"one"}`, false)
+	click := deflated(t, `{"do":"a","op":["one",1,1]}`, false)
 	for _, c := range []struct {
 		name string
 		send []frame
 		want int // close code; 0: it is acknowledged
 	}{
 		{"one", []frame{{fin | rsv1 | text, click}}, 0},
-		{"one that ends itself", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one"}`, true)}}, 0},
+		{"one that ends itself", []frame{{fin | rsv1 | text, deflated(t, `{"do":"a","op":["one",1,1]}`, true)}}, 0},
 		{"one in two frames", []frame{{rsv1 | text, click[:5]}, {fin | cont, click[5:]}}, 0},
 		{"one with a ping within", []frame{{rsv1 | text, click[:5]}, {fin | pong, nil}, {fin | cont, click[5:]}}, 0},
-		{"one behind another that is not", []frame{{fin | text, []byte(`{"action":"a","op":"zero"}`)}, {fin | rsv1 | text, click}}, 0},
-		{"one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"zero"}`, false)}, {fin | text, []byte(`{"action":"a","op":"one"}`)}}, 0},
-		{"a short one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"hello":1}`, false)}, {fin | text, []byte(`{"action":"a","op":"one"}`)}}, 0},
-		{"one behind a short one that is not", []frame{{fin | text, []byte(`{"hello":1}`)}, {fin | rsv1 | text, click}}, 0},
+		{"one behind another that is not", []frame{{fin | text, []byte(`{"do":"a","op":["zero",1,1]}`)}, {fin | rsv1 | text, click}}, 0},
+		{"one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"do":"a","op":["zero",1,1]}`, false)}, {fin | text, []byte(`{"do":"a","op":["one",1,1]}`)}}, 0},
+		{"a short one before another that is not", []frame{{fin | rsv1 | text, deflated(t, `{"hello":2}`, false)}, {fin | text, []byte(`{"do":"a","op":["one",1,1]}`)}}, 0},
+		{"one behind a short one that is not", []frame{{fin | text, []byte(`{"hello":2}`)}, {fin | rsv1 | text, click}}, 0},
 		{"a mark on what continues", []frame{{rsv1 | text, click[:5]}, {fin | rsv1 | cont, click[5:]}}, 1002},
 		{"a mark on a ping", []frame{{fin | rsv1 | ping, nil}}, 1002},
 		{"a mark on a message within another", []frame{{rsv1 | text, click[:5]}, {fin | rsv1 | text, click}}, 1002},
@@ -167,7 +167,7 @@ func TestCompressedMessages(t *testing.T) {
 		{"a bomb", []frame{{fin | rsv1 | text, deflated(t, strings.Repeat("x", 4<<20), false)[:4096]}}, 1009},
 		{"a bomb of bombs", []frame{{fin | rsv1 | text, bytes.Repeat(deflated(t, strings.Repeat("x", 1<<20), false)[:100], 40)}}, 1009},
 		{"a byte more than may be", []frame{{fin | rsv1 | text, deflated(t, strings.Repeat("x", htmx.MaxEvent+1), false)}}, 1009},
-		{"as long as may be", []frame{{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one","x":"`+strings.Repeat("x", htmx.MaxEvent-32)+`"}`, false)}}, 0},
+		{"as long as may be", []frame{{fin | rsv1 | text, deflated(t, `{"do":"a","op":["one",1,1],"x":"`+strings.Repeat("x", htmx.MaxEvent-34)+`"}`, false)}}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			modes(t, func(t *testing.T, opts *wslive.Options) {
@@ -190,7 +190,7 @@ func TestACompressedMessageOfWhoDidNotAskIsAFault(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		_, url := serveWith(t, echo{}, opts)
 		p := connect(t, url, nil)
-		send := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"one"}`, false)}
+		send := frame{fin | rsv1 | text, deflated(t, `{"do":"a","op":["one",1,1]}`, false)}
 		p.send(send)
 		if got := p.endedAfter(send.bytes()); got != 1002 {
 			t.Errorf("got close code %d, want 1002", got)
@@ -201,8 +201,8 @@ func TestACompressedMessageOfWhoDidNotAskIsAFault(t *testing.T) {
 func TestCompressedWhatComesWithTheRequestIsNotLost(t *testing.T) {
 	modes(t, func(t *testing.T, opts *wslive.Options) {
 		_, url := serveWith(t, echo{}, opts)
-		first := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"early"}`, false)}.bytes()
-		second := frame{fin | rsv1 | text, deflated(t, `{"action":"a","op":"half"}`, false)}.bytes()
+		first := frame{fin | rsv1 | text, deflated(t, `{"do":"a","op":["early",1,1]}`, false)}.bytes()
+		second := frame{fin | rsv1 | text, deflated(t, `{"do":"a","op":["half",1,1]}`, false)}.bytes()
 		p := connectWith(t, url, extension, append(first, second[:9]...))
 		p.until(fin|text, `"early"`)
 		p.write(second[9:])

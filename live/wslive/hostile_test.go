@@ -45,7 +45,7 @@ func makeWorks(t *testing.T) works {
 	return works{
 		small:  deflated(t, "{}", false),
 		bomb:   deflated(t, strings.Repeat("x", 3<<20), false),
-		hiding: append(deflated(t, "{}", true), deflated(t, `{"action":"a","op":"stolen"}`, true)...),
+		hiding: append(deflated(t, "{}", true), deflated(t, `{"do":"a","op":["stolen",1,1]}`, true)...),
 	}
 }
 
@@ -109,7 +109,7 @@ var attackers = []func(r *rand.Rand, made works) attack{
 	},
 	func(r *rand.Rand, made works) attack {
 		deep := strings.Repeat(`{"x":[`, 300)
-		return attack{"what is nested deep", bytes.Repeat(frame{fin | text, []byte(`{"action":"a","x":` + deep)}.bytes(), 100), false, []int{1008}}
+		return attack{"what is nested deep", bytes.Repeat(frame{fin | text, []byte(`{"op":["c",1,1],"do":"a","x":` + deep)}.bytes(), 100), false, []int{1008}}
 	},
 	func(r *rand.Rand, made works) attack {
 		return attack{"compressed without being asked", frame{fin | rsv1 | text, made.small}.bytes(), false, []int{1002}}
@@ -228,7 +228,7 @@ func clicks(t *testing.T, url string, compression websocket.CompressionMode, nam
 		default:
 		}
 		op := fmt.Sprintf("%s%d", name, n)
-		if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"action":"a","op":"`+op+`"}`)); err != nil {
+		if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"do":"a","op":["`+op+`",1,1]}`)); err != nil {
 			t.Errorf("click %d: %v", n, err)
 			return
 		}

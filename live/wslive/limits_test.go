@@ -92,7 +92,7 @@ func TestASlowMessageIsRead(t *testing.T) {
 		v := s.enter(nil, false)
 		m := click("slow").bytes()
 		trickle(v, 9*time.Second, m[:9], m[9:])
-		if v.got(fin|text, `{"ack":["slow"]}`) != 1 {
+		if v.got(fin|text, `"ack":[["slow",1]]`) != 1 {
 			t.Error("it was not answered")
 		}
 		v.leave()
@@ -309,7 +309,7 @@ func TestATabThatWaitsForUsIsNotSilent(t *testing.T) {
 		v := s.enter(nil, false)
 		v.send(click("long"))
 		time.Sleep(11 * time.Minute)
-		if v.got(fin|text, `{"ack":["long"]}`) != 1 {
+		if v.got(fin|text, `"ack":[["long",1]]`) != 1 {
 			t.Error("it was cut off before it was answered")
 		}
 		v.leave()

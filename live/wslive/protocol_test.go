@@ -154,7 +154,7 @@ func (p *peer) until(first byte, part string) {
 
 // click is an op that echo acknowledges.
 func click(op string) frame {
-	return frame{fin | text, []byte(fmt.Sprintf(`{"action":"a","op":%q}`, op))}
+	return frame{fin | text, []byte(fmt.Sprintf(`{"do":"a","op":[%q,1,1]}`, op))}
 }
 
 func closeWith(code uint16, reason string) frame {
@@ -177,15 +177,15 @@ func TestFramesThatAreAllowed(t *testing.T) {
 		want byte
 		part string
 	}{
-		{"1.1 a message", []frame{click("one")}, fin | text, `{"ack":["one"]}`},
+		{"1.1 a message", []frame{click("one")}, fin | text, `"ack":[["one",1]]`},
 		{"2.1 a ping without payload", []frame{{fin | ping, nil}}, fin | pong, ""},
 		{"2.4 a ping of 125 bytes", []frame{{fin | ping, bytes.Repeat([]byte{0xfe}, 125)}}, fin | pong, strings.Repeat("\xfe", 125)},
-		{"2.7 a pong that nobody asked for", []frame{{fin | pong, []byte("x")}, click("two")}, fin | text, `{"ack":["two"]}`},
+		{"2.7 a pong that nobody asked for", []frame{{fin | pong, []byte("x")}, click("two")}, fin | text, `"ack":[["two",1]]`},
 		{"2.10 ten pings", slices.Concat(slices.Repeat([]frame{{fin | ping, []byte("p")}}, 9), []frame{{fin | ping, []byte("last")}}), fin | pong, "last"},
-		{"5.3 a message in two frames", []frame{{more | text, op[:9]}, {fin | cont, op[9:]}}, fin | text, `{"ack":["fragmented"]}`},
+		{"5.3 a message in two frames", []frame{{more | text, op[:9]}, {fin | cont, op[9:]}}, fin | text, `"ack":[["fragmented",1]]`},
 		{"5.6 a ping between them", []frame{{more | text, op[:9]}, {fin | ping, []byte("between")}, {fin | cont, op[9:]}}, fin | pong, "between"},
-		{"5.8 a message in frames of one byte", single, fin | text, `{"ack":["fragmented"]}`},
-		{"5.1 empty frames between", []frame{{more | text, nil}, {more | cont, op}, {fin | cont, nil}}, fin | text, `{"ack":["fragmented"]}`},
+		{"5.8 a message in frames of one byte", single, fin | text, `"ack":[["fragmented",1]]`},
+		{"5.1 empty frames between", []frame{{more | text, nil}, {more | cont, op}, {fin | cont, nil}}, fin | text, `"ack":[["fragmented",1]]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			modes(t, func(t *testing.T, opts *wslive.Options) {
@@ -197,10 +197,10 @@ func TestFramesThatAreAllowed(t *testing.T) {
 				}
 				p.until(c.want, c.part)
 				if c.want == fin|pong && strings.Contains(c.name, "between") {
-					p.until(fin|text, `{"ack":["fragmented"]}`)
+					p.until(fin|text, `"ack":[["fragmented",1]]`)
 				}
 				p.send(click("afterwards"))
-				p.until(fin|text, `{"ack":["afterwards"]}`)
+				p.until(fin|text, `"ack":[["afterwards",1]]`)
 			})
 		})
 	}
@@ -254,7 +254,7 @@ func TestFramesThatEndTheConnection(t *testing.T) {
 					t.Errorf("got close code %d, want %d", got, c.want)
 				}
 				other.send(click("other"))
-				other.until(fin|text, `{"ack":["other"]}`)
+				other.until(fin|text, `"ack":[["other",1]]`)
 				waitSessions(t, rt, 1)
 			})
 		})
@@ -305,7 +305,7 @@ func TestAnotherClientLibrary(t *testing.T) {
 		}
 		for i := range 1000 {
 			op := fmt.Sprintf("op-%d", i)
-			if err := xwebsocket.Message.Send(ws, fmt.Sprintf(`{"action":"a","op":%q}`, op)); err != nil {
+			if err := xwebsocket.Message.Send(ws, fmt.Sprintf(`{"do":"a","op":[%q,1,1]}`, op)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -37,7 +37,7 @@ func TestReadersAreShared(t *testing.T) {
 				defer ws.CloseNow()
 				for n := range 20 {
 					op := fmt.Sprintf("tab-%d-op-%d", i, n)
-					if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"action":"a","op":"`+op+`"}`)); err != nil {
+					if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"do":"a","op":["`+op+`",1,1]}`)); err != nil {
 						t.Error(err)
 						return
 					}
@@ -82,7 +82,7 @@ func TestMoreTabsSpeakThanThereAreSpareReaders(t *testing.T) {
 			for range 100 {
 				p := connectWith(t, url, extensions, nil)
 				p.send(click("first"))
-				p.until(fin|text, `{"ack":["first"]}`) // its reader has been given back, or is about to be
+				p.until(fin|text, `"ack":[["first",1]]`) // its reader has been given back, or is about to be
 				all = append(all, p)
 			}
 			message := click("second").bytes()
@@ -93,7 +93,7 @@ func TestMoreTabsSpeakThanThereAreSpareReaders(t *testing.T) {
 				p.write(message[9:])
 			}
 			for _, p := range all {
-				p.until(fin|text, `{"ack":["second"]}`)
+				p.until(fin|text, `"ack":[["second",1]]`)
 			}
 		}
 	})
@@ -111,7 +111,7 @@ func TestDescriptorsAreUsedAgain(t *testing.T) {
 					p := connect(t, url, nil)
 					op := fmt.Sprintf("op-%d", n)
 					p.send(click(op))
-					p.until(fin|text, `{"ack":["`+op+`"]}`)
+					p.until(fin|text, `"ack":[["`+op+`",1]]`)
 					if n%2 == 0 {
 						_ = p.c.(*net.TCPConn).SetLinger(0)
 					}

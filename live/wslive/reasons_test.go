@@ -97,7 +97,7 @@ func ends(t *testing.T) []end {
 		{name: "reads too little", want: live.ReasonBacklog, view: chatty{}, late: sends(click("x"))},
 		{name: "reads no pongs", want: live.ReasonBacklog, cut: true, late: sends(slices.Repeat([]frame{{fin | ping, make([]byte, 125)}}, 100)...)},
 		{name: "the view fails to mount", want: live.ReasonMountFailed, view: echo{mount: errors.New("no")}},
-		{name: "the view fails", want: live.ReasonViewFailed, do: sends(frame{fin | text, []byte(`{"action":"panic"}`)})},
+		{name: "the view fails", want: live.ReasonViewFailed, do: sends(frame{fin | text, []byte(`{"op":["c",1,1],"do":"panic"}`)})},
 		{name: "drain", want: live.ReasonDrain, do: func(e *ending) { go func() { _ = e.rt.Drain(ctx, time.Second) }() }},
 		{name: "shed", want: live.ReasonRebalance, view: movable{}, do: func(e *ending) { _, _ = e.rt.Shed(ctx, 1, 0) }},
 		{name: "the runtime stops", want: live.ReasonStopped, do: func(e *ending) { e.rt.Stop() }},

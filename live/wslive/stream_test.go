@@ -29,7 +29,7 @@ type scribe struct {
 func (v *scribe) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.actions = append(v.actions, e.Action)
+	v.actions = append(v.actions, e.Do)
 	s.Ack(e.Op)
 	return nil
 }
@@ -46,8 +46,8 @@ func understand(p []byte, compressed bool) (actions []string) {
 		if malformed > 16 {
 			break
 		}
-		if err == nil && !e.Hello {
-			actions = append(actions, e.Action)
+		if err == nil && e.Kind != htmx.HelloEvent {
+			actions = append(actions, e.Do)
 		}
 	}
 	return actions
@@ -139,8 +139,8 @@ func FuzzStream(f *testing.F) {
 	for _, s := range []stretch{
 		{frames: []frame{click("one"), click("two")}},
 		{frames: []frame{{more | text, click("x").payload[:5]}, {fin | ping, nil}, {fin | cont, click("x").payload[5:]}}},
-		{frames: []frame{{fin | rsv1 | text, deflated(f, `{"action":"a"}`, false)}, click("two")}, compressed: true},
-		{frames: []frame{{fin | rsv1 | text, append(deflated(f, `{"action":"a"}`, true), deflated(f, `{"action":"b"}`, true)...)}, {fin | rsv1 | text, deflated(f, `{"action":"c"}`, false)}}, compressed: true},
+		{frames: []frame{{fin | rsv1 | text, deflated(f, `{"op":["c",1,1],"do":"a"}`, false)}, click("two")}, compressed: true},
+		{frames: []frame{{fin | rsv1 | text, append(deflated(f, `{"op":["c",1,1],"do":"a"}`, true), deflated(f, `{"op":["c",1,1],"do":"b"}`, true)...)}, {fin | rsv1 | text, deflated(f, `{"op":["c",1,1],"do":"c"}`, false)}}, compressed: true},
 		{frames: []frame{closeWith(1000, "bye"), click("late")}},
 		{frames: []frame{{fin | bin, nil}, click("late")}},
 		{frames: slices.Repeat([]frame{{fin | text, []byte("{")}}, 18)},

@@ -23,7 +23,7 @@ type echo struct{ mount error }
 func (e echo) Mount(context.Context, *live.Session) error { return e.mount }
 
 func (e echo) HandleEvent(_ context.Context, s *live.Session, ev htmx.Event) error {
-	if ev.Action == "panic" {
+	if ev.Do == "panic" {
 		panic("a broken view")
 	}
 	s.Ack(ev.Op)
@@ -111,9 +111,9 @@ func TestATabIsWelcomedAndAnswered(t *testing.T) {
 	if err := until(t, ws, `"status":"live"`); err != nil {
 		t.Fatal(err)
 	}
-	write(t, ws, websocket.MessageText, `{"hello":1,"tab":"t","e":0,"v":0}`)
-	write(t, ws, websocket.MessageText, `{"action":"a","op":"one"}`)
-	if err := until(t, ws, `{"ack":["one"]}`); err != nil {
+	write(t, ws, websocket.MessageText, `{"hello":2,"client":"c","at":{"x":[0,0]}}`)
+	write(t, ws, websocket.MessageText, `{"do":"a","op":["one",1,1]}`)
+	if err := until(t, ws, `"ack":[["one",1]]`); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func TestWhatIsNotAcceptedClosesWithItsCode(t *testing.T) {
 		{"a binary message", websocket.MessageBinary, "x", 1, websocket.StatusUnsupportedData},
 		{"an oversized message", websocket.MessageText, strings.Repeat("x", htmx.MaxEvent+1), 1, websocket.StatusMessageTooBig},
 		{"much nonsense", websocket.MessageText, "{", 17, websocket.StatusPolicyViolation},
-		{"a view that panics", websocket.MessageText, `{"action":"panic","op":"x"}`, 1, websocket.StatusInternalError},
+		{"a view that panics", websocket.MessageText, `{"do":"panic","op":["x",1,1]}`, 1, websocket.StatusInternalError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rt, url := serve(t, echo{})
@@ -141,8 +141,8 @@ func TestWhatIsNotAcceptedClosesWithItsCode(t *testing.T) {
 			if got := websocket.CloseStatus(until(t, ws, "never sent")); got != c.want {
 				t.Errorf("got close code %d, want %d", got, c.want)
 			}
-			write(t, other, websocket.MessageText, `{"action":"a","op":"two"}`)
-			if err := until(t, other, `{"ack":["two"]}`); err != nil {
+			write(t, other, websocket.MessageText, `{"do":"a","op":["two",1,1]}`)
+			if err := until(t, other, `"ack":[["two",1]]`); err != nil {
 				t.Errorf("another tab was affected: %v", err)
 			}
 			waitSessions(t, rt, 1)

@@ -48,11 +48,11 @@ type Options struct {
 	// Prefix sets applications apart that share a database. Default
 	// "lockstep:".
 	Prefix string
-	// Lifetime is how long a lane is known at least after its last move.
-	// Default state.Lifetime.
+	// Lifetime is how long a lane is known at least after its last move. Of
+	// replicas that differ in it the shortest counts. Default state.Lifetime.
 	Lifetime time.Duration
-	// DoneLifetime is how long a lane is known at least after Finish. Default
-	// state.DoneLifetime.
+	// DoneLifetime is how long a lane is known at least after Finish, as
+	// Lifetime. Default state.DoneLifetime.
 	DoneLifetime time.Duration
 	// Counter returns the topic and the data of a counter that an earlier
 	// version has left, which kept nothing else. The first Open calls it for

@@ -2,6 +2,7 @@ package pgstate_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -217,6 +218,50 @@ func TestMovesStayWithinTheirPage(t *testing.T) {
 		if updates < rounds || hot*100 < updates*99 {
 			t.Errorf("%s: %d of %d updates stayed within their page", table, hot, updates)
 		}
+	}
+}
+
+// TestALogIsTrimmedInBoundedSteps, of which nobody sees anything.
+func TestALogIsTrimmedInBoundedSteps(t *testing.T) {
+	server := testserver.Postgres(t)
+	s := open(t, server.URL, &pgstate.Options{Prefix: rand.Text()})
+	newest := get(t, s, "x")
+	add := func(entries, keep int, seq uint64) {
+		t.Helper()
+		o := s.Commit(t.Context(), state.Step{Topic: "x", Base: newest, Log: make([][]byte, entries), Keep: keep, Moves: clicks(0, 1, seq)})[0]
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		newest = o.Record
+	}
+	for i := range uint64(6) {
+		add(state.MaxLog, 0, i+1)
+	}
+	add(1, 3, 7)
+	const rows = "SELECT count(*) FROM lockstep_log"
+	for i, want := range []int{6*state.MaxLog + 1 - 1024, 3, 3} {
+		first, entries, err := s.Entries(t.Context(), "x", 0, 100)
+		if err != nil || first != 6*state.MaxLog-1 || len(entries) != 3 {
+			t.Errorf("got %d entries from number %d on, %v; want the last 3", len(entries), first, err)
+		}
+		if got := query[int](t, server.URL, rows); got != want && !server.Lent() {
+			t.Errorf("%d commits later %d entries are there, want %d", i, got, want)
+		}
+		add(0, 3, uint64(i)+8)
+	}
+}
+
+// TestLargeDataAreCompressedFast where the server can: pglz takes six times as
+// long for each commit.
+func TestLargeDataAreCompressedFast(t *testing.T) {
+	server := testserver.Postgres(t)
+	open(t, server.URL, nil)
+	if !query[bool](t, server.URL, "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'") {
+		t.Skip("the server was built without lz4")
+	}
+	const method = "SELECT attcompression::text FROM pg_attribute WHERE attrelid = 'lockstep_topic'::regclass AND attname = 'data'"
+	if got := query[string](t, server.URL, method); got != "l" {
+		t.Errorf("got %q, want l", got)
 	}
 }
 

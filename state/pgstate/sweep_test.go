@@ -1,6 +1,7 @@
 package pgstate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -105,6 +106,32 @@ func TestASweepPassesByWhatOthersHold(t *testing.T) {
 	}
 	execute(t, server.URL, "UPDATE lockstep_app SET swept = 0")
 	left(1)
+}
+
+// TestNobodyWaitsForAnAgeToTurn: what turns it, in the same transaction, may
+// itself have to wait for a topic.
+func TestNobodyWaitsForAnAgeToTurn(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	s := open(t, server.URL, nil)
+	commit(t, s, "x", "1", clicks(0, 1, 1)...)
+	c := connect(t, server.URL)
+	if _, err := c.Exec(t.Context(), "BEGIN; SELECT FROM lockstep_app FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	s.Shift(state.Lifetime)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if o := s.Commit(ctx, state.Step{Topic: "x", Base: get(t, s, "x"), Moves: clicks(0, 1, 2)})[0]; o.Err != nil {
+		t.Error(o.Err)
+	}
+	if _, err := c.Exec(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, "x", "1", clicks(0, 1, 3)...)
+	if age := query[int](t, server.URL, "SELECT age FROM lockstep_app"); age != 1 {
+		t.Errorf("the age is %d, want 1", age)
+	}
 }
 
 // TestCloseEndsASweep that waits.

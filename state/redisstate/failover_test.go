@@ -34,7 +34,7 @@ func TestAnAddressThatLeadsToTheOldMasterForAWhile(t *testing.T) {
 	for range 8 {
 		<-done
 	}
-	awaitReplica(t, old.URL)
+	awaitReplica(t, old.URL, "newest")
 	next.Replicate(nil)
 	old.Replicate(next)
 	if o := s.Commit(t.Context(), step("x0", state.Record{}, 21))[0]; o.Err == nil || errors.Is(o.Err, state.ErrConflict) {
@@ -50,12 +50,13 @@ func TestAnAddressThatLeadsToTheOldMasterForAWhile(t *testing.T) {
 	}
 }
 
-// awaitReplica waits until the replica of a server has all that was written.
-func awaitReplica(t *testing.T, url string) {
+// awaitReplica waits until the replica of a server has all that was written;
+// it writes a key.
+func awaitReplica(t *testing.T, url, key string) {
 	t.Helper()
 	c := connect(t, url).(*redis.Client).Conn()
 	defer c.Close()
-	if err := c.Set(t.Context(), "newest", 1, 0).Err(); err != nil { // WAIT is for what its connection wrote
+	if err := c.Set(t.Context(), key, 1, 0).Err(); err != nil { // WAIT is for what its connection wrote
 		t.Fatal(err)
 	}
 	for range 60 {

@@ -86,10 +86,10 @@ func (s *Store) takeOver(ctx context.Context, counter Counter) error {
 // beginning to its end; what is moved by another replica meanwhile is not lost.
 func (s *Store) moveAll(ctx context.Context, counter Counter, epoch string) error {
 	prefix := "{" + s.prefix + "}counter:"
-	node, ok := s.pool.Client().(*redis.Client)
-	if !ok {
+	node := redis.Cmdable(s.pool.Client())
+	if cluster, ok := node.(*redis.ClusterClient); ok {
 		var err error
-		if node, err = s.pool.Client().(*redis.ClusterClient).MasterForKey(ctx, prefix); err != nil {
+		if node, err = cluster.MasterForKey(ctx, prefix); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func counters(t *testing.T, c redis.UniversalClient, prefix string, n int) {
 
 // futureEpoch is later than the clock: a store that lost data twice in a
 // millisecond, or whose clock was ahead.
-const futureEpoch = 9_000_000_000_000
+const futureEpoch uint64 = 9_000_000_000_000
 
 // become is what a counter becomes.
 func become(name string, n int64) (string, []byte) {

@@ -3,6 +3,7 @@ package redisstate_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestAFlushedRedisBeginsANewEpoch(t *testing.T) {
 	if err := connect(t, server.URL).FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if o := s.Commit(t.Context(), step("x", before, 6))[0]; o.Err != state.ErrConflict {
+	if o := s.Commit(t.Context(), step("x", before, 6))[0]; !errors.Is(o.Err, state.ErrConflict) {
 		t.Errorf("got %+v, want a conflict: what it was computed from is gone", o)
 	}
 	after := get(t, s, "x")

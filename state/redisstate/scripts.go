@@ -6,7 +6,8 @@ package redisstate
 // epoch returns the epoch of a tag; it begins a new one when Redis has been
 // started anew, or has lost the key: then data may be lost. The clock makes
 // epochs differ even when the increment itself is lost in the next crash.
-// Reading run_id by INFO takes some µs.
+// Reading run_id by INFO takes some µs, and a pattern would take longer than
+// find.
 const prelude = `
 local call = redis.call
 local time = call('TIME')
@@ -14,7 +15,11 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local function text(n) return string.format('%.0f', n) end
 local run
 local function epoch(key)
-  run = run or call('INFO', 'server'):match('run_id:(%x+)')
+  if not run then
+    local info = call('INFO', 'server')
+    local _, at = info:find('run_id:', 1, true)
+    run = info:sub(at + 1, at + 40)
+  end
   local known = call('HMGET', key, 'run', 'e')
   if known[1] == run and known[2] then return known[2] end
   local e = text(math.max((tonumber(known[2]) or 0) + 1, now))

@@ -1,0 +1,99 @@
+package components_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"lockstep/components"
+)
+
+func lunch() components.Poll {
+	return components.Poll{
+		Name: "lunch", Topic: "poll:lunch", Epoch: 3, Version: 7, Known: true, Voters: 3,
+		Options: []components.PollOption{{Name: "spring", Votes: 2}, {Name: "summer"}, {Name: "autumn", Votes: 1}, {Name: "winter"}},
+	}
+}
+
+func unknownPoll() components.Poll {
+	return with(lunch(), func(p *components.Poll) {
+		p.Known, p.Voters, p.Epoch, p.Version = false, 0, 0, 0
+		for i := range p.Options {
+			p.Options[i].Votes = 0
+		}
+	})
+}
+
+func pollPage() components.Page { return pageOf("poll", "lunch", lunch().Sum()) }
+
+// pageOf is page of another topic.
+func pageOf(kind, name, sum string) components.Page {
+	return with(page(), func(p *components.Page) {
+		p.Kind, p.Name, p.Sum = kind, name, sum
+		p.Socket, p.Grants = "/ws/rooms?in="+kind+"%3A"+name+"&of=s&t=token", `{"`+kind+":"+name+`":"grant"}`
+		p.Links.Open, p.Links.Do, p.Links.InBrowser = "/"+kind, "/"+kind+"/"+name+"/", "/wasm/?topic="+kind+"%3A"+name
+	})
+}
+
+func vault() components.Bank {
+	b := components.Bank{Name: "vault", Topic: "bank:vault", Epoch: 3, Version: 9, Known: true}
+	for range 12 {
+		b.Balances = append(b.Balances, 100)
+	}
+	b.Balances[0], b.Balances[11] = 0, 200
+	return b
+}
+
+func unknownBank() components.Bank {
+	return with(vault(), func(b *components.Bank) { b.Known, b.Balances, b.Epoch, b.Version = false, make([]int64, 12), 0, 0 })
+}
+
+func bankPage() components.Page {
+	return pageOf("bank", "vault", vault().Sum())
+}
+
+// TestThePagesOfOtherKindsKeepTheirContract: what tests and tools read.
+func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
+	for _, c := range []struct{ page, id, attribute, want string }{
+		{"poll_page", "poll", "data-topic", "poll:lunch"},
+		{"poll_page", "poll", "data-epoch", "3"},
+		{"poll_page", "poll", "data-version", "7"},
+		{"poll_page", "poll", "data-sum", "3 votes"},
+		{"poll_page", "option-spring", "data-votes", "2"},
+		{"poll_page", "option-winter", "data-votes", "0"},
+		{"poll_page_unknown", "poll", "data-version", "0"},
+		{"poll_page_unknown", "poll", "data-sum", ""},
+		{"poll_page_unknown", "option-spring", "data-votes", ""},
+		{"poll_waiting", "poll", "data-waiting", "1"},
+		{"bank_page", "bank", "data-topic", "bank:vault"},
+		{"bank_page", "bank", "data-epoch", "3"},
+		{"bank_page", "bank", "data-version", "9"},
+		{"bank_page", "bank", "data-sum", "1,200"},
+		{"bank_page", "account-1", "data-balance", "0"},
+		{"bank_page", "account-12", "data-balance", "200"},
+		{"bank_page", "total", "data-total", "1200"},
+		{"bank_page_unknown", "bank", "data-sum", ""},
+		{"bank_page_unknown", "account-1", "data-balance", ""},
+		{"bank_waiting", "bank", "data-waiting", "3"},
+	} {
+		if got := attr(find(t, parse(t, render(t, everything()[c.page])), c.id), c.attribute); got != c.want {
+			t.Errorf("%s: #%s: got %s %q, want %q", c.page, c.id, c.attribute, got, c.want)
+		}
+	}
+	for page, want := range map[string]string{"poll_page": "[vote vote vote vote]", "bank_page": "[transfer]"} {
+		if got := fmt.Sprint(actions(parse(t, render(t, everything()[page])))); got != want {
+			t.Errorf("%s: got the actions %s, want %s", page, got, want)
+		}
+	}
+}
+
+func TestABarIsAsLongAsItsShare(t *testing.T) {
+	for _, c := range []struct{ votes, voters, want int }{{0, 0, 0}, {0, 3, 0}, {1, 3, 33}, {3, 3, 100}, {1000, 1000, 100}, {1, 1000, 0}} {
+		p := components.Poll{Known: true, Voters: c.voters, Options: []components.PollOption{{Name: "x", Votes: c.votes}}}
+		for n := range parse(t, render(t, components.PollView(p))).Descendants() {
+			if n.Data == "progress" && attr(n, "value") != strconv.Itoa(c.want) {
+				t.Errorf("%d of %d: got %s, want %d", c.votes, c.voters, attr(n, "value"), c.want)
+			}
+		}
+	}
+}
