@@ -11,7 +11,8 @@ import (
 // Limits of what is judged. Seqs from From to the newest are at most Window;
 // ops whose stamp (Op.Seen) differs from the replica's clock by more than Fresh
 // are to be read from the outbox again. DoneLifetime must exceed Fresh by the
-// greatest difference of two replicas' clocks.
+// greatest difference of two replicas' clocks and the latest time at which a store
+// executes a call that was given up.
 const (
 	Window = 200
 	Fresh  = 2 * time.Minute
