@@ -133,6 +133,9 @@ var mutants = []mutant{
 	}}, rare: true},
 }
 
+// rareSeeds are tried at least for rare mutants.
+const rareSeeds = 5000
+
 // mutantVariable names the mutant to the test that has all.
 const mutantVariable = "LOCKSTEP_MUTANT"
 
@@ -175,7 +178,7 @@ func TestEachLineOfTheRuleIsNeeded(t *testing.T) {
 			t.Parallel()
 			_, last := seeds(t, 400)
 			if m.rare {
-				last = max(last, 4_000)
+				last = max(last, rareSeeds)
 			}
 			if m.variant == "" {
 				m.variant = plainly
