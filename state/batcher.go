@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -242,6 +243,18 @@ func (b *Batcher) Learn(topic string, r Record) {
 	})
 }
 
+// correct takes in that the store has denied one record, and said another. What
+// it has denied is dropped even if that looks newer, or each call would conflict.
+func (b *Batcher) correct(topic string, denied, said Record) {
+	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
+		if said.Same(w.record) || !w.record.Same(denied) && !said.Newer(w.record) {
+			return w, false
+		}
+		w.record, w.state = said, nil
+		return w, true
+	})
+}
+
 // Stats returns what the batcher has done since it was made.
 func (b *Batcher) Stats() Stats {
 	return Stats{
@@ -369,7 +382,7 @@ func (b *Batcher) take() (tries []*try) {
 	defer b.mu.Unlock()
 	n := min(len(b.again), MaxSteps)
 	tries = append(tries, b.again[:n]...)
-	b.again = append(b.again[:0], b.again[n:]...)
+	b.again = slices.Delete(b.again, 0, n)
 	for _, t := range tries {
 		if room := MaxMoves - len(t.ops); t.open && room > 0 {
 			t.ops = append(t.ops, b.queue.more(t.topic, room)...)
@@ -465,8 +478,9 @@ func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
 		}
 		// When only lanes are not as was thought, those of what comes now may not be
 		// either, and so on: it goes into the next call.
+		from := t.record
 		t.open = !t.learn(o, began)
-		b.Learn(t.topic, t.record)
+		b.correct(t.topic, from, t.record)
 		if t.conflicts++; t.conflicts > maxConflicts {
 			b.putOff(t, Answer{Reason: ReasonOverload, Err: ErrContended})
 			return

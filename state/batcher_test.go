@@ -514,3 +514,16 @@ func TestACodecThatIsNotPureEndsNoReplica(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWhatTheStoreDeniesIsNotBelievedAgain although it looks newer: else each op
+// would cost a conflict.
+func TestWhatTheStoreDeniesIsNotBelievedAgain(t *testing.T) {
+	b := newBatcher(t, newMapStore(), nil)
+	b.Learn("tally:a", state.Record{Epoch: 1 << 40, Version: 1})
+	for range 10 {
+		wantAnswer(t, apply(t, b, "tally:a", newTab().op("add", "by", "1")), state.Ack, "", false)
+	}
+	if s := b.Stats(); s.Calls != 11 {
+		t.Errorf("got %+v, want one conflict", s)
+	}
+}
