@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/state"
@@ -47,6 +48,7 @@ type replica struct {
 	life    int // grows with each crash
 	skew    time.Duration
 	batcher *state.Batcher
+	open    *atomic.Int64 // ops of this life without an answer
 
 	// Ground truth: what the store has said of topics last, and what rooms show.
 	saw   [topics]sight
@@ -65,6 +67,7 @@ func (r *replica) clock() time.Time { return time.Now().Add(r.skew) }
 // start begins a life.
 func (r *replica) start() {
 	var mu sync.Mutex // guards jitter
+	r.open = new(atomic.Int64)
 	jitter, life := rand.New(rand.NewPCG(r.rng.Uint64(), 1)), r.life
 	r.saw, r.shown, r.lanes = [topics]sight{}, [topics]state.Record{}, [topics]map[state.Client]uint64{}
 	r.batcher = state.NewBatcher(line{r, life}, &state.BatcherOptions{
@@ -85,14 +88,18 @@ func (r *replica) start() {
 	r.up = true
 }
 
-// stop ends a life. What was sent to the store is still done.
-func (r *replica) stop() {
+// stop ends a life: at once, or in an orderly way, in which nobody listens to it
+// either. What was sent to the store is still done.
+func (r *replica) stop(patience time.Duration) {
 	r.up = false
 	r.life++
-	b := r.batcher
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	r.closing.Go(func() { _ = b.Close(over) }) // it has been cut off
+	b, open := r.batcher, r.open
+	r.closing.Go(func() { // ends with the batcher's last call
+		over, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		_ = b.Close(over) // cut off or not
+		r.unanswered.Add(open.Load())
+	})
 }
 
 func (r *replica) crash() {
@@ -100,7 +107,7 @@ func (r *replica) crash() {
 		return
 	}
 	r.log("replica %d crashes", r.id)
-	r.stop()
+	r.stop(time.Duration(r.pick(2)) * time.Minute)
 	for _, b := range r.browsers {
 		for _, p := range b.tabs {
 			if p.conn != nil && p.conn.replica == r {
@@ -169,8 +176,11 @@ func (r *replica) receive(m message) {
 	m.history = r.history
 	life := r.life
 	o := m.op
+	open := r.open
+	open.Add(1)
 	op := state.Op{Client: o.client, Seq: o.seq, From: m.from, Seen: m.stamp, Age: m.age, Do: m.do, In: state.Fields{"op": {o.name}}}
 	r.batcher.Submit(nil, topicOf(o.topic), op, func(a state.Answer) {
+		open.Add(-1)
 		r.tell(r.id, func() {
 			if r.life == life {
 				r.decided(r, m, a)

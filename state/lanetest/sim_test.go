@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -69,14 +70,16 @@ type sim struct {
 	store    *store
 	replicas []*replica
 	closing  sync.WaitGroup // of replicas that have ended
-	browsers []*browser
-	ops      []*op
-	byName   map[string]*op
-	pages    int
-	history  int // how often data were lost
-	breach   string
-	lines    []string
-	tally    tally
+	// unanswered are ops of theirs that were not answered, or more than once.
+	unanswered atomic.Int64
+	browsers   []*browser
+	ops        []*op
+	byName     map[string]*op
+	pages      int
+	history    int // how often data were lost
+	breach     string
+	lines      []string
+	tally      tally
 
 	wake  chan struct{} // something is in inbox
 	mu    sync.Mutex    // guards inbox
@@ -290,9 +293,12 @@ func (s *sim) evening() {
 // end ends all batchers, and waits for them.
 func (s *sim) end() {
 	for _, r := range s.replicas {
-		r.stop()
+		r.stop(0)
 	}
 	s.closing.Wait()
+	if n := s.unanswered.Load(); n != 0 {
+		s.fail("2 blocked: batchers that were closed have not answered %d ops", n)
+	}
 }
 
 // work has people click and faults happen for a time.
