@@ -404,10 +404,10 @@ func (b *Batcher) take() (tries []*try) {
 // serve makes one store call, and answers what it settles. What is left comes
 // again. It reports false when the worker was given up.
 func (b *Batcher) serve(tries []*try) bool {
-	var steps []Step
-	var pending []*try
+	steps, pending := make([]Step, 0, len(tries)), make([]*try, 0, len(tries))
+	all := &shift{tries}
 	for _, t := range tries {
-		t.shift = &shift{tries}
+		t.shift = all
 		open, ok := b.compute(t)
 		if !ok {
 			return false

@@ -169,8 +169,14 @@ func (q *fairQueue) take(w *waiting, most int) []submitted {
 		for range w.lines.Len() {
 			l, _ := w.lines.Front().Value.(*line)
 			n := min(each, len(l.ops), most-len(batch))
-			batch = append(batch, l.ops[:n]...)
-			q.drop(l, n)
+			if batch == nil && n == len(l.ops) {
+				batch, l.ops = l.ops, l.ops[:0:0] // whole, as it mostly is
+			} else {
+				batch = append(batch, l.ops[:n]...)
+				clear(l.ops[:n]) // what they hold may go
+				l.ops = l.ops[n:]
+			}
+			q.dropped(l, n)
 			if len(batch) == most {
 				break
 			}
@@ -179,11 +185,9 @@ func (q *fairQueue) take(w *waiting, most int) []submitted {
 	return batch
 }
 
-// drop removes the first n ops of a line, which then is the last in its
+// dropped takes in that n ops have left a line, which then is the last in its
 // topic's order.
-func (q *fairQueue) drop(l *line, n int) {
-	clear(l.ops[:n]) // what they hold may go
-	l.ops = l.ops[n:]
+func (q *fairQueue) dropped(l *line, n int) {
 	l.share.n -= n
 	q.n -= n
 	if len(l.ops) > 0 {

@@ -37,13 +37,23 @@ type run struct {
 	look     bool // step only reads lanes
 	tooLarge bool // the state is; careful was not set
 	fresh    int  // ops that are dealt with for the first time
+
+	// one is the room of a run of one op, as most are.
+	one struct {
+		view   [1]laneView
+		answer [1]Answer
+		move   [1]Move
+	}
 }
 
 func newRun(b *Batcher, t *try) *run {
-	return &run{
-		basis: t.basis, b: b, t: t, ops: t.ops, now: b.opts.Clock(),
-		views: newViews(len(t.ops)), answers: make([]Answer, len(t.ops)),
+	r := &run{basis: t.basis, b: b, t: t, ops: t.ops, now: b.opts.Clock()}
+	if len(t.ops) == 1 {
+		r.views.list, r.answers = r.one.view[:0], r.one.answer[:]
+		return r
 	}
+	r.views, r.answers = newViews(len(t.ops)), make([]Answer, len(t.ops))
+	return r
 }
 
 // reduce computes.
@@ -101,7 +111,9 @@ func (r *run) makeStep() {
 		}
 		r.step.Data = data
 	}
-	r.step.Moves = make([]Move, len(r.moved))
+	if r.step.Moves = r.one.move[:]; len(r.moved) > 1 {
+		r.step.Moves = make([]Move, len(r.moved))
+	}
 	for i, l := range r.moved {
 		l.step(&r.step.Moves[i])
 	}
