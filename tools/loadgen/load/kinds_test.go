@@ -59,9 +59,9 @@ func TestACorrectServerPassesWithEachKind(t *testing.T) {
 	}
 }
 
-// awaitFins waits until the clients that have clicked have said that they need no more answers, which
-// is the last that they say. It may be lost, with a tab that is closed while it has no connection or
-// something is on its way to it.
+// awaitFins waits until the clients that have clicked have said that they need no more answers,
+// which is the last that they say. It may be lost, with a tab that is closed while it has no
+// connection or something is on its way to it.
 func awaitFins(t *testing.T, s *planted.Server) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
