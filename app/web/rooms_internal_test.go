@@ -209,6 +209,10 @@ func TestAGrantIsForATopicAndASession(t *testing.T) {
 			t.Errorf("%s: got %s, want a refusal", name, got)
 		}
 	}
+	own.say(`{"op":["%s",1,1],"seen":CLOCK,"t":"counter:right","grant":"%s","do":"increment","in":{}}`, roomsClient, grant)
+	if got := own.until(`"t":"counter:right"`, roomsClient); !strings.Contains(got, `"refused":"this page may not do that here"`) {
+		t.Errorf("got %s for another topic with the grant, want a refusal", got)
+	}
 	if got := s.versionOf("counter:left"); got != 0 {
 		t.Fatalf("got version %d, want that nothing was counted", got)
 	}
