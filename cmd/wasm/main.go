@@ -8,7 +8,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"os"
 	"strings"
 
@@ -80,7 +79,7 @@ func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) 
 
 // topicOf returns the topic of a page: its own word, or what its little form has
 // opened.
-func topicOf(query url.Values) string {
-	word := func(key string) string { return strings.ToLower(strings.TrimSpace(query.Get(key))) }
+func topicOf(query map[string]string) string {
+	word := func(key string) string { return strings.ToLower(strings.TrimSpace(query[key])) }
 	return cmp.Or(word("topic"), cmp.Or(word("kind"), "counter")+":"+cmp.Or(word("name"), "lobby"))
 }
