@@ -84,7 +84,7 @@ var rules = []rule{
 	{"tools/loadgen/load/internal/workers", []string{"tools/loadgen/load/internal/browser", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "workers spread tabs over processes, and judge nothing"},
 	{"tools/loadgen/load/protocol", nil, "a protocol is the meaning of bytes"},
 	{"tools/loadgen/load/workload", nil, "a plan is arithmetic"},
-	{"tools/loadgen/load", []string{"tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
+	{"tools/loadgen/load", []string{"internal/history", "tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
 	{"tools/loadgen", []string{"internal/flags", "internal/version", "tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/short", nil, "what -short means depends on nothing"},
