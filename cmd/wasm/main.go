@@ -8,6 +8,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"strings"
 
@@ -46,8 +47,7 @@ func start(ctx context.Context) (jsmain.App, error) {
 	}
 	d := demo{a}
 	return jsmain.App{Runtime: a.Runtime(), View: d.view, Page: d.page, Stop: func(ctx context.Context) error {
-		defer store.Close()
-		return a.Stop(ctx, 0)
+		return errors.Join(a.Stop(ctx, 0), store.Close())
 	}}, nil
 }
 
