@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,13 +14,13 @@ import (
 	"time"
 
 	"lockstep/app"
-	"lockstep/counter"
-	"lockstep/counter/memcounter"
 	"lockstep/htmx"
 	"lockstep/internal/history"
 	"lockstep/live"
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/pubsubtest"
+	"lockstep/state"
+	"lockstep/state/memstate"
 )
 
 // A weather is what a cluster is exposed to.
@@ -53,10 +52,20 @@ const (
 	calm            = 20 * time.Second
 )
 
+// Rules that only this model knows.
+const (
+	// settledUnheard: an op is settled of which its client, which is the only one
+	// that sends it, has heard no answer.
+	settledUnheard history.Rule = "settled, and its answer was not heard"
+	// oldTooSoon: nobody knows of an op that is some seconds old.
+	oldTooSoon history.Rule = "old, and made a moment ago"
+)
+
 // A cluster is three replicas, a broker and a store that can fail, and people.
 type cluster struct {
 	t      *testing.T
 	design design
+	kind   modelKind
 	store  *faultyStore
 	broker *pubsubtest.FaultyDriver
 	base   pubsubtest.Faults
@@ -73,22 +82,23 @@ type cluster struct {
 	restarting [clusterReplicas]bool
 }
 
-func newCluster(t *testing.T, seed uint64, d design, weather weather) *cluster {
+func newCluster(t *testing.T, seed uint64, k modelKind, d design, weather weather) *cluster {
 	faults := weather.broker
 	faults.Seed = seed
 	w := &cluster{
-		t: t, design: d, weather: weather, base: faults,
+		t: t, design: d, kind: k, weather: weather, base: faults,
 		broker: pubsubtest.Faulty(mempubsub.NewBus(), faults),
-		store:  &faultyStore{inner: memcounter.New(nil), rnd: rand.New(rand.NewPCG(seed, 2)), design: d},
+		store:  &faultyStore{inner: memstate.New(nil), rnd: rand.New(rand.NewPCG(seed, 2)), design: d, kind: k},
 		wire:   &live.Wire{Encode: func(m []byte) []byte { return append(slices.Clone(m), '\n') }},
-		h:      history.New(history.Options{Lossy: weather.lossy}), began: time.Now(),
+		h:      history.New(history.Options{Kind: k.rule, Base: history.State{Value: k.value(nil)}, Lossy: weather.lossy}), began: time.Now(),
 	}
 	for range clusterReplicas {
 		w.replicas = append(w.replicas, w.startReplica())
 	}
 	for i := range clusterPersons {
 		w.people = append(w.people, &person{
-			w: w, name: strconv.Itoa(i), rnd: rand.New(rand.NewPCG(seed, uint64(100+i))), outbox: map[string]bool{},
+			w: w, name: strconv.Itoa(i), user: strconv.Itoa(i % (clusterPersons - 1)), client: state.Client{byte(i + 1)}.String(),
+			itself: i%4 == 3, rnd: rand.New(rand.NewPCG(seed, uint64(100+i))),
 		})
 	}
 	return w
@@ -122,7 +132,7 @@ func (w *cluster) run() outcome {
 	clicking, stop := context.WithCancel(ctx)
 	var clicks sync.WaitGroup
 	for _, p := range w.people {
-		clicks.Go(func() { p.clickNowAndThen(clicking) })
+		clicks.Go(func() { p.clickNowAndThen(clicking, w.base.Seed) })
 	}
 	// Two storms, so that faults meet.
 	var storms sync.WaitGroup
@@ -157,6 +167,7 @@ func (w *cluster) run() outcome {
 	for _, p := range w.people {
 		out.resent += p.resent
 		out.stale += p.stale
+		out.found = append(out.found, p.found...)
 	}
 	return out
 }
@@ -263,17 +274,18 @@ func (w *cluster) replica(i int) *app.App {
 // A faultyStore is a store behind a network.
 type faultyStore struct {
 	design design
+	kind   modelKind
 
 	mu       sync.Mutex // guards the rest
-	inner    *memcounter.Store
+	inner    *memstate.Store
 	rnd      *rand.Rand
 	fails    float64 // of calls: nothing is done
 	silent   float64 // of calls: it is done, but the answer is lost
 	slow     time.Duration
 	sick     int // grows with each change: joins meanwhile may be shown what is known
-	serial   int
-	old      []counter.Value // of the first Get
-	repeated int             // ops that had been applied before
+	serial   uint64
+	old      []state.Record // of the first Read
+	repeated int            // moves of what had been dealt with before
 }
 
 func (s *faultyStore) set(fails, silent float64, slow time.Duration) {
@@ -287,40 +299,55 @@ func (s *faultyStore) set(fails, silent float64, slow time.Duration) {
 func (s *faultyStore) lose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inner = memcounter.New(nil)
+	s.inner = memstate.New(nil)
 	s.sick++
 }
 
-// truth is the value that the store has, whatever answers it gives. state
-// changes whenever the store's health does; it is well if ok.
-func (s *faultyStore) truth() counter.Value {
+// truth is the state that the store has, whatever answers it gives.
+func (s *faultyStore) truth() history.State {
 	s.mu.Lock()
 	inner := s.inner
 	s.mu.Unlock()
-	v, err := inner.Get(context.Background(), "x")
+	records, err := inner.Read(context.Background(), s.kind.topic)
 	if err != nil {
-		return counter.Value{}
+		return history.State{}
 	}
-	return s.pinned(v[0])
+	return s.kind.state(s.pinned(records[0]))
 }
 
+// health is how the store is: state changes whenever that does; it is well if ok.
 func (s *faultyStore) health() (state int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sick, s.fails == 0 && s.silent == 0
 }
 
-func (s *faultyStore) pinned(v counter.Value) counter.Value {
+// pinnedEpoch is that of a store which discloses no loss.
+const pinnedEpoch = 1
+
+func (s *faultyStore) pinned(r state.Record) state.Record {
 	if !s.design.epochs {
-		v.Epoch = 1
+		r.Epoch = pinnedEpoch
 	}
-	return v
+	return r
+}
+
+// unpinned is the base of a step as the store wants it: without epochs only
+// versions are compared.
+func (s *faultyStore) unpinned(inner *memstate.Store, base state.Record) state.Record {
+	if s.design.epochs || base.Epoch != pinnedEpoch {
+		return base
+	}
+	if records, err := inner.Read(context.Background(), s.kind.topic); err == nil {
+		base.Epoch = records[0].Epoch
+	}
+	return base
 }
 
 var errAway = errors.New("the store is away")
 
 // reach is the way to the store; silent means that the answer will be lost.
-func (s *faultyStore) reach(ctx context.Context) (inner *memcounter.Store, silent bool, err error) {
+func (s *faultyStore) reach(ctx context.Context) (inner *memstate.Store, silent bool, err error) {
 	s.mu.Lock()
 	slow, fails := s.slow, s.rnd.Float64() < s.fails
 	inner, silent = s.inner, s.rnd.Float64() < s.silent
@@ -338,79 +365,119 @@ func (s *faultyStore) reach(ctx context.Context) (inner *memcounter.Store, silen
 	return inner, silent, nil
 }
 
-func (s *faultyStore) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+// Commit implements state.Store.
+func (s *faultyStore) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	inner, silent, err := s.reach(ctx)
 	if err != nil {
-		return counter.Value{}, nil, err
+		return state.Failed(len(steps), err)
 	}
-	if !s.design.dedup {
-		ops = s.renamed(ops)
+	steps = slices.Clone(steps)
+	for i := range steps {
+		steps[i].Base = s.unpinned(inner, steps[i].Base)
+		if !s.design.dedup {
+			steps[i].Moves = s.renamed(steps[i].Moves)
+		}
 	}
-	v, applied, err := inner.Apply(ctx, name, ops...)
+	outcomes := inner.Commit(ctx, steps...)
+	for i := range outcomes {
+		outcomes[i].Record = s.pinned(outcomes[i].Record)
+		s.count(steps[i], outcomes[i])
+	}
+	if silent {
+		return state.Failed(len(steps), errAway)
+	}
+	return outcomes
+}
+
+// count counts the moves of ops that had been dealt with before.
+func (s *faultyStore) count(step state.Step, o state.Outcome) {
 	s.mu.Lock()
-	for _, fresh := range applied {
-		if !fresh {
+	defer s.mu.Unlock()
+	for i, lane := range o.Lanes {
+		if m := step.Moves[i]; m.Min <= m.Max && lane.Last > m.Max {
 			s.repeated++
 		}
 	}
-	s.mu.Unlock()
-	if silent && err == nil {
-		err = errAway
-	}
-	return s.pinned(v), applied, err
 }
 
-// renamed gives ops ids that nobody has seen.
-func (s *faultyStore) renamed(ops []counter.Op) []counter.Op {
+// renamed makes moves of clients that nobody has seen.
+func (s *faultyStore) renamed(moves []state.Move) []state.Move {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ops = slices.Clone(ops)
-	for i := range ops {
+	moves = slices.Clone(moves)
+	for i := range moves {
 		s.serial++
-		ops[i].ID = fmt.Sprintf("a-new-name-%020d", s.serial)
+		moves[i].Client = state.Client([]byte(fmt.Sprintf("%016d", s.serial)))
 	}
-	return ops
+	return moves
 }
 
-func (s *faultyStore) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+// Read implements state.Store.
+func (s *faultyStore) Read(ctx context.Context, topics ...string) ([]state.Record, error) {
 	inner, silent, err := s.reach(ctx)
 	if err != nil || silent {
 		return nil, errAway
 	}
-	vs, err := inner.Get(ctx, names...)
-	for i := range vs {
-		vs[i] = s.pinned(vs[i])
+	records, err := inner.Read(ctx, topics...)
+	for i := range records {
+		records[i] = s.pinned(records[i])
 	}
 	if s.design.readOnJoin || err != nil {
-		return vs, err
+		return records, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.old == nil {
-		s.old = vs
+		s.old = records
 	}
 	return slices.Clone(s.old), nil
 }
 
+// Entries implements state.Store.
+func (s *faultyStore) Entries(context.Context, string, uint64, int) (uint64, [][]byte, error) {
+	return 0, nil, errors.New("nobody asks for a log")
+}
+
+// Finish implements state.Store.
+func (s *faultyStore) Finish(ctx context.Context, marks ...state.Mark) error {
+	inner, silent, err := s.reach(ctx)
+	if err != nil || silent {
+		return errAway
+	}
+	return inner.Finish(ctx, marks...)
+}
+
+// Close implements state.Store.
 func (s *faultyStore) Close() error { return nil }
 
-// A person has a tab, which connects to whichever replica takes it.
+// A person has a tab, which connects to whichever replica takes it: one page load
+// with an outbox in memory.
 type person struct {
-	w    *cluster
-	name string
-	rnd  *rand.Rand // owned by live
+	w            *cluster
+	name         string // of the tab
+	user, client string
+	itself       bool       // it is sent states
+	rnd          *rand.Rand // owned by live
 
 	mu      sync.Mutex // guards the rest
 	line    *line      // nil: not connected
-	shown   counter.Value
+	shown   history.State
 	any     bool
-	outbox  map[string]bool // op: sent before
-	order   []string        // of the outbox
-	clicks  int
+	clock   int64      // of the replicas, as heard last
+	seq     uint64     // the newest
+	outbox  []*waiting // without an answer, the oldest first
 	resent  int
 	stale   int
 	joining bool // nothing has been shown since the connect
 	health  int  // of the store, at the connect
+	found   []history.Violation
+}
+
+// A waiting is an op of a person without an answer.
+type waiting struct {
+	history.Op
+	sent  bool // on this connection, and not put off since
+	again bool // it was sent before
 }
 
 // A line is one connection of a person, as a session sees it.
@@ -454,38 +521,26 @@ func (p *person) live(ctx context.Context) {
 
 func (p *person) connection(ctx context.Context, a *app.App) {
 	l := &line{p: p, end: make(chan struct{})}
-	p.mu.Lock()
-	var ok bool
-	if p.health, ok = p.w.store.health(); ok {
-		p.w.h.Joined(p.name, p.w.store.truth())
-	}
-	p.joining = true
-	p.line = l
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		p.line = nil
-		p.mu.Unlock()
-	}()
+	p.connect(l)
+	defer p.connect(nil)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s, err := a.Runtime().Connect(ctx, l, a.Counter("x"))
+	view, err := a.View(app.Visitor{User: p.user}, p.w.kind.topic)
+	if err != nil {
+		p.w.t.Error(err)
+		return
+	}
+	s, err := a.Runtime().Connect(ctx, l, view)
 	if err != nil {
 		return
 	}
 	defer s.Disconnect(live.ReasonLost)
-	s.Receive(ctx, []byte(`{"hello":1}`))
-	if !p.w.design.outbox {
-		p.mu.Lock()
-		clear(p.outbox)
-		p.order = nil
-		p.mu.Unlock()
-	}
+	s.Receive(ctx, []byte(p.hello()))
 	again := time.NewTicker(htmx.RetryMin)
 	defer again.Stop()
-	for first := true; ; first = false {
-		for _, op := range p.toSend(first) {
-			if !s.Receive(ctx, []byte(`{"action":"increment","op":"`+op+`"}`)) {
+	for {
+		for _, message := range p.toSend() {
+			if !s.Receive(ctx, []byte(message)) {
 				break
 			}
 		}
@@ -500,22 +555,64 @@ func (p *person) connection(ctx context.Context, a *app.App) {
 	}
 }
 
-// toSend returns what has not been sent on this connection, or was refused.
-func (p *person) toSend(first bool) (ops []string) {
+// connect begins a connection, or ends it.
+func (p *person) connect(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, op := range p.order {
-		sent := p.outbox[op]
-		if sent && !first {
+	if p.line = l; l == nil {
+		return
+	}
+	var ok bool
+	if p.health, ok = p.w.store.health(); ok {
+		p.w.h.Joined(p.name, p.w.store.truth())
+	}
+	p.joining = true
+	if !p.w.design.outbox {
+		p.outbox = nil
+	}
+	for _, op := range p.outbox {
+		op.sent = false
+	}
+}
+
+func (p *person) hello() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	as := ""
+	if p.itself {
+		as = htmx.AsData
+	}
+	return fmt.Sprintf(`{"hello":2,"client":%q,"at":{%q:[%d,%d]},"as":%q}`, p.client, p.w.kind.topic, p.shown.Epoch, p.shown.Version, as)
+}
+
+// toSend returns what has not been sent on this connection, or was put off, in the
+// order of the clicks.
+func (p *person) toSend() (messages []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clock == 0 {
+		return nil // none was heard yet
+	}
+	for _, op := range p.outbox {
+		if op.sent {
 			continue
 		}
-		if sent {
+		if op.again {
 			p.resent++
 		}
-		p.outbox[op] = true
-		ops = append(ops, op)
+		op.sent, op.again = true, true
+		from := p.outbox[0].Seq
+		if !p.w.design.from {
+			from = op.Seq
+		}
+		in, err := json.Marshal(op.In)
+		if err != nil {
+			p.w.t.Error(err)
+		}
+		messages = append(messages, fmt.Sprintf(`{"op":[%q,%d,%d],"seen":%d,"t":%q,"do":%q,"in":%s}`,
+			p.client, op.Seq, from, p.clock, p.w.kind.topic, op.Do, in))
 	}
-	return ops
+	return messages
 }
 
 func (p *person) cut() {
@@ -527,55 +624,41 @@ func (p *person) cut() {
 }
 
 // clickNowAndThen clicks until ctx ends. The tab sends within a second.
-func (p *person) clickNowAndThen(ctx context.Context) {
-	rnd := rand.New(rand.NewPCG(uint64(len(p.name)), 7))
+func (p *person) clickNowAndThen(ctx context.Context, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, uint64(p.seed())))
 	for {
 		select {
 		case <-time.After(upTo(rnd, 500*time.Millisecond)):
 		case <-ctx.Done():
 			return
 		}
+		do, in := p.w.kind.act(rnd)
 		p.mu.Lock()
-		p.clicks++
-		op := fmt.Sprintf("op-of-person-%s-%06d", p.name, p.clicks)
-		p.w.h.Sent(p.name, counter.Op{ID: op, Kind: counter.Increment})
-		p.order = append(p.order, op)
-		p.outbox[op] = false
+		p.seq++
+		op := history.Op{ID: history.ID{Client: p.client, Seq: p.seq}, User: p.user, Do: do, In: in}
+		p.w.h.Sent(p.name, op)
+		p.outbox = append(p.outbox, &waiting{Op: op})
 		p.mu.Unlock()
 	}
 }
 
-var rootAttribute = regexp.MustCompile(`data-(count|version|epoch)="(-?\d+)"`)
+func (p *person) seed() int { n, _ := strconv.Atoi(p.name); return 700 + n }
 
-func parseState(content string) (v counter.Value, ok bool) {
-	found := 0
-	for _, m := range rootAttribute.FindAllStringSubmatch(content, -1) {
-		n, err := strconv.ParseInt(m[2], 10, 64)
-		if err != nil {
-			return v, false
-		}
-		found++
-		switch m[1] {
-		case "count":
-			v.N = n
-		case "version":
-			v.Version = uint64(n)
-		case "epoch":
-			v.Epoch = uint64(n)
-		}
-	}
-	return v, found == 3
+// An answer is a message as this tab reads it.
+type answer struct {
+	T, Content, Error, Refused string
+	State                      *string
+	Ack                        [][]any
+	Op                         []any
+	Retry, Settled, Old        bool
+	Clock                      int64
 }
 
 // receive is what live.js does with a message.
-func (p *person) receive(l *line, text []byte) {
-	var m struct {
-		Content, Error, Op string
-		Ack                []string
-		Retry              bool
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		p.w.t.Errorf("%q: %v", text, err)
+func (p *person) receive(l *line, raw []byte) {
+	var m answer
+	if err := json.Unmarshal(raw, &m); err != nil {
+		p.w.t.Errorf("%q: %v", raw, err)
 		return
 	}
 	p.mu.Lock()
@@ -583,43 +666,68 @@ func (p *person) receive(l *line, text []byte) {
 	if p.line != l {
 		return // of a connection that this tab has left
 	}
-	if v, ok := parseState(m.Content); ok {
-		p.show(v)
-	}
-	for _, op := range m.Ack {
-		p.w.h.Acked(p.name, op)
-		p.settle(op)
-	}
-	switch {
-	case m.Error == "":
-	case m.Retry:
-		if _, waits := p.outbox[m.Op]; waits {
-			p.outbox[m.Op] = false
+	p.clock = max(p.clock, m.Clock)
+	if m.T == p.w.kind.topic {
+		if s, ok := p.w.kind.read(m); ok {
+			p.show(s)
 		}
-	default:
-		p.w.h.Refused(p.name, m.Op)
-		p.settle(m.Op)
+	}
+	for _, name := range m.Ack {
+		id := idOf(name)
+		p.w.h.Acked(p.name, id)
+		p.settle(id)
+	}
+	if m.Op != nil {
+		p.answered(m, idOf(m.Op))
 	}
 }
 
-func (p *person) show(v counter.Value) {
+func idOf(name []any) (id history.ID) {
+	if len(name) == 2 {
+		id.Client, _ = name[0].(string)
+		seq, _ := name[1].(float64)
+		id.Seq = uint64(seq)
+	}
+	return id
+}
+
+// answered takes in an answer that is no acknowledgement.
+func (p *person) answered(m answer, id history.ID) {
+	rule := map[bool]history.Rule{m.Settled: settledUnheard, m.Old: oldTooSoon}[true]
+	switch {
+	case m.Retry:
+		for _, op := range p.outbox {
+			if op.ID == id {
+				op.sent = false
+			}
+		}
+		return
+	case rule != "":
+		p.found = append(p.found, history.Violation{Rule: rule, Tab: p.name, Detail: id.String()})
+		p.w.h.Forgotten(p.name, id)
+	default:
+		p.w.h.Refused(p.name, id, m.Refused)
+	}
+	p.settle(id)
+}
+
+func (p *person) show(s history.State) {
 	if p.joining {
 		p.joining = false
 		if state, ok := p.w.store.health(); !ok || state != p.health {
-			p.w.h.Joined(p.name, counter.Value{}) // it was shown what is known
+			p.w.h.Joined(p.name, history.State{}) // it was shown what is known
 		}
 	}
-	if p.any && p.shown.Newer(v) {
+	if p.any && p.shown.Newer(s) {
 		p.stale++
 		if p.w.design.guard {
 			return
 		}
 	}
-	p.shown, p.any = v, true
-	p.w.h.Shown(p.name, v)
+	p.shown, p.any = s, true
+	p.w.h.Shown(p.name, s)
 }
 
-func (p *person) settle(op string) {
-	delete(p.outbox, op)
-	p.order = slices.DeleteFunc(p.order, func(o string) bool { return o == op })
+func (p *person) settle(id history.ID) {
+	p.outbox = slices.DeleteFunc(p.outbox, func(op *waiting) bool { return op.ID == id })
 }

@@ -34,6 +34,14 @@ func Counters() state.Kind[Count] {
 	}
 }
 
+// FormerCounter is what becomes of a counter that an earlier version of the program has left in a
+// store: its topic, and its state as the record has it.
+func FormerCounter(name string, n int64) (topic string, data []byte) {
+	counters := Counters()
+	data, _ = counters.Write(Count(n)) // a number can be written
+	return counters.Topic(name), data
+}
+
 // counterTarget is where a page has its counter.
 const counterTarget = "#live"
 

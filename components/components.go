@@ -93,7 +93,9 @@ type Install struct {
 type Links struct {
 	Home string // the start page
 	Open string // opens what is in the query's name
-	Do   string // with the name of an action behind it: where its form posts to
+	// OpenKind is in the query's kind; "": Open is of one kind.
+	OpenKind string
+	Do       string // with the name of an action behind it: where its form posts to
 	// InBrowser is the same application in this browser, and InBrowserText what
 	// is said of it. An empty InBrowser shows nothing.
 	InBrowser, InBrowserText string
@@ -110,7 +112,7 @@ type Boot struct {
 	Size        int    // of Program, in bytes, as it is before compression
 	Script      string // script of the application's pages
 	Offline     string // script that keeps it all for when there is no network
-	ServerURL   string // start page of the server, which has counters too; "": there is none
+	ServerURL   string // start page of the server, which has pages too; "": there is none
 	// Progress is where the server tells how far it has compiled the application,
 	// and Text what it says now. Where they are not empty there is no Worker and
 	// no Program yet.

@@ -8,9 +8,6 @@ import (
 	"unicode/utf8"
 )
 
-// MaxEvent is the longest message a tab may send, in bytes.
-const MaxEvent = 4096
-
 // MaxDepth is how deep the values in a message of a tab may be nested: the
 // message itself is the first.
 const MaxDepth = 8

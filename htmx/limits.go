@@ -70,7 +70,11 @@ const (
 
 // What a tab does with ops.
 const (
-	// MaxOutbox is how many ops may wait for an answer in one tab. It takes no more.
+	// MaxEvent is the longest message a tab may send, in bytes.
+	MaxEvent = 4096
+
+	// MaxOutbox is how many ops of one page on one topic may wait: as many as lie from the lowest
+	// whose entry is in the outbox to the newest. It takes no more.
 	MaxOutbox = 200
 
 	// RetryMin is the first pause before a tab sends again what a replica could not take. It
@@ -80,9 +84,24 @@ const (
 	// RetryMax is where that pause stops to grow, before the jitter.
 	RetryMax = 5 * time.Second
 
-	// HoldTimeout is how long a tab that renders itself holds a state back while ops that may be
-	// in it have no answer: shown as waiting too, they would count double.
-	HoldTimeout = 2 * time.Second
+	// FinPause is how long nothing of a page must wait on a topic before it says that it needs no
+	// more answers there.
+	FinPause = 1 * time.Minute
+
+	// OrphanAge is how old an op in the outbox must be before another page sends it, in browsers
+	// that can't tell whether the page lives that made it.
+	OrphanAge = 10 * time.Second
+
+	// StrangerAge is how long an op stays in the outbox that was made by somebody else in the same
+	// browser, who does not come back. After that nobody would know whether it was applied.
+	StrangerAge = 60 * 24 * time.Hour
+
+	// OpenTimeout is how long a browser may take to open its database before the page says that it
+	// keeps nothing.
+	OpenTimeout = 5 * time.Second
+
+	// CastPause is the pause between two casts of one name on one topic.
+	CastPause = 100 * time.Millisecond
 )
 
 // What a tab does whose network has no websockets: see package live/httplive.

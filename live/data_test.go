@@ -119,3 +119,28 @@ func TestARoomWithoutDataIsHTMLForAll(t *testing.T) {
 		}
 	})
 }
+
+// A hello comes right behind the join, whose first frame may not have been rendered yet: what the
+// room had before is older than the join.
+func TestALateJoinerThatRendersItselfSeesTheStoreNotTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hub := newStore(), newHub()
+		r := start(store, hub, nil, asData)
+		defer r.rt.Stop()
+		early := livetest.Open(t, r.rt, page{r, "a"})
+		early.Click("t:a", "add")
+		early.Until("its click", shows(early, "n=1"))
+		hub.deafen("")
+		store.add("a") // by another replica; the broadcast is lost
+		late := livetest.Open(t, r.rt, page{r, "a"})
+		late.Send(helloAsData)
+		late.Until("the state of the store", hasState(late, "state 2"))
+		for _, m := range late.Messages() {
+			if strings.Contains(m, "state 1") || strings.Contains(m, "n=1") {
+				t.Errorf("a late joiner was sent the old state: %s", m)
+			}
+		}
+		late.Send(`{"hello":2}`)
+		late.Until("the HTML of the same version", shows(late, "n=2"))
+	})
+}

@@ -13,6 +13,7 @@ type member struct {
 	sent    uint64 // seq of the newest frame sent; guarded by session.mu
 	index   int32  // in shard.members; guarded by shard.mu
 	held    bool   // send nothing yet; guarded by session.mu
+	begun   bool   // something was sent since then; guarded by session.mu
 	room    *room
 }
 

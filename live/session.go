@@ -205,7 +205,9 @@ func (s *Session) sendData(itself bool) {
 	s.wire = wire
 	if changed {
 		for _, m := range s.rooms {
-			m.sent = 0 // in the other form
+			if m.begun { // otherwise what the room has now may be older than the join
+				m.sent = 0 // in the other form
+			}
 		}
 	}
 	s.mu.Unlock()
@@ -414,7 +416,7 @@ func (s *Session) flush(w *writer) (end bool) {
 	for _, m := range s.rooms {
 		if f := m.room.frame.Load(); f != nil && f.seq > m.sent && !m.held {
 			w.frames = append(w.frames, f)
-			m.sent = f.seq
+			m.sent, m.begun = f.seq, true
 		}
 	}
 	ops := s.takeAcks()

@@ -205,7 +205,7 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 		return 0
 	}
 	b := f.on(s.wire)
-	m.sent = f.seq
+	m.sent, m.begun = f.seq, true
 	if !s.conn.Send(b) {
 		w.block(s)
 	}

@@ -58,7 +58,11 @@ export const PAUSE_TIMEOUT = 8000;
 // growing after one that did not. In milliseconds.
 export const SHORT_CONNECTION = 10000;
 
-// MAX_OUTBOX is how many ops may wait for an answer in one tab. It takes no more.
+// MAX_EVENT is the longest message a tab may send, in bytes.
+export const MAX_EVENT = 4096;
+
+// MAX_OUTBOX is how many ops of one page on one topic may wait: as many as lie from the lowest
+// whose entry is in the outbox to the newest. It takes no more.
 export const MAX_OUTBOX = 200;
 
 // RETRY_MIN is the first pause before a tab sends again what a replica could not take. It doubles
@@ -68,9 +72,25 @@ export const RETRY_MIN = 1000;
 // RETRY_MAX is where that pause stops to grow, before the jitter. In milliseconds.
 export const RETRY_MAX = 5000;
 
-// HOLD_TIMEOUT is how long a tab that renders itself holds a state back while ops that may be in it
-// have no answer: shown as waiting too, they would count double. In milliseconds.
-export const HOLD_TIMEOUT = 2000;
+// FIN_PAUSE is how long nothing of a page must wait on a topic before it says that it needs no more
+// answers there. In milliseconds.
+export const FIN_PAUSE = 60000;
+
+// ORPHAN_AGE is how old an op in the outbox must be before another page sends it, in browsers that
+// can't tell whether the page lives that made it. In milliseconds.
+export const ORPHAN_AGE = 10000;
+
+// STRANGER_AGE is how long an op stays in the outbox that was made by somebody else in the same
+// browser, who does not come back. After that nobody would know whether it was applied. In
+// milliseconds.
+export const STRANGER_AGE = 5184000000;
+
+// OPEN_TIMEOUT is how long a browser may take to open its database before the page says that it
+// keeps nothing. In milliseconds.
+export const OPEN_TIMEOUT = 5000;
+
+// CAST_PAUSE is the pause between two casts of one name on one topic. In milliseconds.
+export const CAST_PAUSE = 100;
 
 // STREAM_TIMEOUT is how long a stream may take to bring its first event. Otherwise something holds
 // it back, and the tab asks from time to time. In milliseconds.

@@ -1,6 +1,7 @@
 // controls.js keeps the controls of forms in step, of which a morph leaves out what is no
 // attribute; and it leaves alone what a person is at. What that means is decided in tab/edits.js.
 
+import { formOf } from './fields.js';
 import { Edits } from './tab/edits.js';
 
 /**
@@ -27,8 +28,7 @@ function all(root, selector) {
  * @returns {any[]}
  */
 function together(el) {
-  /** @type {HTMLFormElement | null} */
-  const form = /** @type {Field} */ (el).form ?? el.closest('form');
+  const form = formOf(el);
   return form ? [...form.elements] : all(el, FIELDS);
 }
 

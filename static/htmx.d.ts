@@ -1,7 +1,7 @@
 // What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js
 // and replica.js offer each other. A new version of htmx is read against this.
 
-import type { Click } from './tab/outbox.js';
+import type { Post } from './tab/post.js';
 import type { Renderer } from './live.js';
 
 declare global {
@@ -98,8 +98,8 @@ declare global {
     reconnect?(): void;
     /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */
     usePlain?(): void;
-    /** The clicks that have no answer yet. */
-    waiting?(): Click[];
+    /** The ops that have no answer yet. */
+    post?: Post;
   }
 
   interface Window {

@@ -1,16 +1,21 @@
 // live.js is what a page of Lockstep adds to htmx and its extension hx-ws: a click is kept until
-// the server answers it, across lost connections and reloads, and sent again with the same id; a
-// state older than the one on the page is never shown; the page always tries to connect again, and
-// the badge says how it is.
+// the server answers it, across lost connections, reloads and closed pages, and sent again as the
+// same; a state older than the one on the page is never shown; the page always tries to connect
+// again, and the badge says how it is.
 //
 // It forks nothing: it is an htmx extension that listens to hx-ws and uses the connection object
 // that hx-ws hands out (htmx.d.ts). The wire format is the one of Go package lockstep/htmx.
 
-import { CONNECT_TIMEOUT, RETRY_MAX, RETRY_MIN, SLEEP_GAP } from './constants.js';
+import { claims } from './claims.js';
+import { CONNECT_TIMEOUT, MAX_EVENT, SLEEP_GAP } from './constants.js';
 import { Controls } from './controls.js';
-import { Backoff } from './tab/backoff.js';
+import { Database } from './database.js';
+import { castOf, fieldsOf, isSecret } from './fields.js';
+import { Casts } from './tab/casts.js';
+import { input } from './tab/input.js';
 import { read } from './tab/message.js';
-import { Outbox } from './tab/outbox.js';
+import { size } from './tab/outbox.js';
+import { Post } from './tab/post.js';
 import { Uptime } from './tab/uptime.js';
 import { Versions } from './tab/versions.js';
 import { Watchdog } from './tab/watchdog.js';
@@ -18,8 +23,8 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Refusal, Update } from './tab/message.js'
- * @import { Click } from './tab/outbox.js'
+ * @import { Answer, Update } from './tab/message.js'
+ * @import { Op } from './tab/outbox.js'
  */
 
 const RENEW = 60000; // ms between two reloads that are to bring a new session
@@ -30,41 +35,56 @@ const CHECK = 1000; // ms between two checks of the connection
  * @typedef {object} Renderer
  * @property {(topic: string, state: string) => void} state - called for each state that is newer
  *   than the one shown
- * @property {() => void} begin - called once if there is no state, for want of a connection
- * @property {() => void} clicked - a click waits for an answer
- * @property {(counted: Click[]) => void} answered - clicks wait no more; those that have been
- *   counted are in a state that the renderer was given before
- * @property {() => void} connected - all that wait are sent again, and may have been counted before
+ * @property {() => void} clicked - an op waits for an answer
+ * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
+ *   one that was counted is in a state that the renderer was given before
  */
 
 const now = () => performance.now();
 
+/** @type {import('./tab/pace.js').Clock} */
+const clock = { now, later: (job, ms) => setTimeout(job, ms), cancel: (timer) => clearTimeout(timer) };
+
 // 128 random bits as base64url. (crypto.randomUUID exists on https only.)
-function newId() {
+function newClient() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
+
+// Removes the clicks that a page of version 1 of the protocol has left in this tab, and counts
+// them: they have other names, so that nobody can tell any more whether they were counted.
+function former() {
+  let n = 0;
+  try {
+    for (const key of Object.keys(sessionStorage)) {
+      if (!key.startsWith('outbox:')) continue;
+      const left = sessionStorage.getItem(key) ?? '';
+      sessionStorage.removeItem(key);
+      n += JSON.parse(left).length || 0;
+    }
+  } catch {
+    // Storage is blocked, or holds something foreign.
+  }
+  return n;
+}
+
+/** @param {BeforeUnloadEvent} e */
+const ask = (e) => e.preventDefault();
 
 /** One load of a page. */
 class Tab {
   #root;
   #url;
-  #topic;
-  #outbox;
+  #post;
+  #casts = new Casts(clock, (cast) => this.#cast(cast));
   #view = new View();
   #controls;
   #versions = new Versions();
   #watchdog = new Watchdog(now);
   #uptime = new Uptime(now);
   #checked = Date.now();
-  #id = newId();
+  #client = newClient();
   #server = this.#view.state; // what the server last said of itself
-
-  /** @type {Set<string>} ops that the server could not take yet */
-  #refused = new Set();
-  #retries = new Backoff(RETRY_MIN, RETRY_MAX, Math.random);
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #retryTimer;
 
   /** @type {Renderer | null} is to render this tab; null: the server */
   #renderer = null;
@@ -78,24 +98,41 @@ class Tab {
     this.#root = root;
     this.#controls = controls;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
-    const key = `outbox:${this.#url.split('?')[0]}`; // what follows is of this page load
-    this.#outbox = new Outbox(key, { storage: () => sessionStorage, now, date: () => Date.now(), newId });
-    /** @type {HTMLElement | null} */
-    const room = root.querySelector('[data-topic]');
-    const { topic, epoch, version } = room?.dataset ?? {};
-    this.#topic = topic;
-    this.#versions.show(topic, [Number(epoch) || 0, Number(version) || 0]);
+    // What follows the folder of the socket's address is of this page.
+    const name = `lockstep ${new URL('.', new URL(this.#url, location.href)).pathname}`;
+    const client = this.#client;
+    this.#post = new Post({
+      ...clock, client, user: root.dataset.user ?? '', grants: JSON.parse(root.dataset.grants || '{}'),
+      store: new Database(name), claims: claims(name, client), date: () => Date.now(), random: Math.random,
+    }, {
+      send: (message) => this.#sendOp(message),
+      changed: () => this.#refresh(),
+      answered: (op, answer) => this.#answered(op, answer),
+      refused: (op, reason) => this.#refused(op, reason),
+      lost: (n) => this.#view.lose(n),
+    });
+    /** @type {NodeListOf<HTMLElement>} */
+    const rooms = root.querySelectorAll('[data-topic][data-version]');
+    for (const { dataset: { topic, epoch, version } } of rooms) {
+      this.#versions.show(topic ?? '', [Number(epoch) || 0, Number(version) || 0]);
+    }
   }
 
   start() {
     this.#root.renderWith = (renderer) => this.#renderWith(renderer);
     this.#root.reconnect = () => this.#reconnect();
-    this.#root.waiting = () => this.#outbox.clicks();
+    this.#root.post = this.#post;
+    this.#root.addEventListener('submit', (e) => this.#submitted(e));
+    for (const type of ['input', 'change']) this.#root.addEventListener(type, (e) => this.#changed(e.target));
     setInterval(() => this.#check(), CHECK);
     addEventListener('online', () => this.#prove(true));
-    addEventListener('pageshow', (e) => e.persisted && this.#prove());
-    document.addEventListener('resume', () => this.#prove());
+    addEventListener('pageshow', (e) => e.persisted && this.#resume());
+    addEventListener('pagehide', () => this.#post.leave());
+    document.addEventListener('resume', () => this.#resume());
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
+    this.#post.begin();
+    const n = former();
+    if (n) this.#view.lose(n);
     this.#refresh();
     try {
       if (localStorage.plain) this.#goPlain(); // see plain.js
@@ -106,62 +143,74 @@ class Tab {
 
   // ---- clicks ----
 
+  /** @param {SubmitEvent} e */
+  #submitted(e) {
+    const form = /** @type {HTMLFormElement} */ (e.target);
+    if (!isWhole(form)) return;
+    e.preventDefault();
+    this.#keep(form, fieldsOf(form, e.submitter));
+    if (!this.#connection) this.#reconnect();
+  }
+
   /**
    * @param {Element} sender - the form, or the control, that it comes from
-   * @param {Record<string, unknown>} values - of the form
-   * @returns {Click | null} null if there is no room
+   * @param {Iterable<[string, unknown]>} fields
    */
-  #keep(sender, values) {
+  #keep(sender, fields) {
     this.#view.tell('');
-    const click = this.#outbox.add(values);
-    if (!click) {
-      this.#view.tellFull();
-      return null;
-    }
-    this.#controls.send(click.op, sender);
+    /** @type {HTMLElement | null} */
+    const action = sender.closest('[data-do]');
+    const topic = /** @type {HTMLElement | null} */ (action?.closest('[data-topic]'))?.dataset.topic;
+    if (!action || !topic) return;
+    const values = input(fields);
+    if (!values) return this.#view.tellOf('file');
+    const op = this.#post.add({ topic, do: action.dataset.do ?? '', in: values }, isSecret(sender));
+    if (typeof op === 'string') return this.#view.tellOf(op);
+    this.#controls.send(op.id, sender);
     this.#renderer?.clicked();
     this.#refresh();
-    return click;
   }
 
-  /** @param {string[]} ops */
-  #settle(ops) {
-    const counted = this.#outbox.settle(ops);
-    for (const op of ops) this.#controls.answer(op, true);
-    if (!this.#outbox.size) this.#view.untellFull();
-    this.#retries.reset();
-    this.#renderer?.answered(counted);
-  }
-
-  /** @param {Refusal} refusal */
-  #refuse({ op, error, retry }) {
-    if (!retry) {
-      this.#outbox.remove(op);
-      if (op) this.#controls.answer(op, false);
-      this.#renderer?.answered([]);
-      this.#view.tell(error);
-    } else if (op !== undefined && this.#outbox.has(op)) {
-      this.#refused.add(op);
-      this.#retryTimer ??= setTimeout(() => this.#retry(), this.#retries.pause());
-    }
-  }
-
-  #retry() {
-    this.#retryTimer = undefined;
-    this.#retries.grow();
-    this.#deliver((op) => this.#refused.has(op));
-    this.#refused.clear();
+  /** @param {object} message */
+  #sendOp(message) {
+    if ('op' in message) this.#watchdog.ask();
+    this.#send(message);
   }
 
   /**
-   * Sends clicks again.
-   * @param {(op: string) => boolean} [wanted] - all by default
+   * @param {Op} op
+   * @param {Answer | null} answer
    */
-  #deliver(wanted) {
-    for (const click of this.#outbox.again(wanted)) {
-      this.#watchdog.ask();
-      this.#send(click);
-    }
+  #answered(op, answer) {
+    const verdict = answer?.verdict;
+    this.#controls.answer(op.id, verdict !== 'refused');
+    if (!this.#post.status.clicks) this.#view.untell();
+    if (verdict === 'refused') this.#view.tell(answer?.reason ?? '');
+    this.#renderer?.answered(op, verdict === 'ack');
+    this.#refresh();
+  }
+
+  /**
+   * @param {Op} op
+   * @param {string} reason - may be empty
+   */
+  #refused(op, reason) {
+    if (reason) this.#view.tell(reason, true);
+    this.#renderer?.answered(op, false);
+  }
+
+  // ---- casts ----
+
+  /** @param {EventTarget | null} target - somebody has changed it */
+  #changed(target) {
+    const cast = castOf(/** @type {Element} */ (target));
+    if (cast) this.#casts.add(cast);
+  }
+
+  /** @param {object} cast */
+  #cast(cast) {
+    const known = this.#uptime.downFor === null; // the server has spoken
+    if (known && size(cast) <= MAX_EVENT) this.#send(cast);
   }
 
   // ---- the connection ----
@@ -185,8 +234,8 @@ class Tab {
 
   /** @param {true} [prove] - the server is to answer */
   #hello(prove) {
-    const [e, v] = this.#versions.of(this.#topic);
-    this.#send({ hello: 1, tab: this.#id, e, v, prove, ...(this.#renderer && { as: 'data' }) });
+    const as = this.#renderer ? 'data' : undefined;
+    this.#send({ hello: 2, client: this.#client, at: this.#versions.all(), as, prove });
   }
 
   // Starts over at once, hidden or not. hx-ws has no call for that, but it connects again after a
@@ -225,7 +274,15 @@ class Tab {
     if (this.#watchdog.hangs(this.#server === 'live')) {
       if (!this.#isOpen()) this.#renew(CONNECT_TIMEOUT / 4);
       this.#reconnect();
-    } else if (slept || this.#watchdog.quiet) this.#prove();
+    } else if (slept) this.#resume();
+    else if (this.#watchdog.quiet) this.#prove();
+    this.#post.check();
+  }
+
+  // The page has not run for a while.
+  #resume() {
+    this.#prove();
+    this.#post.resume();
   }
 
   #visibilityChanged() {
@@ -260,9 +317,9 @@ class Tab {
   }
 
   #refresh() {
-    this.#view.show(() => ({
-      downFor: this.#uptime.downFor, age: this.#outbox.age, clicks: this.#outbox.size, server: this.#server,
-    }));
+    this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
+    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
+    listen('beforeunload', ask);
   }
 
   // ---- what hx-ws says ----
@@ -272,12 +329,8 @@ class Tab {
     this.#uptime.opened();
     this.#watchdog.see(c.socket);
     c.queue.length = 0; // the outbox takes its place
-    clearTimeout(this.#retryTimer);
-    this.#retryTimer = undefined;
-    this.#refused.clear();
+    this.#post.opened();
     this.#hello();
-    this.#renderer?.connected();
-    this.#deliver();
     this.#refresh();
   }
 
@@ -288,7 +341,7 @@ class Tab {
    */
   closed(c, code) {
     this.#watchdog.progress();
-    this.#renderAlone();
+    this.#post.closed();
     const worked = this.#uptime.closed();
     c.config.reconnectCodes = [code];
     c.attempt = this.#uptime.attempt(c.attempt);
@@ -297,15 +350,14 @@ class Tab {
   }
 
   /**
-   * A click is to be sent. False: not now.
+   * hx-ws is to send something. It does not, for what is kept is sent in its turn.
    * @param {Element} sender
-   * @param {HxWsOutgoing} message
+   * @returns {false}
    */
-  outgoing(sender, message) {
-    const click = this.#keep(sender, message.values);
-    if (!click || !this.#isOpen()) return false;
-    this.#watchdog.ask();
-    message.data = JSON.stringify(click);
+  outgoing(sender) {
+    // A whole form was seen when it was submitted.
+    if (!isWhole(sender)) this.#keep(sender, fieldsOf(sender));
+    return false;
   }
 
   /**
@@ -317,14 +369,15 @@ class Tab {
       this.#uptime.heard();
       this.#watchdog.hear();
     }
-    const { status, beat, proof, acked, refusal, update } = read(data);
-    if (status) this.#server = status;
-    if (beat) this.#watchdog.beat(beat);
-    if (proof) this.#watchdog.proven();
-    if (acked) this.#settle(acked);
-    if (refusal) this.#refuse(refusal);
+    const message = read(data);
+    if (message.status) this.#server = message.status;
+    if (message.beat) this.#watchdog.beat(message.beat);
+    if (message.proof) this.#watchdog.proven();
+    if (message.clock) this.#post.hear(message.clock);
+    for (const answer of message.answers) this.#post.answer(answer);
+    if (message.complaint) this.#view.tell(message.complaint);
     this.#refresh();
-    if (update) return this.#update(update);
+    if (message.update) return this.#update(message.update);
   }
 
   /** @param {Update} update */
@@ -339,30 +392,30 @@ class Tab {
 
   /**
    * hx-ws drops a click when it has no connection object: keeps it, and begins anew.
-   * @param {HTMLFormElement} form
+   * @param {Element} sender
    */
-  dropped(form) {
-    this.#keep(form, Object.fromEntries(new FormData(form)));
+  dropped(sender) {
+    if (isWhole(sender)) return; // it was kept when it was submitted
+    this.#keep(sender, fieldsOf(sender));
     this.#reconnect();
   }
 
   // ---- for replica.js ----
 
-  // A tab that can not be told a state begins with the one on the page.
   /** @param {Renderer | null} renderer */
   #renderWith(renderer) {
     this.#renderer = renderer;
     this.#rendersItself = false;
     this.#hello();
-    if (!this.#isOpen()) this.#renderAlone();
-  }
-
-  #renderAlone() {
-    if (!this.#renderer || this.#rendersItself) return;
-    this.#rendersItself = true;
-    this.#renderer.begin();
   }
 }
+
+/**
+ * A form that is sent when it is submitted, as it is then: hx-ws leaves out some fields, and comes
+ * later.
+ * @param {Element} el
+ */
+const isWhole = (el) => el.matches('form[data-do]:not([hx-trigger])');
 
 /** @param {HTMLElement} root */
 function start(root) {
@@ -384,10 +437,10 @@ function start(root) {
     },
     htmx_ws_after_connection: (_, { connection }) => tab.opened(connection),
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
-    htmx_ws_before_message_outgoing: (sender, { message }) => tab.outgoing(sender, message),
+    htmx_ws_before_message_outgoing: (sender) => tab.outgoing(sender),
     htmx_ws_before_message_incoming: (_, { message }) => tab.incoming(message.data),
     htmx_ws_error(element, { connection, url }) {
-      if (!connection && url) tab.dropped(/** @type {HTMLFormElement} */ (element));
+      if (!connection && url) tab.dropped(element);
     },
   });
   controls.start(root);

@@ -6,10 +6,10 @@
 import { HeldStates } from './tab/held.js';
 
 /**
- * @import { Click } from './tab/outbox.js'
+ * @import { Op } from './tab/outbox.js'
  *
  * A page with live.js.
- * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'waiting'>> & HTMLElement} Root
+ * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'post'>> & HTMLElement} Root
  *
  * How the server gets on with the program; when it is ready, where it and its worker are.
  * @typedef {object} Progress
@@ -257,10 +257,8 @@ class Replica {
     this.#button.removeAttribute('aria-busy');
     this.#root.renderWith({
       state: (topic, state) => this.#hear(topic, state),
-      begin: () => this.#beginAlone(),
       clicked: () => this.#renderAll(),
-      answered: (counted) => this.#answered(counted),
-      connected: () => this.#states.doubt(this.#waiting()),
+      answered: (op, counted) => this.#answered(op, counted),
     });
   }
 
@@ -281,33 +279,21 @@ class Replica {
 
   // ---- what live.js says ----
 
-  #waiting() {
-    return this.#root.waiting().map(({ op }) => op);
-  }
-
-  // Renders what the page shows already, with the clicks that wait.
-  #beginAlone() {
-    /** @type {NodeListOf<HTMLElement>} */
-    const rooms = this.#root.querySelectorAll('[data-topic]');
-    for (const { dataset: { topic, count, epoch, version, waiting } } of rooms) {
-      if (topic === undefined || !count || waiting) continue;
-      this.#states.begin(topic, `{"n":${count},"e":${epoch},"v":${version}}`);
-    }
-    this.#renderAll();
-  }
-
   /**
    * @param {string} topic
    * @param {string} state
    */
   #hear(topic, state) {
-    this.#states.hear(topic, state);
+    this.#states.hear(topic, state, this.#root.post.waiting(topic));
     this.#ripen();
   }
 
-  /** @param {Click[]} counted */
-  #answered(counted) {
-    this.#states.answer(counted, new Set(this.#waiting()));
+  /**
+   * @param {Op} op
+   * @param {boolean} counted
+   */
+  #answered(op, counted) {
+    this.#states.answer(op, counted);
     this.#ripen();
     this.#renderAll();
   }
@@ -315,7 +301,7 @@ class Replica {
   // Shows the states that need not wait any more.
   #ripen() {
     clearTimeout(this.#timer);
-    const shown = this.#states.ripen(this.#leaving || !this.#waiting().length);
+    const shown = this.#states.ripen();
     const due = this.#states.due;
     if (due !== null) this.#timer = setTimeout(() => this.#ripen(), due);
     if (shown || this.#leaving) this.#renderAll();
@@ -331,9 +317,10 @@ class Replica {
     if (this.#busy !== undefined || topic === undefined) return;
     this.#due.delete(topic);
     this.#busy = setTimeout(() => this.#fail('the worker does not answer'), PATIENCE);
-    const clicks = this.#leaving ? [] : [...this.#states.counted(), ...this.#root.waiting()];
-    const waiting = clicks.map((click) => JSON.stringify(click));
-    this.#worker?.postMessage({ topic, state: this.#states.of(topic), waiting });
+    const { post } = this.#root;
+    const ops = this.#leaving ? [] : this.#states.over(topic, post.waiting(topic));
+    const waiting = ops.map((op) => JSON.stringify(post.message(op)));
+    this.#worker?.postMessage({ topic, state: this.#states.of(topic), waiting, user: this.#root.dataset.user ?? '' });
   }
 }
 
@@ -341,4 +328,4 @@ class Replica {
 const root = document.querySelector('[hx-ws\\:connect]');
 const button = document.getElementById('renderer');
 const able = typeof Worker !== 'undefined' && typeof WebAssembly !== 'undefined';
-if (root?.renderWith && button && able) new Replica(/** @type {Root} */ (root), button).begin();
+if (root?.post && button && able) new Replica(/** @type {Root} */ (root), button).begin();

@@ -1,7 +1,8 @@
-// voice.js says that the count has changed: to the eye by a small movement, in the title of the
-// tab, and to the ear. Changes may come twenty times a second. Nobody wants to hear that, and
-// light that goes on and off more than three times a second can cause seizures (WCAG 2.3.1): the
-// movement changes no brightness, and comes twice a second at most.
+// voice.js says that a room has changed: to the eye by a small movement, in the title of the tab,
+// and to the ear. What it says is what the room's data-sum says, or its data-count, which is a
+// number that the room shows. Changes may come twenty times a second. Nobody wants to hear that,
+// and light that goes on and off more than three times a second can cause seizures (WCAG 2.3.1):
+// the movement changes no brightness, and comes twice a second at most.
 
 import { Pace } from './tab/pace.js';
 
@@ -17,24 +18,33 @@ const clock = {
   cancel: (timer) => clearTimeout(timer),
 };
 
-/** Watches a page's counter, and says what becomes of it. */
+/**
+ * What is said of a room, as programs read it; "": nothing.
+ * @param {HTMLElement | null} room
+ */
+const read = (room) => room?.dataset.sum ?? room?.dataset.count ?? '';
+
+/** Watches a page's rooms, and says what becomes of them. */
 export class Voice {
   #root;
-  #count;
+  /** @type {Map<string | undefined, string>} by topic, what was last said */
+  #known = new Map();
+  /** @type {HTMLElement | null} that has changed last */
+  #room = null;
   #own = false; // a click of this person's may be in the next change
   #mark = new Pace(() => this.#move(), clock);
   #title = new Pace(() => this.#name(), clock);
   #sentence = new Pace(() => this.#say(), clock);
 
-  /** @param {HTMLElement} root - has the counter in it */
+  /** @param {HTMLElement} root - has the rooms in it */
   constructor(root) {
     this.#root = root;
-    this.#count = this.#read();
+    for (const room of this.#rooms()) this.#known.set(room.dataset.topic, read(room));
   }
 
   start() {
-    const watch = { subtree: true, childList: true, attributeFilter: ['data-count'] };
-    new MutationObserver(() => this.#changed()).observe(this.#root, watch);
+    const watch = { subtree: true, childList: true, attributeFilter: ['data-sum', 'data-count'] };
+    new MutationObserver(() => this.#look()).observe(this.#root, watch);
     addEventListener('submit', (e) => {
       this.#own = true;
       const form = /** @type {Element} */ (e.target);
@@ -42,25 +52,23 @@ export class Voice {
     });
   }
 
-  /** @param {string} selector */
-  #part(selector) {
-    return this.#root.querySelector(selector);
+  /** @returns {NodeListOf<HTMLElement>} */
+  #rooms() {
+    return this.#root.querySelectorAll('[data-topic][data-version]');
   }
 
-  /** What the count is, as programs read it. */
-  #read() {
-    return /** @type {HTMLElement | null} */ (this.#part('[data-count]'))?.dataset.count;
+  #look() {
+    for (const room of this.#rooms()) {
+      const { topic } = room.dataset;
+      if (this.#known.get(topic) === read(room)) continue;
+      this.#known.set(topic, read(room));
+      this.#changed(room);
+    }
   }
 
-  /** What it is, as people do. */
-  get #number() {
-    return this.#part('.number')?.textContent?.trim();
-  }
-
-  #changed() {
-    const count = this.#read();
-    if (count === this.#count) return;
-    this.#count = count;
+  /** @param {HTMLElement} room */
+  #changed(room) {
+    this.#room = room;
     this.#mark.ask(MARK);
     this.#title.ask(TITLE);
     this.#sentence.ask(this.#own ? OWN : CALM);
@@ -69,18 +77,29 @@ export class Voice {
 
   #move() {
     if (!matchMedia('(prefers-reduced-motion: no-preference)').matches) return;
-    this.#part('.number')?.animate({ transform: ['translateY(.035em) scale(.985)', 'none'] },
+    this.#room?.querySelector('.number')?.animate({ transform: ['translateY(.035em) scale(.985)', 'none'] },
       { duration: 320, easing: 'cubic-bezier(.2, .8, .3, 1)' });
   }
 
-  // As Page.Title in package components.
+  /**
+   * What is said of a room, as people read it.
+   * @param {HTMLElement | null} room
+   */
+  #sum(room) {
+    return room?.dataset.sum ?? (read(room) && room?.querySelector('.number')?.textContent?.trim());
+  }
+
+  // As Page.Title in package components: of the first room.
   #name() {
-    const name = `${this.#part('h1')?.textContent} · Lockstep`;
-    document.title = this.#count ? `${this.#number} · ${name}` : name;
+    const [room] = this.#rooms();
+    const name = `${room?.querySelector('h1')?.textContent} · Lockstep`;
+    const sum = this.#sum(room);
+    document.title = sum ? `${sum} · ${name}` : name;
   }
 
   #say() {
     const said = document.getElementById('said');
-    if (said && this.#count) said.textContent = `The count is ${this.#number}.`;
+    const sum = this.#sum(this.#room);
+    if (said && sum) said.textContent = this.#room?.dataset.count ? `The count is ${sum}.` : `${sum}.`;
   }
 }

@@ -18,12 +18,12 @@ func wayBack(r *http.Request, base string) components.Way {
 		topic, ok = sender(r, base)
 	}
 	switch {
-	case ok && isPage(r.Method) && r.URL.Path == pagePath(topic):
-		return components.Way{To: base + pagePath(topic), Text: "Try again"}
-	case ok && topic != lobby:
-		return components.Way{To: base + pagePath(topic), Text: "Back to " + nameOf(topic)}
+	case ok && isPage(r.Method) && r.URL.Path == app.Path(topic):
+		return components.Way{To: base + app.Path(topic), Text: "Try again"}
+	case ok && topic != app.Lobby:
+		return components.Way{To: base + app.Path(topic), Text: "Back to " + nameOf(topic)}
 	}
-	return components.Way{To: base + pagePath(lobby), Text: "To the lobby"}
+	return components.Way{To: base + app.Path(app.Lobby), Text: "To the lobby"}
 }
 
 func isPage(method string) bool { return method == http.MethodGet || method == http.MethodHead }
@@ -69,7 +69,7 @@ func meant(name string) string {
 func badName(kind, name, base string) error {
 	p := problem(http.StatusNotFound, "No such "+kind, "The name of a "+kind+" is 1 to 64 lower-case letters, digits and dashes.")
 	if other := meant(name); other != "" {
-		p.other = components.Way{To: base + pagePath(kind+":"+other), Text: "Open " + other}
+		p.other = components.Way{To: base + app.Path(kind+":"+other), Text: "Open " + other}
 	}
 	return p
 }

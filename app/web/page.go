@@ -31,7 +31,7 @@ type pageHandler struct {
 }
 
 // home serves the page of the lobby.
-func (h *pageHandler) home(c echo.Context) error { return h.send(c, lobby) }
+func (h *pageHandler) home(c echo.Context) error { return h.send(c, app.Lobby) }
 
 // page serves the pages of a kind, or leads to them: their addresses are lower case.
 func (h *pageHandler) page(kind string) echo.HandlerFunc {
@@ -40,7 +40,7 @@ func (h *pageHandler) page(kind string) echo.HandlerFunc {
 		lower, other := canonical(name)
 		switch {
 		case other || app.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
-			return moved(c, pagePath(kind+":"+lower))
+			return moved(c, app.Path(kind+":"+lower))
 		case !app.ValidName(name):
 			return badName(kind, name, clientOf(c).base)
 		}
@@ -55,7 +55,7 @@ func (h *pageHandler) open(kind string) echo.HandlerFunc {
 		if !app.ValidName(name) {
 			return badName(kind, name, clientOf(c).base)
 		}
-		return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/"+prefixOf(kind)+"/"+name)
+		return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/"+app.Prefix(kind)+"/"+name)
 	}
 }
 
@@ -99,7 +99,7 @@ func (h *pageHandler) grants(id string, topics ...string) string {
 func (h *pageHandler) link(p *components.Page, base, topic string) {
 	kind, name, _ := strings.Cut(topic, ":")
 	p.Links = components.Links{
-		Home: base + "/", Open: base + "/" + prefixOf(kind), Do: base + "/" + prefixOf(kind) + "/" + name + "/",
+		Home: base + "/", Open: base + "/" + app.Prefix(kind), Do: base + "/" + app.Prefix(kind) + "/" + name + "/",
 		InBrowser: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
@@ -137,7 +137,7 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 		} else {
 			leave(c, countedOnce)
 		}
-		return c.Redirect(http.StatusSeeOther, who.base+pagePath(topic))
+		return c.Redirect(http.StatusSeeOther, who.base+app.Path(topic))
 	}
 }
 

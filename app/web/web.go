@@ -127,7 +127,7 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 	}
 	get("/", p.home)
 	for _, kind := range app.KindNames() {
-		path := "/" + prefixOf(kind)
+		path := "/" + app.Prefix(kind)
 		get(path, p.open(kind))
 		get(path+"/:name", p.page(kind))
 		get(path+"/:name/", p.page(kind))

@@ -1,159 +1,86 @@
 //go:build js
 
-// Command wasm is the whole application inside a browser: it runs in a worker
-// of each tab, keeps the counters in IndexedDB and hears the other tabs over a
-// BroadcastChannel, so that every tab is a replica. Its page, static/wasm/page.js,
-// hands it a port for each socket that htmx opens.
-//
-// With the arguments "app" and the name of a counter it posts {page, title} with
-// the body of the counter's page, or {failure, detail}: a sentence for the person
-// at it, and the cause for the console.
-//
-// With the argument "render" it is less: what a tab needs that renders itself, but
-// is served by a server. See static/replica.js.
+// Command wasm is the demo inside a browser: it keeps states in IndexedDB and
+// hears the other tabs over a BroadcastChannel. How it is run is in package
+// jsmain; what it shows is in package app.
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"math/rand/v2"
+	"net/url"
 	"os"
-	"strconv"
-	"syscall/js"
-	"time"
+	"strings"
 
 	"lockstep/app"
 	"lockstep/components"
-	"lockstep/counter"
-	"lockstep/counter/idbcounter"
-	"lockstep/live/jslive"
+	"lockstep/live"
+	"lockstep/live/jsmain"
 	"lockstep/pubsub"
 	"lockstep/pubsub/jspubsub"
+	"lockstep/state/idbstate"
 )
 
 // place names the database and the channel, so that they are apart from those
 // of other programs of the same origin.
 const place = "lockstep"
 
-// startTimeout bounds the start: what takes longer does not come.
-const startTimeout = 15 * time.Second
+// user is who acts: all tabs of a browser are one person's.
+const user = "browser"
 
-func main() {
-	var err error
-	switch args := os.Args[1:]; {
-	case len(args) == 2 && args[0] == "app":
-		err = run(args[1])
-	case len(args) == 1 && args[0] == "render":
-		jslive.ServeRender(app.Render)
-	default:
-		err = fmt.Errorf("the program was started with %q", args)
-	}
-	if err == nil {
-		return
-	}
-	f := failure{said: "The application could not be started.", err: err}
-	errors.As(err, &f)
-	js.Global().Call("postMessage", map[string]any{"failure": f.said, "detail": f.err.Error()})
-}
+func main() { jsmain.Run(os.Args[1:], jsmain.Program{Start: start, Render: app.Render}) }
 
-// A failure is an error with what the person at the page is told of it.
-type failure struct {
-	said string
-	err  error
-}
-
-func (f failure) Error() string { return f.said }
-func (f failure) Unwrap() error { return f.err }
-
-// run serves the tab until it is closed.
-func run(name string) error {
-	if !counter.ValidName(name) {
-		return failure{"There is no counter of that name: a name is 1 to 64 letters, digits and dashes.", counter.ErrBadName}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	store := idbcounter.New(place, nil)
-	defer func() { _ = store.Close() }() // it never fails
+// start starts the application.
+func start(ctx context.Context) (jsmain.App, error) {
+	store := idbstate.New(place, &idbstate.Options{Counter: app.FormerCounter})
 	opened := make(chan error, 1)
 	go func() { // while the application starts: the browser takes a while for its first transaction
-		_, err := store.Get(ctx, name)
+		_, err := store.Read(ctx, app.Lobby)
 		opened <- err
 	}()
-	a := app.New(jspubsub.New(place), store, &app.Options{Replica: replica(), Hub: pubsub.Options{ProbeInterval: -1}})
+	a := app.New(jspubsub.New(place), store, &app.Options{Replica: jsmain.TabName(), Hub: pubsub.Options{ProbeInterval: -1}})
 	if err := a.Start(ctx); err != nil {
-		return failure{"The tabs of this browser can not hear each other here: it has no BroadcastChannel, or forbids it.", err}
+		return jsmain.App{}, jsmain.Failure{Said: "The tabs of this browser can not hear each other here: it has no BroadcastChannel, or forbids it.", Err: err}
 	}
 	if err := <-opened; err != nil {
-		return failure{"The count can not be kept here: this browser has no IndexedDB, or does not let this page use it.", err}
+		return jsmain.App{}, jsmain.Failure{Said: "Nothing can be kept here: this browser has no IndexedDB, or does not let this page use it.", Err: err}
 	}
-	t := newTab(a, jslive.NewHandler(a.Runtime(), nil))
-	defer t.stop()
-	if err := t.show(ctx, name); err != nil {
-		return err
-	}
-	<-t.left
-	return nil
+	d := demo{a}
+	return jsmain.App{Runtime: a.Runtime(), View: d.view, Page: d.page, Stop: func(ctx context.Context) error {
+		defer store.Close()
+		return a.Stop(ctx, 0)
+	}}, nil
 }
 
-// replica is a name for this tab that the others don't have.
-func replica() string { return "tab " + strconv.FormatUint(uint64(rand.Uint32()), 36) }
+// A demo is the application as a page of this browser has it.
+type demo struct{ app *app.App }
 
-// A tab is the page that the application serves.
-type tab struct {
-	app     *app.App
-	sockets *jslive.Handler
-	hear    js.Func
-	left    chan struct{} // of size 1: the page goes away
+// view lets the page do everything.
+func (d demo) view(topics ...string) live.View {
+	v, err := d.app.View(app.Visitor{User: user, Granted: func(string, string) bool { return true }}, topics...)
+	if err != nil {
+		return nil // no page has such topics
+	}
+	return v
 }
 
-func newTab(a *app.App, sockets *jslive.Handler) *tab {
-	t := &tab{app: a, sockets: sockets, left: make(chan struct{}, 1)}
-	t.hear = js.FuncOf(t.heard)
-	js.Global().Set("onmessage", t.hear)
-	return t
+func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) {
+	topic := topicOf(at.Query)
+	p, content, err := d.app.Page(ctx, topic)
+	if err != nil {
+		return jsmain.Page{}, jsmain.Failure{Said: "There is nothing of that name: a name is 1 to 64 letters, digits and dashes.", Err: err}
+	}
+	p.Socket, p.User, p.Grants = "socket/"+topic, user, "{}"
+	p.Links = components.Links{Home: "./", Open: "./", OpenKind: p.Kind, Do: "./"}
+	if at.Server != "" {
+		p.Links.InBrowser, p.Links.InBrowserText = at.Server+strings.TrimPrefix(app.Path(topic), "/"), "Back to the server"
+	}
+	return jsmain.Page{Title: p.Title(), Body: content.Body(p)}, nil
 }
 
-// heard is called for each message of the page: {connect: name} with a port,
-// or {leave: true}. What is neither is ignored. It must not panic.
-func (t *tab) heard(_ js.Value, args []js.Value) any {
-	data := args[0].Get("data")
-	if data.Type() != js.TypeObject {
-		return nil
-	}
-	if data.Get("leave").Truthy() {
-		select {
-		case t.left <- struct{}{}:
-		default: // it has said so before
-		}
-		return nil
-	}
-	if name := data.Get("connect"); name.Type() == js.TypeString && counter.ValidName(name.String()) {
-		t.sockets.Serve(args[0].Get("ports").Index(0), t.app.Counter(name.String()))
-	}
-	return nil
-}
-
-// show has the page of a counter shown.
-func (t *tab) show(ctx context.Context, name string) error {
-	p := t.app.CounterPage(ctx, name)
-	p.Socket = "socket/" + name
-	p.Links = components.Links{Home: "./", Open: "./", Click: "./"}
-	var b bytes.Buffer
-	if err := components.CounterBody(p).Render(ctx, &b); err != nil {
-		return fmt.Errorf("the page can't be shown: %w", err)
-	}
-	js.Global().Call("postMessage", map[string]any{"page": b.String(), "title": p.Title()})
-	return nil
-}
-
-// stop says goodbye to the other tabs.
-func (t *tab) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = t.app.Stop(ctx, 0) // the browser ends the worker in any case
-	t.sockets.Close()
-	js.Global().Set("onmessage", js.Null())
-	t.hear.Release()
+// topicOf returns the topic of a page: its own word, or what its little form has
+// opened.
+func topicOf(query url.Values) string {
+	word := func(key string) string { return strings.ToLower(strings.TrimSpace(query.Get(key))) }
+	return cmp.Or(word("topic"), cmp.Or(word("kind"), "counter")+":"+cmp.Or(word("name"), "lobby"))
 }

@@ -125,25 +125,18 @@ func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (
 	case "mem:":
 		return memstate.New(&memstate.Options{Lifetime: lifetime}), nil
 	case "file:":
-		return boltstate.Open(filePath(b.Store), &boltstate.Options{Lifetime: lifetime, Counter: formerCounter})
+		return boltstate.Open(filePath(b.Store), &boltstate.Options{Lifetime: lifetime, Counter: app.FormerCounter})
 	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
 		redisclient.Silence()
 		return redisstate.Open(ctx, b.Store, &redisstate.Options{
-			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: formerCounter,
+			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
 		})
 	case "postgres:", "postgresql:":
 		return pgstate.Open(ctx, b.Store, &pgstate.Options{
-			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: formerCounter,
+			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
 		})
 	}
 	return nil, fmt.Errorf("no store for %s", schemeOf(b.Store))
-}
-
-// formerCounter is what becomes of a counter that an earlier version of the program has left.
-func formerCounter(name string, n int64) (topic string, data []byte) {
-	counters := app.Counters()
-	data, _ = counters.Write(app.Count(n)) // a number can be written
-	return counters.Topic(name), data
 }
 
 // brokerFailed and storeFailed say that a backend can't be used, and why.

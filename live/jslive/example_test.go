@@ -69,13 +69,16 @@ func ExampleHandler_Serve() {
 // The main function of a program that renders a page of a server: the server's
 // rooms have Data, the page has static/replica.js and its switch.
 func ExampleServeRender() {
-	jslive.ServeRender(func(topic string, state []byte, waiting []htmx.Event) (string, live.Component, error) {
+	jslive.ServeRender(func(topic string, state []byte, waiting []htmx.Event, _ string) (string, live.Component, error) {
 		var n note
 		if err := json.Unmarshal(state, &n); err != nil {
 			return "", nil, fmt.Errorf("%s: %w", topic, err)
 		}
 		for _, e := range waiting { // what the person has done, and the server not yet
-			_ = e.Decode("text", &n.Text) // what it can't read it will refuse
+			var in note
+			if json.Unmarshal(e.In, &in) == nil { // what can't be read the server will refuse
+				n.Text = in.Text
+			}
 		}
 		return "#note", n, nil
 	})

@@ -84,7 +84,13 @@ func newPage(t *testing.T) (*page, js.Value) {
 
 func (p *page) post(v any) { p.port.Call("postMessage", v) }
 
-func (p *page) click(op string) { p.post(fmt.Sprintf(`{"action":"increment","op":%q}`, op)) }
+// click sends the op with a seq.
+func (p *page) click(seq int) { p.post(op(seq)) }
+
+// op is the message of an op of a tab.
+func op(seq int) string {
+	return fmt.Sprintf(`{"op":["AAAAAAAAAAAAAAAAAAAAAA",%d,1],"seen":1,"t":"t","do":"increment","in":{}}`, seq)
+}
 
 // gets waits for a message that has all the texts in it, and returns it.
 func (p *page) gets(texts ...string) string {
@@ -136,10 +142,10 @@ func TestAPageIsServed(t *testing.T) {
 		t.Fatalf("the first message is %s", m)
 	}
 	p.gets("status")
-	p.post(`{"hello":1,"tab":"x","e":0,"v":0}`)
-	p.click("0123456789abcdef")
+	p.post(`{"hello":2,"client":"AAAAAAAAAAAAAAAAAAAAAA","at":{"t":[0,0]}}`)
+	p.click(1)
 	p.gets("line 1", "line 2")
-	p.gets("ack", "0123456789abcdef")
+	p.gets("ack", "AAAAAAAAAAAAAAAAAAAAAA")
 	p.post(map[string]any{"close": true})
 	noSessions(t, rt)
 }
@@ -159,12 +165,12 @@ func TestWhatNoPageSaysHarmsNobody(t *testing.T) {
 		p := connect(t, h, view{})
 		p.post(m)
 		p.gets("error")
-		p.click("0123456789abcdef")
+		p.click(1)
 		p.gets("ack")
 		p.post(nil)
 	}
 	eventually(t, "the others to end", func() bool { return rt.Stats().Sessions == 1 })
-	other.click("0123456789abcdef")
+	other.click(1)
 	other.gets("ack")
 }
 
@@ -199,7 +205,7 @@ func TestConnectionsLeaveNothing(t *testing.T) {
 	rt, h := start(t)
 	once := func() {
 		p := connect(t, h, view{})
-		p.click("0123456789abcdef")
+		p.click(1)
 		p.gets("ack")
 		p.post(map[string]any{"close": true})
 	}
@@ -225,10 +231,10 @@ func TestAPageThatDoesNotWaitIsClosed(t *testing.T) {
 		}
 		s.Ack(e.Op)
 	}})
-	p.click("0123456789abcdef")
+	p.click(1)
 	<-entered
 	for i := range 5000 {
-		p.click(fmt.Sprintf("%016d", i))
+		p.click(i + 2)
 	}
 	p.gets(`"code":1013`)
 	close(leave)
@@ -252,12 +258,12 @@ func TestAViewThatFailsEndsItsSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connect(t, h, v)
-			p.click("0123456789abcdef")
+			p.click(1)
 			p.gets(`"code":1011`)
 		})
 	}
 	eventually(t, "the others to end", func() bool { return rt.Stats().Sessions == 1 })
-	other.click("0123456789abcdef")
+	other.click(1)
 	other.gets("ack")
 }
 
@@ -316,7 +322,7 @@ func TestRenderAnswersEachMessage(t *testing.T) {
 		js.Global().Set("onmessage", js.Null())
 		post.Release()
 	})
-	go jslive.ServeRender(func(topic string, state []byte, waiting []htmx.Event) (string, live.Component, error) {
+	go jslive.ServeRender(func(topic string, state []byte, waiting []htmx.Event, user string) (string, live.Component, error) {
 		switch topic {
 		case "panic":
 			panic("no")
@@ -327,7 +333,7 @@ func TestRenderAnswersEachMessage(t *testing.T) {
 		case "nothing":
 			return "#x", nil, nil
 		}
-		return "#x", text(fmt.Sprintf("%s %s %d", topic, state, len(waiting))), nil
+		return "#x", text(fmt.Sprintf("%s %s %d of %q", topic, state, len(waiting), user)), nil
 	})
 	if m := <-got; m != `{"ready":true}` {
 		t.Fatalf("the first message is %s", m)
@@ -339,7 +345,7 @@ func TestRenderAnswersEachMessage(t *testing.T) {
 	message := func(topic any, waiting any) map[string]any {
 		return map[string]any{"topic": topic, "state": "s", "waiting": waiting}
 	}
-	click := `{"action":"increment","op":"0123456789abcdef"}`
+	click := op(1)
 	for _, bad := range []any{
 		nil, js.Undefined(), 1, "x", []any{}, map[string]any{}, message("t", nil), message("t", 1), message("t", []any{1}),
 		message("t", []any{"x"}), message("t", []any{click, "{}"}), message("panic", []any{}), message("error", []any{}),
@@ -349,7 +355,11 @@ func TestRenderAnswersEachMessage(t *testing.T) {
 			t.Errorf("%v: got %s, want a failure", bad, m)
 		}
 	}
-	if m := ask(message("t", []any{click, click})); m != `{"target":"#x","html":"t s 2"}` && m != `{"html":"t s 2","target":"#x"}` {
-		t.Errorf("got %s", m)
+	good := message("t", []any{click, click})
+	for user, want := range map[any]string{"x": "x", nil: "", 1: ""} {
+		good["user"] = user
+		if m := ask(good); !strings.Contains(m, `"html":"t s 2 of \"`+want+`\""`) || !strings.Contains(m, `"target":"#x"`) {
+			t.Errorf("%v: got %s", user, m)
+		}
 	}
 }

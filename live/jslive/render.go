@@ -14,14 +14,14 @@ import (
 
 // A Render is what a tab that renders itself shows of a topic: the CSS selector of
 // the element whose content is replaced, and the content. state is what
-// live.RoomsOptions.Data has made on a server; waiting are the tab's own
-// actions that the server has not acknowledged, in their order: the person is
-// shown their effect at once.
-type Render func(topic string, state []byte, waiting []htmx.Event) (target string, c live.Component, err error)
+// live.RoomsOptions.Data has made on a server; waiting are the tab's own ops that
+// wait for an answer, in their order: the person is shown their effect at once.
+// user is whose the tab is, as the page says it.
+type Render func(topic string, state []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error)
 
 // ServeRender renders for a page with static/replica.js, in the worker that the
-// page has started, for ever. The page posts {topic, state, waiting}: two
-// strings, and the messages of the actions; it is posted {ready: true} first,
+// page has started, for ever. The page posts {topic, state, waiting, user}: two
+// strings, the messages of the ops, and a string; it is posted {ready: true} first,
 // and {target, html} or {failure} for each.
 func ServeRender(render Render) {
 	listener := js.FuncOf(func(_ js.Value, args []js.Value) any {
@@ -53,7 +53,7 @@ func rendered(render Render, data js.Value) (answer map[string]any, err error) {
 		}
 		waiting = append(waiting, e)
 	}
-	target, c, err := render(data.Get("topic").String(), []byte(data.Get("state").String()), waiting)
+	target, c, err := render(data.Get("topic").String(), []byte(data.Get("state").String()), waiting, userOf(data))
 	if err != nil {
 		return nil, err
 	}
@@ -62,4 +62,12 @@ func rendered(render Render, data js.Value) (answer map[string]any, err error) {
 		return nil, err
 	}
 	return map[string]any{"target": target, "html": html.String()}, nil
+}
+
+// userOf is whose the tab is: a page that does not say is nobody's.
+func userOf(data js.Value) string {
+	if user := data.Get("user"); user.Type() == js.TypeString {
+		return user.String()
+	}
+	return ""
 }

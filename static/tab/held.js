@@ -1,38 +1,38 @@
-// held.js decides when a tab that renders itself shows a state. Such a tab adds the clicks that
-// have no answer yet to the state, and the answer comes behind the state that has the click: shown
-// at once, the click would count twice for a moment.
+// held.js decides what a tab shows that renders itself: a state, and over it those of its own ops
+// that are not in it. No op is shown twice, and none is missing, whatever is late.
+//
+// An answer comes with or behind a state that has the op: of an op that has its answer it is known
+// that the newest state has it. One that was sent before a state came, and has no answer, may be in
+// that state or not. Such a state waits until the answer is there, and the one before it, with all
+// ops that have come since, is shown instead.
 
-import { HOLD_TIMEOUT } from '../constants.js';
-
-/** How long, in ms, further answers may take after the first: a state may have several. */
-export const TOGETHER = 30;
+import { ANSWER_TIMEOUT } from '../constants.js';
 
 /**
- * @typedef {import('./outbox.js').Click} Click
+ * @import { Op } from './outbox.js'
  *
- * @typedef {{ topic: string, state: string, until: number }} Held
- * @typedef {{ message: Click, until: number }} Counted
+ * @typedef {object} Room
+ * @property {string} [shown]
+ * @property {string} [next] - newer, and waits
+ * @property {number} since - when the first state came that waits
+ * @property {Set<Op>} doubtful - ops that may be in next
+ * @property {Op[]} counted - ops that are in next, and not in the state that is shown
  */
 
-/** The states of a page's topics: those shown, and newer ones that wait. */
+/** The states of a page's topics. */
 export class HeldStates {
   #now;
-  /** @type {Map<string, string>} by topic */
-  #shown = new Map();
-  /** @type {Held[]} in their order, which is that of until as well */
-  #held = [];
-  /** @type {Counted[]} clicks that are in held states, and are rendered as waiting until then */
-  #counted = [];
-  /** @type {Set<string>} ops sent on a connection that has ended: any state may have them */
-  #doubtful = new Set();
+  /** @type {Map<string, Room>} by topic */
+  #rooms = new Map();
 
   /** @param {() => number} now - in milliseconds */
   constructor(now) {
     this.#now = now;
   }
 
+  /** The topics of which a state is shown. */
   topics() {
-    return [...this.#shown.keys()];
+    return [...this.#rooms].filter(([, { shown }]) => shown !== undefined).map(([topic]) => topic);
   }
 
   /**
@@ -40,72 +40,63 @@ export class HeldStates {
    * @param {string} topic
    */
   of(topic) {
-    return this.#shown.get(topic);
+    return this.#rooms.get(topic)?.shown;
   }
 
-  /** The clicks that have been counted, in a state that is not shown yet. */
-  counted() {
-    return this.#counted.map(({ message }) => message);
+  /**
+   * The ops to be shown over that state, in their order.
+   * @param {string} topic
+   * @param {Op[]} waiting - those that have no answer
+   */
+  over(topic, waiting) {
+    // What another page has sent may be in any state.
+    return [...this.#rooms.get(topic)?.counted ?? [], ...waiting.filter((op) => !op.adopted || !op.entry.sent)];
   }
 
-  /** How long until ripen has something to do, in milliseconds; null: it has not. */
+  /** How long until ripen shows what waits in any case, in milliseconds; null: nothing waits. */
   get due() {
-    return this.#held.length ? Math.max(0, this.#held[0].until - this.#now()) : null;
+    const since = [...this.#rooms.values()].flatMap((room) => (room.next === undefined ? [] : room.since));
+    return since.length ? Math.max(0, Math.min(...since) + ANSWER_TIMEOUT - this.#now()) : null;
   }
 
   /**
-   * Shows a state at once.
+   * A newer state has come.
    * @param {string} topic
    * @param {string} state
+   * @param {Op[]} waiting - the ops of the topic that have no answer
    */
-  begin(topic, state) {
-    this.#shown.set(topic, state);
+  hear(topic, state, waiting) {
+    const room = this.#rooms.get(topic) ?? { since: 0, doubtful: new Set(), counted: [] };
+    this.#rooms.set(topic, room);
+    if (room.next === undefined) room.since = this.#now();
+    room.next = state;
+    for (const op of waiting) if (op.flying !== null && !op.adopted) room.doubtful.add(op);
   }
 
   /**
-   * Holds a newer state.
-   * @param {string} topic
-   * @param {string} state
+   * An op has its answer, or was put off: then it is in no state.
+   * @param {Op} op
+   * @param {boolean} counted
    */
-  hear(topic, state) {
-    this.#held.push({ topic, state, until: this.#now() + HOLD_TIMEOUT });
+  answer(op, counted) {
+    const room = this.#rooms.get(op.entry.topic);
+    room?.doubtful.delete(op);
+    if (counted && room?.next !== undefined && !op.adopted) room.counted.push(op);
   }
 
   /**
-   * These ops have been sent again on a new connection, and may have been counted before.
-   * @param {string[]} ops
+   * Shows the newest states that need not wait any more. One that waits for an answer that does not
+   * come is shown after a while.
+   * @returns {boolean} whether there are such
    */
-  doubt(ops) {
-    for (const op of ops) this.#doubtful.add(op);
-  }
-
-  /**
-   * These clicks have been counted. A state that was held for them need not wait much longer,
-   * unless there are clicks that any state may have.
-   * @param {Click[]} clicks
-   * @param {Set<string>} waiting - the ops that have no answer yet
-   */
-  answer(clicks, waiting) {
-    for (const op of this.#doubtful) if (!waiting.has(op)) this.#doubtful.delete(op);
-    const soon = this.#now() + TOGETHER;
-    if (!this.#doubtful.size) {
-      for (const it of [...this.#held, ...this.#counted]) it.until = Math.min(it.until, soon);
+  ripen() {
+    const late = this.#now() - ANSWER_TIMEOUT;
+    const ripe = [...this.#rooms.values()].filter(({ next, doubtful, since }) => (
+      next !== undefined && (!doubtful.size || since <= late)));
+    for (const room of ripe) {
+      Object.assign(room, { shown: room.next, next: undefined, counted: [] });
+      room.doubtful.clear();
     }
-    const last = this.#held.at(-1);
-    if (last) this.#counted.push(...clicks.map((message) => ({ message, until: last.until })));
-  }
-
-  /**
-   * Shows the states that need not wait any more, and lets go of the clicks that are in them.
-   * @param {boolean} all - whatever is held: no click waits
-   * @returns {boolean} whether a state was shown
-   */
-  ripen(all) {
-    const time = all ? Infinity : this.#now();
-    const ripe = this.#held.filter(({ until }) => until <= time);
-    this.#held = this.#held.filter(({ until }) => until > time);
-    this.#counted = this.#counted.filter(({ until }) => until > time);
-    for (const { topic, state } of ripe) this.#shown.set(topic, state);
     return ripe.length > 0;
   }
 }

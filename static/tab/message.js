@@ -8,15 +8,21 @@
  * truth though it is older: what was shown never was.
  * @typedef {{ topic: string, at: At, back?: boolean, content?: string, state?: string }} Update
  *
- * Why an op was not counted. With retry the replica could not take it yet.
- * @typedef {{ op?: string, error: string, retry?: boolean }} Refusal
+ * What has become of an op. ack: it is applied. refused: it never will be. settled: its page has
+ * had the answer. old: nobody knows any more. retry: the replica could not take it yet.
+ * @typedef {'ack' | 'refused' | 'settled' | 'old' | 'retry'} Verdict
+ *
+ * @typedef {{
+ *   topic: string, client: string, seq: number, verdict: Verdict, reason: string,
+ * }} Answer
  *
  * What one message says: any of these, or nothing.
  * beat is how many seconds the server lets pass between two statuses, proof the answer to a hello
- * that asked for one.
+ * that asked for one, clock the time by the server, in ms, and complaint what is wrong with a
+ * message that was no op.
  * @typedef {{
- *   status?: string, beat?: number, proof?: boolean,
- *   acked?: string[], refusal?: Refusal, update?: Update,
+ *   status?: string, beat?: number, proof?: boolean, clock?: number,
+ *   answers: Answer[], complaint?: string, update?: Update,
  * }} Message
  */
 
@@ -27,16 +33,31 @@
  */
 export function read(data) {
   const m = parse(data);
-  const { status, beat, proof, ack: acked, error, op, retry, t: topic, e, v, back, content, state } = m;
+  const { status, beat, proof, clock, error, op, t: topic, e, v, back, content, state } = m;
   return {
     status,
     beat,
     proof,
-    acked,
-    refusal: error === undefined ? undefined : { op, error, retry },
+    clock,
+    answers: answers(m),
+    complaint: op ? undefined : error,
     update: topic === undefined || v === undefined ? undefined
       : { topic, at: [e, v], back, content, state },
   };
+}
+
+/** @type {Verdict[]} */
+const FINAL = ['refused', 'settled', 'old'];
+
+/**
+ * @param {Record<string, any>} message
+ * @returns {Answer[]}
+ */
+function answers(message) {
+  const { t: topic, ack, op, refused, error = '' } = message;
+  const verdict = ack ? 'ack' : FINAL.find((one) => message[one] !== undefined) ?? 'retry';
+  return (ack ?? (op ? [op] : [])).map((/** @type {[string, number]} */ [client, seq]) => (
+    { topic, client, seq, verdict, reason: refused ?? error }));
 }
 
 /**

@@ -3,7 +3,12 @@ import { test } from 'node:test';
 
 import { read } from './message.js';
 
-/** @type {[name: string, data: unknown, want: import('./message.js').Message][]} */
+/** @import { Message, Verdict } from './message.js' */
+
+/** @type {(verdict: Verdict, seq?: number, reason?: string) => import('./message.js').Answer} */
+const answer = (verdict, seq = 7, reason = '') => ({ topic: 'counter:a', client: 'c', seq, verdict, reason });
+
+/** @type {[name: string, data: unknown, want: Partial<Message>][]} */
 const cases = [
   ['a state as HTML', '{"t":"counter:a","e":1,"v":42,"swap":"none","content":"<p>"}',
     { update: { topic: 'counter:a', at: [1, 42], back: undefined, content: '<p>', state: undefined } }],
@@ -14,17 +19,20 @@ const cases = [
   ['a state that takes back what never was', '{"t":"counter:a","e":1,"v":4,"back":true,"content":""}',
     { update: { topic: 'counter:a', at: [1, 4], back: true, content: '', state: undefined } }],
   ['a fragment without a version is no update: hx-ws shows it', '{"t":"tabs:a","content":"<p>"}', {}],
-  ['an acknowledgement', '{"ack":["a","b"]}', { acked: ['a', 'b'] }],
-  ['a refusal', '{"error":"no","op":"a"}', { refusal: { op: 'a', error: 'no', retry: undefined } }],
-  ['a refusal for now', '{"error":"later","op":"a","retry":true}',
-    { refusal: { op: 'a', error: 'later', retry: true } }],
-  ['an error that names no op', '{"error":"malformed"}',
-    { refusal: { op: undefined, error: 'malformed', retry: undefined } }],
-  ['an error without a text', '{"error":"","op":"a"}', { refusal: { op: 'a', error: '', retry: undefined } }],
-  ['a status with its beat', '{"status":"live","beat":20}', { status: 'live', beat: 20 }],
+  ['acknowledgements', '{"t":"counter:a","ack":[["c",7],["c",8]],"clock":9}',
+    { answers: [answer('ack'), answer('ack', 8)], clock: 9 }],
+  ['a refusal', '{"t":"counter:a","op":["c",7],"refused":"no"}', { answers: [answer('refused', 7, 'no')] }],
+  ['a refusal without a reason', '{"t":"counter:a","op":["c",7],"refused":""}', { answers: [answer('refused')] }],
+  ['an answer that another page had', '{"t":"counter:a","op":["c",7],"settled":true}',
+    { answers: [answer('settled')] }],
+  ['an answer that nobody knows', '{"t":"counter:a","op":["c",7],"old":true}', { answers: [answer('old')] }],
+  ['an op that was put off', '{"t":"counter:a","op":["c",7],"retry":true}', { answers: [answer('retry')] }],
+  ['an op that was put off, and why', '{"t":"counter:a","op":["c",7],"retry":true,"error":"later"}',
+    { answers: [answer('retry', 7, 'later')] }],
+  ['an error that names no op', '{"error":"malformed"}', { complaint: 'malformed' }],
+  ['a status with its beat', '{"status":"live","beat":20,"clock":5}', { status: 'live', beat: 20, clock: 5 }],
   ['a proof', '{"status":"live","beat":0.5,"proof":true}', { status: 'live', beat: 0.5, proof: true }],
   ['a status', '{"status":"degraded"}', { status: 'degraded' }],
-  ['a status and an acknowledgement in one', '{"status":"live","ack":["a"]}', { status: 'live', acked: ['a'] }],
   ['plain HTML', '<p>hello</p>', {}],
   ['half a message', '{"ack":["a"', {}],
   ['null', 'null', {}],
@@ -35,7 +43,8 @@ const cases = [
 for (const [name, data, want] of cases) {
   test(`reads ${name}`, () => {
     const nothing = {
-      status: undefined, beat: undefined, proof: undefined, acked: undefined, refusal: undefined, update: undefined,
+      status: undefined, beat: undefined, proof: undefined, clock: undefined, answers: [], complaint: undefined,
+      update: undefined,
     };
     assert.deepEqual(read(data), { ...nothing, ...want });
   });

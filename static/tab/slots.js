@@ -4,7 +4,11 @@
 import { SLOT_LIFETIME, STREAM_SLOTS } from '../constants.js';
 
 /**
- * @import { Store } from './outbox.js'
+ * What all tabs of a browser share. Every call may throw: storage may be blocked or full.
+ * @typedef {object} Store
+ * @property {(key: string) => string | null} getItem
+ * @property {(key: string, value: string) => void} setItem
+ * @property {(key: string) => void} removeItem
  *
  * @typedef {object} Environment
  * @property {() => Store} storage - of all tabs; may throw

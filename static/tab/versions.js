@@ -4,16 +4,21 @@
 
 /** The newest (epoch, version) of each topic that a page has shown. */
 export class Versions {
-  /** @type {Map<string | undefined, At>} */
+  /** @type {Map<string, At>} */
   #shown = new Map();
 
   /**
    * The version of a topic; [0, 0] if nothing of it was shown.
-   * @param {string | undefined} topic
+   * @param {string} topic
    * @returns {At}
    */
   of(topic) {
     return this.#shown.get(topic) ?? [0, 0];
+  }
+
+  /** Those of all topics of which something was shown. */
+  all() {
+    return Object.fromEntries(this.#shown);
   }
 
   /**
@@ -28,7 +33,7 @@ export class Versions {
   }
 
   /**
-   * @param {string | undefined} topic
+   * @param {string} topic
    * @param {At} at
    */
   show(topic, at) {

@@ -5,14 +5,13 @@
 (() => {
   'use strict';
 
-  // The addresses of all that is loaded. server is the page of the server, if there is one, and
-  // progress says how the server gets on with the program, while it compiles it.
+  // The addresses of all that is loaded. server is the start page of the server, if there is one,
+  // and progress says how the server gets on with the program, while it compiles it.
   const {
     worker: script = '', program = '', size, script: pages = '', offline = '', server, progress: compiling,
   } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
-  const name = new URLSearchParams(location.search).get('name')?.trim().toLowerCase() || 'lobby';
 
   /**
    * A part of this page, or of the application's: of which there is one, if it is used.
@@ -109,7 +108,7 @@
    * @param {Transferable[]} [transfer]
    */
   function run(made, transfer = []) {
-    if (!dead) worker?.postMessage({ program: made, args: ['app', name] }, transfer);
+    if (!dead) worker?.postMessage({ program: made, args: ['app', location.search, server ?? ''] }, transfer);
   }
 
   // Compiles the program while it arrives. What this browser has kept is there at once: then there
@@ -172,22 +171,10 @@
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
     document.body.innerHTML = policy.createHTML(html); // eslint-disable-line no-restricted-syntax
-    if (server) linkToServer(server);
     const js = document.createElement('script');
     js.src = policy.createScriptURL(pages);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
-  }
-
-  /** @param {string} to - the page of its lobby */
-  function linkToServer(to) {
-    const link = document.createElement('a');
-    link.href = name === 'lobby' ? to : `${to}c/${name}`;
-    link.textContent = 'Back to the counters of the server';
-    const line = document.createElement('p');
-    line.className = 'elsewhere';
-    line.append(link);
-    document.querySelector('.foot')?.append(line);
   }
 
   // Called when htmx has connected for the first time.
@@ -238,9 +225,9 @@
   // Makes a place for the reason in the application's page. live.js clears its own with the next
   // click.
   function newFailure() {
-    /** @type {HTMLElement | null} */
-    const controls = document.querySelector('.controls');
-    if (!live && controls) controls.inert = true; // without htmx its forms would be sent to a server
+    /** @type {NodeListOf<HTMLElement>} */
+    const forms = document.querySelectorAll('form[data-topic]');
+    if (!live) for (const form of forms) form.inert = true; // without htmx they would be sent to a server
     document.body.inert = false;
     const place = document.createElement('p');
     place.id = 'failure';
@@ -291,7 +278,8 @@
       const { port1, port2 } = new MessageChannel();
       this.#port = port1;
       port1.onmessage = ({ data }) => this.#take(data);
-      worker?.postMessage({ connect: new URL(url).pathname.slice(socket.length) }, [port2]);
+      const topics = decodeURIComponent(new URL(url).pathname.slice(socket.length));
+      worker?.postMessage({ connect: topics }, [port2]);
     }
 
     /** @param {string | { open?: boolean, code: number, reason: string }} data */

@@ -45,6 +45,7 @@ type parsed struct {
 	ramp, duration                  time.Duration
 	rate, scenario, expect, findMax string
 	protocol, selector, click, path string
+	kind                            string
 	transport                       string
 	watchers, slow, hidden, churn   float64
 	poisson, insecure               bool
@@ -125,10 +126,11 @@ func (f *parsed) defineTarget(fs *flags.Grouped, c *config) {
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
 	fs.StringVar(&f.protocol, "protocol", "lockstep", "`kind` of the pages: lockstep, or htmx for any page with a number that comes over htmx")
+	fs.StringVar(&f.kind, "kind", "", "`kind` of the pages of -protocol lockstep: counter, poll or bank (default that of the URL, or counter)")
 	fs.StringVar(&f.transport, "transport", "ws", "`way` of the tabs: ws, or http for that of networks which let no websocket through, a stream and exchanges")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
-	fs.Note("path", "header", "cookie", "insecure", "wait", "transport", "protocol", "selector", "click")
+	fs.Note("path", "header", "cookie", "insecure", "wait", "transport", "protocol", "kind", "selector", "click")
 }
 
 // define defines the flags of the generator itself.
@@ -251,14 +253,35 @@ func (f *parsed) wire(targets []string, given map[string]bool) (protocol.Protoco
 		if given["selector"] || given["click"] {
 			return nil, errors.New("-selector and -click are for -protocol htmx")
 		}
-		return protocol.Lockstep{Path: f.path, Own: hasPath(targets[0]) && !given["path"]}, nil
+		kind, err := f.kindOf(targets[0])
+		return protocol.Lockstep{Kind: kind, Path: f.path, Own: hasPath(targets[0]) && !given["path"]}, err
 	case "htmx":
+		if f.kind != "" {
+			return nil, errors.New("-kind is for -protocol lockstep: another page has a number")
+		}
 		if f.selector == "" {
 			return nil, errors.New("-protocol htmx needs -selector, the CSS selector of the number on the page, such as '#count'")
 		}
 		return protocol.NewHTMX(f.path, f.selector, f.click)
 	}
 	return nil, fmt.Errorf("-protocol %s: there are lockstep and htmx", f.protocol)
+}
+
+// kindOf is what the pages show: as -kind says, or the path of the pages.
+func (f *parsed) kindOf(target string) (protocol.Kind, error) {
+	path := f.path
+	if path == "" {
+		path = target
+	}
+	for _, kind := range []protocol.Kind{protocol.Poll, protocol.Bank} {
+		if f.kind == string(kind) || f.kind == "" && strings.Contains(path, "/"+string(kind)+"/") {
+			return kind, nil
+		}
+	}
+	if f.kind != "" && f.kind != protocol.Counter.String() {
+		return "", fmt.Errorf("-kind %s: there are counter, poll and bank", f.kind)
+	}
+	return protocol.Counter, nil
 }
 
 // way fills in how the tabs connect. settled: it was said how long they have for becoming equal.

@@ -41,7 +41,7 @@ func behindLogin(t *testing.T) (address string, strangers *atomic.Int64) {
 			strangers.Add(1)
 			http.Redirect(w, r, "/login?from="+r.URL.Path, http.StatusFound)
 		default:
-			r.Header.Set("Cookie", "session=of-a-tab") // what the page behind has set
+			r.Header.Set("Cookie", "session=of-a-tab") // as what the page behind has set
 			proxy.ServeHTTP(w, r)
 		}
 	}))

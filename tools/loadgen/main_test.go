@@ -15,6 +15,7 @@ import (
 	"lockstep/internal/version"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
+	"lockstep/tools/loadgen/load/protocol"
 )
 
 // mainEnv has the test binary be the program.
@@ -132,6 +133,8 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		{"-transport smoke http://localhost:1", "there are ws and http"},
 		{"-transport http -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol smtp http://localhost:1", "there are lockstep and htmx"},
+		{"-kind chat http://localhost:1", "there are counter, poll and bank"},
+		{"-kind poll -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol htmx http://localhost:1", "-selector"},
 		{"-protocol htmx -selector # http://localhost:1", "selector of the number"},
 		{"-selector #n http://localhost:1", "-protocol htmx"},
@@ -273,6 +276,40 @@ func TestAScenarioIsAFile(t *testing.T) {
 	}
 	if code, stdout, stderr := invoke(t, "-scenario", name, s.URL); code != exitFine {
 		t.Errorf("got %d, %s, %s", code, stdout, stderr)
+	}
+}
+
+func TestTheKindOfThePagesIsThatOfTheURLUnlessItIsSaid(t *testing.T) {
+	for args, want := range map[string]protocol.Kind{
+		"http://localhost:1":                               protocol.Counter,
+		"http://localhost:1/c/x":                           protocol.Counter,
+		"http://localhost:1/poll/x":                        protocol.Poll,
+		"http://localhost:1/behind/a/proxy/bank/x":         protocol.Bank,
+		"-path /bank/{n} http://localhost:1":               protocol.Bank,
+		"-kind bank http://localhost:1":                    protocol.Bank,
+		"-kind counter -path /poll/{n} http://localhost:1": protocol.Counter,
+		"-kind poll http://localhost:1/my-own":             protocol.Poll,
+	} {
+		c, err := parseConfig(strings.Fields(args), io.Discard)
+		if err != nil || c.options.Protocol.Traits().Kind != want {
+			t.Errorf("%s: got %+v, %v; want %s", args, c.options.Protocol, err, want)
+		}
+	}
+}
+
+func TestLoadsOfOtherKindsAreMade(t *testing.T) {
+	t.Parallel()
+	s := planted.Start(t, planted.Bugs{})
+	for _, args := range [][]string{
+		{"-kind", "poll", s.URL}, {"-kind", "bank", s.URL}, {"-per-process", "10", s.URL + "/bank/mine"},
+	} {
+		if code, stdout, stderr := invoke(t, short(args...)...); code != exitFine {
+			t.Errorf("%q: got %d, %s, %s", args, code, stdout, stderr)
+		}
+	}
+	code, stdout, _ := invoke(t, short("-per-process", "10", "-transport", "http", s.URL+"/poll/mine")...)
+	if code != exitFine || !strings.Contains(stdout, "of each person the last counts") {
+		t.Errorf("got %d, %s", code, stdout)
 	}
 }
 

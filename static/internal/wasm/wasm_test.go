@@ -134,7 +134,7 @@ func TestNothingOfServersIsInTheProgram(t *testing.T) {
 	for _, w := range weights {
 		there[w.Package] = w.Bytes
 	}
-	for _, want := range []string{"lockstep/app", "lockstep/components", "lockstep/live", "lockstep/counter/idbcounter", "runtime", "(data)"} {
+	for _, want := range []string{"lockstep/app", "lockstep/components", "lockstep/live", "lockstep/state/idbstate", "runtime", "(data)"} {
 		if there[want] == 0 {
 			t.Errorf("%s weighs nothing", want)
 		}

@@ -155,6 +155,7 @@ func (c *collector) addCounts(n browser.Counts) {
 	t.Resent += n.Resent
 	t.Acked += n.Acked
 	t.Refused += n.Refused
+	t.Forgotten += n.Forgotten
 	t.Deliveries += n.Deliveries
 	t.Bytes += n.Bytes
 	t.Joins += n.Joins

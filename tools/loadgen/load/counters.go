@@ -17,6 +17,9 @@ type counterSum struct {
 	newest      protocol.State
 	stalest     float64
 	first       protocol.State // before the load
+	reader      string         // who the page was given to that was read then
+	forgotten   int64          // clicks of which nobody says whether they count
+	book        *book          // of what its clicks come to, unless they only count
 }
 
 // A loopSum is what one loop has seen, by counter.
@@ -34,12 +37,19 @@ func (c *collector) addCounter(loop, i int, seen browser.Counter) {
 	l.advances[i] = append(l.advances[i], seen.Advances...)
 	sum.acked += seen.Acked
 	sum.outstanding += seen.Outstanding
+	sum.forgotten += seen.Forgotten
+	if sum.book != nil {
+		sum.book.take(seen.Notes)
+	}
 	sum.clicks = append(sum.clicks, seen.Clicks...)
 	sum.stalest = max(sum.stalest, seen.Stalest)
 	if sum.newest.Older(seen.Newest) {
 		sum.newest = seen.Newest
 	}
 }
+
+// open is how many clicks may count, or not.
+func (s *counterSum) open() int64 { return int64(s.outstanding) + s.forgotten }
 
 // keepAdvances is for how long advances are remembered: the acknowledgement of a click may come
 // that much later than its state.

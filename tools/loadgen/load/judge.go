@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/protocol"
 )
 
 // judge fills in the report.
@@ -50,8 +51,8 @@ func (r *run) warnings(late float64) {
 func (r *run) counterReports() []CounterReport {
 	all := make([]CounterReport, r.Counters)
 	for i := range all {
-		acked := r.c.counters[i].acked
-		all[i] = CounterReport{Name: r.counterName(i), Before: r.before[i], Acked: acked, Want: r.before[i] + acked, Got: -1}
+		want, _ := r.want(i)
+		all[i] = CounterReport{Name: r.counterName(i), Before: r.before[i].Count, Acked: r.c.counters[i].acked, Want: want, Got: -1}
 		if r.final != nil {
 			all[i].Got = r.final[i].Count
 		}
@@ -71,7 +72,11 @@ func (r *run) counterName(i int) string {
 func (r *run) verdicts() []Verdict {
 	traits := r.Protocol.Traits()
 	all := []Verdict{r.counted()}
-	if traits.Acks {
+	switch {
+	case traits.Kind == protocol.Bank: // balances don't tell a transfer that counts twice from others
+		all = append(all, r.rule(VerdictSound, browser.RuleSound, "the sum never changed, and no account was overdrawn").
+			unless(r.report.Totals.Changes == 0 && r.c.totals.Acked == 0, nothingChanged))
+	case traits.Acks:
 		all = append(all, r.once())
 	}
 	if traits.Versions {
@@ -93,9 +98,12 @@ func (r *run) counted() Verdict {
 		v.OK, v.Detail = false, "the pages could not be read after the load"
 		return v
 	}
+	if r.Protocol.Traits().Kind != protocol.Counter {
+		return r.booked()
+	}
 	var lost, extra int64
 	for i, c := range r.report.Counters {
-		open := int64(r.c.counters[i].outstanding)
+		open := r.c.counters[i].open()
 		if c.Got >= c.Want && c.Got <= c.Want+open {
 			continue
 		}
@@ -139,7 +147,8 @@ func (r *run) once() Verdict {
 		return v
 	}
 	for i, c := range r.report.Counters {
-		more := c.Got - c.Want - int64(r.c.counters[i].outstanding)
+		_, most := r.want(i)
+		more := c.Got - most
 		if more <= 0 {
 			continue
 		}
@@ -201,15 +210,23 @@ func (r *run) describe(t browser.Tab) string {
 	if !t.Connected {
 		return fmt.Sprintf("tab %d%s is not connected", t.Slot, where)
 	}
-	return fmt.Sprintf("tab %d%s shows %d, its page %d", t.Slot, where, t.Shown.Count, r.final[t.Counter].Count)
+	return fmt.Sprintf("tab %d%s shows %s, its page %s", t.Slot, where, t.Shown.Text(), r.final[t.Counter].Text())
 }
 
-// answered says whether each click was acknowledged or refused.
+// answered says whether each click was acknowledged or refused, in one way and with a reason.
 func (r *run) answered() Verdict {
-	t := r.report.Totals
-	if t.Unanswered == 0 {
-		return Verdict{Name: VerdictAnswered, OK: true, Detail: fmt.Sprintf("%s clicks, each acknowledged or refused", grouped(t.Sent))}.
-			unless(t.Sent == 0, nothingSent)
+	t, odd := r.report.Totals, r.c.broken[browser.RuleAnswer]
+	v := Verdict{Name: VerdictAnswered, Broken: t.Unanswered + odd, Named: r.named(browser.RuleAnswer)}
+	switch {
+	case t.Unanswered > 0:
+		v.Detail = fmt.Sprintf("%s of %s clicks have no answer", grouped(t.Unanswered), grouped(t.Sent))
+	case odd > 0:
+		v.Detail = fmt.Sprintf("%s answers were wrong", grouped(odd))
+	default:
+		v.OK, v.Detail = true, fmt.Sprintf("%s clicks, each acknowledged or refused", grouped(t.Sent))
+		if t.Forgotten > 0 {
+			v.Detail = fmt.Sprintf("%s clicks, each answered: of %s nobody knows whether they count", grouped(t.Sent), grouped(t.Forgotten))
+		}
 	}
-	return Verdict{Name: VerdictAnswered, Detail: fmt.Sprintf("%s of %s clicks have no answer", grouped(t.Unanswered), grouped(t.Sent)), Broken: t.Unanswered}
+	return v.unless(t.Sent == 0, nothingSent)
 }

@@ -97,7 +97,7 @@ func twice(r *Report) int64 {
 	for _, c := range r.Counters {
 		more += max(0, c.Got-c.Want)
 	}
-	return max(0, more-r.Totals.Unanswered, broken(r, VerdictOnce))
+	return max(0, more-r.Totals.Unanswered-r.Totals.Forgotten, broken(r, VerdictOnce))
 }
 
 // broken is how many tabs, ops or counters broke a rule, as far as the verdict says.

@@ -57,7 +57,7 @@ func TestPlantedBugsAreFoundWithoutWebsockets(t *testing.T) {
 			o := overHTTP(s.URL, 50, 200)
 			if c.bugs.EarlyAck > 0 { // it shows only if no other click is on its way
 				o = overHTTP(s.URL, 5, 4)
-				o.Plan.Stages[0].Duration = 4 * time.Second
+				o.Plan.Stages[0].Duration = 3750 * time.Millisecond // 15 clicks: the last is right
 			}
 			r := runLoad(t, o)
 			if _, ok := violated(r)[c.broken]; !ok {

@@ -39,13 +39,17 @@ func (r *run) readPages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.before = make([]int64, len(views))
+	r.before = make([]protocol.State, len(views))
 	for i, v := range views {
 		if !v.Known {
 			return fmt.Errorf("load: %w: %s says that it does not know the count: is its store reachable?", ErrUnreachable, r.address(i))
 		}
-		r.before[i] = v.State.Count
-		r.c.counters[i].first = v.State
+		r.before[i] = v.State
+		sum := &r.c.counters[i]
+		sum.first, sum.reader = v.State, v.User
+		if sum.book, err = newBook(r.Protocol.Traits().Kind, v.State); err != nil {
+			return fmt.Errorf("load: %w: %s: %w", ErrUnreachable, r.address(i), err)
+		}
 	}
 	return nil
 }

@@ -92,19 +92,20 @@ func latencyOf(d *latency.Distribution) Latency {
 
 // Totals are sums over the whole run.
 type Totals struct {
-	Due        int64   `json:"due"`        // clicks that should have been made
-	Sent       int64   `json:"sent"`       // clicks, not counting what was sent again
-	Resent     int64   `json:"resent"`     // times that a click was sent again
-	Acked      int64   `json:"acked"`      // clicks that were acknowledged
-	Refused    int64   `json:"refused"`    // clicks that were refused for good
-	Unanswered int64   `json:"unanswered"` // clicks that were neither
-	Deliveries int64   `json:"deliveries"` // states that arrived at tabs
-	Bytes      int64   `json:"bytes"`      // received
-	Changes    int64   `json:"changes"`    // versions that the counters went through
-	Conflation float64 `json:"conflation"` // changes for each state that a tab was shown
-	Joins      int64   `json:"joins"`      // tabs that connected for the first time
-	Reconnects int64   `json:"reconnects"` // times that a tab connected again
-	Refusals   int64   `json:"refusals"`   // connections that a server turned away
+	Due        int64   `json:"due"`                 // clicks that should have been made
+	Sent       int64   `json:"sent"`                // clicks, not counting what was sent again
+	Resent     int64   `json:"resent"`              // times that a click was sent again
+	Acked      int64   `json:"acked"`               // clicks that were acknowledged
+	Refused    int64   `json:"refused"`             // clicks that were refused for good
+	Forgotten  int64   `json:"forgotten,omitempty"` // clicks that were answered with "nobody knows"
+	Unanswered int64   `json:"unanswered"`          // clicks without an answer
+	Deliveries int64   `json:"deliveries"`          // states that arrived at tabs
+	Bytes      int64   `json:"bytes"`               // received
+	Changes    int64   `json:"changes"`             // versions that the counters went through
+	Conflation float64 `json:"conflation"`          // changes for each state that a tab was shown
+	Joins      int64   `json:"joins"`               // tabs that connected for the first time
+	Reconnects int64   `json:"reconnects"`          // times that a tab connected again
+	Refusals   int64   `json:"refusals"`            // connections that a server turned away
 }
 
 // A Sample is one second of a run. Counts are rates for exactly one second; latencies are in ms.
@@ -136,12 +137,13 @@ type ReplicaReport struct {
 	OwnP99     float64 `json:"own_p99"`    // 99th percentile, ms
 }
 
-// A CounterReport compares what one counter should be with what it is.
+// A CounterReport compares what one counter should be with what it is. A poll's count is its votes,
+// a bank's the sum of its balances.
 type CounterReport struct {
 	Name   string `json:"name"`   // path of its page
 	Before int64  `json:"before"` // the count before the load
 	Acked  int64  `json:"acked"`  // sum of the acknowledged clicks
-	Want   int64  `json:"want"`   // Before + Acked
+	Want   int64  `json:"want"`   // of a counter Before + Acked, of a poll Before and who has voted, of a bank Before
 	Got    int64  `json:"got"`    // the count that its page shows after the load; -1: it could not be read
 }
 
@@ -154,7 +156,8 @@ const (
 	VerdictOnce      = "once"      // no op was applied twice
 	VerdictForward   = "forward"   // no tab was shown an older version after a newer one
 	VerdictInStep    = "in step"   // all tabs were equal after quiescence
-	VerdictAnswered  = "answered"  // every click was acknowledged or refused
+	VerdictAnswered  = "answered"  // every click was acknowledged or refused, in one way
+	VerdictSound     = "sound"     // no state was shown that can't be
 	VerdictOwnWrites = "own write" // what was acknowledged was shown
 )
 

@@ -67,7 +67,7 @@ type run struct {
 	client  *http.Client
 	workers []workers.Worker
 	c       *collector
-	before  []int64 // of each counter
+	before  []protocol.State // of each counter
 	start   time.Time
 	load    time.Time // when the first click was due
 	end     time.Time // of the load

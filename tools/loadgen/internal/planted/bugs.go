@@ -5,69 +5,155 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 )
 
+// An op is what a person at a tab did.
+type op struct {
+	client    string
+	seq, from uint64
+	do        string
+	in        map[string]string
+	user      string
+}
+
+// window is how many ops of a client may be without an answer.
+const window = 200
+
 // click counts an op, or does not. The caller holds mu.
-func (s *Server) click(t *tab, op string) {
-	c, b := t.counter, s.bugs
-	if c.seen[op] {
-		if b.TwiceOnResend {
-			s.count(c, 1)
-			s.broadcast(c)
-		}
-		t.send(ack(op))
+func (s *Server) click(t *tab, o op) {
+	c := t.topic
+	lane := c.lanes[o.client]
+	switch {
+	case lane != nil && o.seq <= lane.last:
+		s.again(t, o, lane)
+		return
+	case o.seq-o.from >= window, o.seq != o.from && (lane == nil || o.seq != lane.last+1):
+		s.retry(t, o, "")
 		return
 	}
 	c.ops++
-	if each(b.Retry, c.ops) {
-		t.send(fmt.Sprintf(`{"error":"try again","op":%q,"retry":true}`, op))
+	if each(s.bugs.Retry, c.ops) {
+		s.retry(t, o, `,"error":"try again"`)
 		return
 	}
-	c.seen[op] = true
+	if lane == nil {
+		lane = &clientLane{reasons: make(map[uint64]string), mute: make(map[uint64]bool), old: make(map[uint64]bool), answered: make(map[uint64]bool)}
+		c.lanes[o.client] = lane
+	}
+	before := lane.newest
+	lane.last, lane.from, lane.newest = o.seq, max(lane.from, o.from), &o
+	if each(s.bugs.NoAck, c.ops) {
+		lane.mute[o.seq] = true
+	}
+	s.take(t, o, lane, before)
+}
+
+// retry answers an op that is not taken.
+func (s *Server) retry(t *tab, o op, why string) {
+	t.topic.retried[opID{o.client, o.seq}] = time.Now().UnixMilli()
+	t.send(t.topic.answer(o, `"retry":true`+why))
+}
+
+// take takes an op that is new; before is the one that its client has made before.
+func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
+	c, b := t.topic, s.bugs
+	reason := c.check(o, b.Overdraft)
 	if each(b.Refuse, c.ops) {
-		t.send(fmt.Sprintf(`{"error":"not allowed","op":%q}`, op))
+		reason = "not allowed"
+	}
+	if each(b.ApplyRefused, c.ops) {
+		c.apply(o)
+		s.broadcast(c)
+		reason = "not allowed"
+	}
+	lane.answered[o.seq] = !lane.mute[o.seq] && !each(b.LoseAnswer, c.ops)
+	if reason != "" {
+		lane.reasons[o.seq] = reason
+		s.refuse(t, o, reason)
 		return
 	}
 	switch {
 	case each(b.LoseClick, c.ops):
+		c.step()
 	case each(b.Twice, c.ops):
-		s.count(c, 2)
+		c.apply(o)
+		o.user += " again" // which matters in a poll
+		c.applyMore(o)
+	case each(b.Disorder, c.ops) && before != nil:
+		c.apply(o)
+		c.applyMore(*before)
 	default:
-		s.count(c, 1)
+		c.apply(o)
 	}
-	if each(b.EarlyAck, c.ops) {
-		t.send(ack(op))
-		return // the state follows with the next click
-	}
-	s.broadcast(c)
-	if !each(b.NoAck, c.ops) {
-		t.send(ack(op))
+	switch {
+	case each(b.Settle, c.ops):
+		s.broadcast(c)
+		t.send(c.answer(o, `"settled":true`))
+	case each(b.Forget, c.ops):
+		s.broadcast(c)
+		lane.old[o.seq] = true
+		t.send(c.answer(o, `"old":true`))
+	case each(b.EarlyAck, c.ops):
+		t.send(c.ack(o)) // the state follows with the next click
+	default:
+		s.broadcast(c)
+		if !lane.mute[o.seq] && !each(b.LoseAnswer, c.ops) {
+			t.send(c.ack(o))
+		}
 	}
 }
 
-func (s *Server) count(c *counter, n int64) {
-	c.count += n
-	c.version++
-	c.states[c.version] = c.count
+// again answers an op that was dealt with.
+func (s *Server) again(t *tab, o op, lane *clientLane) {
+	c := t.topic
+	reason, refused := lane.reasons[o.seq]
+	if s.bugs.TwiceOnResend && !refused {
+		o.user += " again"
+		c.apply(o)
+		s.broadcast(c)
+	}
+	lane.answered[o.seq] = !lane.mute[o.seq]
+	switch {
+	case lane.mute[o.seq]:
+	case o.seq < lane.from:
+		t.send(c.answer(o, `"settled":true`))
+	case refused:
+		s.refuse(t, o, reason)
+	case lane.old[o.seq]:
+		t.send(c.answer(o, `"old":true`))
+	case s.bugs.OtherAnswer:
+		s.refuse(t, o, "it was done before")
+	default:
+		t.send(c.ack(o))
+	}
+}
+
+func (s *Server) refuse(t *tab, o op, reason string) {
+	if s.bugs.NoReason {
+		reason = ""
+	}
+	t.send(t.topic.answer(o, fmt.Sprintf(`"refused":%q`, reason)))
 }
 
 // broadcast sends the newest state to all, as far as the bugs let it. The caller holds mu.
-func (s *Server) broadcast(c *counter) {
+func (s *Server) broadcast(c *topic) {
 	b := s.bugs
 	v := int(c.version)
+	truth, other := c.message(c.version, c.root(0)), c.message(c.version, c.root(1))
 	for i, t := range c.tabs {
-		count := c.count
 		switch {
 		case each(b.DropUpdate, t.number+v), t.number == b.Freeze:
 			continue
 		case each(b.TwoTruths, v) && t.number%2 == 0:
-			count++
+			t.send(other)
+		default:
+			t.send(truth)
 		}
-		t.send(state(t.name, c.version, count))
 		if each(b.Backwards, v) && i == v%len(c.tabs) {
-			t.send(state(t.name, c.version-1, c.states[c.version-1]))
+			t.send(c.message(c.version-1, c.former))
 		}
 		if each(b.Garbage, v) && i == 0 {
 			t.send("garbage")
@@ -75,14 +161,12 @@ func (s *Server) broadcast(c *counter) {
 	}
 }
 
-func ack(op string) string { return fmt.Sprintf(`{"ack":[%q]}`, op) }
-
 // A tab is a connection with a queue that has no end: the server must not be slow where it is
 // right.
 type tab struct {
-	number  int // in the order of connecting, from 1
-	name    string
-	counter *counter
+	number int // in the order of connecting, from 1
+	topic  *topic
+	user   string // "": it has no cookie
 
 	mu    sync.Mutex // guards the rest
 	queue []string

@@ -36,14 +36,14 @@ func (c request) end(why string) {
 }
 
 // request serves a tab that has no websocket: a stream, or an exchange.
-func (s *Server) request(w http.ResponseWriter, r *http.Request) {
+func (s *Server) request(topic *topic, w http.ResponseWriter, r *http.Request) {
 	stream := r.URL.Query().Get("stream") == "1"
 	messages, err := messagesOf(r)
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
-	case r.Header.Get("Cookie") != "session=of-a-tab" || r.Header.Get("Origin") != s.URL:
+	case r.CookiesNamed("session") == nil || r.Header.Get("Origin") != s.URL:
 		http.Error(w, "no cookie, or another page", http.StatusForbidden)
 		return
 	case stream && s.bugs.NoStreams:
@@ -55,7 +55,7 @@ func (s *Server) request(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		return
 	}
-	t := s.admit(r.PathValue("name"))
+	t := s.admit(topic, r)
 	if t == nil {
 		http.Error(w, "no more tabs", http.StatusServiceUnavailable)
 		return

@@ -1,13 +1,15 @@
 // Package planted is a small live server with bugs that are planted on purpose, to see that the
-// load generator finds each. It speaks the wire of docs/protocol.md and knows nothing of the
-// product. It is for tests.
+// load generator finds each. It speaks the wire of docs/protocol.md, of three kinds of pages, and
+// knows nothing of the product. It is for tests.
 package planted
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -22,11 +24,19 @@ type Bugs struct {
 	Freeze        int  // the nth tab that connects gets no state after its first
 	Backwards     int  // after the state a tab is sent the one before, too
 	TwoTruths     int  // the state has another count for every second tab
-	Twice         int  // the op counts two times
+	Twice         int  // the op counts two times; in a poll a voter comes from nowhere
 	TwiceOnResend bool // an op that is sent again counts again
 	LoseClick     int  // the op is acknowledged and not counted
+	LoseAnswer    int  // the op's first answer is lost (right: it is sent again)
 	NoAck         int  // the op is counted and never acknowledged
 	EarlyAck      int  // the op is acknowledged, and the state follows with the next
+	ApplyRefused  int  // the op is refused, and counted
+	NoReason      bool // refusals have no reason
+	Disorder      int  // the op is applied before that which its client has made before it
+	Overdraft     bool // accounts may be overdrawn
+	Settle        int  // the op is counted, and called settled
+	OtherAnswer   bool // an op that was applied is refused when it is sent again
+	Forget        int  // the op is called old (right: nobody knows)
 	Retry         int  // the op is not taken at first (right: it is sent again)
 	Refuse        int  // the op is refused for good (right, if nothing is counted)
 	CutEvery      int  // after n ops all connections are closed (right: tabs connect again)
@@ -36,38 +46,42 @@ type Bugs struct {
 	NoStreams     bool // streams are refused (right: tabs ask)
 	HoldStreams   bool // streams say nothing (right: tabs ask)
 	CutAnswers    int  // the answer to the exchange is cut off (right: tabs send again)
+	Mute          bool // the server never says its clock (tabs must not send ops then)
 }
 
-// A Server has counters by name, from 0. Its methods may be called concurrently.
+// A Server has pages by kind and name. Its methods may be called concurrently.
 type Server struct {
 	URL  string
 	bugs Bugs
 
-	mu       sync.Mutex // guards the rest
-	counters map[string]*counter
-	tabs     int // that ever connected
-	sockets  int // that ever were asked for
-	open     int
-}
-
-// A counter is one page.
-type counter struct {
-	count   int64
-	version uint64
-	seen    map[string]bool // ops
-	ops     int
-	tabs    []*tab
-	states  map[uint64]int64 // count by version
+	mu      sync.Mutex // guards the rest
+	topics  map[string]*topic
+	tabs    int // that ever connected
+	sockets int // that ever were asked for
+	open    int
+	fins    map[string]uint64 // by client
+	strange []string          // what tabs said that they must not say
+	stale   []string          // ops that came after a retry, and were not looked for again since
 }
 
 // Start runs a server until the test ends.
 func Start(t testing.TB, bugs Bugs) *Server {
 	t.Helper()
-	s := &Server{bugs: bugs, counters: make(map[string]*counter)}
+	s := &Server{bugs: bugs, topics: make(map[string]*topic), fins: make(map[string]uint64)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /c/{name}", s.page)
-	mux.HandleFunc("GET /ws/c/{name}", s.socket)
-	mux.HandleFunc("POST /ws/c/{name}", s.request)
+	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank"} {
+		on := func(f func(topic *topic, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				s.mu.Lock()
+				topic := s.topic(kind, r.PathValue("name"))
+				s.mu.Unlock()
+				f(topic, w, r)
+			}
+		}
+		mux.HandleFunc("GET /"+path+"/{name}", on(s.page))
+		mux.HandleFunc("GET /ws/"+kind+"/{name}", on(s.socket))
+		mux.HandleFunc("POST /ws/"+kind+"/{name}", on(s.request))
+	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {
 		s.cut()
@@ -81,7 +95,7 @@ func Start(t testing.TB, bugs Bugs) *Server {
 func (s *Server) Count(name string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.counter(name).count
+	return s.topic("counter", name).count
 }
 
 // Sockets is how many websockets were asked for.
@@ -91,53 +105,70 @@ func (s *Server) Sockets() int {
 	return s.sockets
 }
 
-// counter is the counter of a name, which may be new. The caller holds mu.
-func (s *Server) counter(name string) *counter {
-	c := s.counters[name]
-	if c == nil {
-		c = &counter{seen: make(map[string]bool), states: map[uint64]int64{0: 0}}
-		s.counters[name] = c
-	}
-	return c
-}
-
-func (s *Server) page(w http.ResponseWriter, r *http.Request) {
+// Finished is how many clients have clicked and said that they need no more answers, of how many.
+func (s *Server) Finished() (finished, clients int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := r.PathValue("name")
-	c := s.counter(name)
-	connect := fmt.Sprintf(` hx-ws:connect="/ws/c/%s"`, name)
+	for _, topic := range s.topics {
+		for client, lane := range topic.lanes {
+			clients++
+			if s.fins[client] == lane.last {
+				finished++
+			}
+		}
+	}
+	return finished, clients
+}
+
+// Strange is what tabs have said that they must not say.
+func (s *Server) Strange() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.strange
+}
+
+// Stale are ops that came again, as they were, after they were not taken. That is right if the tab
+// did not know: of what it sends twice at once, and after a connection that was cut.
+func (s *Server) Stale() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stale
+}
+
+// topic is that of a page, which may be new. The caller holds mu.
+func (s *Server) topic(kind, name string) *topic {
+	of := kind + ":" + name
+	if s.topics[of] == nil {
+		s.topics[of] = newTopic(kind, name)
+	}
+	return s.topics[of]
+}
+
+func (s *Server) page(topic *topic, w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user := rand.Text()
+	connect := fmt.Sprintf(` hx-ws:connect="/ws/%s/%s" data-user=%q`, topic.kind, topic.name, user)
 	if s.bugs.NoSocket {
 		connect = ""
 	}
-	http.SetCookie(w, &http.Cookie{Name: "session", Value: "of-a-tab"})
-	_, _ = fmt.Fprintf(w, `<!doctype html><p id="status" data-state="live"></p><main%s><div id="live">%s</div><p id="replica">planted</p></main>`,
-		connect, root(name, c.version, c.count))
-}
-
-// root is the element of a counter.
-func root(name string, version uint64, count int64) string {
-	return fmt.Sprintf(`<section id="counter" data-topic="counter:%s" data-count="%d" data-version="%d" data-epoch="1"><p>%d</p></section>`,
-		name, count, version, count)
-}
-
-func state(name string, version uint64, count int64) string {
-	content := `<hx-partial hx-target="#live" hx-swap="innerMorph">` + root(name, version, count) + `</hx-partial>`
-	return fmt.Sprintf(`{"t":"counter:%s","e":1,"v":%d,"swap":"none","content":%q}`, name, version, content)
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: user})
+	_, _ = fmt.Fprintf(w, `<!doctype html><p id="status" data-state="live"></p><main%s><div id="live">%s</div>%s<p id="replica">planted</p></main>`,
+		connect, topic.root(0), topic.controls())
 }
 
 // socket serves a tab until it leaves.
-func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
+func (s *Server) socket(topic *topic, w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.sockets++
 	s.mu.Unlock()
-	t := s.admit(r.PathValue("name"))
+	t := s.admit(topic, r)
 	if t == nil {
 		http.Error(w, "no more tabs", http.StatusServiceUnavailable)
 		return
 	}
 	defer s.leave(t)
-	if r.Header.Get("Cookie") != "session=of-a-tab" {
+	if t.user == "" {
 		http.Error(w, "no cookie", http.StatusForbidden)
 		return
 	}
@@ -160,7 +191,7 @@ func (s *Server) socket(w http.ResponseWriter, r *http.Request) {
 }
 
 // admit adds a tab; nil: there are too many.
-func (s *Server) admit(name string) *tab {
+func (s *Server) admit(topic *topic, r *http.Request) *tab {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bugs.Tabs > 0 && s.open >= s.bugs.Tabs {
@@ -168,49 +199,93 @@ func (s *Server) admit(name string) *tab {
 	}
 	s.open++
 	s.tabs++
-	c := s.counter(name)
-	t := &tab{number: s.tabs, name: name, counter: c, more: make(chan struct{}, 1)}
-	t.send(`{"status":"live"}`)
-	t.send(state(name, c.version, c.count))
-	c.tabs = append(c.tabs, t)
+	t := &tab{number: s.tabs, topic: topic, more: make(chan struct{}, 1)}
+	if cookie, err := r.Cookie("session"); err == nil {
+		t.user = cookie.Value
+	}
+	if !s.bugs.Mute {
+		t.send(fmt.Sprintf(`{"status":"live","beat":20,%s}`, clock()))
+	}
+	t.send(topic.message(topic.version, topic.root(0)))
+	topic.tabs = append(topic.tabs, t)
 	return t
 }
+
+// clock is the server's, as messages have it.
+func clock() string { return fmt.Sprintf(`"clock":%d`, time.Now().UnixMilli()) }
 
 func (s *Server) leave(t *tab) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
-	for i, other := range t.counter.tabs {
-		if other == t {
-			t.counter.tabs = append(t.counter.tabs[:i], t.counter.tabs[i+1:]...)
-			return
-		}
-	}
+	t.topic.tabs = slices.DeleteFunc(t.topic.tabs, func(other *tab) bool { return other == t })
 }
 
 // cut closes all connections, as a server that restarts does.
 func (s *Server) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.counters {
-		for _, t := range c.tabs {
+	for _, topic := range s.topics {
+		for _, t := range topic.tabs {
 			t.end("restart")
 		}
 	}
 }
 
+// A message is what a tab says.
+type message struct {
+	Hello int
+	Op    []any
+	Fin   []any
+	Seen  int64
+	T     string
+	Do    string
+	In    map[string]string
+}
+
+// name reads the client and the numbers that name an op.
+func name(parts []any, of int) (client string, numbers []uint64) {
+	if len(parts) != of {
+		return "", nil
+	}
+	client, _ = parts[0].(string)
+	for _, part := range parts[1:] {
+		n, _ := part.(float64)
+		numbers = append(numbers, uint64(n))
+	}
+	return client, numbers
+}
+
 // receive takes a message of a tab.
-func (s *Server) receive(t *tab, message []byte) {
-	var m struct{ Action, Op string }
-	if json.Unmarshal(message, &m) != nil || m.Action != "increment" {
-		return // hello
+func (s *Server) receive(t *tab, text []byte) {
+	var m message
+	if json.Unmarshal(text, &m) != nil || m.Hello != 0 {
+		return
 	}
 	s.mu.Lock()
-	s.click(t, m.Op)
-	restart := s.bugs.CutEvery > 0 && t.counter.ops%s.bugs.CutEvery == 0
-	s.mu.Unlock()
-	if restart {
-		s.cut()
+	defer s.mu.Unlock()
+	if client, upto := name(m.Fin, 2); client != "" {
+		s.fins[client] = upto[0]
+		return
+	}
+	client, n := name(m.Op, 3)
+	switch {
+	case client == "" || n[1] < 1 || n[0] < n[1] || m.T != t.topic.kind+":"+t.topic.name:
+		s.strange = append(s.strange, "no op: "+string(text))
+		return
+	case m.Seen == 0:
+		s.strange = append(s.strange, "no clock: "+string(text))
+	case t.topic.lanes[client].passesOver(n[1]):
+		s.strange = append(s.strange, "an op without an answer is passed over: "+string(text))
+	case m.Seen < t.topic.retried[opID{client, n[0]}]:
+		s.stale = append(s.stale, string(text))
+	}
+	before := t.topic.ops
+	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: m.In, user: t.user})
+	if now := t.topic.ops; now != before && each(s.bugs.CutEvery, now) {
+		for _, other := range t.topic.tabs {
+			other.end("restart")
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -31,22 +32,27 @@ func (r room) Open(u *url.URL, _ http.Header, body []byte) (protocol.View, error
 	}, err
 }
 
-func (room) Hello(string, protocol.State) []byte { return nil }
+func (room) Hello(*protocol.View, string, protocol.State) []byte { return nil }
 
-func (room) Click(_ *protocol.View, op string, _ bool, _ int) protocol.Send {
-	return protocol.Send{Message: fmt.Appendf(nil, `{"like":%q}`, op)}
+func (room) Choose(*protocol.View, *rand.Rand) (do string, in map[string]string) { return "like", nil }
+
+func (room) Click(_ *protocol.View, op *protocol.Op) protocol.Send {
+	return protocol.Send{Message: fmt.Appendf(nil, `{"like":%d,"by":%q}`, op.Seq, op.Client)}
 }
+
+func (room) Fin(*protocol.View, string, uint64) []byte { return nil }
 
 func (room) Read(_ *protocol.View, message []byte) (m protocol.Message, err error) {
 	var w struct {
 		Likes *int64
-		OK    string
+		OK    uint64
+		By    string
 	}
 	if err := json.Unmarshal(message, &w); err != nil {
 		return m, err
 	}
-	if w.OK != "" {
-		m.Acks = []string{w.OK}
+	if w.OK != 0 {
+		m.Acks = []protocol.ID{{Client: w.By, Seq: w.OK}}
 	}
 	if w.Likes != nil {
 		m.HasState, m.State = true, protocol.State{Version: uint64(*w.Likes), Count: *w.Likes}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -93,10 +94,16 @@ func (h *HTMX) Open(u *url.URL, header http.Header, body []byte) (View, error) {
 }
 
 // Hello implements Protocol: there is none.
-func (*HTMX) Hello(string, State) []byte { return nil }
+func (*HTMX) Hello(*View, string, State) []byte { return nil }
+
+// Choose implements Protocol: all do the same.
+func (*HTMX) Choose(*View, *rand.Rand) (do string, in map[string]string) { return "", nil }
+
+// Fin implements Protocol: there is none.
+func (*HTMX) Fin(*View, string, uint64) []byte { return nil }
 
 // Click implements Protocol. Over a socket htmx sends a form as JSON, with its headers in it.
-func (*HTMX) Click(v *View, _ string, _ bool, _ int) Send {
+func (*HTMX) Click(v *View, _ *Op) Send {
 	a, _ := v.Action.(*action)
 	if a == nil {
 		return Send{}

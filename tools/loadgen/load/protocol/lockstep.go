@@ -1,10 +1,10 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -14,14 +14,18 @@ import (
 
 // Lockstep is the wire of this project (docs/protocol.md).
 type Lockstep struct {
-	// Path of the page of a counter; "{n}" in it is its number, from 1. "": "/c/load-{n}".
+	// Kind is what the pages show.
+	Kind Kind
+	// Path of a page; "{n}" in it is its number, from 1. "": that of Kind, such as "/c/load-{n}".
 	Path string
 	// Own says that the page is that of the target's own URL, not of Path.
 	Own bool
 }
 
 // Traits implements Protocol.
-func (Lockstep) Traits() Traits { return Traits{Versions: true, Acks: true, OverHTTP: true} }
+func (l Lockstep) Traits() Traits {
+	return Traits{Versions: true, Acks: true, Clocks: true, OverHTTP: true, Kind: l.Kind}
+}
 
 // Page implements Protocol.
 func (l Lockstep) Page(n int) string {
@@ -31,20 +35,27 @@ func (l Lockstep) Page(n int) string {
 	path := l.Path
 	if path == "" {
 		path = "/c/load-{n}"
+		if l.Kind != Counter {
+			path = "/" + string(l.Kind) + "/load-{n}"
+		}
 	}
 	return strings.ReplaceAll(path, "{n}", strconv.Itoa(n+1))
 }
 
 // Open implements Protocol. The page has exactly one element with hx-ws:connect.
-func (Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error) {
+func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error) {
 	v := View{Cookie: cookies(header), Live: true, Replica: textOf(body, "replica")}
 	var sockets []string
+	options := make(ballot, 0, 4)
 	walk(body, func(attr map[string]string) {
 		if s, ok := attr["hx-ws:connect"]; ok {
-			sockets = append(sockets, s)
+			sockets, v.User = append(sockets, s), attr["data-user"]
 		}
 		if attr["id"] == "status" {
 			v.Live = attr["data-state"] != "degraded" // a page that is well can't know that its tab is in step
+		}
+		if attr["name"] == "option" {
+			options = append(options, attr["value"])
 		}
 	})
 	switch len(sockets) {
@@ -54,64 +65,136 @@ func (Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error) 
 	default:
 		return View{}, fmt.Errorf("%d elements of the page have hx-ws:connect, one is right", len(sockets))
 	}
-	var err error
-	if v.State, v.Known, err = rootState(body); err != nil {
+	r, err := l.root(body)
+	if err != nil {
 		return View{}, err
+	}
+	v.State, v.Known, v.Topic = r.state, r.known, r.topic
+	switch {
+	case l.Kind == Poll && len(options) == 0:
+		return View{}, errors.New("the poll has no options: nothing is named option")
+	case l.Kind == Poll:
+		v.Action = options
+	case l.Kind == Bank:
+		v.Action = vault{len(r.parts), r.state.Count}
 	}
 	v.Socket, err = socketURL(u, sockets[0], true)
 	return v, err
 }
 
 // Hello implements Protocol.
-func (Lockstep) Hello(tab string, shown State) []byte {
-	return fmt.Appendf(nil, `{"hello":1,"tab":%q,"e":%d,"v":%d}`, tab, shown.Epoch, shown.Version)
+func (Lockstep) Hello(v *View, client string, shown State) []byte {
+	return encode(struct {
+		Hello  int                  `json:"hello"`
+		Client string               `json:"client"`
+		At     map[string][2]uint64 `json:"at"`
+	}{2, client, map[string][2]uint64{v.Topic: {shown.Epoch, shown.Version}}})
 }
 
 // Click implements Protocol.
-func (Lockstep) Click(_ *View, op string, again bool, age int) Send {
-	if again {
-		return Send{Message: fmt.Appendf(nil, `{"action":"increment","op":%q,"age":%d}`, op, age)}
+func (Lockstep) Click(v *View, op *Op) Send {
+	return Send{Message: encode(struct {
+		Op    [3]any            `json:"op"`
+		Seen  int64             `json:"seen"`
+		Age   float64           `json:"age,omitempty"`
+		Topic string            `json:"t"`
+		Do    string            `json:"do"`
+		In    map[string]string `json:"in,omitempty"`
+	}{[3]any{op.Client, op.Seq, op.From}, op.Seen, op.Age.Truncate(time.Second / 10).Seconds(), v.Topic, op.Do, op.In})}
+}
+
+// Fin implements Protocol.
+func (Lockstep) Fin(v *View, client string, upto uint64) []byte {
+	return encode(struct {
+		Fin   [2]any `json:"fin"`
+		Topic string `json:"t"`
+	}{[2]any{client, upto}, v.Topic})
+}
+
+func encode(message any) []byte {
+	b, err := json.Marshal(message)
+	if err != nil {
+		panic("protocol: strings and numbers don't encode: " + err.Error())
 	}
-	return Send{Message: fmt.Appendf(nil, `{"action":"increment","op":%q}`, op)}
+	return b
 }
 
 // wire has the fields of all messages of a server.
 type wire struct {
-	Topic   string   `json:"t"`
 	Epoch   uint64   `json:"e"`
 	Version *uint64  `json:"v"`
 	Content string   `json:"content"`
-	Ack     []string `json:"ack"`
-	Error   *string  `json:"error"`
-	Op      string   `json:"op"`
+	Ack     []wireID `json:"ack"`
+	Op      wireID   `json:"op"`
+	Refused *string  `json:"refused"`
 	Retry   bool     `json:"retry"`
+	Settled bool     `json:"settled"`
+	Old     bool     `json:"old"`
+	Error   string   `json:"error"`
 	Status  string   `json:"status"`
-	Beat    float64  `json:"beat"` // seconds
+	Beat    float64  `json:"beat"`  // seconds
+	Clock   int64    `json:"clock"` // ms
+}
+
+// A wireID is an ID as ["client",seq].
+type wireID ID
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (id *wireID) UnmarshalJSON(raw []byte) error {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return err
+	}
+	if len(parts) != 2 {
+		return errors.New("an op is named by its client and its number")
+	}
+	return errors.Join(json.Unmarshal(parts[0], &id.Client), json.Unmarshal(parts[1], &id.Seq))
 }
 
 // Read implements Protocol. The fragment and the envelope have to say the same.
-func (Lockstep) Read(_ *View, message []byte) (Message, error) {
+func (l Lockstep) Read(_ *View, message []byte) (Message, error) {
 	var w wire
 	if err := json.Unmarshal(message, &w); err != nil {
 		return Message{}, fmt.Errorf("a message is not of the wire: %w: %.60q", err, message)
 	}
-	m := Message{Acks: w.Ack, Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second))}
-	if w.Error != nil {
-		m.Error, m.Refused, m.Retry = *w.Error, w.Op, w.Retry
+	m := Message{Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second)), Clock: w.Clock, Reason: w.Error}
+	for _, id := range w.Ack {
+		m.Acks = append(m.Acks, ID(id))
+	}
+	if m.Answer = w.answer(); m.Answer != NoAnswer {
+		m.Op = ID(w.Op)
+	}
+	if w.Refused != nil {
+		m.Reason = *w.Refused
 	}
 	if w.Version == nil {
 		return m, nil
 	}
-	var err error
-	m.State, m.HasState, err = rootState([]byte(w.Content))
+	r, err := l.root([]byte(w.Content))
 	if err != nil {
 		return Message{}, err
 	}
+	m.State, m.HasState = r.state, r.known
 	if want := (State{Epoch: w.Epoch, Version: *w.Version}); !m.HasState || !m.State.Same(want) {
 		return Message{}, fmt.Errorf("the fragment of version %d (epoch %d) shows version %d (epoch %d)",
 			want.Version, want.Epoch, m.State.Version, m.State.Epoch)
 	}
 	return m, nil
+}
+
+func (w *wire) answer() Answer {
+	switch {
+	case w.Op.Client == "":
+	case w.Refused != nil:
+		return Refused
+	case w.Retry:
+		return Retry
+	case w.Settled:
+		return Settled
+	case w.Old:
+		return Old
+	}
+	return NoAnswer
 }
 
 func status(s string) Status {
@@ -124,23 +207,38 @@ func status(s string) Status {
 	return StatusDegraded
 }
 
-// rootState is what the element that has it says of the counter, and false if it says that it is
-// not known.
-func rootState(body []byte) (s State, known bool, err error) {
-	if !bytes.Contains(body, []byte("data-count")) {
-		return State{}, false, errors.New("nothing has data-count: is this the page of a counter?")
+// A ballot is what can be voted for.
+type ballot []string
+
+// A vault is how many accounts a bank has, and what they have together.
+type vault struct {
+	accounts int
+	sum      int64
+}
+
+// Choose implements Protocol. A transfer in ten can't be; others may be more than the account has.
+func (Lockstep) Choose(v *View, chance *rand.Rand) (do string, in map[string]string) {
+	switch a := v.Action.(type) {
+	case ballot:
+		return "vote", map[string]string{"option": a[chance.IntN(len(a))]}
+	case vault:
+		return "transfer", a.transfer(chance)
 	}
-	walk(body, func(attr map[string]string) {
-		count, ok := attr["data-count"]
-		if !ok || known || err != nil || count == "" {
-			return
-		}
-		known = true
-		var errs [3]error
-		s.Count, errs[0] = strconv.ParseInt(count, 10, 64)
-		s.Version, errs[1] = strconv.ParseUint(attr["data-version"], 10, 64)
-		s.Epoch, errs[2] = strconv.ParseUint(attr["data-epoch"], 10, 64)
-		err = errors.Join(errs[:]...)
-	})
-	return s, known && err == nil, err
+	return "increment", nil
+}
+
+func (a vault) transfer(chance *rand.Rand) map[string]string {
+	n := max(a.accounts, 2)
+	from := chance.IntN(n)
+	to := (from + 1 + chance.IntN(n-1)) % n
+	amount := 1 + chance.Int64N(max(1, a.sum/int64(n)))
+	switch chance.IntN(20) {
+	case 0:
+		to = from
+	case 1:
+		amount = a.sum + 1
+	}
+	return map[string]string{
+		"from": strconv.Itoa(from + 1), "to": strconv.Itoa(to + 1), "amount": strconv.FormatInt(amount, 10),
+	}
 }

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +17,7 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-const page = `<!doctype html><body><span id="status" data-state="live"></span><main hx-ws:connect="/ws/c/a">
+const page = `<!doctype html><body><span id="status" data-state="live"></span><main hx-ws:connect="/ws/c/a" data-user="me">
 <section id="counter" data-topic="counter:a" data-count="-3" data-version="7" data-epoch="1790000000000"><p>-3</p></section>
 <span id="replica"><b>replica-</b>2 </span><img></main>`
 
@@ -32,7 +35,7 @@ func TestAPageOfLockstepIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := protocol.View{Socket: "wss://host:8/ws/c/a", Cookie: "s=1; c=2", Replica: "replica-2", Known: true, Live: true,
+	want := protocol.View{Socket: "wss://host:8/ws/c/a", Cookie: "s=1; c=2", Replica: "replica-2", Known: true, Live: true, Topic: "counter:a", User: "me",
 		State: protocol.State{Epoch: 1790000000000, Version: 7, Count: -3}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
@@ -69,6 +72,7 @@ func TestMessagesOfLockstepAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	id := protocol.ID{Client: "a", Seq: 1}
 	for _, c := range []struct {
 		in   string
 		want protocol.Message
@@ -78,11 +82,22 @@ func TestMessagesOfLockstepAreRead(t *testing.T) {
 			want: protocol.Message{HasState: true, State: protocol.State{Epoch: 1790000000000, Version: 7, Count: -3}}},
 		{in: `{"t":"counter:a","e":1790000000000,"v":8,"content":` + string(content) + `}`, err: "version 8 (epoch 1790000000000) shows version 7"},
 		{in: `{"t":"counter:a","e":1,"v":8,"content":"<p>"}`, err: "data-count"},
-		{in: `{"ack":["a","b"]}`, want: protocol.Message{Acks: []string{"a", "b"}}},
-		{in: `{"error":"no","op":"a","retry":true}`, want: protocol.Message{Error: "no", Refused: "a", Retry: true}},
+		{in: `{"t":"counter:a","ack":[["a",1],["b",2]],"clock":5}`,
+			want: protocol.Message{Acks: []protocol.ID{{Client: "a", Seq: 1}, {Client: "b", Seq: 2}}, Clock: 5}},
+		{in: `{"t":"counter:a","op":["a",1],"retry":true,"error":"busy"}`, want: protocol.Message{Op: id, Answer: protocol.Retry, Reason: "busy"}},
+		{in: `{"t":"counter:a","op":["a",1],"retry":true}`, want: protocol.Message{Op: id, Answer: protocol.Retry}},
+		{in: `{"t":"counter:a","op":["a",1],"refused":"no"}`, want: protocol.Message{Op: id, Answer: protocol.Refused, Reason: "no"}},
+		{in: `{"t":"counter:a","op":["a",1],"refused":""}`, want: protocol.Message{Op: id, Answer: protocol.Refused}},
+		{in: `{"t":"counter:a","op":["a",1],"settled":true}`, want: protocol.Message{Op: id, Answer: protocol.Settled}},
+		{in: `{"t":"counter:a","op":["a",1],"old":true}`, want: protocol.Message{Op: id, Answer: protocol.Old}},
+		{in: `{"error":"malformed"}`, want: protocol.Message{Reason: "malformed"}},
+		{in: `{"ack":["a","b"]}`, err: "not of the wire"},
+		{in: `{"ack":[["a"]]}`, err: "named by its client and its number"},
 		{in: `{"status":"degraded"}`, want: protocol.Message{Status: protocol.StatusDegraded}},
 		{in: `{"status":"live","content":"x"}`, want: protocol.Message{Status: protocol.StatusLive}},
 		{in: `{"status":"live","beat":0.5}`, want: protocol.Message{Status: protocol.StatusLive, Beat: time.Second / 2}},
+		{in: `{"status":"live","beat":20,"clock":1790000000000}`,
+			want: protocol.Message{Status: protocol.StatusLive, Beat: 20 * time.Second, Clock: 1790000000000}},
 		{in: `{"t":"tabs:a","content":"<p>"}`},
 		{in: `<p>`, err: "not of the wire"},
 	} {
@@ -101,16 +116,94 @@ func TestMessagesOfLockstepAreRead(t *testing.T) {
 
 func TestLockstepSaysWhatATabSays(t *testing.T) {
 	var p protocol.Lockstep
+	v := &protocol.View{Topic: `counter:"a"`}
+	op := &protocol.Op{ID: protocol.ID{Client: "c", Seq: 7}, From: 5, Seen: 1790000000000, Do: "increment"}
+	later := &protocol.Op{ID: op.ID, From: 7, Seen: 8, Age: 3456 * time.Millisecond, Do: "vote", In: map[string]string{"option": "a"}}
 	for got, want := range map[string]string{
-		string(p.Hello("t", protocol.State{Epoch: 1, Version: 2})): `{"hello":1,"tab":"t","e":1,"v":2}`,
-		string(p.Click(nil, "op", false, 0).Message):               `{"action":"increment","op":"op"}`,
-		string(p.Click(nil, "op", true, 3).Message):                `{"action":"increment","op":"op","age":3}`,
-		p.Page(0): "/c/load-1",
-		protocol.Lockstep{Path: "/c/x-{n}"}.Page(2): "/c/x-3",
+		string(p.Hello(v, "c", protocol.State{Epoch: 1, Version: 2})): `{"hello":2,"client":"c","at":{"counter:\"a\"":[1,2]}}`,
+		string(p.Click(v, op).Message):                                `{"op":["c",7,5],"seen":1790000000000,"t":"counter:\"a\"","do":"increment"}`,
+		string(p.Click(v, later).Message):                             `{"op":["c",7,7],"seen":8,"age":3.4,"t":"counter:\"a\"","do":"vote","in":{"option":"a"}}`,
+		string(p.Fin(v, "c", 9)):                                      `{"fin":["c",9],"t":"counter:\"a\""}`,
+		p.Page(0):                                                     "/c/load-1",
+		protocol.Lockstep{Kind: protocol.Poll}.Page(1):                "/poll/load-2",
+		protocol.Lockstep{Kind: protocol.Bank}.Page(1):                "/bank/load-2",
+		protocol.Lockstep{Path: "/c/x-{n}"}.Page(2):                   "/c/x-3",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+const (
+	pollPage = `<main hx-ws:connect="/ws" data-user="me"><section id="poll" data-topic="poll:a" data-version="3" data-epoch="2" data-sum="5 votes">
+<div id="option-spring" data-votes="3"></div><div id="option-fall" data-votes="2"></div><div id="option-winter" data-votes="0"></div></section>
+<button name="option" value="spring"><button name="option" value="fall"><button name="option" value="winter"></main>`
+	bankPage = `<main hx-ws:connect="/ws"><section id="bank" data-topic="bank:a" data-version="3" data-epoch="2" data-sum="30">
+<li id="account-1" data-balance="10"><li id="account-2" data-balance="15"><li id="account-3" data-balance="5"></section></main>`
+)
+
+func TestPagesOfOtherKindsAreRead(t *testing.T) {
+	for _, c := range []struct {
+		kind  protocol.Kind
+		page  string
+		state protocol.State
+	}{
+		{protocol.Poll, pollPage, protocol.State{Epoch: 2, Version: 3, Count: 5, Value: "fall=2 spring=3"}},
+		{protocol.Bank, bankPage, protocol.State{Epoch: 2, Version: 3, Count: 30, Value: "10 15 5"}},
+	} {
+		p := protocol.Lockstep{Kind: c.kind}
+		v, err := p.Open(address(t, "http://host/"), nil, []byte(c.page))
+		if err != nil || !v.Known || v.State != c.state || v.Topic != string(c.kind)+":a" {
+			t.Errorf("%s: got %+v, %v, want %+v", c.kind, v, err, c.state)
+		}
+		content, err := json.Marshal(c.page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := p.Read(&v, []byte(`{"t":"`+v.Topic+`","e":2,"v":3,"content":`+string(content)+`}`))
+		if err != nil || m.State != c.state {
+			t.Errorf("%s: got %+v, %v, want %+v", c.kind, m, err, c.state)
+		}
+		unknown, err := p.Open(address(t, "http://host/"), nil, []byte(regexp.MustCompile(`data-sum="[^"]*"`).ReplaceAllString(c.page, `data-sum=""`)))
+		if err != nil || unknown.Known {
+			t.Errorf("%s: got %+v, %v, want that nothing is known", c.kind, unknown, err)
+		}
+		if _, err := p.Open(address(t, "http://host/"), nil, []byte(page)); err == nil || !strings.Contains(err.Error(), "is this the page of a "+string(c.kind)) {
+			t.Errorf("%s: got %v of a counter's page", c.kind, err)
+		}
+	}
+}
+
+func TestPeopleChooseWhatThereIs(t *testing.T) {
+	chance := rand.New(rand.NewPCG(1, 1))
+	open := func(kind protocol.Kind, page string) (protocol.Protocol, *protocol.View) {
+		p := protocol.Lockstep{Kind: kind}
+		v, err := p.Open(address(t, "http://host/"), nil, []byte(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, &v
+	}
+	votes, never := map[string]int{}, 0
+	poll, ballot := open(protocol.Poll, pollPage)
+	bank, vault := open(protocol.Bank, bankPage)
+	for range 1000 {
+		do, in := poll.Choose(ballot, chance)
+		votes[do+" "+in["option"]]++
+		do, in = bank.Choose(vault, chance)
+		from, _ := strconv.Atoi(in["from"])
+		to, _ := strconv.Atoi(in["to"])
+		amount, _ := strconv.Atoi(in["amount"])
+		if do != "transfer" || from < 1 || from > 3 || to < 1 || to > 3 || amount < 1 {
+			t.Fatalf("got %s %v", do, in)
+		}
+		if from == to || amount > 30 {
+			never++
+		}
+	}
+	if len(votes) != 3 || votes["vote fall"] < 200 || never < 50 || never > 200 {
+		t.Errorf("got %v and %d transfers that can't be, want three options and 100 or so", votes, never)
 	}
 }
 
@@ -137,7 +230,7 @@ func TestAPageOfHTMXIsRead(t *testing.T) {
 			if v.Socket != c.socket || v.State.Count != 1234 {
 				t.Errorf("got %s and %d, want %s and 1234", v.Socket, v.State.Count, c.socket)
 			}
-			if got := said(t, h.Click(&v, "", false, 0)); got != c.click {
+			if got := said(t, h.Click(&v, new(protocol.Op))); got != c.click {
 				t.Errorf("got %s, want %s", got, c.click)
 			}
 		})
@@ -214,13 +307,18 @@ func TestStatesHaveAnOrder(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"t":"c","e":1,"v":2,"content":"<p data-count='1' data-version=2 data-epoch=1>"}`))
+	f.Add([]byte(`{"op":["c",1],"refused":"no"}`))
+	f.Add([]byte(pollPage))
+	f.Add([]byte(bankPage))
 	f.Add([]byte(`<hx-partial hx-target="#n">1</hx-partial>`))
 	h, err := protocol.NewHTMX("", "#n", "")
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(_ *testing.T, message []byte) {
-		for _, p := range []protocol.Protocol{protocol.Lockstep{}, h} {
+		for _, p := range []protocol.Protocol{
+			protocol.Lockstep{}, protocol.Lockstep{Kind: protocol.Poll}, protocol.Lockstep{Kind: protocol.Bank}, h,
+		} {
 			_, _ = p.Read(&protocol.View{}, message) // it must not panic
 			_, _ = p.Open(&url.URL{Scheme: "http", Host: "h"}, nil, message)
 		}

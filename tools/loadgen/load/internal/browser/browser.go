@@ -10,7 +10,6 @@ package browser
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -19,7 +18,6 @@ import (
 	"net/url"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"lockstep/tools/loadgen/load/internal/schedule"
@@ -51,10 +49,9 @@ type Config struct {
 
 // A Fleet is the tabs of one process. Its methods may be called concurrently.
 type Fleet struct {
-	config Config // set once, as all down to sent
+	config Config // set once, as all down to starting
 	traits protocol.Traits
 	alone  bool // there is no other process
-	run    string
 	start  time.Time
 	loops  []*loop
 	login  *Login
@@ -62,13 +59,12 @@ type Fleet struct {
 	ctx    context.Context // ends with Close; it is of the goroutines that dial, not of a call
 	cancel context.CancelFunc
 
-	sent, acked []atomic.Int64 // clicks, by counter
-	ops         atomic.Int64
-	starting    sync.Mutex     // held to begin a dial, and to end dialing
-	dials       sync.WaitGroup // attempts to open, and requests
-	sockets     sync.WaitGroup // goroutines of plain sockets
-	running     sync.WaitGroup // loops
-	closing     sync.Once
+	tallies  []tally        // by counter
+	starting sync.Mutex     // held to begin a dial, and to end dialing
+	dials    sync.WaitGroup // attempts to open, and requests
+	sockets  sync.WaitGroup // goroutines of plain sockets
+	running  sync.WaitGroup // loops
+	closing  sync.Once
 }
 
 // New starts a fleet without any tab; the caller has to Close it.
@@ -84,8 +80,10 @@ func New(c Config) (*Fleet, error) {
 		return nil, fmt.Errorf("browser: %w", err)
 	}
 	f := &Fleet{
-		config: c, traits: c.Protocol.Traits(), alone: c.Of == 1, run: rand.Text()[:12], start: time.Now(),
-		sent: make([]atomic.Int64, c.Counters), acked: make([]atomic.Int64, c.Counters),
+		config: c, traits: c.Protocol.Traits(), alone: c.Of == 1, start: time.Now(),
+	}
+	for range c.Counters {
+		f.tallies = append(f.tallies, newTally(f.traits.Kind))
 	}
 	f.login = NewLogin(c.Header, c.Targets)
 	f.client = NewClient(c.TLS, f.login)
@@ -153,9 +151,8 @@ func (f *Fleet) Join() {
 	}
 }
 
-// Load begins with the clicks: the first may be due at at. before is the count that each counter
-// has.
-func (f *Fleet) Load(at time.Time, before []int64) {
+// Load begins with the clicks: the first may be due at at. before is what each counter shows.
+func (f *Fleet) Load(at time.Time, before []protocol.State) {
 	origin := f.at(at)
 	for _, l := range f.loops {
 		l.post(func() { l.load(origin, before) })
@@ -186,7 +183,7 @@ func (f *Fleet) Behind(wanted []protocol.State) (tabs []Tab) {
 	return tabs
 }
 
-// Close closes all tabs, and waits for all goroutines. Closing again is harmless.
+// Close closes all tabs, which say that they need no more answers, and waits for all goroutines. Closing again is harmless.
 func (f *Fleet) Close() {
 	f.closing.Do(func() {
 		f.starting.Lock()
@@ -216,10 +213,3 @@ func (f *Fleet) now() int64 { return f.start.UnixNano() + int64(time.Since(f.sta
 
 // at is t on the clock of now.
 func (f *Fleet) at(t time.Time) int64 { return f.start.UnixNano() + int64(t.Sub(f.start)) }
-
-// newOp is the id of an op that no other has, in this run or another.
-func (f *Fleet) newOp(l *loop) string {
-	return fmt.Sprintf("%s-%d-%d", f.run, l.number, f.ops.Add(1))
-}
-
-func (f *Fleet) tabName(slot int) string { return fmt.Sprintf("%s-%d", f.run, slot) }

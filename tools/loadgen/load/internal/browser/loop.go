@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lockstep/tools/loadgen/load/internal/schedule"
+	"lockstep/tools/loadgen/load/protocol"
 )
 
 // A loop runs its share of the tabs: one goroutine, which waits for all their sockets at once and
@@ -29,12 +30,13 @@ type loop struct {
 	waiting  []int32 // tabs that are to join or connect, in this order
 	inFlight int     // tabs that are joining or connecting
 
-	clicks  *schedule.Clicks // nil: no load
-	next    schedule.Click
-	moves   []schedule.Move // that are still to come
-	origin  int64           // of the load, ns
-	before  []int64         // of each counter, when the load began
-	checked int64           // when the watchdogs last ran
+	clicks *schedule.Clicks // nil: no load
+	next   schedule.Click
+	moves  []schedule.Move  // that are still to come
+	origin int64            // of the load, ns
+	before []protocol.State // of each counter, when the load began; nil: it has not
+
+	checked int64 // when the watchdogs last ran
 
 	seen      Observation // since the last
 	frontiers []frontier  // by counter
@@ -88,6 +90,7 @@ func (l *loop) run() {
 		}
 	}
 	for i := range l.tabs {
+		l.tabs[i].fin(l)
 		l.tabs[i].disconnect()
 	}
 	l.poll.close()
@@ -158,7 +161,7 @@ func (l *loop) ready(e event) {
 }
 
 // load begins: clicks and moves are due from origin on.
-func (l *loop) load(origin int64, before []int64) {
+func (l *loop) load(origin int64, before []protocol.State) {
 	l.origin, l.before = origin, before
 	l.clicks = schedule.NewClicks(l.fleet.config.Plan)
 	for _, m := range schedule.Moves(l.fleet.config.Plan) {

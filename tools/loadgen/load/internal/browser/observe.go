@@ -32,6 +32,7 @@ type Observation struct {
 // Counts are sums.
 type Counts struct {
 	Due, Sent, Resent, Acked, Refused int64 // clicks
+	Forgotten                         int64 // clicks of which nobody says any more whether they count
 	Deliveries                        int64 // states that arrived
 	Bytes                             int64 // received
 	Advanced                          int64 // versions that tabs went forward by
@@ -58,8 +59,28 @@ type Counter struct {
 	Advances       []Advance      // by rising time and state
 	Clicks         []Resolved     // that were acknowledged
 	Acked          int64          // as many
+	Forgotten      int64          // clicks of which nobody says whether they count
 	Outstanding    int            // clicks without an answer, now
+	Notes          []Note         // what happened to clicks, in this order, unless they only count
 }
+
+// A Note says what happened to an op.
+type Note struct {
+	What   Happened
+	Op     protocol.Op // only its ID, unless it was made
+	Person string      // who made it
+}
+
+// Happened is what happened to an op.
+type Happened int8
+
+// The values of Happened. Each op has the first, and then at most one of the others.
+const (
+	Made      Happened = iota
+	Acked              // it counts
+	Refused            // it does not
+	Forgotten          // nobody says
+)
 
 // An Advance says that from a time on all tabs of the loop had been shown a state or a newer one.
 type Advance struct {
@@ -83,6 +104,8 @@ const (
 	RuleOnce                 // a counter showed more than had been clicked
 	RuleOwnWrite             // what was acknowledged was not shown
 	RuleRead                 // a message can't be read
+	RuleAnswer               // an op was answered in two ways, or without a reason
+	RuleSound                // a state can't be, whatever was clicked
 )
 
 // A Violation is a rule that was broken, and where.
@@ -127,6 +150,19 @@ func (l *loop) violate(rule Rule, format string, args ...any) {
 	if l.broken[rule] <= maxViolations {
 		l.seen.Violations = append(l.seen.Violations, Violation{Rule: rule, Detail: fmt.Sprintf(format, args...)})
 	}
+}
+
+// note notes what happened to an op of a tab, where that matters.
+func (l *loop) note(t *tab, op *protocol.Op, what Happened) {
+	if l.fleet.traits.Kind == protocol.Counter {
+		return // it only counts
+	}
+	n := Note{What: what, Op: protocol.Op{ID: op.ID}}
+	if what == Made {
+		n.Person, n.Op.Do, n.Op.In = t.person(), op.Do, op.In
+	}
+	seen := &l.seen.Counters[t.counter]
+	seen.Notes = append(seen.Notes, n)
 }
 
 // observe takes what the loop has seen since the last observation.

@@ -98,11 +98,11 @@ func (t *tab) take(l *loop, message []byte, q *sequence) {
 			return
 		}
 		m = &parsed
-		if len(m.Acks) == 0 && m.Refused == "" {
+		if len(m.Acks) == 0 && m.Answer == protocol.NoAnswer && m.Clock == 0 { // the others are one tab's
 			l.cache.put(message, m)
 		}
 	}
-	t.receivedAt, t.waitingSince = now, 0
+	t.receivedAt = now
 	if m.Status != protocol.StatusUnknown {
 		t.live, t.beat = m.Status == protocol.StatusLive, m.Beat
 	}
@@ -112,11 +112,27 @@ func (t *tab) take(l *loop, message []byte, q *sequence) {
 	for _, op := range m.Acks {
 		t.acknowledge(l, op, now)
 	}
-	if m.Error != "" {
-		t.refused(l, m)
+	switch {
+	case m.Answer != protocol.NoAnswer:
+		t.answer(l, m, now)
+	case m.Reason != "":
+		l.countError("the server says: " + m.Reason)
 	}
+	t.hear(l, m.Clock, now)
 	if t.leaving {
 		t.leave(l)
+	}
+}
+
+// hear takes the server's clock. With the first the clicks go out that were made before.
+func (t *tab) hear(l *loop, clock, now int64) {
+	if clock == 0 {
+		return
+	}
+	first := t.clock == 0
+	t.clock = clock
+	if first {
+		t.resend(l, now)
 	}
 }
 
@@ -143,8 +159,8 @@ func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence) {
 	}
 	t.gotState = true
 	if !l.fleet.traits.Acks {
-		for len(t.outbox) > 0 && t.outbox[0].first != 0 {
-			t.acknowledge(l, t.outbox[0].op, now)
+		for len(t.outbox) > 0 && t.outbox[0].sent != 0 {
+			t.acknowledge(l, t.outbox[0].op.ID, now)
 		}
 	}
 }
@@ -153,8 +169,8 @@ func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence) {
 func (t *tab) show(l *loop, s protocol.State, now int64) {
 	from, known := t.shown, t.known
 	if known && s.Same(from) {
-		if s.Count != from.Count {
-			l.violate(RuleForward, "tab %d of %s was shown %d and then %d, both as version %d", t.slot, t.view.Replica, from.Count, s.Count, s.Version)
+		if s != from {
+			l.violate(RuleForward, "tab %d of %s was shown %s and then %s, both as version %d", t.slot, t.view.Replica, from.Text(), s.Text(), s.Version)
 		}
 		return
 	}
@@ -178,20 +194,27 @@ func (t *tab) show(l *loop, s protocol.State, now int64) {
 	switch {
 	case isNew:
 		t.checkCount(l, s)
-	case first.Count != s.Count:
-		l.violate(RuleForward, "tab %d of %s shows %d as version %d, another tab %d", t.slot, t.view.Replica, s.Count, s.Version, first.Count)
+	case first != s:
+		l.violate(RuleForward, "tab %d of %s shows %s as version %d, another tab %s", t.slot, t.view.Replica, s.Text(), s.Version, first.Text())
 	}
 }
 
-// checkCount checks a state that no tab has shown before: it must not have more than was clicked.
+// checkCount checks a state that no tab has shown before: there must be such a one, and it must not
+// have more than was clicked.
 func (t *tab) checkCount(l *loop, s protocol.State) {
-	if l.before == nil || !l.fleet.alone || !l.fleet.traits.Acks {
+	if l.before == nil || !l.fleet.traits.Acks {
 		return
 	}
-	sent := l.fleet.sent[t.counter].Load()
-	if more := s.Count - l.before[t.counter] - sent; more > l.excess[t.counter] {
+	before, tally := l.before[t.counter], l.fleet.tallies[t.counter]
+	if wrong := tally.unsound(before, s); wrong != "" {
+		l.violate(RuleSound, "version %d %s, first in tab %d of %s", s.Version, wrong, t.slot, t.view.Replica)
+	}
+	if !l.fleet.alone {
+		return // others click too
+	}
+	if more, of := tally.excess(before, s); more > l.excess[t.counter] {
 		l.excess[t.counter] = more
-		l.violate(RuleOnce, "version %d shows %d more than was clicked by then, first in tab %d of %s; the last op was %s",
-			s.Version, more, t.slot, t.view.Replica, l.lastOp)
+		l.violate(RuleOnce, "version %d shows %d %s, first in tab %d of %s; the last op was %s",
+			s.Version, more, of, t.slot, t.view.Replica, l.lastOp)
 	}
 }

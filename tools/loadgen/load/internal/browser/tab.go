@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -41,20 +43,27 @@ type tab struct {
 	shown    protocol.State
 
 	// All in ns as Fleet.now has them; 0: never, or not any more.
-	shownAt      int64
-	requestedAt  int64 // the page, if nothing has come over its socket yet
-	connectedAt  int64 // the connection that is or was
-	lostAt       int64 // the connection before, if nothing has come over the next yet
-	receivedAt   int64 // anything from the server
-	waitingSince int64 // a click was sent, and the server has said nothing since
+	shownAt     int64
+	requestedAt int64 // the page, if nothing has come over its socket yet
+	connectedAt int64 // the connection that is or was
+	lostAt      int64 // the connection before, if nothing has come over the next yet
+	receivedAt  int64 // anything from the server
+	idleSince   int64 // the last click had its answer
 
 	attempt  int // to connect, in a row
 	flaps    int // connections in a row that ended soon
 	retry    time.Duration
-	retrying bool
+	retrying bool // all of the outbox is to be sent again
+
+	client   string // names the page load
+	seq      uint64 // of the newest click
+	finished uint64 // the newest of which the server was told that no answer is needed
+	clock    int64  // of the server, as it was heard last, in ms since 1970; 0: never
 	outbox   []click
-	in       []byte // the first part of a frame
-	message  []byte // the fragments of a message
+	replies  []reply // to the last clicks
+
+	in      []byte // the first part of a frame
+	message []byte // the fragments of a message
 }
 
 // arrive has a person open the page after a time.
@@ -73,11 +82,7 @@ func (t *tab) fire(l *loop, what timerKind, now int64) {
 		}
 	case timerResend:
 		t.retrying = false
-		for i := range t.outbox {
-			if t.outbox[i].again {
-				t.send(l, i, now)
-			}
-		}
+		t.resend(l, now)
 	case timerRead:
 		if t.conn == nil {
 			return
@@ -123,23 +128,29 @@ func (t *tab) showPage(l *loop, o opening) {
 	t.view, t.requestedAt = o.view, o.began
 	t.live, t.known = o.view.Live, false
 	t.replica = l.replicaNumber(o.view.Replica)
+	t.client, t.seq, t.finished, t.clock, t.replies = newClient(), 0, 0, 0, nil
 	if o.view.Known {
 		t.show(l, o.view.State, l.fleet.now())
 	}
+}
+
+// newClient is a name that no other page load has: 128 random bits.
+func newClient() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // connected begins a connection: with hello, then every click of the outbox.
 func (t *tab) connected(l *loop, o opening) {
 	now := l.fleet.now()
 	t.conn = o.attach(l, t)
-	t.connectedAt, t.receivedAt, t.waitingSince, t.beat = now, now, 0, 0
+	t.connectedAt, t.receivedAt, t.beat = now, now, 0
 	t.attempt, t.gotState, t.retrying = 0, false, false
-	if hello := l.fleet.config.Protocol.Hello(l.fleet.tabName(t.slot), t.shown); hello != nil {
+	if hello := l.fleet.config.Protocol.Hello(t.view, t.client, t.shown); hello != nil {
 		t.write(l, hello)
 	}
-	for i := range t.outbox {
-		t.send(l, i, now)
-	}
+	t.resend(l, now)
 	if !l.fleet.traits.Versions {
 		t.countArrival(l, now) // its wire may have nothing to say
 	}
@@ -235,8 +246,13 @@ func (t *tab) watchdog(l *loop, now int64) {
 	if t.conn == nil || t.hidden || t.slow {
 		return
 	}
-	unanswered := t.live && t.waitingSince != 0 && time.Duration(now-t.waitingSince) > htmx.AnswerTimeout
-	if !unanswered && time.Duration(now-t.receivedAt) < htmx.SilenceLimit(t.beat) {
+	if time.Duration(now-t.idleSince) > finPause {
+		t.fin(l)
+	}
+	if t.conn == nil {
+		return // it was just lost
+	}
+	if !t.unanswered(l, now) && time.Duration(now-t.receivedAt) < htmx.SilenceLimit(t.beat) {
 		return
 	}
 	l.countError("connection lost: it hung")
@@ -251,6 +267,7 @@ func (t *tab) leave(l *loop) {
 	if !t.leaving || len(t.outbox) > 0 {
 		return
 	}
+	t.fin(l)
 	if t.conn != nil {
 		_ = t.conn.write(appendFrame(nil, opClose, []byte{1001 >> 8, 1001 & 0xff}, l.chance)) // it is closed anyhow
 	}

@@ -25,7 +25,7 @@ type (
 	// LoadArgs are the arguments of Worker.Load.
 	LoadArgs struct {
 		At     time.Time
-		Before []int64
+		Before []protocol.State
 	}
 	// Empty is an argument or a result that says nothing.
 	Empty bool
@@ -74,7 +74,7 @@ func (r *remote) call(method string, argument, result any) error {
 func (r *remote) Join() error { return r.call("Join", Empty(false), new(Empty)) }
 
 // Load implements Worker.
-func (r *remote) Load(at time.Time, before []int64) error {
+func (r *remote) Load(at time.Time, before []protocol.State) error {
 	return r.call("Load", LoadArgs{at, before}, new(Empty))
 }
 

@@ -17,8 +17,8 @@ import (
 type Worker interface {
 	// Join has the tabs of the first stage join, over its ramp.
 	Join() error
-	// Load begins with the clicks: the first may be due at at. before is the count of each counter.
-	Load(at time.Time, before []int64) error
+	// Load begins with the clicks: the first may be due at at. before is what each counter shows.
+	Load(at time.Time, before []protocol.State) error
 	// Unload ends the clicks, and the coming and going of tabs.
 	Unload() error
 	// Observe is what the worker has seen since the last call.
@@ -74,7 +74,10 @@ type local struct{ fleet *browser.Fleet }
 func (w local) Join() error { w.fleet.Join(); return nil }
 
 // Load implements Worker.
-func (w local) Load(at time.Time, before []int64) error { w.fleet.Load(at, before); return nil }
+func (w local) Load(at time.Time, before []protocol.State) error {
+	w.fleet.Load(at, before)
+	return nil
+}
 
 // Unload implements Worker.
 func (w local) Unload() error { w.fleet.Unload(); return nil }

@@ -86,7 +86,7 @@ func TestTabsAreSpreadOverProcesses(t *testing.T) {
 		}
 		await(t, all, func(seen []workers.Observed) bool { return sum(seen, connected) == 12 })
 		for _, w := range all {
-			if err := w.Load(time.Now(), []int64{0}); err != nil {
+			if err := w.Load(time.Now(), make([]protocol.State, 1)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,0 +1,85 @@
+// database.js keeps ops in IndexedDB, where they outlive their page and are seen by others.
+
+import { OPEN_TIMEOUT } from './constants.js';
+
+/** @import { Job, Store } from './tab/journal.js' */
+/** @import { Entry } from './tab/outbox.js' */
+
+const OPS = 'ops';
+
+/**
+ * The ops of all pages of one application, and all people, in this browser. It is opened when it is
+ * needed, and again when the browser has closed it.
+ * @implements {Store}
+ */
+export class Database {
+  #name;
+  /** @type {Promise<IDBDatabase> | null} */
+  #opening = null;
+
+  /** @param {string} name */
+  constructor(name) {
+    this.#name = name;
+  }
+
+  /** @returns {Promise<IDBDatabase>} */
+  #open() {
+    this.#opening ??= new Promise((resolve, reject) => {
+      const request = indexedDB.open(this.#name, 1);
+      setTimeout(reject, OPEN_TIMEOUT, new Error('the database does not open'));
+      request.onupgradeneeded = () => request.result.createObjectStore(OPS, { keyPath: ['client', 'topic', 'seq'] });
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const db = request.result;
+        db.onversionchange = () => {
+          db.close();
+          this.#opening = null;
+        };
+        db.onclose = () => {
+          this.#opening = null;
+        };
+        resolve(db);
+      };
+    });
+    this.#opening.catch(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  /**
+   * @template T
+   * @param {IDBTransactionMode} mode
+   * @param {(ops: IDBObjectStore) => IDBRequest<T> | void} work
+   * @returns {Promise<T>} the result of what work returns
+   */
+  async #transaction(mode, work) {
+    const db = await this.#open();
+    return new Promise((resolve, reject) => {
+      const tx = db.transaction(OPS, mode, { durability: 'strict' });
+      const request = work(tx.objectStore(OPS));
+      tx.oncomplete = () => resolve(/** @type {T} */ (request?.result));
+      tx.onabort = () => reject(tx.error);
+    });
+  }
+
+  /**
+   * @param {Job[]} jobs
+   * @returns {Promise<void>}
+   */
+  write(jobs) {
+    return this.#transaction('readwrite', (ops) => {
+      for (const { op: { entry, durable }, put } of jobs) {
+        const key = [entry.client, entry.topic, entry.seq];
+        if (!put) ops.delete(key);
+        else if (!durable) ops.put(entry);
+        else ops.getKey(key).onsuccess = (e) => /** @type {IDBRequest} */ (e.target).result && ops.put(entry);
+      }
+    });
+  }
+
+  /** @returns {Promise<Entry[]>} */
+  read() {
+    return this.#transaction('readonly', (ops) => ops.getAll());
+  }
+}

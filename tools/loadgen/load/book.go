@@ -1,0 +1,113 @@
+package load
+
+import (
+	"fmt"
+
+	"lockstep/internal/history"
+	"lockstep/tools/loadgen/load/internal/browser"
+	"lockstep/tools/loadgen/load/protocol"
+)
+
+// A book says what the clicks on one page come to, where they do more than count. It keeps those
+// that may count or not; the rest is in the ledger.
+type book struct {
+	ledger history.Ledger
+	open   map[protocol.ID]*history.Op // have no answer yet
+	lost   []*history.Op               // nobody says what became of them
+	people map[string]bool             // who has clicked: true if they have an acknowledgement
+}
+
+// newBook begins the book of a page that shows a state; nil: its clicks only count.
+func newBook(k protocol.Kind, before protocol.State) (*book, error) {
+	kinds := map[protocol.Kind]history.Kind{protocol.Poll: history.Polls(), protocol.Bank: history.Banks()}
+	if kinds[k] == nil {
+		return nil, nil //nolint:nilnil // it says so
+	}
+	ledger, err := kinds[k].Begin(before.Value)
+	if err != nil {
+		return nil, fmt.Errorf("the page of a %s %w", k, err)
+	}
+	return &book{ledger: ledger, open: make(map[protocol.ID]*history.Op), people: make(map[string]bool)}, nil
+}
+
+// take takes in what has happened to clicks.
+func (b *book) take(notes []browser.Note) {
+	for _, n := range notes {
+		op := b.open[n.Op.ID]
+		switch {
+		case n.What == browser.Made:
+			b.open[n.Op.ID] = &history.Op{ID: history.ID(n.Op.ID), User: n.Person, Do: n.Op.Do, In: n.Op.In}
+			b.people[n.Person] = b.people[n.Person] // who clicks may have no acknowledgement yet
+			continue
+		case op == nil:
+			continue // a worker that is lost has made it
+		case n.What == browser.Acked:
+			b.ledger.Apply(op)
+			b.people[op.User] = true
+		case n.What == browser.Forgotten:
+			b.lost = append(b.lost, op)
+		}
+		delete(b.open, n.Op.ID)
+	}
+}
+
+// check says why the page can't show what it does in the end; nil: it can.
+func (b *book) check(final protocol.State) error {
+	may := b.lost[:len(b.lost):len(b.lost)]
+	for _, op := range b.open {
+		may = append(may, op)
+	}
+	return b.ledger.Check(final.Value, may)
+}
+
+// voters is how many people have an acknowledgement, and how many have clicked.
+func (b *book) voters() (sure, most int64) {
+	for _, acked := range b.people {
+		most++
+		if acked {
+			sure++
+		}
+	}
+	return sure, most
+}
+
+// want is what the number of a page should be in the end, at least and at most.
+func (r *run) want(i int) (least, most int64) {
+	sum, before := &r.c.counters[i], r.before[i].Count
+	switch r.Protocol.Traits().Kind {
+	case protocol.Poll:
+		sure, all := sum.book.voters()
+		return before + sure, before + all
+	case protocol.Bank:
+		return before, before
+	}
+	return before + sum.acked, before + sum.acked + sum.open()
+}
+
+// booked compares pages whose clicks do more than count with what those come to.
+func (r *run) booked() Verdict {
+	v := Verdict{Name: VerdictCounted, OK: true, Detail: fmt.Sprintf("%s transfers acknowledged, and the balances are what they come to", grouped(r.c.totals.Acked))}
+	if r.Protocol.Traits().Kind == protocol.Poll {
+		v.Detail = fmt.Sprintf("%s votes acknowledged: of each person the last counts, and no other", grouped(r.c.totals.Acked))
+	}
+	for i := range r.c.counters {
+		sum := &r.c.counters[i]
+		if _, clicks := sum.book.people[sum.reader]; clicks && r.Protocol.Traits().Kind == protocol.Poll {
+			return v.unless(true, "the tabs are one person, who may have voted before: leave out the cookie")
+		}
+		err := sum.book.check(r.final[i])
+		if err == nil {
+			continue
+		}
+		v.OK = false
+		v.Broken++
+		if len(v.Named) < maxNamed {
+			v.Named = append(v.Named, fmt.Sprintf("%s %v", r.counterName(i), err))
+		}
+	}
+	if !v.OK {
+		v.Detail = fmt.Sprintf("%s clicks acknowledged, and %s of %s pages show something else than they come to",
+			grouped(r.c.totals.Acked), grouped(v.Broken), grouped(int64(len(r.c.counters))))
+	}
+	return v.unless(r.c.totals.Acked == 0, nothingAcked)
+}

@@ -1,0 +1,87 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A root is the element of a page or fragment that shows its topic.
+type root struct {
+	topic string
+	state State
+	known bool    // it has a state
+	parts []int64 // of a poll and a bank, in the order of the page
+}
+
+// root reads the element that shows the topic, and what is in it.
+func (l Lockstep) root(body []byte) (r root, err error) {
+	attribute := map[Kind]string{Counter: "data-count", Poll: "data-votes", Bank: "data-balance"}[l.Kind]
+	if !bytes.Contains(body, []byte(attribute)) {
+		return root{}, fmt.Errorf("nothing has %s: is this the page of a %s?", attribute, l.Kind)
+	}
+	var names []string
+	walk(body, func(attr map[string]string) {
+		if err != nil {
+			return
+		}
+		if attr["data-topic"] != "" && attr["data-version"] != "" && r.topic == "" {
+			err = r.begin(attr)
+		}
+		switch value, ok := attr[attribute]; {
+		case !ok || err != nil || l.Kind == Counter && r.known:
+		case l.Kind == Counter && value == "":
+		case l.Kind == Counter:
+			r.known = true
+			r.state.Count, err = strconv.ParseInt(value, 10, 64)
+		default:
+			var n int64
+			n, err = strconv.ParseInt(value, 10, 64)
+			r.parts, names = append(r.parts, n), append(names, strings.TrimPrefix(attr["id"], "option-"))
+			r.state.Count += n
+		}
+	})
+	switch {
+	case err != nil:
+		return root{}, err
+	case r.topic == "":
+		return root{}, errors.New("nothing has data-topic and data-version")
+	case l.Kind == Poll:
+		r.state.Value = pollValue(names, r.parts)
+	case l.Kind == Bank:
+		r.state.Value = bankValue(r.parts)
+	}
+	return r, nil
+}
+
+// begin reads the element itself. What is not known has a sum that is empty.
+func (r *root) begin(attr map[string]string) error {
+	var errs [2]error
+	r.topic = attr["data-topic"]
+	r.known = attr["data-sum"] != ""
+	r.state.Version, errs[0] = strconv.ParseUint(attr["data-version"], 10, 64)
+	r.state.Epoch, errs[1] = strconv.ParseUint(attr["data-epoch"], 10, 64)
+	return errors.Join(errs[:]...)
+}
+
+func pollValue(options []string, votes []int64) string {
+	all := make([]string, 0, len(options))
+	for i, option := range options {
+		if votes[i] != 0 {
+			all = append(all, option+"="+strconv.FormatInt(votes[i], 10))
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
+}
+
+func bankValue(balances []int64) string {
+	all := make([]string, len(balances))
+	for i, n := range balances {
+		all[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(all, " ")
+}
