@@ -31,6 +31,10 @@ func openNameGuard() guard {
 	}
 }
 
+func topicNameGuard() guard {
+	return guard{"names of counters, of topics", "app/app.go", "f != nil && ValidName(key)", "f != nil && (WITHOUT || ValidName(key))"}
+}
+
 // The templates escape; without it the text is there as it is, too.
 
 func escapedTopicGuard() guard {
@@ -58,7 +62,7 @@ func escapedWelcomeGuard() guard {
 func pageAttacks() []attack {
 	return []attack{
 		{
-			name: "script in names, queries, forms and headers", guards: []guard{nameGuard(), escapedTopicGuard()}, run: inject,
+			name: "script in names, queries, forms and headers", guards: []guard{nameGuard(), topicNameGuard(), escapedTopicGuard()}, run: inject,
 		},
 		{
 			name: "script in the replica's name, on the page", flags: []string{"-replica", marker}, guards: []guard{escapedReplicaGuard()},
@@ -89,7 +93,7 @@ func pageAttacks() []attack {
 			name: "script in a message", why: "what a tab sends goes back to it as JSON, as the text of a refusal, and into no page", run: injectMessage,
 		},
 		{
-			name: "paths for names", guards: []guard{nameGuard()},
+			name: "paths for names", guards: []guard{nameGuard(), topicNameGuard()},
 			run: func(v *target) error {
 				for _, name := range wrongNames() {
 					if a := v.from(hostile).get("/c/" + name); a.status == http.StatusOK {
