@@ -238,6 +238,7 @@ func (v *target) rooms(page string) string {
 	v.mu.Unlock()
 	if socket == "" {
 		socket = withoutToken(v.from(auditor).mustVisit(page).socket)
+		v.from(auditor).http.CloseIdleConnections() // where there is no room for more, one that is kept would do
 		v.mu.Lock()
 		v.sockets[page] = socket
 		v.mu.Unlock()

@@ -70,6 +70,8 @@ type message struct {
 	sent  tabConn // the connection that it was sent on; nil: send it
 	twice bool
 	since time.Time
+	// adopted: other tabs have it in their outboxes, too, and may have heard the answer.
+	adopted bool
 }
 
 // newClient makes a tab whose page has the given socket; live runs it.
@@ -387,11 +389,20 @@ func (c *client) answered(m *heard) {
 		c.group.refused(*m.Refused)
 		c.settle(history.ID(*m.Op))
 	case m.Settled || m.Old:
-		// A second copy of what was answered is settled. To nothing else may that be said.
-		if c.settle(history.ID(*m.Op)) {
-			c.group.h.Forgotten(c.name, history.ID(*m.Op))
-			c.group.wrong(fmt.Sprintf("nobody knows what became of %s", history.ID(*m.Op)))
+		c.forgotten(history.ID(*m.Op), m.Settled)
+	}
+}
+
+// forgotten takes in that an op is settled, or old. A second copy of what was answered may be
+// settled, and what other tabs have sent, too; nothing else. The caller holds mu.
+func (c *client) forgotten(op history.ID, settled bool) {
+	for _, m := range c.outbox {
+		if m.op.ID == op && !(m.adopted && settled) {
+			c.group.wrong(fmt.Sprintf("nobody knows what became of %s", op))
 		}
+	}
+	if c.settle(op) {
+		c.group.h.Forgotten(c.name, op)
 	}
 }
 
@@ -449,19 +460,22 @@ func (c *client) click(twice bool) {
 	c.seq++
 	op := history.Op{ID: history.ID{Client: c.id, Seq: c.seq}, User: c.user, Do: do, In: in}
 	c.group.h.Sent(c.name, op)
-	c.keep(op, twice)
+	c.keep(message{op: op, twice: twice})
 }
 
-// put sends an op of any client, as a tab does with what it finds in the outbox.
-func (c *client) put(op history.Op) {
+// put sends ops of a client whose tab was closed, as they are in the browser's outbox.
+func (c *client) put(ops ...history.Op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.keep(op, false)
+	for _, op := range ops {
+		c.keep(message{op: op, adopted: true})
+	}
 }
 
 // keep puts an op into the outbox and has it sent. The caller holds mu.
-func (c *client) keep(op history.Op, twice bool) {
-	c.outbox = append(c.outbox, message{op: op, twice: twice, since: time.Now()})
+func (c *client) keep(m message) {
+	m.since = time.Now()
+	c.outbox = append(c.outbox, m)
 	c.hurry()
 }
 

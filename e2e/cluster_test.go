@@ -375,7 +375,7 @@ func (w *cluster) newEpoch(before history.State) {
 		}
 		return err
 	})
-	w.note("%s before, %s after", before.Value, now.Value)
+	w.note("%q before, %q after", before.Value, now.Value)
 }
 
 // settle ends the clicks, waits until all tabs show the store's state and

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	goredis "github.com/redis/go-redis/v9"
 
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -90,7 +91,7 @@ func storeFaults() []faultCase {
 			run:   restoreBackup,
 		},
 		{
-			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s",
+			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s, and 2,000 page loads that it does not know click",
 			expected: "degraded; clicks wait in the tabs; nothing is damaged",
 			on:       []string{embedded}, quick: []string{embedded}, smallDisk: true,
 			run: func(w *cluster) {
@@ -103,6 +104,7 @@ func storeFaults() []faultCase {
 					_, err = f.Write(make([]byte, 4096))
 				}
 				_ = f.Close() // it is full
+				newcomers(w, 2000)
 				w.note("degraded after %s", w.degraded(w.ps[0], "writes"))
 				w.hold(3 * time.Second)
 				if err := os.Remove(ballast); err != nil {
@@ -110,6 +112,18 @@ func storeFaults() []faultCase {
 				}
 			},
 		},
+	}
+}
+
+// newcomers has so many page loads that the store does not know click once: it has to grow,
+// where it has room in its file for others.
+func newcomers(w *cluster, n int) {
+	tabs := w.group.all()
+	for i := range n {
+		tab := tabs[i%len(tabs)]
+		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, User: tab.user, Do: "increment"}
+		w.group.h.Sent(tab.name, op)
+		tab.put(op)
 	}
 }
 

@@ -58,6 +58,13 @@ func tabFaults() []faultCase {
 			run: sameOps,
 		},
 		{
+			fault: "the clicks of closed tabs, adopted by three others each", injected: "20 tabs with 30 clicks in their order, each found by three tabs of three replicas, whose sockets are cut",
+			expected: "each is counted once, in order; each tab has an answer, or is told that another page had it",
+			on:       []string{redis, postgres, embedded}, quick: both,
+			kinds: []kind{counters(), banks()}, // a vote is the sender's
+			run:   adoptedOps,
+		},
+		{
 			fault: "a tab offline with ten clicks", injected: "Chromium cut off for 60 s, ten clicks, cut back in and reloaded",
 			expected: "the page says that ten wait; after the reload all are counted once",
 			on:       []string{redis, postgres, embedded}, quick: []string{redis},
@@ -135,6 +142,25 @@ func sameOps(w *cluster) {
 			all.Go(func() { tabs[(i+j)%len(tabs)].put(op) })
 		}
 		all.Wait()
+	}
+}
+
+// adoptedOps has tabs send what closed tabs have left: each all of it, at their own pace.
+func adoptedOps(w *cluster) {
+	tabs := w.group.all()
+	for i := range 20 {
+		client := newClientID()
+		ops := make([]history.Op, 30)
+		for j := range ops {
+			do, in := w.group.kind.act()
+			ops[j] = history.Op{ID: history.ID{Client: client, Seq: uint64(j) + 1}, Do: do, In: in}
+			w.group.h.Sent("closed", ops[j])
+		}
+		for j := range 3 {
+			tabs[(i+j)%len(tabs)].put(ops...)
+		}
+		tabs[i%len(tabs)].cut()
+		w.hold(50 * time.Millisecond)
 	}
 }
 
