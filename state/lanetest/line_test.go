@@ -134,7 +134,7 @@ var mutants = []mutant{
 }
 
 // rareSeeds are tried at least for rare mutants.
-const rareSeeds = 5000
+const rareSeeds = 6000
 
 // mutantVariable names the mutant to the test that has all.
 const mutantVariable = "LOCKSTEP_MUTANT"
@@ -176,7 +176,7 @@ func TestEachLineOfTheRuleIsNeeded(t *testing.T) {
 		}
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			_, last := seeds(t, 400)
+			_, last := seeds(t, 1000)
 			if m.rare {
 				last = max(last, rareSeeds)
 			}
