@@ -130,6 +130,7 @@ func metrics(p load.Progress) []metric {
 		counter("clicks_resent", "Clicks that were sent again after a reconnection.", n.Resent),
 		counter("clicks_acknowledged", "Clicks that were acknowledged.", n.Acked),
 		counter("clicks_refused", "Clicks that were refused for good.", n.Refused),
+		counter("clicks_forgotten", "Clicks of which nobody says any more whether they count.", n.Forgotten),
 		counter("deliveries", "States that arrived at tabs.", n.Deliveries),
 		counter("received_bytes", "Bytes that arrived.", n.Bytes),
 		counter("joins", "Tabs that joined.", n.Joins),

@@ -11,11 +11,16 @@ import (
 // A book says what the clicks on one page come to, where they do more than count. It keeps those
 // that may count or not; the rest is in the ledger.
 type book struct {
-	ledger history.Ledger
-	open   map[protocol.ID]*history.Op // have no answer yet
-	lost   []*history.Op               // nobody says what became of them
-	people map[string]bool             // who has clicked: true if they have an acknowledgement
+	ledger  history.Ledger
+	open    map[protocol.ID]*history.Op // have no answer yet
+	lost    []*history.Op               // nobody says what became of them; maxLost at most
+	dropped bool                        // there were more
+	people  map[string]bool             // who has clicked: true if they have an acknowledgement
 }
+
+// maxLost bounds the clicks of which nobody says what became of them: with more, what a page can
+// show can't be told.
+const maxLost = 100_000
 
 // newBook begins the book of a page that shows a state; nil: its clicks only count.
 func newBook(k protocol.Kind, before protocol.State) (*book, error) {
@@ -46,6 +51,8 @@ func (b *book) take(notes []browser.Note) {
 		case n.What == browser.Acked:
 			b.ledger.Apply(op)
 			b.people[op.User] = true
+		case n.What == browser.Forgotten && len(b.lost) >= maxLost:
+			b.dropped = true
 		case n.What == browser.Forgotten:
 			b.lost = append(b.lost, op)
 		}
@@ -96,6 +103,9 @@ func (r *run) booked() Verdict {
 		sum := &r.c.counters[i]
 		if _, clicks := sum.book.people[sum.reader]; clicks && r.Protocol.Traits().Kind == protocol.Poll {
 			return v.unless(true, "the tabs are one person, who may have voted before: leave out the cookie")
+		}
+		if sum.book.dropped {
+			return v.unless(true, "of too many clicks nobody says what became of them")
 		}
 		err := sum.book.check(r.final[i])
 		if err == nil {

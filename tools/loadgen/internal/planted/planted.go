@@ -127,8 +127,8 @@ func (s *Server) Strange() []string {
 	return s.strange
 }
 
-// Stale are ops that came again, as they were, after they were not taken. That is right if the tab
-// did not know: of what it sends twice at once, and after a connection that was cut.
+// Stale are ops that came again, as they were, half a second after they were not taken or later.
+// That is right if the tab did not know: after a connection that was cut.
 func (s *Server) Stale() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -277,7 +277,7 @@ func (s *Server) receive(t *tab, text []byte) {
 		s.strange = append(s.strange, "no clock: "+string(text))
 	case t.topic.lanes[client].passesOver(n[1]):
 		s.strange = append(s.strange, "an op without an answer is passed over: "+string(text))
-	case m.Seen < t.topic.retried[opID{client, n[0]}]:
+	case t.topic.isStale(opID{client, n[0]}, m.Seen):
 		s.stale = append(s.stale, string(text))
 	}
 	before := t.topic.ops

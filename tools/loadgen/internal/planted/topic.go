@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A topic is what a page shows. The server's mu guards it.
@@ -46,6 +47,15 @@ func (l *clientLane) passesOver(from uint64) bool {
 		}
 	}
 	return false
+}
+
+// known is after what time a tab knows that an op was not taken, and does not send it again before.
+const known = 500 * time.Millisecond
+
+// isStale reports whether an op was not taken before, and was not looked for again since.
+func (c *topic) isStale(op opID, seen int64) bool {
+	at, ok := c.retried[op]
+	return ok && seen < at && time.Since(time.UnixMilli(at)) > known
 }
 
 func newTopic(kind, name string) *topic {
