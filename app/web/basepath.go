@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"lockstep/app"
 )
 
 // ValidBasePath reports whether a path can be that below which a server is reached: "" for none, or
@@ -30,7 +32,11 @@ func ValidBasePath(path string) bool {
 
 // ownPaths are the first segments of all addresses that are routed.
 func ownPaths() []string {
-	return []string{"c", "ws", "static", "wasm", "healthz", "readyz", "favicon.ico", manifestFile}
+	own := []string{"ws", "static", "wasm", "healthz", "readyz", "favicon.ico", manifestFile}
+	for _, kind := range app.KindNames() {
+		own = append(own, prefixOf(kind))
+	}
+	return own
 }
 
 func notInBasePath(r rune) bool {

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"lockstep/app"
-	"lockstep/counter/memcounter"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state/memstate"
 	"lockstep/static"
 )
 
@@ -16,7 +16,7 @@ func TestABasePathIsNoAddressThatIsRouted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := New(app.New(mempubsub.NewBus(), memcounter.New(nil), nil), assets, nil)
+	s := New(app.New(mempubsub.NewBus(), memstate.New(nil), nil), assets, nil)
 	defer s.Close()
 	for _, r := range s.echo.Routes() {
 		first, _, _ := strings.Cut(r.Path[1:], "/")

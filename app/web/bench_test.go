@@ -5,7 +5,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"lockstep/counter/memcounter"
+	"lockstep/state/memstate"
 )
 
 // BenchmarkPage is a page for a browser that has been here before, without the
@@ -17,7 +17,7 @@ func BenchmarkPage(b *testing.B) {
 }
 
 func benchmarkPage(b *testing.B, encoding string) {
-	h := newServer(b, memcounter.New(nil), nil)
+	h := newServer(b, memstate.New(nil), nil)
 	first := httptest.NewRecorder()
 	h.ServeHTTP(first, httptest.NewRequest(http.MethodGet, "/", nil))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net"
@@ -17,29 +18,6 @@ import (
 
 	"lockstep/app/web"
 )
-
-var hiddenField = regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
-
-// A page is what a browser has been given.
-type page struct {
-	socket string
-	form   url.Values // of the first button
-}
-
-// open loads a page, as a browser that may share its cookies with others.
-func open(t *testing.T, c *http.Client, url string) page {
-	t.Helper()
-	resp, body := do(t, c, "GET", url, nil, nil)
-	m := socketURL.FindStringSubmatch(body)
-	if m == nil {
-		t.Fatalf("%s: got %d, and no socket on the page", url, resp.StatusCode)
-	}
-	p := page{socket: m[1], form: map[string][]string{}}
-	for _, field := range hiddenField.FindAllStringSubmatch(body, 2) {
-		p.form.Set(field[1], field[2])
-	}
-	return p
-}
 
 // A latch lets requests go on when as many have come as it waits for.
 type latch struct {
@@ -89,12 +67,12 @@ func TestTenFirstVisitsAtOnceAllHaveSocketsAndForms(t *testing.T) {
 				if _, got := dial(t, c, srv.URL+p.socket, http.Header{"Origin": {srv.URL}}); got != 101 {
 					t.Errorf("page %d: got %d for its socket, want 101", i, got)
 				}
-				if resp, body := do(t, c, "POST", srv.URL+base+"/c/lobby/increment", p.form, nil); resp.StatusCode != 303 {
+				if resp, body := press(t, c, srv.URL+p.forms["increment"]); resp.StatusCode != 303 {
 					t.Errorf("page %d: got %d for its form, want 303: %s", i, resp.StatusCode, body)
 				}
 			}
-			if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != visits {
-				t.Errorf("got %v (%v) in the store, want %d", v, err, visits)
+			if n := counted(t, store, "lobby"); n != visits {
+				t.Errorf("got %d in the store, want %d", n, visits)
 			}
 			do(t, c, "GET", srv.URL+base+"/", nil, nil) // says what became of the last form
 			resp, _ := do(t, c, "GET", srv.URL+base+"/", nil, nil)
@@ -110,13 +88,14 @@ func TestASpareCookieIsOfNoUseWithoutItsToken(t *testing.T) {
 	victim, thief := browser(t), browser(t)
 	first := open(t, victim, base)
 	own := open(t, thief, base)
+	bare, _, _ := strings.Cut(first.socket, "&t=")
 	u, _ := url.Parse(base)
 	for _, cookie := range victim.Jar.Cookies(u) {
 		header := http.Header{"Cookie": {cookie.String()}}
 		if _, got := dial(t, &http.Client{}, base+own.socket, header); got != 403 {
 			t.Errorf("%s: got %d with the token of another session, want 403", cookie.Name, got)
 		}
-		if _, got := dial(t, &http.Client{}, base+"/ws/c/lobby", header); got != 403 {
+		if _, got := dial(t, &http.Client{}, base+bare, header); got != 403 {
 			t.Errorf("%s: got %d without a token, want 403", cookie.Name, got)
 		}
 		if _, got := dial(t, &http.Client{}, base+first.socket, header); got != 101 {
@@ -194,7 +173,10 @@ func TestAPageWhoseProxyChangesTheHostMayConnectWhenTheServerIsTold(t *testing.T
 		t.Run(tc.name, func(t *testing.T) {
 			srv, _ := serveWith(t, &tc.opts)
 			srv.Start()
-			resp, _ := at(t, "GET", srv.URL+"/ws/c/lobby", inner, upgrading(append(tc.header, "Origin", origin)...), nil)
+			_, body := at(t, "GET", srv.URL, inner, nil, nil)
+			p, _ := readPage(t, body)
+			socket, _, _ := strings.Cut(p.socket, "&t=")
+			resp, _ := at(t, "GET", srv.URL+socket, inner, upgrading(append(tc.header, "Origin", origin)...), nil)
 			if got := resp.StatusCode == 101; got != tc.want {
 				t.Errorf("got %d for a socket, want %v", resp.StatusCode, tc.want)
 			}
@@ -202,20 +184,17 @@ func TestAPageWhoseProxyChangesTheHostMayConnectWhenTheServerIsTold(t *testing.T
 			for i := 0; i < len(tc.header); i += 2 {
 				h.Add(tc.header[i], tc.header[i+1])
 			}
-			resp, body := at(t, "GET", srv.URL, inner, h, nil)
-			form := url.Values{}
-			for _, field := range hiddenField.FindAllStringSubmatch(body, 2) {
-				form.Set(field[1], field[2])
-			}
+			resp, body = at(t, "GET", srv.URL, inner, h, nil)
+			p, _ = readPage(t, body)
 			cookie, _, _ := strings.Cut(resp.Header.Get("Set-Cookie"), ";")
 			h.Set("Cookie", cookie)
 			h.Set("Origin", origin)
-			if resp, _ = at(t, "POST", srv.URL+"/c/lobby/increment", inner, h, form); (resp.StatusCode == 303) != tc.want {
+			if resp, _ = at(t, "POST", srv.URL+p.forms["increment"], inner, h, url.Values{}); (resp.StatusCode == 303) != tc.want {
 				t.Errorf("got %d for a form, want %v", resp.StatusCode, tc.want)
 			}
 			h.Del("Origin")
 			h.Set("Referer", origin+"/c/lobby")
-			resp, _ = at(t, "GET", srv.URL+"/ws/c/lobby", inner, h, nil)
+			resp, _ = at(t, "GET", srv.URL+p.socket, inner, h, nil)
 			why := resp.Header.Get("Lockstep-Problem")
 			if told := strings.Contains(why, "https://counter.example") && strings.Contains(why, inner); told == tc.want {
 				t.Errorf("got %q for the page that asks why (%d)", why, resp.StatusCode)
@@ -243,8 +222,11 @@ func TestTheLogNamesTheFlagThatHelpsAndIsBounded(t *testing.T) {
 	var mu sync.Mutex
 	srv, _ := serveWith(t, &web.Options{Logger: slog.New(slog.NewTextHandler(&syncWriter{mu: &mu, w: &log}, nil))})
 	srv.Start()
+	_, body := at(t, "GET", srv.URL, "app:8000", nil, nil)
+	p, _ := readPage(t, body)
+	socket, _, _ := strings.Cut(p.socket, "&t=")
 	for i := range 20 {
-		at(t, "GET", srv.URL+"/ws/c/lobby", "app:8000", upgrading("Origin", fmt.Sprintf("https://%d.example", i)), nil)
+		at(t, "GET", srv.URL+socket, "app:8000", upgrading("Origin", fmt.Sprintf("https://%d.example", i)), nil)
 		at(t, "POST", srv.URL+"/c/lobby/increment", "app:8000", http.Header{"Origin": {"https://counter.example"}}, url.Values{})
 	}
 	mu.Lock()
@@ -363,7 +345,7 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 				return at(t, "GET", srv.URL+path, "shop.example", tc.header, nil)
 			}
 			seen := map[string]bool{}
-			for _, path := range []string{"/", "/c/kitchen", "/wasm/", "/c/BAD", "/nothing"} {
+			for _, path := range []string{"/", "/c/kitchen", "/poll/lunch", "/bank/vault", "/wasm/", "/c/BAD", "/nothing"} {
 				resp, body := get(base + path)
 				for _, cookie := range resp.Cookies() {
 					if cookie.Path != base {
@@ -371,7 +353,7 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 					}
 				}
 				for _, m := range address.FindAllStringSubmatch(body, -1) {
-					seen[m[1]] = true
+					seen[html.UnescapeString(m[1])] = true
 				}
 			}
 			if len(seen) < 10 {
@@ -382,14 +364,14 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 					t.Errorf("%s leads outside", link)
 					continue
 				}
-				if strings.HasSuffix(link, "/increment") || strings.HasSuffix(link, "/decrement") || strings.HasSuffix(link, "/reset") {
+				if strings.Contains(link, "?lane=") {
 					continue // a form posts there
 				}
 				want := 200
 				switch {
 				case strings.Contains(link, "/ws/"):
 					want = http.StatusUpgradeRequired // no cookie was sent
-				case strings.HasSuffix(link, "/c"):
+				case strings.HasSuffix(link, "/c"), strings.HasSuffix(link, "/poll"), strings.HasSuffix(link, "/bank"):
 					link, want = link+"?name=kitchen", http.StatusSeeOther
 				}
 				if resp, _ := get(link); resp.StatusCode != want {
@@ -439,7 +421,7 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 func TestABasePathThatIsNoneIsRefused(t *testing.T) {
 	for path, want := range map[string]bool{
 		"": true, "/x": true, "/shop/counter-1.0_a": true,
-		"/": false, "x": false, "/x/": false, "//x": false, "/x//y": false, "/.": false, "/x/..": false, "/a b": false, "/a;b": false, "/ä": false, "/a~b": false, "/c": false, "/static/x": false, "/cx": true, `/"`: false,
+		"/": false, "x": false, "/x/": false, "//x": false, "/x//y": false, "/.": false, "/x/..": false, "/a b": false, "/a;b": false, "/ä": false, "/a~b": false, "/c": false, "/poll": false, "/bank/x": false, "/static/x": false, "/cx": true, `/"`: false,
 	} {
 		if got := web.ValidBasePath(path); got != want {
 			t.Errorf("%q: got %v, want %v", path, got, want)
@@ -474,6 +456,9 @@ func TestTwoServersOfOneHostKeepTheirSessionsApart(t *testing.T) {
 func TestRequestsAsOldAndOddProxiesSendThem(t *testing.T) {
 	srv, _ := serveWith(t, &web.Options{Hosts: []string{"counter.example", "2001:db8::1"}})
 	srv.Start()
+	_, body := at(t, "GET", srv.URL, "counter.example", nil, nil)
+	p, _ := readPage(t, body)
+	socket, _, _ := strings.Cut(p.socket, "&t=")
 	const upgrade = "Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bm90IGEgc2VjcmV0IGtleQ==\r\n"
 	for _, tc := range []struct {
 		name, request string
@@ -484,10 +469,10 @@ func TestRequestsAsOldAndOddProxiesSendThem(t *testing.T) {
 		{"an absolute address", "GET http://counter.example/c/x HTTP/1.1\r\nHost: other.example\r\n\r\n", "HTTP/1.1 200"},
 		{"an absolute address of another", "GET http://other.example/c/x HTTP/1.1\r\nHost: counter.example\r\n\r\n", "HTTP/1.1 421"},
 		{"IPv6 with a port", "GET / HTTP/1.1\r\nHost: [2001:DB8::1]:8000\r\n\r\n", "HTTP/1.1 200"},
-		{"Connection: close, upgrade", "GET /ws/c/x HTTP/1.1\r\nHost: counter.example\r\nConnection: close, upgrade\r\n" + upgrade + "\r\n", "HTTP/1.1 101"},
-		{"Connection in two lines", "GET /ws/c/x HTTP/1.1\r\nHost: counter.example\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n" + upgrade + "\r\n", "HTTP/1.1 101"},
-		{"Upgrade without Connection", "GET /ws/c/x HTTP/1.1\r\nHost: counter.example\r\n" + upgrade + "\r\n", "HTTP/1.1 426"},
-		{"an upgrade in HTTP/1.0", "GET /ws/c/x HTTP/1.0\r\nHost: counter.example\r\nConnection: Upgrade\r\n" + upgrade + "\r\n", "HTTP/1.0 426"},
+		{"Connection: close, upgrade", "GET " + socket + " HTTP/1.1\r\nHost: counter.example\r\nConnection: close, upgrade\r\n" + upgrade + "\r\n", "HTTP/1.1 101"},
+		{"Connection in two lines", "GET " + socket + " HTTP/1.1\r\nHost: counter.example\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n" + upgrade + "\r\n", "HTTP/1.1 101"},
+		{"Upgrade without Connection", "GET " + socket + " HTTP/1.1\r\nHost: counter.example\r\n" + upgrade + "\r\n", "HTTP/1.1 426"},
+		{"an upgrade in HTTP/1.0", "GET " + socket + " HTTP/1.0\r\nHost: counter.example\r\nConnection: Upgrade\r\n" + upgrade + "\r\n", "HTTP/1.0 426"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := speak(t, srv, tc.request); !strings.HasPrefix(got, tc.want) {

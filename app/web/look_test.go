@@ -8,15 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/andybalholm/brotli"
 
 	"lockstep/app/web"
-	"lockstep/internal/short"
 )
 
 // links are the addresses that a page leads to, by what is said of them.
@@ -35,6 +32,12 @@ func TestProblemsLeadToWhereOneCameFrom(t *testing.T) {
 		status                                int
 	}{
 		{"a form that is too old", "POST", "/c/top/increment", "", "Back to top", "/c/top", 403},
+		{"a form of a poll", "POST", "/poll/top/vote", "", "Back to top", "/poll/top", 403},
+		{"a form of a bank", "POST", "/bank/top/transfer", "", "Back to top", "/bank/top", 403},
+		{"a poll of the lobby's name", "POST", "/poll/lobby/vote", "", "Back to lobby", "/poll/lobby", 403},
+		{"an unknown address, from a poll", "GET", "/nothing", "/poll/top", "Back to top", "/poll/top", 404},
+		{"a name of a poll with capitals and blanks", "GET", "/poll/My%20Lunch", "", "Open my-lunch", "/poll/my-lunch", 404},
+		{"a name of a bank that was typed in", "GET", "/bank?name=My+Bank", "", "Open my-bank", "/bank/my-bank", 404},
 		{"a form of the lobby", "POST", "/c/lobby/increment", "", "To the lobby", "/", 403},
 		{"an address of a counter that is none", "GET", "/c/top/increment", "", "Back to top", "/c/top", 405},
 		{"an unknown address", "GET", "/nothing", "", "To the lobby", "/", 404},
@@ -61,58 +64,11 @@ func TestProblemsLeadToWhereOneCameFrom(t *testing.T) {
 	}
 }
 
-// TestABlockedCookieIsNamed: to load the page again would not help.
-func TestABlockedCookieIsNamed(t *testing.T) {
-	site, _ := serve(t)
-	fields := form(t, browser(t), site+"/c/top")
-	resp, body := do(t, &http.Client{}, "POST", site+"/c/top/increment", fields, nil)
-	if resp.StatusCode != 403 || !strings.Contains(body, "Allow cookies") || strings.Contains(body, "Reload") {
-		t.Errorf("got %d %s", resp.StatusCode, body)
-	}
-	resp, body = do(t, &http.Client{}, "POST", site+"/c/top/increment", fields, http.Header{"Cookie": {"sid=x.y"}})
-	if resp.StatusCode != 403 || strings.Contains(body, "Allow cookies") {
-		t.Errorf("got %d %s for a cookie of another time", resp.StatusCode, body)
-	}
-}
-
-// TestAClickThatIsTriedAgainCountsOnce: the form of the page that says that it was not counted has
-// the same id.
-func TestAClickThatIsTriedAgainCountsOnce(t *testing.T) {
-	short.Skip(t, "waits until the batcher gives a click up")
-	site, store := serve(t)
-	c := browser(t)
-	fields := form(t, c, site+"/c/top")
-	store.away.Store(true)
-	resp, body := do(t, c, "POST", site+"/c/top/increment", fields, nil)
-	again := url.Values{}
-	for _, m := range regexp.MustCompile(`name="(_csrf|_op|_made)" value="([^"]+)"`).FindAllStringSubmatch(body, -1) {
-		again.Set(m[1], m[2])
-	}
-	if resp.StatusCode != 503 || again.Get("_op") != fields.Get("_op") || links(body)["Back to top"] != "/c/top" ||
-		!strings.Contains(body, `action="/c/top/increment"`) {
-		t.Fatalf("got %d, %v: %s", resp.StatusCode, again, body)
-	}
-	store.away.Store(false)
-	for range 2 {
-		if resp, _ = do(t, c, "POST", site+"/c/top/increment", again, nil); resp.StatusCode != http.StatusSeeOther {
-			t.Fatalf("got %d, want 303", resp.StatusCode)
-		}
-	}
-	if _, body = do(t, c, "GET", site+"/c/top", nil, nil); !strings.Contains(body, `data-count="1"`) {
-		t.Error("the click did not count once")
-	}
-	again.Set("_made", strconv.FormatInt(time.Now().Add(-time.Hour).Unix(), 10))
-	again.Set("_op", "an-op-of-an-hour-ago")
-	if resp, body = do(t, c, "POST", site+"/c/top/increment", again, nil); resp.StatusCode != 400 || !strings.Contains(body, "too old") {
-		t.Errorf("got %d for a click that may have been counted an hour ago, want 400", resp.StatusCode)
-	}
-}
-
 func TestPagesAreCompressed(t *testing.T) {
 	site, _ := serve(t)
 	c := browser(t)
 	_, plain := do(t, c, "GET", site+"/", nil, http.Header{"Accept-Encoding": {"identity"}})
-	for _, path := range []string{"/", "/c/top", "/wasm/"} {
+	for _, path := range []string{"/", "/c/top", "/poll/top", "/bank/top", "/wasm/"} {
 		for _, encoding := range []string{"br", "gzip", ""} {
 			resp, body := do(t, c, "GET", site+path, nil, http.Header{"Accept-Encoding": {encoding + ", deflate"}})
 			if got := resp.Header.Get("Content-Encoding"); got != encoding {

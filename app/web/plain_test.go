@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +15,8 @@ import (
 	"time"
 
 	"lockstep/app/web"
-	"lockstep/counter"
-	"lockstep/counter/memcounter"
+	"lockstep/state"
+	"lockstep/state/memstate"
 )
 
 // post sends messages over plain HTTP, and returns the status and, of an exchange, the answer.
@@ -55,46 +56,28 @@ func openStream(t *testing.T, c *http.Client, url string, header http.Header, me
 	return resp
 }
 
-const plainClick = `{"action":"increment","op":"an-op-of-a-test-0"}`
+// plainClick() is the first click of a client of its own, as a message.
+func plainClick() string { return click(rand.Text()[:16], "counter:lobby", 1, time.Now().UnixMilli()) }
 
 func TestPlainHTTPNeedsTheTokenOfItsSession(t *testing.T) {
 	base, store := serve(t)
-	c, other := browser(t), browser(t)
-	own, foreign := visit(t, c, base), visit(t, other, base)
-	_, token, _ := strings.Cut(own, "=")
-	for _, tc := range []struct {
-		name   string
-		client *http.Client
-		path   string
-		header http.Header
-	}{
-		{"a session without a token", c, "/ws/c/lobby", nil},
-		{"a session with another's token", c, foreign, nil},
-		{"a stolen token without its session", other, own, nil},
-		{"a token with something behind it", c, own + "x", nil},
-		{"a forged session", &http.Client{}, own, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.1700000000.BBBB"}}},
-		{"the token of a form", c, "/ws/c/lobby?t=" + form(t, c, base).Get("_csrf"), nil},
-		{"another origin with everything else", c, own, http.Header{"Origin": {"https://evil.example"}}},
-		{"another origin without a session", &http.Client{}, "/ws/c/lobby", http.Header{"Origin": {"https://evil.example"}}},
-		{"no origin that can be told", c, own, http.Header{"Origin": {"null"}}},
-	} {
-		for _, kind := range []string{"", "stream=1"} {
-			path := tc.path + map[bool]string{true: "&", false: "?"}[strings.Contains(tc.path, "?")] + kind
-			if got, _ := post(t, tc.client, base+path, tc.header, plainClick); got != http.StatusForbidden {
-				t.Errorf("%s, %q: got %d, want 403", tc.name, kind, got)
+	for name, tc := range wrongSockets(t, base) {
+		for _, kind := range []string{"", "&stream=1"} {
+			if got, _ := post(t, tc.client, base+tc.path+kind, tc.header, plainClick()); got != http.StatusForbidden {
+				t.Errorf("%s, %q: got %d, want 403", name, kind, got)
 			}
 		}
 	}
-	if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 0 {
-		t.Errorf("got %v (%v) in the store, want that nothing was counted", v, err)
+	if n := counted(t, store, "lobby"); n != 0 {
+		t.Errorf("got %d in the store, want that nothing was counted", n)
 	}
-	for name, path := range map[string]string{"a page's own": own, "another counter of the same session": "/ws/c/other?t=" + token} {
-		if got, answer := post(t, c, base+path, http.Header{"Origin": {base}}, plainClick); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
-			t.Errorf("%s: got %d and %q, want 200 and an acknowledgement", name, got, answer)
-		}
+	c := browser(t)
+	own := visit(t, c, base)
+	if got, answer := post(t, c, base+own, http.Header{"Origin": {base}}, plainClick()); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
+		t.Errorf("got %d and %q for a page's own, want 200 and an acknowledgement", got, answer)
 	}
-	if got, _ := post(t, c, base+"/ws/c/No", nil); got != http.StatusNotFound {
-		t.Errorf("got %d for what is no counter, want 404", got)
+	if got, _ := post(t, c, base+"/ws/c/lobby", nil); got != http.StatusNotFound {
+		t.Errorf("got %d for an address that there is not, want 404", got)
 	}
 }
 
@@ -102,25 +85,25 @@ func TestPlainHTTPNeedsTheTokenOfItsSession(t *testing.T) {
 func TestStreamsAreBoundedAsSocketsAre(t *testing.T) {
 	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{Sockets: 3, SocketsPerAddr: 2}})
 	srv.Start()
-	path := srv.URL + "/ws/c/lobby"
+	path := srv.URL + rooms(t, srv.URL, "/")
 	first, second := fromProxy("192.0.2.1", "http"), fromProxy("192.0.2.2", "http")
-	stream := openStream(t, nil, path+"?stream=1", first)
+	stream := openStream(t, nil, path+"&stream=1", first)
 	dial(t, nil, path, first)
-	if got, _ := post(t, nil, path+"?stream=1", first); got != http.StatusTooManyRequests {
+	if got, _ := post(t, nil, path+"&stream=1", first); got != http.StatusTooManyRequests {
 		t.Errorf("got %d for the third tab of an address, want 429", got)
 	}
 	for range 5 { // one after the other
-		if got, answer := post(t, nil, path, first, plainClick); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
+		if got, answer := post(t, nil, path, first, plainClick()); got != http.StatusOK || !strings.Contains(answer, `"ack"`) {
 			t.Fatalf("got %d and %q for a click, want an acknowledgement", got, answer)
 		}
 	}
-	openStream(t, nil, path+"?stream=1", second)
-	if got, _ := post(t, nil, path+"?stream=1", second); got != http.StatusServiceUnavailable {
+	openStream(t, nil, path+"&stream=1", second)
+	if got, _ := post(t, nil, path+"&stream=1", second); got != http.StatusServiceUnavailable {
 		t.Errorf("got %d for the fourth in all, want 503", got)
 	}
 	_ = stream.Body.Close()
 	eventually(t, func() error {
-		if got := openStream(t, nil, path+"?stream=1", first).StatusCode; got != http.StatusOK {
+		if got := openStream(t, nil, path+"&stream=1", first).StatusCode; got != http.StatusOK {
 			return fmt.Errorf("got %d when one has gone, want 200", got)
 		}
 		return nil
@@ -129,26 +112,26 @@ func TestStreamsAreBoundedAsSocketsAre(t *testing.T) {
 
 // hanging is a store that writes nothing for a time.
 type hanging struct {
-	counter.Store
+	state.Store
 	until chan struct{}
 }
 
-func (h *hanging) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+func (h *hanging) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	select {
 	case <-h.until:
 	case <-ctx.Done():
 	}
-	return h.Store.Apply(ctx, name, ops...)
+	return h.Store.Commit(ctx, steps...)
 }
 
 // TestExchangesOfAnAddressAreBounded by how many there are at a time: the store is away, so that
 // they take long.
 func TestExchangesOfAnAddressAreBounded(t *testing.T) {
-	store := &hanging{Store: memcounter.New(nil), until: make(chan struct{})}
+	store := &hanging{Store: memstate.New(nil), until: make(chan struct{})}
 	srv := httptest.NewServer(newServer(t, store, &web.Options{TrustedProxies: loopback, Limits: web.Limits{SocketsPerAddr: 2}}))
 	t.Cleanup(srv.Close)
 	t.Cleanup(func() { close(store.until) })
-	path, first := srv.URL+"/ws/c/lobby", fromProxy("192.0.2.1", "http")
+	path, first := srv.URL+rooms(t, srv.URL, "/"), fromProxy("192.0.2.1", "http")
 	held, release := context.WithCancel(t.Context())
 	var holding sync.WaitGroup
 	for range 2 {
@@ -179,7 +162,7 @@ func TestExchangesOfAnAddressAreBounded(t *testing.T) {
 
 // answered returns what an exchange is answered with; 0: it waited for that until ctx ended.
 func answered(ctx context.Context, t *testing.T, url string, header http.Header) int {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(plainClick))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(plainClick()))
 	if err != nil {
 		t.Error(err)
 		return 0
@@ -196,30 +179,31 @@ func answered(ctx context.Context, t *testing.T, url string, header http.Header)
 func TestMessagesOverPlainHTTPCountTowardsTheLimitOfTheAddress(t *testing.T) {
 	srv, store := serveWith(t, &web.Options{Limits: web.Limits{AddrRate: 0.001, AddrBurst: 3, Exempt: []netip.Prefix{}}})
 	srv.Start()
-	refused := 0
-	for i := range 5 {
-		_, answer := post(t, nil, srv.URL+"/ws/c/lobby", nil, fmt.Sprintf(`{"action":"increment","op":"an-op-of-a-test-%d"}`, i))
+	refused, path := 0, srv.URL+rooms(t, srv.URL, "/")
+	for range 5 {
+		_, answer := post(t, nil, path, nil, plainClick())
 		refused += strings.Count(answer, `"retry":true`)
 	}
-	if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 3 || refused != 2 {
-		t.Errorf("got %d refused and %v (%v) in the store, want 2 and 3", refused, v, err)
+	if n := counted(t, store, "lobby"); n != 3 || refused != 2 {
+		t.Errorf("got %d refused and %d in the store, want 2 and 3", refused, n)
 	}
 }
 
 // TestATabOverPlainHTTPIsCountedOnce: its stream is a tab, and its exchanges are not, however long
 // they take.
 func TestATabOverPlainHTTPIsCountedOnce(t *testing.T) {
-	store := &hanging{Store: memcounter.New(nil), until: make(chan struct{})}
+	store := &hanging{Store: memstate.New(nil), until: make(chan struct{})}
 	server := newServer(t, store, nil)
 	srv, admin := httptest.NewServer(server), httptest.NewServer(web.NewAdmin([]*web.Server{server}, nil))
 	defer srv.Close()
 	defer srv.CloseClientConnections()
 	defer admin.Close()
-	openStream(t, nil, srv.URL+"/ws/c/lobby?stream=1", nil)
+	path := srv.URL + rooms(t, srv.URL, "/")
+	openStream(t, nil, path+"&stream=1", nil)
 	var exchanges sync.WaitGroup
 	for range 3 {
 		exchanges.Go(func() {
-			resp, err := http.Post(srv.URL+"/ws/c/lobby", "", strings.NewReader(plainClick))
+			resp, err := http.Post(path, "", strings.NewReader(plainClick()))
 			if err != nil {
 				t.Error(err)
 				return

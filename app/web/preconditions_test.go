@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"lockstep/app/web"
-	"lockstep/counter/memcounter"
 	"lockstep/precondition"
+	"lockstep/state/memstate"
 )
 
 const chrome = "Accept-Language=en-GB,en;q=0.9"
@@ -69,7 +69,7 @@ func TestAProxyThatIsNotAsItMustBeIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
 			trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-			h := newServer(t, memcounter.New(nil), &web.Options{TrustedProxies: trusted, Proxies: web.NewProxyWatch(trusted, part)})
+			h := newServer(t, memstate.New(nil), &web.Options{TrustedProxies: trusted, Proxies: web.NewProxyWatch(trusted, part)})
 			for i := range 100 {
 				v := c.most
 				if i%4 == 3 {
@@ -84,11 +84,14 @@ func TestAProxyThatIsNotAsItMustBeIsNoticed(t *testing.T) {
 	}
 }
 
+// ofItsSocket stands for the path of a socket, which each server signs anew.
+const ofItsSocket = "/socket"
+
 // TestNamesThatAreRefusedToMostAreNoticed, and not those that scanners try.
 func TestNamesThatAreRefusedToMostAreNoticed(t *testing.T) {
 	page := func(headers ...string) visits { return visits{"203.0.113.7:1", "/", append(headers, chrome)} }
 	socket := func(origin string) visits {
-		return visits{"203.0.113.7:1", "/ws/c/lobby", []string{"Connection=Upgrade", "Upgrade=websocket", "Sec-Websocket-Version=13",
+		return visits{"203.0.113.7:1", ofItsSocket, []string{"Connection=Upgrade", "Upgrade=websocket", "Sec-Websocket-Version=13",
 			"Sec-Websocket-Key=dGhlIHNhbXBsZSBub25jZQ==", "Origin=" + origin}}
 	}
 	for name, c := range map[string]struct {
@@ -105,11 +108,20 @@ func TestNamesThatAreRefusedToMostAreNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
-			h := newServer(t, memcounter.New(nil), &web.Options{Hosts: []string{"counter.example"}, Preconditions: part})
+			h := newServer(t, memstate.New(nil), &web.Options{Hosts: []string{"counter.example"}, Preconditions: part})
+			first := httptest.NewRecorder()
+			h.ServeHTTP(first, page().request())
+			own, ok := readPage(t, first.Body.String())
+			if !ok {
+				t.Fatalf("got %d, and no page", first.Code)
+			}
 			for i := range 100 {
 				v := c.most
 				if i%4 == 3 {
 					v = c.few
+				}
+				if v.path == ofItsSocket {
+					v.path = own.socket
 				}
 				h.ServeHTTP(httptest.NewRecorder(), v.request())
 			}

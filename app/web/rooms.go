@@ -53,6 +53,9 @@ func (h *socketHandler) view(c echo.Context) (*limitedView, error) {
 	granted := func(topic, grant string) bool {
 		return ok && h.sign.validToken(forGrant, id+"\x00"+topic, grant)
 	}
-	v.View, err = h.app.View(v.as(user, granted), topics...)
-	return v, err
+	if v.View, err = h.app.View(v.as(user, granted), topics...); err != nil {
+		// Another version of the program has signed it, which had more kinds of topic.
+		return nil, problem(http.StatusForbidden, "This page is too old", "What it shows is not here any more. Go back to the start page.")
+	}
+	return v, nil
 }

@@ -2,12 +2,12 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,20 +16,13 @@ import (
 	"github.com/coder/websocket"
 
 	"lockstep/app/web"
-	"lockstep/counter/memcounter"
+	"lockstep/state/memstate"
 )
-
-var socketURL = regexp.MustCompile(`hx-ws:connect="([^"]+)"`)
 
 // visit loads a page and returns where its socket is.
 func visit(t *testing.T, c *http.Client, base string) string {
 	t.Helper()
-	_, body := do(t, c, "GET", base, nil, nil)
-	m := socketURL.FindStringSubmatch(body)
-	if m == nil {
-		t.Fatal("the page has no socket")
-	}
-	return m[1]
+	return open(t, c, base).socket
 }
 
 // dial opens a socket, and returns the status of the answer if that fails.
@@ -46,42 +39,86 @@ func dial(t *testing.T, c *http.Client, url string, header http.Header) (*websoc
 	return nil, resp.StatusCode
 }
 
-func TestASocketNeedsTheTokenOfItsSession(t *testing.T) {
-	base, _ := serve(t)
+// wrongSockets are addresses of sockets that are refused, with who asks for them.
+func wrongSockets(t *testing.T, base string) map[string]struct {
+	client *http.Client
+	path   string
+	header http.Header
+} {
 	c, other := browser(t), browser(t)
-	own, foreign := visit(t, c, base), visit(t, other, base)
-	if own == foreign || !strings.HasPrefix(own, "/ws/c/lobby?t=") {
-		t.Fatalf("got sockets %s and %s, want that each has a token of its own", own, foreign)
-	}
-	_, token, _ := strings.Cut(own, "=")
-	for _, tc := range []struct {
-		name   string
+	p, elsewhere, foreign := open(t, c, base), open(t, c, base+"/c/elsewhere"), visit(t, other, base)
+	own := p.socket
+	bare, token, _ := strings.Cut(own, "&t=")
+	away, _, _ := strings.Cut(elsewhere.socket, "&t=")
+	_, signature, _ := strings.Cut(bare, "&of=")
+	type wrong = struct {
 		client *http.Client
 		path   string
 		header http.Header
-		want   int
+	}
+	return map[string]wrong{
+		"a session without a token":               {c, bare, nil},
+		"a session with another's token":          {c, foreign, nil},
+		"a stolen token without its session":      {other, own, nil},
+		"a token with something behind it":        {c, own + "x", nil},
+		"another topic's token":                   {c, away + "&t=" + token, nil},
+		"a forged session":                        {&http.Client{}, own, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.1700000000.BBBB"}}},
+		"a grant for a token":                     {c, bare + "&t=" + p.grants["counter:lobby"], nil},
+		"the lane of a form for a token":          {c, bare + "&t=" + lane(t, p.forms["increment"]), nil},
+		"another origin with everything else":     {c, own, http.Header{"Origin": {"https://evil.example"}}},
+		"another origin without a session":        {&http.Client{}, bare, http.Header{"Origin": {"https://evil.example"}}},
+		"no origin that can be told":              {c, own, http.Header{"Origin": {"null"}}},
+		"no topic":                                {&http.Client{}, "/ws/rooms?of=" + signature, nil},
+		"no signature":                            {&http.Client{}, "/ws/rooms?in=counter%3Alobby", nil},
+		"the signature of another topic":          {&http.Client{}, "/ws/rooms?in=counter%3Aelsewhere&of=" + signature, nil},
+		"one more topic than was signed":          {&http.Client{}, "/ws/rooms?in=counter%3Alobby%2Ccounter%3Aelsewhere&of=" + signature, nil},
+		"a topic twice":                           {&http.Client{}, "/ws/rooms?in=counter%3Alobby%2Ccounter%3Alobby&of=" + signature, nil},
+		"a signature with something behind it":    {&http.Client{}, bare + "x", nil},
+		"a signature that is shorter":             {&http.Client{}, bare[:len(bare)-1], nil},
+		"the token of a socket for the signature": {&http.Client{}, "/ws/rooms?in=counter%3Alobby&of=" + token, nil},
+	}
+}
+
+func TestASocketNeedsTheTokenOfItsSession(t *testing.T) {
+	base, _ := serve(t)
+	c := browser(t)
+	own := visit(t, c, base)
+	for name, tc := range map[string]struct {
+		client *http.Client
+		path   string
+		header http.Header
 	}{
-		{"a page's own", c, own, http.Header{"Origin": {base}}, 101},
-		{"another counter of the same session", c, "/ws/c/other?t=" + token, nil, 101},
-		{"a client without a session, as tools are", &http.Client{}, "/ws/c/lobby", nil, 101},
-		{"a session without a token", c, "/ws/c/lobby", nil, 403},
-		{"a session with another's token", c, foreign, nil, 403},
-		{"a stolen token without its session", other, own, nil, 403},
-		{"a token with something behind it", c, own + "x", nil, 403},
-		{"a forged session", &http.Client{}, own, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.1700000000.BBBB"}}, 403},
-		{"the token of a form", c, "/ws/c/lobby?t=" + form(t, c, base).Get("_csrf"), nil, 403},
-		{"another origin with everything else", c, own, http.Header{"Origin": {"https://evil.example"}}, 403},
-		{"no origin that can be told", c, own, http.Header{"Origin": {"null"}}, 403},
+		"a page's own": {c, own, http.Header{"Origin": {base}}},
+		"a client without a session, as tools are":        {&http.Client{}, rooms(t, base, "/"), nil},
+		"one that has a token and not its session either": {&http.Client{}, own, nil},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			if _, got := dial(t, tc.client, base+tc.path, tc.header); got != tc.want {
-				t.Errorf("got %d, want %d", got, tc.want)
-			}
-		})
+		if _, got := dial(t, tc.client, base+tc.path, tc.header); got != 101 {
+			t.Errorf("%s: got %d, want 101", name, got)
+		}
+	}
+	for name, tc := range wrongSockets(t, base) {
+		if _, got := dial(t, tc.client, base+tc.path, tc.header); got != 403 {
+			t.Errorf("%s: got %d, want 403", name, got)
+		}
 	}
 	// A page asks by HTTP why it can't connect.
-	if resp, _ := do(t, other, "GET", base+own, nil, nil); resp.StatusCode != http.StatusForbidden {
+	if resp, _ := do(t, browser(t), "GET", base+"/ws/rooms?in=counter%3Alobby&of=x", nil, nil); resp.StatusCode != http.StatusForbidden {
 		t.Errorf("got %d for the socket's address by HTTP, want 403", resp.StatusCode)
+	}
+}
+
+// clock waits for the first clock of a server, in ms since 1970.
+func clock(t *testing.T, ws *websocket.Conn) int64 {
+	t.Helper()
+	for {
+		_, m, err := ws.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var status struct{ Clock int64 }
+		if err := json.Unmarshal(m, &status); err != nil || status.Clock != 0 {
+			return status.Clock
+		}
 	}
 }
 
@@ -190,7 +227,7 @@ func TestAForgedAddressIsNotBelieved(t *testing.T) {
 func TestSocketsAreBoundedAndComeFree(t *testing.T) {
 	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{Sockets: 3, SocketsPerAddr: 2}})
 	srv.Start()
-	path := srv.URL + "/ws/c/lobby"
+	path := srv.URL + rooms(t, srv.URL, "/")
 	first, second := fromProxy("192.0.2.1", "http"), fromProxy("192.0.2.2", "http")
 	ws, _ := dial(t, nil, path, first)
 	dial(t, nil, path, first)
@@ -225,10 +262,10 @@ func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv, store := serveWith(t, &web.Options{Limits: limits})
 			srv.Start()
-			ws, _ := dial(t, nil, srv.URL+"/ws/c/lobby", nil)
+			ws, _ := dial(t, nil, srv.URL+rooms(t, srv.URL, "/"), nil)
+			seen := clock(t, ws)
 			for i := range 5 {
-				op := fmt.Sprintf(`{"action":"increment","op":"an-op-of-a-test-%d"}`, i)
-				if err := ws.Write(t.Context(), websocket.MessageText, []byte(op)); err != nil {
+				if err := ws.Write(t.Context(), websocket.MessageText, []byte(click("a", "counter:lobby", i+1, seen))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -238,7 +275,9 @@ func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				acked += strings.Count(string(m), "an-op-of-a-test-") * strings.Count(string(m), `"ack"`)
+				if strings.Contains(string(m), `"ack"`) {
+					acked += strings.Count(string(m), clientOf("a"))
+				}
 				if strings.Contains(string(m), `"retry":true`) && strings.Contains(string(m), "too many messages") {
 					refused++
 				}
@@ -246,8 +285,8 @@ func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
 			if acked != 3 || refused != 2 {
 				t.Errorf("got %d acknowledged and %d refused, want 3 and 2", acked, refused)
 			}
-			if v, err := store.Get(t.Context(), "lobby"); err != nil || v[0].N != 3 {
-				t.Errorf("got %v (%v) in the store, want 3", v, err)
+			if n := counted(t, store, "lobby"); n != 3 {
+				t.Errorf("got %d in the store, want 3", n)
 			}
 		})
 	}
@@ -281,7 +320,7 @@ func TestAForeignHostNameIsRefused(t *testing.T) {
 }
 
 func TestTheAdminAddressIsNotForOtherPeoplesPages(t *testing.T) {
-	h := web.NewAdmin([]*web.Server{newServer(t, memcounter.New(nil), nil)}, nil)
+	h := web.NewAdmin([]*web.Server{newServer(t, memstate.New(nil), nil)}, nil)
 	for _, tc := range []struct {
 		path, host, site string
 		want             int

@@ -59,17 +59,25 @@ func FuzzCookie(f *testing.F) {
 
 func TestATokenLooksDifferentEachTime(t *testing.T) {
 	s := signer{keys: [][]byte{[]byte("a key")}, now: time.Now}
-	one, other := s.token(forForm, "x"), s.token(forForm, "x")
+	one, other := s.token(forGrant, "x", "a"), s.token(forGrant, "x", "a")
 	if one == other {
 		t.Error("it does not")
 	}
 	for _, token := range []string{one, other} {
-		if !s.validToken(forForm, "x", token) || s.validToken(forSocket, "x", token) || s.validToken(forForm, "y", token) {
-			t.Errorf("%s is not valid for what it was made for, or for something else", token)
+		if !s.validToken(forGrant, "x\x00a", token) {
+			t.Errorf("%s is not valid for what it was made for", token)
+		}
+		for name, valid := range map[string]bool{
+			"another purpose": s.validToken(forSocket, "x\x00a", token), "another session": s.validToken(forGrant, "y\x00a", token),
+			"another topic": s.validToken(forGrant, "x\x00b", token), "no topic": s.validToken(forGrant, "x", token),
+		} {
+			if valid {
+				t.Errorf("%s is valid for %s", token, name)
+			}
 		}
 	}
-	for _, token := range []string{"", s.sign(forForm, "x"), one[:len(one)-1], one + "AA", "*" + one[1:]} {
-		if s.validToken(forForm, "x", token) {
+	for _, token := range []string{"", s.sign(forGrant, "x\x00a"), one[:len(one)-1], one + "AA", "*" + one[1:]} {
+		if s.validToken(forGrant, "x\x00a", token) {
 			t.Errorf("%q is believed", token)
 		}
 	}
@@ -116,10 +124,10 @@ func TestASpareGoesWhenItsSessionHasWon(t *testing.T) {
 	if len(cookies) != 3 {
 		t.Fatalf("got cookies %v, want two spares", cookies)
 	}
-	if token := s.token(forSocket, won); !owns(s, with(cookies), token) {
+	if token := s.token(forSocket, won, lobby); !owns(s, with(cookies), token) {
 		t.Error("the page that came first has no session any more")
 	}
-	if token := s.token(forSocket, lost); owns(s, with(cookies), token) {
+	if token := s.token(forSocket, lost, lobby); owns(s, with(cookies), token) {
 		t.Error("the page of another browser has one here")
 	}
 	now = now.Add(2 * spareTime)
@@ -163,7 +171,7 @@ func BenchmarkATabWithAllSpares(b *testing.B) {
 		s.ensure(w, with(nil), client{})
 		kept(cookies, w)
 	}
-	r, token := with(cookies), s.token(forSocket, "nobody")
+	r, token := with(cookies), s.token(forSocket, "nobody", lobby)
 	for b.Loop() {
 		if owns(s, r, token) {
 			b.Fatal("a stranger's token is believed")
@@ -172,7 +180,7 @@ func BenchmarkATabWithAllSpares(b *testing.B) {
 }
 
 func owns(s signer, r *http.Request, token string) bool {
-	_, ok := s.owner(s.read(r, client{}), forSocket, token)
+	_, ok := s.owner(s.read(r, client{}), forSocket, lobby, token)
 	return ok
 }
 
@@ -192,7 +200,7 @@ func TestTwoServersOnPortsOfOneHostLeaveEachOthersPagesAlone(t *testing.T) {
 	first, second := visit(one), visit(other)
 	for range 5 {
 		for s, id := range map[*signer]string{&one: first, &other: second} {
-			if !owns(*s, with(cookies), s.token(forSocket, id)) {
+			if !owns(*s, with(cookies), s.token(forSocket, id, lobby)) {
 				t.Fatalf("an open page has lost its session: %v", cookies)
 			}
 			now = now.Add(2 * spareTime)

@@ -37,18 +37,24 @@ func TestWhoSharesAShareOfTheStore(t *testing.T) {
 
 func TestWhatAVisitorHasTaken(t *testing.T) {
 	refused := new(refusals)
-	l := newLimiter(Limits{ClicksPerAddr: 4, NamesPerAddr: 2}.withDefaults(), refused)
-	v := &visitor{l, client{addr: netip.MustParseAddr("198.51.100.1")}}
-	got := []bool{v.TakeOp(), v.TakeOp(), v.TakeOp()}
-	v.ReturnOp()
-	got = append(got, v.TakeOp(), v.TakeOp(), v.NewName(), v.NewName())
-	for i, want := range []bool{true, true, false, true, false, true, false} {
-		if got[i] != want {
-			t.Errorf("step %d: got %v, want %v", i, got[i], want)
+	l := newLimiter(Limits{ClicksPerAddr: 4, NamesPerAddr: 2, LanesPerAddr: 4}.withDefaults(), refused)
+	of := func(addr string) *visitor { return &visitor{l, client{addr: netip.MustParseAddr(addr)}} }
+	v, same, other := of("198.51.100.1"), of("198.51.100.1"), of("198.51.100.2")
+	for i, step := range []struct {
+		do   func() bool
+		want bool
+	}{
+		{v.allowOp, true}, {same.allowOp, true}, {v.allowOp, false}, {other.allowOp, true},
+		{v.NewTopic, true}, {same.NewTopic, false}, {other.NewTopic, true},
+		{v.TakeLane, true}, {same.TakeLane, true}, {v.TakeLane, false}, {other.TakeLane, true},
+		{func() bool { same.ReturnLane(); return v.TakeLane() }, true}, {v.TakeLane, false},
+	} {
+		if got := step.do(); got != step.want {
+			t.Errorf("step %d: got %v, want %v", i, got, step.want)
 		}
 	}
 	counts := refused.byReason()
-	if counts["clicks_of_address"] != 2 || counts["names_of_address"] != 1 {
-		t.Errorf("got %v, want 2 clicks and 1 name", counts)
+	if counts["clicks_of_address"] != 1 || counts["names_of_address"] != 1 || counts["lanes_of_address"] != 2 {
+		t.Errorf("got %v, want 1 click, 1 name and 2 lanes", counts)
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
-	"lockstep/counter/memcounter"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state/memstate"
 	"lockstep/static"
 )
 
@@ -227,7 +227,7 @@ func TestAServerWithoutTheProgramSaysSoUntilItIsThere(t *testing.T) {
 // serveAssets starts a server with these assets.
 func serveAssets(t *testing.T, assets *static.Assets) (url string) {
 	t.Helper()
-	a := app.New(mempubsub.NewBus(), memcounter.New(nil), nil)
+	a := app.New(mempubsub.NewBus(), memstate.New(nil), nil)
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -7,43 +7,41 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"lockstep/app"
 	"lockstep/app/web"
-	"lockstep/counter"
-	"lockstep/counter/memcounter"
 	"lockstep/internal/short"
 	"lockstep/precondition"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/state"
+	"lockstep/state/memstate"
 )
 
 // failing is a store that can be away.
 type failing struct {
-	counter.Store
+	state.Store
 	away atomic.Bool
 }
 
 var errAway = errors.New("the store is away")
 
-func (f *failing) Apply(ctx context.Context, name string, ops ...counter.Op) (counter.Value, []bool, error) {
+func (f *failing) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	if f.away.Load() {
-		return counter.Value{}, nil, errAway
+		return state.Failed(len(steps), errAway)
 	}
-	return f.Store.Apply(ctx, name, ops...)
+	return f.Store.Commit(ctx, steps...)
 }
 
-func (f *failing) Get(ctx context.Context, names ...string) ([]counter.Value, error) {
+func (f *failing) Read(ctx context.Context, topics ...string) ([]state.Record, error) {
 	if f.away.Load() {
 		return nil, errAway
 	}
-	return f.Store.Get(ctx, names...)
+	return f.Store.Read(ctx, topics...)
 }
 
 // serve starts a replica until the test ends.
@@ -57,7 +55,7 @@ func serve(t *testing.T) (url string, store *failing) {
 // serveWith makes a replica with options, whose server is to be started.
 func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *failing) {
 	t.Helper()
-	store = &failing{Store: memcounter.New(nil)}
+	store = &failing{Store: memstate.New(nil)}
 	srv = httptest.NewUnstartedServer(newServer(t, store, opts))
 	t.Cleanup(srv.Close)
 	return srv, store
@@ -65,7 +63,7 @@ func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *fa
 
 // newServer makes what answers for a replica, called "<one>", until the test
 // ends.
-func newServer(t testing.TB, store counter.Store, opts *web.Options) *web.Server {
+func newServer(t testing.TB, store state.Store, opts *web.Options) *web.Server {
 	t.Helper()
 	a := app.New(mempubsub.NewBus(), store, &app.Options{Replica: "<one>"})
 	if err := a.Start(context.Background()); err != nil { // a fuzz test has no context of its own
@@ -122,7 +120,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 		t.Fatalf("got %d", resp.StatusCode)
 	}
 	for _, want := range []string{
-		`hx-ws:connect="/ws/c/lobby?t=`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
+		`hx-ws:connect="/ws/rooms?in=counter%3Alobby&amp;of=`, `id="counter"`, `data-topic="counter:lobby"`, `data-count="0"`, `data-version="0"`, `data-epoch="`,
 		`id="status"`, `data-state="connecting"`, `data-action="increment"`, `data-action="decrement"`, `data-action="reset"`, `&lt;one&gt;`,
 	} {
 		if !strings.Contains(body, want) {
@@ -139,7 +137,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 
 func TestEveryResponseIsHardened(t *testing.T) {
 	url, _ := serve(t)
-	for _, path := range []string{"/", "/c/other", "/c/BAD", "/nothing", "/readyz", "/static/none.js", "/wasm/sw.js"} {
+	for _, path := range []string{"/", "/c/other", "/poll/x", "/bank/x", "/c/BAD", "/nothing", "/readyz", "/static/none.js", "/wasm/sw.js"} {
 		resp, body := do(t, browser(t), "GET", url+path, nil, nil)
 		h := resp.Header
 		if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'") {
@@ -199,8 +197,24 @@ func TestTheStatusOfAddresses(t *testing.T) {
 		{"GET", "/c/..%2f..%2fetc", 404, ""},
 		{"GET", "/c?name=Kitchen", 303, "/c/kitchen"},
 		{"GET", "/c?name=%0d%0aX:y", 404, ""},
-		{"GET", "/ws/c/lobby", 426, ""},
-		{"GET", "/ws/c/A", 404, ""},
+		{"GET", "/poll/a-1", 200, ""},
+		{"GET", "/poll/A", 301, "/poll/a"},
+		{"GET", "/poll/a/", 301, "/poll/a"},
+		{"GET", "/poll/lobby", 200, ""},
+		{"GET", "/poll/A_B", 404, ""},
+		{"GET", "/poll?name=Lunch", 303, "/poll/lunch"},
+		{"GET", "/poll", 404, ""},
+		{"GET", "/bank/a-1", 200, ""},
+		{"GET", "/bank/" + strings.Repeat("a", 65), 404, ""},
+		{"GET", "/bank?name=%21", 404, ""},
+		{"GET", "/bank/a/transfer", 405, ""},
+		{"GET", "/counter/a", 404, ""},
+		{"GET", "/nothing/a", 404, ""},
+		{"GET", rooms(t, url, "/"), 426, ""},
+		{"GET", rooms(t, url, "/poll/x"), 426, ""},
+		{"GET", "/ws/rooms", 403, ""},
+		{"GET", "/ws/rooms?in=counter%3Alobby", 403, ""},
+		{"GET", "/ws/c/lobby", 404, ""},
 		{"GET", "/healthz", 200, ""},
 		{"GET", "/readyz", 200, ""},
 		{"GET", "/metrics", 404, ""},
@@ -218,156 +232,10 @@ func TestTheStatusOfAddresses(t *testing.T) {
 	}
 }
 
-var hidden = regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
-
-// form returns the hidden fields of the page's first form.
-func form(t *testing.T, c *http.Client, page string) url.Values {
-	t.Helper()
-	_, body := do(t, c, "GET", page, nil, nil)
-	v := url.Values{}
-	for _, m := range hidden.FindAllStringSubmatch(body, 2) {
-		v.Set(m[1], m[2])
-	}
-	if v.Get("_csrf") == "" || v.Get("_op") == "" {
-		t.Fatalf("the form has %v", v)
-	}
-	return v
-}
-
-func TestAFormCountsOnceAndLeadsBack(t *testing.T) {
-	url, _ := serve(t)
-	c := browser(t)
-	fields := form(t, c, url+"/c/a")
-	for _, outcome := range []string{"One click was counted.", "That click came twice, and was counted once."} {
-		resp, _ := do(t, c, "POST", url+"/c/a/increment", fields, nil) // the second is a repeated post: the same op
-		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/c/a" {
-			t.Fatalf("got %d to %q, want 303 to /c/a", resp.StatusCode, resp.Header.Get("Location"))
-		}
-		if _, body := do(t, c, "GET", url+"/c/a", nil, nil); !strings.Contains(body, outcome) {
-			t.Errorf("the page does not say %q", outcome)
-		}
-		if _, body := do(t, c, "GET", url+"/c/a", nil, nil); strings.Contains(body, `class="outcome"`) {
-			t.Error("the page says it again")
-		}
-	}
-	if _, body := do(t, c, "GET", url+"/c/a", nil, nil); !strings.Contains(body, `data-count="1"`) {
-		t.Error("a form that was posted twice did not count once")
-	}
-	resp, _ := do(t, c, "POST", url+"/c/lobby/reset", form(t, c, url), nil)
-	if got := resp.Header.Get("Location"); got != "/" {
-		t.Errorf("the lobby's form leads to %q, want /", got)
-	}
-}
-
-func TestAFormThatWouldMakeTooManyCountersIsRefused(t *testing.T) {
-	srv, store := serveWith(t, &web.Options{Limits: web.Limits{NamesPerAddr: 2, Exempt: []netip.Prefix{}}})
-	srv.Start()
-	if _, _, err := store.Apply(t.Context(), "old", counter.Op{ID: "an-op-of-a-test-xx", Kind: counter.Increment}); err != nil {
-		t.Fatal(err)
-	}
-	c := browser(t)
-	for _, step := range []struct {
-		name string
-		want int
-	}{{"a", http.StatusSeeOther}, {"b", http.StatusTooManyRequests}, {"a", http.StatusSeeOther}, {"old", http.StatusSeeOther}} {
-		resp, body := do(t, c, "POST", srv.URL+"/c/"+step.name+"/increment", form(t, c, srv.URL+"/c/"+step.name), nil)
-		if resp.StatusCode != step.want {
-			t.Errorf("%s: got %d, want %d", step.name, resp.StatusCode, step.want)
-		}
-		if step.want == http.StatusTooManyRequests && !strings.Contains(body, "as many new counters as it may for now; those that exist can be used. Another can be made in 24 hours.") {
-			t.Errorf("the page does not say why: %s", body)
-		}
-	}
-	if values, err := store.Get(t.Context(), "b"); err != nil || values[0].Version != 0 {
-		t.Errorf("got %+v, %v for a counter that was refused, want none", values, err)
-	}
-}
-
-// A person without JavaScript who shares an address with many learns that, and how long it takes.
-func TestAFormOfAnAddressThatClicksTooMuchSaysWhenItMayAgain(t *testing.T) {
-	for _, tc := range []struct {
-		name        string
-		perAddr     int
-		least, most int // seconds
-		says        string
-		again       bool // the same click may be sent again
-	}{
-		{"soon", 18, 80, 100, "Try again in ", true},
-		{"later", 6, 250, 300, "Try again in 5 minutes: this click counts once", true},
-		{"when the click is too old", 2, 860, 900, "Try again in 15 minutes.", false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			srv, _ := serveWith(t, &web.Options{Limits: web.Limits{ClicksPerAddr: tc.perAddr, Exempt: []netip.Prefix{}}})
-			srv.Start()
-			c := browser(t)
-			for range tc.perAddr / 2 {
-				if resp, _ := do(t, c, "POST", srv.URL+"/c/a/increment", form(t, c, srv.URL+"/c/a"), nil); resp.StatusCode != http.StatusSeeOther {
-					t.Fatalf("got %d for a click that an address may make, want 303", resp.StatusCode)
-				}
-			}
-			fields := form(t, c, srv.URL+"/c/a")
-			resp, body := do(t, c, "POST", srv.URL+"/c/a/increment", fields, nil)
-			wait, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-			if resp.StatusCode != http.StatusTooManyRequests || err != nil || wait < tc.least || wait > tc.most {
-				t.Errorf("got %d to be sent again after %q s, want 429 and %d to %d s", resp.StatusCode, resp.Header.Get("Retry-After"), tc.least, tc.most)
-			}
-			if !strings.Contains(body, "too many clicks from your network") || !strings.Contains(body, tc.says) || !strings.Contains(body, `href="/c/a"`) {
-				t.Errorf("the page does not say why, when, or lead back: %s", body)
-			}
-			if got := strings.Contains(body, fields.Get("_op")); got != tc.again {
-				t.Errorf("the page can send the click again: %v, want %v", got, tc.again)
-			}
-		})
-	}
-}
-
-func TestAForgedFormIsRefusedAndCountsNothing(t *testing.T) {
-	url, _ := serve(t)
-	c := browser(t)
-	good := form(t, c, url)
-	foreign := form(t, browser(t), url) // another session's token
-	with := func(token string) (v map[string][]string) {
-		return map[string][]string{"_csrf": {token}, "_op": {"an-op-of-a-test-xx"}}
-	}
-	for _, tc := range []struct {
-		name   string
-		client *http.Client
-		fields map[string][]string
-		header http.Header
-		want   int
-	}{
-		{"no token", c, with(""), nil, 403},
-		{"another session's token", c, with(foreign.Get("_csrf")), nil, 403},
-		{"no session", browser(t), good, nil, 403},
-		{"a page of another origin", c, good, http.Header{"Origin": {"https://evil.example"}}, 403},
-		{"another site by fetch metadata", c, good, http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403},
-		{"a forged cookie", &http.Client{}, good, http.Header{"Cookie": {"sid=AAAAAAAAAAAAAAAAAAAAAA.BBBB"}}, 403},
-		{"an op that is none", c, map[string][]string{"_csrf": good["_csrf"], "_op": {"<script>"}}, nil, 400},
-		{"a huge form", c, map[string][]string{"_csrf": good["_csrf"], "x": {strings.Repeat("x", 20000)}}, nil, 413},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			resp, body := do(t, tc.client, "POST", url+"/c/lobby/increment", tc.fields, tc.header)
-			if resp.StatusCode != tc.want {
-				t.Errorf("got %d, want %d", resp.StatusCode, tc.want)
-			}
-			if strings.Contains(body, "<script>") || strings.Contains(body, "goroutine") {
-				t.Errorf("the answer shows what it must not: %s", body)
-			}
-		})
-	}
-	resp, _ := do(t, c, "POST", url+"/c/lobby/explode", good, nil)
-	if resp.StatusCode != 400 {
-		t.Errorf("an unknown action: got %d, want 400", resp.StatusCode)
-	}
-	if _, body := do(t, c, "GET", url, nil, nil); !strings.Contains(body, `data-count="0"`) || !strings.Contains(body, `data-version="0"`) {
-		t.Error("something was counted")
-	}
-}
-
 func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 	url, store := serve(t)
 	c := browser(t)
-	fields := form(t, c, url)
+	address := form(t, c, url)
 	store.away.Store(true)
 	resp, body := do(t, c, "GET", url+"/", nil, nil)
 	if resp.StatusCode != 200 || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `data-count=""`) {
@@ -381,7 +249,7 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 		t.Errorf("got %d for the process, want 200: it is well", resp.StatusCode)
 	}
 	short.Skip(t, "waits until the batcher gives a click up")
-	resp, body = do(t, c, "POST", url+"/c/lobby/increment", fields, nil)
+	resp, body = press(t, c, url+address)
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "2" || strings.Contains(body, errAway.Error()) {
 		t.Errorf("got %d after %q s, %q; want 503, 2 s and not the inner error", resp.StatusCode, resp.Header.Get("Retry-After"), body)
 	}
@@ -422,7 +290,7 @@ func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
 }
 
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
-	server := newServer(t, memcounter.New(nil), nil)
+	server := newServer(t, memstate.New(nil), nil)
 	store := precondition.NewPart("store", nil)
 	store.Saw("", "one", precondition.Unmet{Name: "evicts", Text: "<1> evicts"})
 	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
@@ -446,45 +314,48 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 }
 
 func FuzzCookieAndForm(f *testing.F) {
-	f.Add("sid=x.y", "_csrf=a&_op=b")
-	f.Add("sid=.", "%zz")
-	h := newServer(f, memcounter.New(nil), &web.Options{Limits: web.Limits{RequestRate: -1}})
-	f.Fuzz(func(t *testing.T, cookie, body string) {
-		r := httptest.NewRequest("POST", "/c/lobby/increment", strings.NewReader(body))
+	f.Add("sid=x.y", "a.b", "a=b")
+	f.Add("sid=.", "%zz", "%zz")
+	f.Add("", strings.Repeat("A", 32)+"."+strings.Repeat("A", 43), "")
+	h := newServer(f, memstate.New(nil), &web.Options{Limits: web.Limits{RequestRate: -1}})
+	f.Fuzz(func(t *testing.T, cookie, lane, body string) {
+		r := httptest.NewRequest("POST", "/c/lobby/increment?"+url.Values{"lane": {lane}}.Encode(), strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Cookie", cookie)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if w.Code != 403 && w.Code != 413 {
+		if w.Code != 403 && w.Code != 413 && w.Code != 400 {
 			t.Fatalf("got %d for a forged form", w.Code)
 		}
 	})
 }
 
 func TestEveryClientGetsItsOwnForms(t *testing.T) {
-	url, _ := serve(t)
+	base, _ := serve(t)
 	seen := make(map[string]bool)
-	hidden := regexp.MustCompile(`name="(_csrf|_op)" value="([^"]+)"`)
+	own := func(what, value string) {
+		if value == "" || seen[value] {
+			t.Errorf("%s %q has been given to another client, or for something else", what, value)
+		}
+		seen[value] = true
+	}
 	for range 3 {
-		_, body := do(t, browser(t), "GET", url, nil, nil)
-		if strings.Contains(body, "slot-") {
-			t.Fatal("a slot is left in the page")
-		}
-		fields := hidden.FindAllStringSubmatch(body, -1)
-		if len(fields) != 6 {
-			t.Fatalf("got %d fields in three forms, want a token and an id in each", len(fields))
-		}
-		mine := make(map[string]bool)
-		for _, f := range fields {
-			if mine[f[2]] = true; seen[f[2]] {
-				t.Errorf("%s %s has been given to another client", f[1], f[2])
+		for path, forms := range map[string]int{"/": 3, "/poll/x": 1, "/bank/x": 1} {
+			p := open(t, browser(t), base+path)
+			if strings.Contains(p.body, "slot-") {
+				t.Fatal("a slot is left in the page")
 			}
-		}
-		if len(mine) != 4 {
-			t.Errorf("got %d different values, want one token and three ids", len(mine))
-		}
-		for v := range mine {
-			seen[v] = true
+			if len(p.forms) != forms || len(p.grants) != 1 {
+				t.Fatalf("%s: got the forms %v and the grants %v", path, p.forms, p.grants)
+			}
+			own("the person", p.user)
+			own("the socket", p.socket)
+			for _, grant := range p.grants {
+				own("the grant", grant)
+			}
+			for do, address := range p.forms {
+				own("the lane of "+do, lane(t, address))
+			}
 		}
 	}
 }

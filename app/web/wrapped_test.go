@@ -15,7 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
-	"lockstep/counter/memcounter"
+	"lockstep/state/memstate"
 )
 
 // A gzipWriter is what many a middleware puts in place of the answer's writer.
@@ -64,7 +64,7 @@ func TestASocketOpensThroughWhatCompressesInFront(t *testing.T) {
 		"a writer that unwraps": {func(h http.Handler) http.Handler { return compressing(h, true) }, "hijacked connection from compress/gzip"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := tc.wrap(newServer(t, memcounter.New(nil), nil))
+			h := tc.wrap(newServer(t, memstate.New(nil), nil))
 			var said strings.Builder
 			var handlers sync.WaitGroup // a server does not wait for those of upgrades
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func TestASocketOpensThroughWhatCompressesInFront(t *testing.T) {
 			if status != 101 {
 				t.Fatalf("got %d, want 101", status)
 			}
-			if err := ws.Write(t.Context(), websocket.MessageText, []byte(`{"action":"increment","op":"an-op-of-a-test-1"}`)); err != nil {
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte(click("a", "counter:lobby", 1, clock(t, ws)))); err != nil {
 				t.Fatal(err)
 			}
 			for {
@@ -104,16 +104,19 @@ func TestASocketOpensThroughWhatCompressesInFront(t *testing.T) {
 }
 
 func TestASocketThatCanNotBeHadIsRefusedInASentence(t *testing.T) {
-	srv := httptest.NewServer(compressing(newServer(t, memcounter.New(nil), nil), false))
+	h := newServer(t, memstate.New(nil), nil)
+	whole := httptest.NewServer(h)
+	defer whole.Close()
+	srv := httptest.NewServer(compressing(h, false))
 	defer srv.Close()
-	resp, body := at(t, "GET", srv.URL+"/ws/c/lobby", "", upgrading(), nil)
+	resp, body := at(t, "GET", srv.URL+rooms(t, whole.URL, "/"), "", upgrading(), nil)
 	if resp.StatusCode != http.StatusNotImplemented || !strings.Contains(body, "Unwrap") {
 		t.Errorf("got %d %q, want 501 and a sentence", resp.StatusCode, body)
 	}
 }
 
 func TestWhatIsCompressedInFrontIsNotCompressedTwice(t *testing.T) {
-	srv := httptest.NewServer(echoGzip(newServer(t, memcounter.New(nil), nil)))
+	srv := httptest.NewServer(echoGzip(newServer(t, memstate.New(nil), nil)))
 	defer srv.Close()
 	c := browser(t)
 	_, html := do(t, c, "GET", srv.URL, nil, nil)
