@@ -27,8 +27,6 @@ const read = (room) => room?.dataset.sum ?? room?.dataset.count ?? '';
 /** Watches a page's rooms, and says what becomes of them. */
 export class Voice {
   #root;
-  /** @type {Map<string | undefined, string>} by topic, what was last said */
-  #known = new Map();
   /** @type {HTMLElement | null} that has changed last */
   #room = null;
   #own = false; // a click of this person's may be in the next change
@@ -39,12 +37,11 @@ export class Voice {
   /** @param {HTMLElement} root - has the rooms in it */
   constructor(root) {
     this.#root = root;
-    for (const room of this.#rooms()) this.#known.set(room.dataset.topic, read(room));
   }
 
   start() {
-    const watch = { subtree: true, childList: true, attributeFilter: ['data-sum', 'data-count'] };
-    new MutationObserver(() => this.#look()).observe(this.#root, watch);
+    const watch = { subtree: true, attributeFilter: ['data-sum', 'data-count'], attributeOldValue: true };
+    new MutationObserver((all) => all.forEach((one) => this.#look(one))).observe(this.#root, watch);
     addEventListener('submit', (e) => {
       this.#own = true;
       const form = /** @type {Element} */ (e.target);
@@ -52,18 +49,10 @@ export class Voice {
     });
   }
 
-  /** @returns {NodeListOf<HTMLElement>} */
-  #rooms() {
-    return this.#root.querySelectorAll('[data-topic][data-version]');
-  }
-
-  #look() {
-    for (const room of this.#rooms()) {
-      const { topic } = room.dataset;
-      if (this.#known.get(topic) === read(room)) continue;
-      this.#known.set(topic, read(room));
-      this.#changed(room);
-    }
+  /** @param {MutationRecord} record */
+  #look({ target, attributeName, oldValue }) {
+    const room = /** @type {HTMLElement} */ (target);
+    if (room.getAttribute(attributeName ?? '') !== oldValue) this.#changed(room);
   }
 
   /** @param {HTMLElement} room */
@@ -91,7 +80,8 @@ export class Voice {
 
   // As Page.Title in package components: of the first room.
   #name() {
-    const [room] = this.#rooms();
+    /** @type {HTMLElement | null} */
+    const room = this.#root.querySelector('[data-topic][data-version]');
     const name = `${room?.querySelector('h1')?.textContent} · Lockstep`;
     const sum = this.#sum(room);
     document.title = sum ? `${sum} · ${name}` : name;

@@ -2,8 +2,7 @@
 // that is wanted. What can't be done is tried again before what comes later: a page that finds an
 // op there finds all before it as well.
 
-import { RETRY_MAX, RETRY_MIN } from '../constants.js';
-import { Backoff } from './backoff.js';
+import { RETRY_MAX } from '../constants.js';
 
 /**
  * @import { Entry, Op } from './outbox.js'
@@ -15,7 +14,6 @@ import { Backoff } from './backoff.js';
  *
  * @typedef {object} Environment
  * @property {(job: () => void, ms: number) => unknown} later - as setTimeout
- * @property {() => number} random - from 0 to 1, without the 1
  * @property {(op: Op) => void} removed - an op is in the database no more, or never was
  * @property {() => void} changed - an op is durable, or works is another
  *
@@ -35,7 +33,6 @@ export class Journal {
   /** @type {Promise<void> | null} ends when nothing is to be done, or something could not be */
   #working = null;
   #waits = false; // until the next attempt
-  #pauses;
   /** Whether the database works, as far as is known. */
   works = true;
 
@@ -46,7 +43,6 @@ export class Journal {
   constructor(store, env) {
     this.#store = store;
     this.#env = env;
-    this.#pauses = new Backoff(RETRY_MIN, RETRY_MAX, env.random);
   }
 
   /** Finds out whether the database works. */
@@ -115,7 +111,6 @@ export class Journal {
       this.#pause();
       return false;
     }
-    this.#pauses.reset();
     this.works = true;
     for (const { op, put } of this.#doing.splice(0)) {
       if (put) op.durable = true;
@@ -131,8 +126,7 @@ export class Journal {
     this.#env.later(() => {
       this.#waits = false;
       if (this.#todo.length) this.#working ??= this.#work();
-    }, this.#pauses.pause());
-    this.#pauses.grow();
+    }, RETRY_MAX);
     this.#env.changed();
   }
 }

@@ -140,7 +140,7 @@ export class Outbox {
    */
   message({ seen, entry }) {
     const { client, topic, grant, seq, sent, do: action, in: input } = entry;
-    const age = sent ? Math.max(this.#env.date() - sent.date, sent.clock && this.clock - sent.clock, 0) : 0;
+    const age = sent ? Math.max(this.#env.date() - sent.date, this.clock - sent.clock, 0) : 0;
     return {
       op: [client, seq, first(this.#lanes.get(laneOf(entry)), seq)], seen, age: Math.floor(age / 1000) || undefined,
       t: topic, grant: this.#shows(topic) ? undefined : grant, do: action, in: input,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MIN, STRANGER_AGE } from '../constants.js';
+import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MAX, RETRY_MIN, STRANGER_AGE } from '../constants.js';
 import { Browser, names, Page } from './testing/world.js';
 
 const DAY = 24 * 3600 * 1000;
@@ -115,7 +115,7 @@ test('ops are written in the order in which they were made, and again after a fa
   await browser.pass(10);
   page.click();
   browser.broken = false;
-  await browser.pass(2 * RETRY_MIN);
+  await browser.pass(2 * RETRY_MAX);
   assert.deepEqual(browser.log, ['+1', '+2', '+3']);
 });
 
@@ -411,7 +411,7 @@ test('a database that works again keeps what waits', async () => {
   await browser.pass(1);
   assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [true, 'no']);
   browser.broken = false;
-  await browser.pass(RETRY_MIN);
+  await browser.pass(RETRY_MAX);
   assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [false, 'yes']);
 });
 
