@@ -98,6 +98,7 @@ chaos: deps ## let every fault loose on running replicas, and print the matrix (
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
 	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' .
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 40m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app
+	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 40m -run '^(TestTheRuleHolds|TestEachLineOf.*)$$' ./state/lanetest
 	@cat docs/chaos-table.md
 
 attack: deps ## let every attack loose on the program, with and without the guards against it (about fifteen minutes)

@@ -16,7 +16,4 @@ require (
 	golang.org/x/time v0.16.0
 )
 
-require (
-	github.com/go-playground/form/v4 v4.2.1 // indirect
-	golang.org/x/sys v0.50.0 // indirect
-)
+require golang.org/x/sys v0.50.0 // indirect

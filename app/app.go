@@ -55,7 +55,7 @@ type App struct {
 	// set once
 	opts     Options
 	store    state.Store
-	families map[string]family // by the name of their kind
+	families map[string]*family // by the name of their kind
 	rt       *live.Runtime
 	hub      *pubsub.Hub
 	batcher  *state.Batcher
@@ -97,7 +97,7 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	a.writes = newWrites(a.rt)
 	var kinds []state.Reducer
 	for _, f := range a.families {
-		kinds = append(kinds, f.reducer())
+		kinds = append(kinds, f.kind.reducer())
 	}
 	a.batcher = state.NewBatcher(store, &state.BatcherOptions{
 		Logger: o.Logger, Clock: a.rt.Clock, Health: a.writes.report, OpLifetime: o.OpLifetime, Committed: a.committed,
@@ -121,14 +121,14 @@ const (
 )
 
 // families returns all kinds of state that the application has, without rooms.
-func families() map[string]family {
-	all := make(map[string]family)
-	for _, f := range []family{
-		&shared[Count]{kind: Counters(), look: lookOfCounter, page: pageOfCounter, does: []string{"increment", "decrement", "reset"}},
-		&shared[Poll]{kind: Polls(), look: lookOfPoll, page: pageOfPoll, does: []string{"vote"}},
-		&shared[Bank]{kind: Banks(), look: lookOfBank, page: pageOfBank, does: []string{"transfer"}},
+func families() map[string]*family {
+	all := make(map[string]*family)
+	for _, f := range []*family{
+		{kind: &shared[Count]{Counters(), lookOfCounter, pageOfCounter}, does: []string{"increment", "decrement", "reset"}},
+		{kind: &shared[Poll]{Polls(), lookOfPoll, pageOfPoll}, does: []string{"vote"}},
+		{kind: &shared[Bank]{Banks(), lookOfBank, pageOfBank}, does: []string{"transfer"}},
 	} {
-		all[state.NameOf(f.reducer())] = f
+		all[f.name()] = f
 	}
 	return all
 }
@@ -142,15 +142,15 @@ func (a *App) Forms(topic string) []string {
 	if !ok {
 		return nil
 	}
-	return f.forms()
+	return f.does
 }
 
 // family returns what a topic is of, and its key; false: there is no such topic.
-func (a *App) family(topic string) (f family, key string, ok bool) {
+func (a *App) family(topic string) (f *family, key string, ok bool) {
 	return familyOf(a.families, topic)
 }
 
-func familyOf(all map[string]family, topic string) (f family, key string, ok bool) {
+func familyOf(all map[string]*family, topic string) (f *family, key string, ok bool) {
 	kind, key, _ := strings.Cut(topic, ":")
 	f = all[kind]
 	return f, key, f != nil && ValidName(key)

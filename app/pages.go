@@ -39,7 +39,7 @@ func (a *App) Page(ctx context.Context, topic string) (components.Page, Content,
 	defer cancel()
 	content, sum, err := f.content(ctx, key)
 	p := components.Page{
-		Kind: f.word(), Name: key, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
+		Kind: f.name(), Name: key, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
 		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes
 	}
 	if a.rt.Status() == htmx.Degraded || err != nil { // also when this read is the first to notice

@@ -13,73 +13,102 @@ import (
 	"lockstep/state"
 )
 
-// A shown is a state as rooms have it: what the store's record says.
+// A shown is a state with what the store's record says.
 type shown[S any] struct {
 	state.Record
 	state S
 	err   error // why the record can't be read, by this version of the program
 }
 
-// A shared is all states of one kind: their rooms, their record in the store,
-// and how they look.
+// A loaded is a shown as rooms have it, whatever the type of its state: each type
+// of rooms is compiled by itself, and takes some 65 KB of the browser's program.
+type loaded shown[any]
+
+// A shared is what states of one kind are, and how they look.
 type shared[S any] struct {
-	kind  state.Kind[S]
-	rooms *live.Rooms[shown[S]] // set by start
+	kind state.Kind[S]
 	// look is how a state looks in a tab; see live.RoomsOptions.Render. waiting is
 	// how many ops of the tab itself are in it.
 	look func(key string, s shown[S], waiting int) (target string, c live.Component)
 	// page is what a page of it shows, and what the title begins with. known is false
 	// while the store could not be read.
 	page func(key string, s shown[S], known bool) (content Content, sum string)
-	// does are the actions that the page has forms for, components.MaxForms at most.
-	does []string
-}
-
-// A family is a shared, whatever its states.
-type family interface {
-	reducer() state.Reducer
-	start(a *App)
-	join(ctx context.Context, s *live.Session, key string) error
-	ack(s *live.Session, key string, op htmx.Op)
-	commit(key string, r state.Record, from []any)
-	forms() []string
-	// word is what one is called.
-	word() string
-	content(ctx context.Context, key string) (content Content, sum string, err error)
-	render(key string, r state.Record, ops []state.Op) (target string, c live.Component, err error)
 }
 
 func (sh *shared[S]) reducer() state.Reducer { return sh.kind }
 
+func (sh *shared[S]) read(r state.Record) loaded {
+	s, err := sh.kind.Read(r.Data)
+	return loaded{r, s, err}
+}
+
+// typed returns what read has returned. A state that was never loaded is zero.
+func (sh *shared[S]) typed(l loaded) shown[S] {
+	s, _ := l.state.(S)
+	return shown[S]{l.Record, s, l.err}
+}
+
+func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
+	return sh.look(key, sh.typed(l), waiting)
+}
+
+func (sh *shared[S]) pageOf(key string, l loaded, known bool) (Content, string) {
+	return sh.page(key, sh.typed(l), known)
+}
+
+func (sh *shared[S]) preview(key string, data []byte, ops []state.Op) ([]byte, int) {
+	return sh.kind.Preview(key, data, ops)
+}
+
+// A family is all states of one kind: their rooms, their record in the store,
+// and how they look.
+type family struct {
+	kind interface { // *shared, of any type
+		reducer() state.Reducer
+		read(r state.Record) loaded
+		lookOf(key string, l loaded, waiting int) (target string, c live.Component)
+		pageOf(key string, l loaded, known bool) (content Content, sum string)
+		preview(key string, data []byte, ops []state.Op) (after []byte, waiting int)
+	}
+	// does are the actions that the page has forms for, components.MaxForms at most.
+	does  []string
+	rooms *live.Rooms[loaded] // set by start
+}
+
+// name is that of the kind, and what one is called.
+func (f *family) name() string { return state.NameOf(f.kind.reducer()) }
+
+func (f *family) topic(key string) string { return f.name() + ":" + key }
+
 // start makes the rooms; the runtime of a has been started.
-func (sh *shared[S]) start(a *App) {
-	sh.rooms = live.NewRooms(a.rt, a.hub, live.RoomsOptions[shown[S]]{
-		Name:   sh.kind.Name,
-		Topic:  sh.kind.Topic,
-		Render: func(key string, s shown[S]) (string, live.Component) { return sh.look(key, s, 0) },
-		Order:  func(s shown[S]) (uint64, uint64) { return s.Epoch, s.Version },
-		Load: func(ctx context.Context, keys ...string) ([]shown[S], error) {
-			return sh.load(ctx, a, keys)
+func (f *family) start(a *App) {
+	f.rooms = live.NewRooms(a.rt, a.hub, live.RoomsOptions[loaded]{
+		Name:   f.name(),
+		Topic:  f.topic,
+		Render: func(key string, l loaded) (string, live.Component) { return f.kind.lookOf(key, l, 0) },
+		Order:  func(l loaded) (uint64, uint64) { return l.Epoch, l.Version },
+		Load: func(ctx context.Context, keys ...string) ([]loaded, error) {
+			return f.load(ctx, a, keys)
 		},
-		Encode: func(s shown[S]) ([]byte, error) { return encodeRecord(s.Record, maxBroadcast) },
-		Decode: func(payload []byte) (shown[S], error) {
+		Encode: func(l loaded) ([]byte, error) { return encodeRecord(l.Record, maxBroadcast) },
+		Decode: func(payload []byte) (loaded, error) {
 			r, err := decodeRecord(payload)
 			if err != nil && !errors.Is(err, live.ErrReadIt) {
-				return shown[S]{}, err
+				return loaded{}, err
 			}
-			return sh.read(r), err
+			return f.kind.read(r), err
 		},
-		Data:    func(s shown[S]) ([]byte, error) { return encodeRecord(s.Record, state.MaxData) },
+		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record, state.MaxData) },
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
 	})
 }
 
 // load reads states from the store.
-func (sh *shared[S]) load(ctx context.Context, a *App, keys []string) ([]shown[S], error) {
+func (f *family) load(ctx context.Context, a *App, keys []string) ([]loaded, error) {
 	topics := make([]string, len(keys))
 	for i, key := range keys {
-		topics[i] = sh.kind.Topic(key)
+		topics[i] = f.topic(key)
 	}
 	records, err := a.store.Read(ctx, topics...)
 	if err != nil {
@@ -88,52 +117,44 @@ func (sh *shared[S]) load(ctx context.Context, a *App, keys []string) ([]shown[S
 	if len(records) != len(keys) {
 		return nil, fmt.Errorf("app: the store was asked for %d records and returned %d", len(keys), len(records))
 	}
-	states := make([]shown[S], len(keys))
+	states := make([]loaded, len(keys))
 	for i, r := range records {
 		a.batcher.Learn(topics[i], r)
-		states[i] = sh.read(r)
+		states[i] = f.kind.read(r)
 	}
 	return states, nil
 }
 
-func (sh *shared[S]) read(r state.Record) shown[S] {
-	s, err := sh.kind.Read(r.Data)
-	return shown[S]{r, s, err}
-}
-
-func (sh *shared[S]) forms() []string { return sh.does }
-
-func (sh *shared[S]) word() string { return sh.kind.Name }
-
-func (sh *shared[S]) content(ctx context.Context, key string) (Content, string, error) {
-	s, known, err := sh.rooms.Read(ctx, key)
-	if s.err != nil {
-		err = s.err
+// content is what the page of one shows, and what its title begins with.
+func (f *family) content(ctx context.Context, key string) (Content, string, error) {
+	l, known, err := f.rooms.Read(ctx, key)
+	if l.err != nil {
+		err = l.err
 	}
-	content, sum := sh.page(key, s, known && s.err == nil)
+	content, sum := f.kind.pageOf(key, l, known && l.err == nil)
 	return content, sum, err
 }
 
-func (sh *shared[S]) join(ctx context.Context, s *live.Session, key string) error {
-	return sh.rooms.Join(ctx, s, key)
+func (f *family) join(ctx context.Context, s *live.Session, key string) error {
+	return f.rooms.Join(ctx, s, key)
 }
 
-func (sh *shared[S]) ack(s *live.Session, key string, op htmx.Op) { sh.rooms.Ack(s, key, op) }
+func (f *family) ack(s *live.Session, key string, op htmx.Op) { f.rooms.Ack(s, key, op) }
 
-func (sh *shared[S]) commit(key string, r state.Record, from []any) {
-	sh.rooms.Commit(key, sh.read(r), from...)
+func (f *family) commit(key string, r state.Record, from []any) {
+	f.rooms.Commit(key, f.kind.read(r), from...)
 }
 
 // render is what a tab shows that renders itself: a state, and the effect of its
 // own ops that wait for an answer.
-func (sh *shared[S]) render(key string, r state.Record, ops []state.Op) (string, live.Component, error) {
+func (f *family) render(key string, r state.Record, ops []state.Op) (string, live.Component, error) {
 	var waiting int
-	r.Data, waiting = sh.kind.Preview(key, r.Data, ops)
-	s := sh.read(r)
-	if s.err != nil {
-		return "", nil, s.err
+	r.Data, waiting = f.kind.preview(key, r.Data, ops)
+	l := f.kind.read(r)
+	if l.err != nil {
+		return "", nil, l.err
 	}
-	target, c := sh.look(key, s, waiting)
+	target, c := f.kind.lookOf(key, l, waiting)
 	return target, c, nil
 }
 

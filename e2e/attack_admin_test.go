@@ -92,12 +92,11 @@ func (v *target) administer(path string, headers ...string) answer {
 func lookForSecrets(v *target) error {
 	p := v.from(hostile).mustVisit("/c/lobby")
 	ws := v.from(hostile).connect("lobby")
-	ws.text(clickText(newOp()))
+	op := newOp()
+	ws.text(clickText(op))
 	if m := ws.verdict(); len(m.Ack) == 0 {
 		v.Fatalf("the op is %s", m)
 	}
-	_, id, _ := strings.Cut(p.cookie, "=")
-	id, _, _ = strings.Cut(id, ".")
 	seen := v.p.out.String()
 	for _, path := range []string{
 		"/", "/debug/", "/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/symbol", "/debug/pprof/goroutine?debug=2",
@@ -106,7 +105,7 @@ func lookForSecrets(v *target) error {
 	} {
 		seen += v.administer(path).body
 	}
-	for what, secret := range map[string]string{"the key": testSecret, "a session": id, "a token": p.csrf, "a visitor's address": hostile} {
+	for what, secret := range map[string]string{"the key": testSecret, "a session": p.session(), "a client": op.Client, "a grant": p.grants[lobby], "a token": strings.TrimPrefix(p.socket, withoutToken(p.socket)), "a visitor's address": hostile} {
 		if strings.Contains(seen, secret) {
 			return errors.New(what + " is shown to anybody who sees the admin pages or the log")
 		}

@@ -5,13 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-
-	"lockstep/counter"
 )
 
 func brokerSignatureGuard() guard {
@@ -35,18 +32,18 @@ func brokerAttacks() []attack {
 			name: "false states on the broker", redis: true, guards: []guard{brokerSignatureGuard()},
 			refused: "lockstep_pubsub_forged_total",
 			run: func(v *target) error {
-				return neighbour(v, func(b *brokerWire, now counter.Value) {
+				return neighbour(v, func(b *brokerWire, now count) {
 					// What has a replica read the store comes first: it would set the rest right.
 					for i := range uint64(3) {
 						b.publish("_digest:counter", fmt.Sprintf(`{"lobby":[%d,%d]}`, now.Epoch, now.Version+1+i))
-						b.publish("counter:lobby", fmt.Sprintf(`{"n":666,"v":1,"e":%d}`, now.Epoch+1_000_000_000))
+						b.publish(lobby, stateText("666", now.Epoch+1_000_000_000, 1))
 						b.publish("presence", fmt.Sprintf(`{"r":"x","n":%d,"c":{"counter:lobby":666}}`, i+1))
 						for _, version := range []uint64{1<<64 - 1, 1 << 40, now.Version + 100_000, now.Version + 1000, now.Version + 1 + i} {
-							b.publish("counter:lobby", fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, version, now.Epoch))
+							b.publish(lobby, stateText("666", now.Epoch, version))
 						}
 					}
 					for i := range uint64(20) {
-						b.publish("counter:lobby", fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, now.Version+200_000+i, now.Epoch))
+						b.publish(lobby, stateText("666", now.Epoch, now.Version+200_000+i))
 					}
 				})
 			},
@@ -55,11 +52,11 @@ func brokerAttacks() []attack {
 			name: "the state of another counter, as a replica has signed it", redis: true, guards: []guard{topicGuard()},
 			refused: "lockstep_pubsub_forged_total",
 			run: func(v *target) error {
-				return neighbour(v, func(b *brokerWire, _ counter.Value) {
-					state := b.listen("counter:other", `"n":666,`)
+				return neighbour(v, func(b *brokerWire, _ count) {
+					state := b.listen("counter:other", `"s":"1 666"`)
 					other := v.from(honest).connect("other")
-					for range 666 {
-						other.text(clickText(newOp()))
+					for op := newOpOn("counter:other"); op.Seq <= 666; op = op.next() {
+						other.text(clickText(op))
 					}
 					for acked := 0; acked < 666; {
 						m := other.verdict()
@@ -75,7 +72,7 @@ func brokerAttacks() []attack {
 		{
 			name: "garbage on the broker", redis: true, flood: true, why: "what can't be decoded is dropped, and a payload has nothing in it but numbers",
 			run: func(v *target) error {
-				return neighbour(v, func(b *brokerWire, now counter.Value) {
+				return neighbour(v, func(b *brokerWire, now count) {
 					rnd := rand.New(rand.NewPCG(7, 7))
 					for range v.rounds {
 						garbage(rnd, b.publish, now)
@@ -87,10 +84,10 @@ func brokerAttacks() []attack {
 }
 
 // garbage publishes what no replica would, on all topics.
-func garbage(rnd *rand.Rand, publish func(topic, payload string), now counter.Value) {
+func garbage(rnd *rand.Rand, publish func(topic, payload string), now count) {
 	topics := []string{"counter:lobby", "_digest:counter", "presence", "_hub:x", "_hub:", "counter:" + marker, "nothing", ""}
-	payloads := append(poisons(now),
-		`{"n":"<x-injected>","v":2,"e":3}`, `{"__proto__":{"n":666}}`, strings.Repeat("[", 100_000), strings.Repeat("x", 1<<20),
+	payloads := append(poisons(now.state()),
+		`{"s":"1 \"<x-injected>\"","v":2,"e":3}`, `{"s":"<x-injected>","v":2,"e":3}`, `{"__proto__":{"s":"1 666"}}`, strings.Repeat("[", 100_000), strings.Repeat("x", 1<<20),
 		`{"lobby":[99999999999999999999,1]}`, `{"lobby":"x"}`, `{"lobby":[1]}`, `{"<x-injected>":[1,1]}`,
 		`{"r":"<x-injected>","c":{"counter:lobby":-5}}`, `{"r":7}`, `{"c":{"counter:lobby":"many"}}`, `{"r":"x","c":{"<x-injected>":3}}`, `{"ask":true}`,
 	)
@@ -149,7 +146,7 @@ func (b *brokerWire) listen(topic, text string) (message func() string) {
 }
 
 // value returns what the page says of a counter.
-func (v *target) value(name string) counter.Value {
+func (v *target) value(name string) count {
 	v.Helper()
 	a := v.from(auditor).get("/c/" + name)
 	now, ok := parseRoot(a.body)
@@ -161,7 +158,7 @@ func (v *target) value(name string) counter.Value {
 
 // neighbour opens a tab, has poison publish, and returns an error if the tab
 // or the page shows anything but the truth.
-func neighbour(v *target, poison func(b *brokerWire, now counter.Value)) error {
+func neighbour(v *target, poison func(b *brokerWire, now count)) error {
 	b := openBrokerWire(v)
 	ws := v.from(honest).connect("lobby")
 	ws.text(clickText(newOp()))
@@ -199,10 +196,10 @@ func honestClick(ws *rawSocket) error {
 			shown, _ := parseRoot(m.Content)
 			return fmt.Errorf("a tab shows %d", shown.N)
 		}
-		if m.cut || m.code != 0 || m.Error != "" {
+		if m.cut || m.code != 0 || m.Op != nil || m.Error != "" {
 			return fmt.Errorf("a tab is %s", m)
 		}
-		if slices.Contains(m.Ack, op) {
+		if m.acks(op.ID) {
 			return nil
 		}
 	}
@@ -211,5 +208,5 @@ func honestClick(ws *rawSocket) error {
 // forged reports whether a count of 666 is shown, which attacks try to have
 // shown. Epochs and versions may have these digits, too.
 func forged(shown string) bool {
-	return regexp.MustCompile(`(data-count="|"n":|<b>)666\b`).MatchString(shown)
+	return regexp.MustCompile(`(data-count="|"1 |<b>)666\b`).MatchString(shown)
 }

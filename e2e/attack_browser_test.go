@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -61,7 +62,7 @@ func browserAttacks() []attack {
 	named := []string{"-replica", scriptName}
 	return []attack{
 		{name: "another site's page opens the socket", guards: []guard{originGuard()}, run: foreignSocket},
-		{name: "another site's page sends the form", guards: []guard{sameOriginGuard(), formTokenGuard()}, run: foreignForm},
+		{name: "another site's page sends the form", guards: []guard{sameOriginGuard(), formLaneGuard()}, run: foreignForm},
 		{name: "another site frames the page", guards: []guard{frameOptionsGuard(), policyGuard()}, run: foreignFrame},
 		{name: "another site's page loads the scripts", guards: []guard{resourceGuard()}, run: foreignScript},
 		{name: "another site's page keeps a handle of the window", guards: []guard{openerGuard()}, run: foreignOpener},
@@ -96,10 +97,10 @@ func browserAttacks() []attack {
 }
 
 // A site is another origin's: pages that do what they like.
-func (v *target) site(html string) (url string) {
+func (v *target) site(page string) (url string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = fmt.Fprint(w, "<!doctype html><title>evil</title>"+html)
+		_, _ = fmt.Fprint(w, "<!doctype html><title>evil</title>"+page)
 	}))
 	v.Cleanup(s.Close)
 	return strings.Replace(s.URL, "127.0.0.1", "localhost", 1) // another site than the target's, as browsers see it
@@ -150,11 +151,11 @@ func foreignSocket(v *target) error {
 	v.live(v.tab(v.p.url)) // the visitor has a cookie
 	evil := v.tab(v.site(""))
 	got := v.evaluate(evil, fmt.Sprintf(`new Promise((done) => {
-		const s = new WebSocket('ws://%s/ws/c/lobby');
-		s.onopen = () => s.send('{"action":"increment","op":"0123456789abcdef"}');
+		const s = new WebSocket('ws://%s%s');
+		s.onopen = () => s.send('%s');
 		s.onmessage = (m) => m.data.includes('"ack"') && done('counted');
 		s.onclose = s.onerror = () => done('closed');
-	})`, v.host()))
+	})`, v.host(), v.lobbyRooms(), clickText(newOp())))
 	if got == "counted" {
 		return errors.New("it clicks as the visitor")
 	}
@@ -163,7 +164,7 @@ func foreignSocket(v *target) error {
 
 func foreignForm(v *target) error {
 	v.live(v.tab(v.p.url))
-	evil := v.tab(v.site(`<form method=post action="` + v.p.url + `/c/lobby/increment"><button>Win a prize</button></form>`))
+	evil := v.tab(v.site(`<form method=post action="` + v.p.url + html.EscapeString(formTo(forgeLane("a guess", newClientID(), "increment", time.Now()))) + `"><button>Win a prize</button></form>`))
 	v.try(evil, func(ctx context.Context) error { return evil.click(ctx, "button") })
 	eventually(v, "the answer to the form", func() error {
 		if at := v.evaluate(evil, `document.readyState + ' ' + location.href`); !strings.HasPrefix(at, "complete "+v.p.url) {

@@ -167,7 +167,7 @@ func floodUpgrades(v *target) error {
 	held := 0
 	for range v.rounds {
 		for range 100 {
-			switch ws, status := who.upgrade("/ws/c/lobby"); {
+			switch ws, status := who.upgrade(v.lobbyRooms()); {
 			case ws != nil:
 				held++
 			case status != http.StatusTooManyRequests:
@@ -186,7 +186,7 @@ func floodSockets(v *target) error {
 	for range v.rounds {
 		for _, addr := range manyAddresses() {
 			for range 25 {
-				if ws, _ := v.from(addr).upgrade("/ws/c/lobby"); ws != nil {
+				if ws, _ := v.from(addr).upgrade(v.lobbyRooms()); ws != nil {
 					held++
 				}
 			}
@@ -261,16 +261,18 @@ func stillOpen(all []net.Conn) (open []net.Conn) {
 	return open
 }
 
-// A clicker is a hostile tab that clicks, and counts its acknowledgements.
+// A clicker is a hostile tab that clicks, and counts its acknowledgements. It says of each click
+// that it needs no other answer, so none waits for another.
 type clicker struct {
 	ws      *rawSocket
+	op      wireOp // the next
 	reading sync.WaitGroup
 
 	acks, refusals int // readable when reading is done
 }
 
 func newClicker(v *target, name string) *clicker {
-	c := &clicker{ws: v.from(hostile).connect(name)}
+	c := &clicker{ws: v.from(hostile).connect(name), op: newOpOn("counter:" + name)}
 	c.reading.Go(func() { // ends with the connection
 		for {
 			m := c.ws.hear()
@@ -278,7 +280,7 @@ func newClicker(v *target, name string) *clicker {
 			if m.cut || m.code != 0 {
 				return
 			}
-			if m.Error != "" {
+			if m.Op != nil || m.Error != "" {
 				c.refusals++
 			}
 		}
@@ -290,7 +292,8 @@ func newClicker(v *target, name string) *clicker {
 func (c *clicker) click(n int) {
 	var b []byte
 	for range n {
-		b = append(b, masked(finText, []byte(clickText(newOp())))...)
+		b = append(b, masked(finText, []byte(clickText(c.op)))...)
+		c.op = c.op.next()
 	}
 	_, _ = c.ws.Write(b) // it may have been closed
 }
@@ -357,11 +360,11 @@ func floodHellos(v *target) error {
 	for range v.rounds {
 		began, shown := time.Now(), 0
 		ws := v.from(hostile).connect("lobby")
-		ws.shown("counter:lobby")
+		ws.shown(lobby)
 		as := 0
 		for range 300 {
-			ws.text([]string{`{"hello":1,"as":"data"}`, `{"hello":1}`}[as])
-			if m := ws.shown("counter:lobby"); m.T != "" {
+			ws.text([]string{`{"hello":2,"as":"data"}`, `{"hello":2}`}[as])
+			if m := ws.shown(lobby); m.T != "" {
 				shown++
 				as = 1 - as // the same again shows nothing
 			}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"lockstep/internal/history"
 )
 
 // honestPause is the time between two clicks of an honest tab.
@@ -31,7 +33,7 @@ type honestTab struct {
 
 	mu      sync.Mutex // guards the rest
 	attacks bool       // the attack has begun
-	waiting map[string]sentClick
+	waiting map[history.ID]sentClick
 	took    [2][]time.Duration // before and during the attack
 	clicks  int64
 	wrong   []string
@@ -46,7 +48,7 @@ type sentClick struct {
 // honestTab opens the tab of one, and returns when it has clicked for a while.
 func (v *target) honestTab(o others) *honestTab {
 	v.Helper()
-	w := &honestTab{v: v, others: o, waiting: make(map[string]sentClick)}
+	w := &honestTab{v: v, others: o, waiting: make(map[history.ID]sentClick)}
 	who := v.from(honest)
 	page := who.mustVisit("/c/honest")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -91,14 +93,16 @@ func (v *target) honestTab(o others) *honestTab {
 func (w *honestTab) click(ctx context.Context) {
 	tick := time.NewTicker(honestPause)
 	defer tick.Stop()
-	for {
-		op := newOp()
+	for op := newOpOn("counter:honest"); ; op = op.next() {
 		w.mu.Lock()
 		seen := sentClick{time.Now(), 0}
 		if w.attacks {
 			seen.phase = 1
 		}
-		w.waiting[op] = seen
+		w.waiting[op.ID] = seen
+		for id := range w.waiting {
+			op.from = min(op.from, id.Seq)
+		}
 		w.clicks++
 		w.mu.Unlock()
 		// Not ctx, which would end the connection: what was sent is waited for.
@@ -126,18 +130,18 @@ func (w *honestTab) read() {
 			return
 		}
 		var m said
-		if err := json.Unmarshal(b, &m); err != nil {
-			w.blame("not JSON: %q", b)
+		if err := json.Unmarshal(b, &m.heard); err != nil {
+			w.blame("not a message: %q", b)
 			continue
 		}
-		if m.Error != "" {
-			w.blame("refused: %s", m.Error)
+		if m.Op != nil || m.Error != "" {
+			w.blame("a click is %s", m)
 		}
 		w.mu.Lock()
 		for _, op := range m.Ack {
-			seen := w.waiting[op]
+			seen := w.waiting[history.ID(op)]
 			w.took[seen.phase] = append(w.took[seen.phase], time.Since(seen.at))
-			delete(w.waiting, op)
+			delete(w.waiting, history.ID(op))
 		}
 		w.mu.Unlock()
 	}

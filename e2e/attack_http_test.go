@@ -63,7 +63,7 @@ func httpAttacks() []attack {
 			name: "a form of 1 MB", guards: []guard{formGuard()},
 			run: func(v *target) error {
 				p := v.from(hostile).mustVisit("/c/lobby")
-				v.from(hostile).post("/c/lobby/increment", url.Values{"x": {strings.Repeat("x", 1<<20)}, "_csrf": {p.csrf}}, "Cookie: "+p.cookie)
+				v.from(hostile).post(p.forms["increment"], url.Values{"x": {strings.Repeat("x", 1<<20)}}, "Cookie: "+p.cookie)
 				return v.counted("lobby")
 			},
 		},

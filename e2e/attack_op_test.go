@@ -3,44 +3,106 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
-func opIDGuard() guard {
-	return guard{"ids of ops, in the application", "app/counter.go", "case !counter.ValidOpID(op):", "case !WITHOUT && !counter.ValidOpID(op):"}
+func clientGuard() guard {
+	return guard{
+		"a client is 128 bits", "app/view.go",
+		"if err != nil {\n\t\treturn op, state.ReasonBadOp", "if err != nil && !WITHOUT {\n\t\treturn op, state.ReasonBadOp",
+	}
 }
 
-func storeOpGuard() guard {
-	return guard{"ids of ops, in the store", "counter/counter.go", "case !ValidOpID(o.ID):", "case !WITHOUT && !ValidOpID(o.ID):"}
+func seqGuard() guard {
+	return guard{
+		"a seq is one", "state/batcher.go",
+		"case !s.op.valid() || CheckTopic(topic) != nil:", "case !WITHOUT && !s.op.valid() || CheckTopic(topic) != nil:",
+	}
 }
 
 func repeatGuard() guard {
-	return guard{"an op counts once", "counter/memcounter/memcounter.go", "if before || here {", "if !WITHOUT && (before || here) {"}
+	return guard{
+		"an op counts once", "state/store.go",
+		"return m.Min <= l.Last && l.Last <= m.Max && bytes.Equal(m.Was, l.Refused)",
+		"return WITHOUT && m.Min <= m.Max || m.Min <= l.Last && l.Last <= m.Max && bytes.Equal(m.Was, l.Refused)",
+	}
+}
+
+func viewTopicGuard() guard {
+	return guard{
+		"a tab does something only where a page of its person was", "app/view.go",
+		"if !ok || !v.mayUse(e) {", "if !ok || !WITHOUT && !v.mayUse(e) {",
+	}
+}
+
+func grantGuard() guard {
+	return guard{
+		"a grant is of its session and topic", "app/web/rooms.go",
+		"return ok && h.sign.validToken(forGrant,", "return WITHOUT && grant != \"\" || ok && h.sign.validToken(forGrant,",
+	}
+}
+
+func roomsGuard() guard {
+	return guard{
+		"the rooms of a socket are signed", "app/web/rooms.go",
+		`h.sign.signedBy(forRooms, in, c.QueryParam("of")) < 0`, `!WITHOUT && h.sign.signedBy(forRooms, in, c.QueryParam("of")) < 0`,
+	}
+}
+
+func overdraftGuard() guard {
+	return guard{
+		"an account can't be overdrawn", "app/bank.go",
+		"case b.Balances[in.From-1] < in.Amount:", "case !WITHOUT && b.Balances[in.From-1] < in.Amount:",
+	}
+}
+
+func compareGuard() guard {
+	return guard{
+		"a state is set only if it is still the one that the next was computed from", "state/memstate/memstate.go",
+		"holds := step.Base.Same(newest)", "holds := WITHOUT || step.Base.Same(newest)",
+	}
 }
 
 // wrongClicks are messages of a tab that look like clicks and are none.
-func wrongClicks() []string {
-	texts := []string{
-		`{"action":"increment"}`, `{"op":"0123456789abcdef"}`, `{"action":null,"op":"0123456789abcdef"}`,
-		`{"action":["increment"],"op":"0123456789abcdef"}`, `{"action":"increment","op":{"a":"0123456789abcdef"}}`,
-		`{"action":"increment","op":12345678901234567890}`, `{"action":"Increment","op":"0123456789abcdef"}`,
-		`{"action":"__proto__","op":"0123456789abcdef"}`, `{"action":"constructor","op":"0123456789abcdef"}`,
-		`{"action":"set","n":666,"op":"0123456789abcdef"}`, `{"Action":"increment","OP":"0123456789abcdef"}`,
-		`{"action":"increment","op":"0123456789abcdef","age":1e99}`, `{"action":"increment","op":"0123456789abcdef","age":900}`,
-		`[{"action":"increment","op":"0123456789abcdef"}]`, `{"action":"increment","op":"0123456789abcdef"}{}`,
+func wrongClicks() (texts []string) {
+	with := func(op, rest string) {
+		texts = append(texts, fmt.Sprintf(`{"op":%s,"seen":%d,%s}`, strings.ReplaceAll(op, "CLIENT", newClientID()), time.Now().UnixMilli(), rest))
 	}
-	for _, op := range wrongOps() {
-		texts = append(texts, clickText(op))
+	const click = `"t":"counter:lobby","do":"increment"`
+	for _, client := range wrongClients() {
+		with(`[`+strconv.Quote(client)+`,1,1]`, click)
 	}
-	return texts
+	for _, op := range []string{
+		`"CLIENT"`, `[]`, `null`, `["CLIENT"]`, `["CLIENT",1]`, `["CLIENT",1,1,1]`, `["CLIENT","1",1]`, `["CLIENT",-1,1]`, `["CLIENT",1.5,1]`, `["CLIENT",1e400,1]`,
+		`["CLIENT",0,0]`, `["CLIENT",0,1]`, `["CLIENT",1,0]`, `["CLIENT",1,2]`, `["CLIENT",9007199254740992,9007199254740992]`, `["CLIENT",2,1]`,
+		`["CLIENT",1000,1]`, `[null,1,1]`, `[["CLIENT"],1,1]`, `{"0":"CLIENT","1":1,"2":1}`,
+	} {
+		with(op, click)
+	}
+	for _, rest := range []string{
+		`"do":"increment"`, `"t":"counter:lobby"`, `"t":7,"do":"increment"`, `"t":"lobby","do":"increment"`, `"t":"counter:","do":"increment"`,
+		`"t":"Counter:lobby","do":"increment"`, `"t":"counter:lobby ","do":"increment"`, `"t":"counter:lobby:x","do":"increment"`,
+		`"t":"counter:lobby","do":"Increment"`, `"t":"counter:lobby","do":"void"`, `"t":"counter:lobby","do":null`, `"t":"counter:lobby","do":["increment"]`,
+		`"t":"counter:lobby","do":"__proto__"`, `"t":"counter:lobby","do":"constructor"`, `"t":"counter:lobby","do":"set","in":{"n":"666"}`,
+		click + `,"in":7`, click + `,"in":{"a":{}}`, click + `,"age":-1`, click + `,"age":1e99`, click + `,"age":2678400`, click + `,"seen":0`,
+		click + `,"seen":"now"`, click + `,"seen":1`, click + `,"seen":9007199254740991`, click + `,"hello":2`, click + `,"fin":["CLIENT",1]`,
+	} {
+		with(`["CLIENT",1,1]`, rest)
+	}
+	whole := clickText(newOp())
+	return append(texts, "["+whole+"]", whole+"{}", strings.Replace(whole, `"op"`, `"OP"`, 1), strings.Replace(clickText(newOp()), `"seen"`, `"Seen"`, 1))
 }
 
-// wrongOps are not ids of ops.
-func wrongOps() []string {
+// wrongClients are not names of clients.
+func wrongClients() []string {
 	return []string{
-		"short", strings.Repeat("x", 65), strings.Repeat("x", 2000), "0123456789 abcdef", "0123456789:abcdef", "0123456789é-abcdef",
-		"<img src=x onerror=alert(1)>", "'; DROP TABLE counters; --", "../../../../etc/passwd", "{{constructor.constructor}}",
+		"", "short", strings.Repeat("x", 21), strings.Repeat("x", 22), strings.Repeat("A", 23), strings.Repeat("x", 2000), "0123456789 abcdefghijk",
+		"0123456789:abcdefghijA", "0123456789é-abcdefghA", strings.Repeat("A", 22) + "==", "AAAAAAAAAAAAAAAAAAAA+A", "AAAAAAAAAAAAAAAAAAAAAB",
+		"<img src=x onerror=alert(1)>", "'; DROP TABLE lockstep_lane; --", "../../../../etc/passwd", "{{constructor.constructor}}",
 	}
 }
 
@@ -68,7 +130,7 @@ func opAttacks() []attack {
 			name: "the ops of others overheard", why: "answers are written to the tab that asked, and states have no ids of ops in them", run: overhear,
 		},
 		{
-			name: "ids and actions that are none", guards: []guard{opIDGuard(), storeOpGuard()},
+			name: "clients, seqs, topics and actions that are none", guards: []guard{clientGuard(), seqGuard()},
 			run: func(v *target) error {
 				for _, text := range wrongClicks() {
 					if err := slip(v, masked(finText, []byte(text))); err != nil {
@@ -82,7 +144,7 @@ func opAttacks() []attack {
 			name: "states in a message of a tab", why: "what a tab says of states is not read",
 			run: func(v *target) error {
 				ws, other := v.from(hostile).connect("lobby"), v.from(honest).connect("lobby")
-				ws.text(`{"hello":1,"e":9007199254740991,"v":9007199254740991,"n":666,"t":"counter:lobby","state":"{\"n\":666}"}`)
+				ws.text(`{"hello":2,"at":{"counter:lobby":[9007199254740991,9007199254740991]},"s":"1 666","t":"counter:lobby","state":"{\"s\":\"1 666\"}"}`)
 				ws.text(`{"t":"counter:lobby","e":9007199254740991,"v":1,"swap":"none","content":"<b>666</b>"}`)
 				other.text(clickText(newOp()))
 				for {
@@ -96,60 +158,240 @@ func opAttacks() []attack {
 				}
 			},
 		},
+		{
+			name: "an op for a topic that no page gave", guards: []guard{viewTopicGuard()},
+			run: func(v *target) error { return reaches(v, "") },
+		},
+		{
+			name: "an op for a topic, with the grant of another topic, of another session, or a forged one", guards: []guard{grantGuard()},
+			run: func(v *target) error {
+				theirs, own := v.from(honest).mustVisit("/c/private"), v.from(hostile).mustVisit("/c/lobby")
+				forged := forgeToken("a guess", "grant", own.session(), "counter:private")
+				for _, grant := range []string{theirs.grants["counter:private"], own.grants[lobby], forged, "x"} {
+					if err := reaches(v, grant); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "a socket of rooms that no page gave", guards: []guard{roomsGuard()}, refused: `lockstep_refused_total{reason="token"`, run: forgeRooms,
+		},
+		{
+			name: "the client of somebody else, guessed", why: "it is 128 random bits, and nobody else is told", run: guessClient,
+		},
+		{
+			name: "an account overdrawn by many tabs at once", guards: []guard{overdraftGuard()}, run: overdraw,
+		},
+		{
+			name: "money made by many tabs of two replicas at once", flags: []string{"-replicas", "2"}, guards: []guard{compareGuard()}, run: overdraw,
+		},
+		{
+			name: "a vote in somebody else's name", why: "who votes is the session's, and nothing in a message says it", run: voteAsAnother,
+		},
 	}
+}
+
+// reaches returns an error if a tab that shows the lobby can click on another counter, with a grant.
+func reaches(v *target, grant string) error {
+	p := v.from(hostile).mustVisit("/c/lobby")
+	ws, status := v.from(hostile).upgrade(p.socket, "Cookie: "+p.cookie, "Origin: "+v.p.url)
+	if ws == nil {
+		v.Fatalf("no socket: %d", status)
+	}
+	defer ws.Close()
+	op := newOpOn("counter:private")
+	op.grant = grant
+	ws.text(clickText(op))
+	if m := ws.verdict(); len(m.Ack) > 0 {
+		return errors.New("it counts")
+	} else if m.Refused == nil {
+		v.Errorf("the op is %s", m)
+	}
+	return v.counted("private")
+}
+
+// forgeRooms asks for sockets of a topic by what was signed for another, or by nobody who may.
+func forgeRooms(v *target) error {
+	const private = "counter:private"
+	given, err := url.Parse(v.lobbyRooms())
+	if err != nil {
+		v.Fatal(err)
+	}
+	of := given.Query().Get("of")
+	for _, q := range []url.Values{
+		{"in": {private}, "of": {of}}, {"in": {lobby + "," + private}, "of": {of}}, {"in": {private}}, {"in": {private}, "of": {""}},
+		{"in": {lobby, private}, "of": {of + "x"}}, {"in": {private, lobby}, "of": {of}},
+		{"in": {private}, "of": {encoded(signed32("a guess", "rooms", private))}}, {"in": {private}, "of": {encoded(signed32(testSecret, "socket", private))}},
+	} {
+		ws, _ := v.from(hostile).upgrade(given.Path + "?" + q.Encode())
+		if ws == nil {
+			continue
+		}
+		ws.text(clickText(newOpOn(private)))
+		m := ws.verdict()
+		_ = ws.Close()
+		if len(m.Ack) > 0 {
+			return fmt.Errorf("%s leads to it, and a click counts", q.Encode())
+		}
+	}
+	return v.counted("private")
+}
+
+// guessClient sends ops in the name of clients that are like that of somebody honest. Each of the
+// honest one's clicks must count, and be answered.
+func guessClient(v *target) error {
+	first, hostileOne := v.from(honest).connect("lobby"), v.from(hostile).connect("lobby")
+	clicks := int64(0)
+	for op := newOp(); op.Seq <= 20; op = op.next() {
+		first.text(clickText(op))
+		if m := first.verdict(); !m.acks(op.ID) {
+			return fmt.Errorf("the honest click is %s", m)
+		}
+		clicks++
+		for i, guess := range []string{newClientID(), "A" + op.Client[1:], strings.ToLower(op.Client), op.Client[:21] + "B", op.Client + "A", op.Client[1:], ""} {
+			o := op.next() // it would take the place of the next
+			if o.Client = guess; guess == op.Client {
+				continue
+			}
+			hostileOne.text(clickText(o))
+			m := hostileOne.verdict()
+			if m.cut || m.code != 0 {
+				v.Fatalf("guess %d is %s", i, m)
+			}
+			clicks += int64(len(m.Ack))
+		}
+	}
+	if n := v.count("lobby"); n != clicks {
+		return fmt.Errorf("%d clicks are acknowledged, and %d counted", clicks, n)
+	}
+	return nil
+}
+
+// overdraw has many tabs move more than there is out of one account, at once.
+func overdraw(v *target) error {
+	const tabs, each = 20, 20 // four times what there is
+	var mu sync.Mutex
+	moved := int64(0)
+	var all sync.WaitGroup
+	for range tabs {
+		ws := v.from(hostile).connectTo("/bank/lobby")
+		all.Go(func() { // ends with the answers, or the connection
+			op := newOpOn("bank:lobby")
+			op.do, op.in = "transfer", map[string]string{"from": "1", "to": "2", "amount": "1"}
+			for range each {
+				ws.text(clickText(op))
+				op = op.next()
+			}
+			for answers := 0; answers < each; {
+				m := ws.verdict()
+				if m.cut || m.code != 0 || m.Retry {
+					v.Errorf("a transfer is %s", m)
+					return
+				}
+				mu.Lock()
+				moved += int64(len(m.Ack))
+				mu.Unlock()
+				answers += max(len(m.Ack), 1)
+			}
+		})
+	}
+	all.Wait()
+	body := v.from(auditor).get("/bank/lobby").body
+	s, ok := banks().parse(body)
+	if !ok {
+		v.Fatalf("no bank in %s", body)
+	}
+	balances := strings.Fields(s.Value)
+	if balances[0] != "0" || balances[1] != "200" || moved != 100 {
+		return fmt.Errorf("%d transfers of 1 are acknowledged, and the accounts of 100 have %s and %s", moved, balances[0], balances[1])
+	}
+	return nil
+}
+
+// voteAsAnother votes, and says in all ways who somebody else is.
+func voteAsAnother(v *target) error {
+	theirs, own := v.from(honest).mustVisit("/poll/lobby"), v.from(hostile).mustVisit("/poll/lobby")
+	vote := func(ws *rawSocket, in, rest string) {
+		v.Helper()
+		ws.text(fmt.Sprintf(`{"op":[%q,1,1],"seen":%d,"t":"poll:lobby","do":"vote","in":%s%s}`, newClientID(), time.Now().UnixMilli(), in, rest))
+		if m := ws.verdict(); len(m.Ack) == 0 {
+			v.Fatalf("the vote is %s", m)
+		}
+	}
+	open := func(addr string, p opened) *rawSocket {
+		v.Helper()
+		ws, status := v.from(addr).upgrade(p.socket, "Cookie: "+p.cookie, "Origin: "+v.p.url)
+		if ws == nil {
+			v.Fatalf("no socket: %d", status)
+		}
+		return ws
+	}
+	vote(open(honest, theirs), `{"option":"winter"}`, "")
+	ws := open(hostile, own)
+	vote(ws, `{"option":"summer","user":"`+theirs.user+`","User":"`+theirs.user+`"}`, "")
+	vote(ws, `{"option":["summer","winter"]}`, `,"user":"`+theirs.user+`"`)
+	ws.text(fmt.Sprintf(`{"hello":2,"client":%q,"user":%q}`, newClientID(), theirs.user))
+	vote(ws, `{"option":"summer"}`, "")
+	body := v.from(auditor).get("/poll/lobby").body
+	if s, ok := polls().parse(body); !ok || s.Value != "summer=1 winter=1" {
+		return fmt.Errorf("the poll has %q", s.Value)
+	}
+	return nil
 }
 
 // overhear listens in a second tab, and on pages, while a first one clicks and
 // is refused.
 func overhear(v *target) error {
 	first, second := v.from(honest).connect("lobby"), v.from(hostile).connect("lobby")
-	second.text(`{"hello":1,"as":"data"}`)
+	second.text(`{"hello":2,"as":"data"}`)
 	third := v.from(hostile).connect("lobby")
-	const refused = "refused-op-of-somebody-else"
-	var ops []string
+	refused := newOp()
+	refused.do = "nobody"
+	clients := []string{refused.Client}
+	first.text(clickText(refused))
+	if m := first.verdict(); m.Refused == nil {
+		v.Fatalf("the op is %s", m)
+	}
 	for range 20 {
 		op := newOp()
-		ops = append(ops, op)
+		clients = append(clients, op.Client)
 		first.text(clickText(op))
-		if m := first.verdict(); len(m.Ack) != 1 || m.Ack[0] != op {
+		if m := first.verdict(); !m.acks(op.ID) {
 			v.Fatalf("the op is %s", m)
 		}
 	}
-	first.text(fmt.Sprintf(`{"action":"nobody","op":%q}`, refused))
-	if m := first.verdict(); m.Op != refused {
-		v.Fatalf("the op is %s", m)
-	}
-	ops = append(ops, refused)
 	for _, ws := range []*rawSocket{second, third} {
-		if err := overheard(ws, ops); err != nil {
+		if err := overheard(ws, clients); err != nil {
 			return err
 		}
 	}
 	page := v.from(hostile).get("/c/lobby").body + v.from(hostile).get("/readyz").body
 	_, metrics := get(v, v.admin+"/metrics")
 	_, index := get(v, v.admin+"/debug/")
-	for _, op := range ops {
-		if strings.Contains(page+metrics+index+v.p.out.String(), op) {
-			return fmt.Errorf("a page or the log names the op %s", op)
+	for _, client := range clients {
+		if strings.Contains(page+metrics+index+v.p.out.String(), client) {
+			return fmt.Errorf("a page or the log names the client %s", client)
 		}
 	}
 	return nil
 }
 
 // overheard reads all that a tab has been sent until it shows the last count.
-func overheard(ws *rawSocket, ops []string) error {
+func overheard(ws *rawSocket, clients []string) error {
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
 	for {
 		_, payload, err := ws.next()
 		if err != nil {
 			return fmt.Errorf("a tab was cut off: %w", err)
 		}
-		for _, op := range ops {
-			if strings.Contains(string(payload), op) {
-				return fmt.Errorf("another tab is told of the op %s", op)
+		for _, client := range clients {
+			if strings.Contains(string(payload), client) {
+				return fmt.Errorf("another tab is told of the client %s", client)
 			}
 		}
-		if text := string(payload); strings.Contains(text, `data-count=\"20\"`) || strings.Contains(text, `\"n\":20,`) {
+		if text := string(payload); strings.Contains(text, `data-count=\"20\"`) || strings.Contains(text, `\"1 20\"`) {
 			return nil
 		}
 	}

@@ -18,17 +18,21 @@ func injected(text string) bool { return strings.Contains(text, "<x-injected") }
 func nameGuard() guard {
 	return guard{
 		"names of counters, of pages", "app/web/page.go",
-		"\tcase !counter.ValidName(name):",
-		"\tcase !WITHOUT && !counter.ValidName(name):",
+		"\tcase !app.ValidName(name):",
+		"\tcase !WITHOUT && !app.ValidName(name):",
 	}
 }
 
 func openNameGuard() guard {
 	return guard{
 		"names of counters, of the form that opens one", "app/web/page.go",
-		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\tif !counter.ValidName(name) {",
-		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\tif !WITHOUT && !counter.ValidName(name) {",
+		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\t\tif !app.ValidName(name) {",
+		"name := strings.ToLower(strings.TrimSpace(c.QueryParam(\"name\")))\n\t\tif !WITHOUT && !app.ValidName(name) {",
 	}
+}
+
+func topicNameGuard() guard {
+	return guard{"names of counters, of topics", "app/app.go", "f != nil && ValidName(key)", "f != nil && (WITHOUT || ValidName(key))"}
 }
 
 // The templates escape; without it the text is there as it is, too.
@@ -42,7 +46,7 @@ func escapedTopicGuard() guard {
 
 func escapedReplicaGuard() guard {
 	return guard{
-		"templ escapes", "components/counter_templ.go", "templ.JoinStringErrs(name)\n",
+		"templ escapes", "components/live_templ.go", "templ.JoinStringErrs(name)\n",
 		"templ.JoinStringErrs(name)\n\t\tif WITHOUT {\n\t\t\t_, _ = templ_7745c5c3_Buffer.WriteString(name)\n\t\t}\n",
 	}
 }
@@ -58,7 +62,7 @@ func escapedWelcomeGuard() guard {
 func pageAttacks() []attack {
 	return []attack{
 		{
-			name: "script in names, queries, forms and headers", guards: []guard{nameGuard(), escapedTopicGuard()}, run: inject,
+			name: "script in names, queries, forms and headers", guards: []guard{nameGuard(), topicNameGuard(), escapedTopicGuard()}, run: inject,
 		},
 		{
 			name: "script in the replica's name, on the page", flags: []string{"-replica", marker}, guards: []guard{escapedReplicaGuard()},
@@ -73,13 +77,13 @@ func pageAttacks() []attack {
 			name: "script in the replica's name, in a frame", flags: []string{"-replica", marker}, guards: []guard{escapedWelcomeGuard()},
 			run: func(v *target) error {
 				ws := v.from(hostile).connect("lobby")
-				ws.text(`{"action":"nobody"}`)
+				ws.text(nothing())
 				for {
 					m := ws.hear()
 					if injected(m.Content) {
 						return errors.New("a frame has it in it")
 					}
-					if m.Error != "" {
+					if m.T == nowhere {
 						return nil
 					}
 				}
@@ -89,7 +93,7 @@ func pageAttacks() []attack {
 			name: "script in a message", why: "what a tab sends goes back to it as JSON, as the text of a refusal, and into no page", run: injectMessage,
 		},
 		{
-			name: "paths for names", guards: []guard{nameGuard()},
+			name: "paths for names", guards: []guard{nameGuard(), topicNameGuard()},
 			run: func(v *target) error {
 				for _, name := range wrongNames() {
 					if a := v.from(hostile).get("/c/" + name); a.status == http.StatusOK {
@@ -134,32 +138,34 @@ func inject(v *target) error {
 	p := who.mustVisit("/c/lobby")
 	raw, escaped := marker, url.PathEscape(marker)
 	cookie := "Cookie: " + p.cookie
-	form := func(field, value string) url.Values {
-		f := url.Values{"_csrf": {p.csrf}, "_op": {newOp()}, "action": {"increment"}, "tab": {"x"}}
-		f.Set(field, value)
-		return f
+	form := func(field, value string) url.Values { return url.Values{"x": {"y"}, field: {value}} }
+	to := p.forms["increment"]
+	vote := who.get("/poll/lobby", cookie)
+	poll, err := readPage(vote.body)
+	if err != nil {
+		v.Fatal(err)
 	}
 	for name, a := range map[string]answer{
 		"the name of a page":     who.get("/c/" + escaped),
-		"the name of a socket":   who.get("/ws/c/" + escaped),
+		"the rooms of a socket":  who.get("/ws/rooms?in=" + escaped + "&of=" + escaped),
+		"the name of a poll":     who.get("/poll/" + escaped),
+		"a vote":                 who.post(poll.forms["vote"], form("option", raw), cookie),
 		"the name to open":       who.get("/c?name=" + url.QueryEscape(raw)),
 		"a path":                 who.get("/" + escaped),
 		"a static path":          who.get("/static/" + escaped),
 		"a query":                who.get("/c/lobby?" + url.QueryEscape(raw) + "=" + url.QueryEscape(raw)),
-		"the application's name": who.get("/wasm/?name=" + url.QueryEscape(raw)),
-		"the token of a socket":  who.get("/ws/c/lobby?t="+url.QueryEscape(raw), cookie),
+		"the application's name": who.get("/wasm/?topic=" + url.QueryEscape(raw)),
+		"the token of a socket":  who.get(v.lobbyRooms()+"&t="+url.QueryEscape(raw), cookie),
 		"Host":                   who.get("/c/lobby", "Host: "+raw),
-		"Origin":                 who.get("/ws/c/lobby", "Origin: "+raw),
+		"Origin":                 who.get(v.lobbyRooms(), "Origin: "+raw),
 		"X-Forwarded-Host":       who.get("/c/lobby", "X-Forwarded-Host: "+raw, "X-Forwarded-For: "+raw, "X-Forwarded-Proto: "+raw, "Forwarded: host="+raw),
 		"User-Agent":             who.get("/c/lobby", "User-Agent: "+raw, "Referer: "+raw, "Accept-Language: "+raw),
 		"a cookie":               who.get("/c/lobby", "Cookie: sid="+raw+"; x="+raw),
 		"an action":              who.post("/c/lobby/"+escaped, form("x", "y"), cookie),
 		"the action's counter":   who.post("/c/"+escaped+"/increment", form("x", "y"), cookie),
-		"an op":                  who.post("/c/lobby/increment", form("_op", raw), cookie),
-		"a token":                who.post("/c/lobby/increment", form("_csrf", raw), cookie),
-		"a tab":                  who.post("/c/lobby/increment", form("tab", raw), cookie),
-		"another field":          who.post("/c/lobby/increment", form(raw, raw), cookie),
-		"a form's action":        who.post("/c/lobby/increment", form("action", raw), cookie),
+		"a lane":                 who.post("/c/lobby/increment?lane="+url.QueryEscape(raw), form("x", "y"), cookie),
+		"a field":                who.post(to, form("x", raw), cookie),
+		"another field":          who.post(to, form(raw, raw), cookie),
 	} {
 		if injected(a.body) {
 			return fmt.Errorf("a page has it in it that came by %s", name)
@@ -184,28 +190,29 @@ func inject(v *target) error {
 func injectMessage(v *target) error {
 	other := v.from(honest).connect("lobby")
 	for _, text := range []string{
-		`{"hello":1,"tab":%q}`, `{"hello":1,"as":%q}`, `{"action":%q,"op":"0123456789abcdef"}`, `{"action":"increment","op":%q}`,
-		`{"action":"increment","op":"0123456789abcdef","tab":%q}`, `{"hello":%q}`, `{%q:1}`,
+		`{"hello":2,"client":%q}`, `{"hello":2,"as":%q}`, `{"hello":%q}`, `{"hello":2,"at":{%q:[1,1]}}`, `{%q:1}`,
+		`{"op":["AAAAAAAAAAAAAAAAAAAAAA",1,1],"t":"counter:lobby","do":%q}`, `{"op":["AAAAAAAAAAAAAAAAAAAAAB",1,1],"t":"counter:lobby","do":"increment","in":{"x":%q}}`,
+		`{"op":["AAAAAAAAAAAAAAAAAAAAAC",1,1],"t":"counter:lobby","do":"increment","grant":%q}`, `{"fin":["AAAAAAAAAAAAAAAAAAAAAA",1],"t":%q}`, `{"cast":%q}`,
 	} {
 		ws := v.from(hostile).connect("lobby")
 		ws.text(fmt.Sprintf(text, marker))
-		ws.text(`{"action":"nobody"}`)
+		ws.text(nothing())
 		for done := false; !done; {
 			m := ws.hear()
-			if injected(m.Content + m.Error) {
-				return fmt.Errorf("it comes back: %s%s", m.Content, m.Error)
+			if injected(m.Content + m.reason() + m.State) {
+				return fmt.Errorf("it comes back: %s%s", m.Content, m.reason())
 			}
-			done = strings.Contains(m.Error, "unknown action") || m.cut || m.code != 0
+			done = m.T == nowhere || m.cut || m.code != 0
 		}
 		_ = ws.Close()
 	}
-	other.text(`{"action":"nobody"}`)
+	other.text(nothing())
 	for {
 		m := other.hear()
-		if injected(m.Content + m.Error + m.State + m.Op) {
+		if injected(m.Content + m.reason() + m.State + m.T) {
 			return errors.New("it comes to another tab")
 		}
-		if m.Error != "" {
+		if m.T == nowhere {
 			return nil
 		}
 	}
@@ -245,8 +252,8 @@ func splitHeaders(v *target) error {
 		"a query":   who.get("/c?name=lobby" + line),
 		"a path":    who.get("/wasm" + line),
 		"an icon":   who.get("/favicon.ico?" + line),
-		"an action": who.post("/c/lobby/increment"+line, url.Values{"_csrf": {p.csrf}}, "Cookie: "+p.cookie),
-		"an op":     who.post("/c/lobby/increment", url.Values{"_csrf": {p.csrf}, "_op": {"0123456789abcdef" + decoded}}, "Cookie: "+p.cookie),
+		"an action": who.post("/c/lobby/increment"+line, url.Values{"x": {"y"}}, "Cookie: "+p.cookie),
+		"a lane":    who.post("/c/lobby/increment?lane="+line, url.Values{"x": {decoded}}, "Cookie: "+p.cookie),
 	} {
 		if a.header.Get("X-Injected") != "" || injected(a.body) {
 			return fmt.Errorf("%s makes a header", name)

@@ -2,8 +2,10 @@ package e2e_test
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	bigendian "encoding/binary"
 	"errors"
 	"fmt"
 	"html"
@@ -24,16 +26,16 @@ func originGuard() guard {
 
 func ticketGuard() guard {
 	return guard{
-		"a socket with a cookie needs the page's token", "app/web/socket.go",
-		"if err := h.ticket(c, who); err != nil {", "if err := h.ticket(c, who); err != nil && !WITHOUT {",
+		"a socket with a cookie needs the page's token", "app/web/rooms.go",
+		"if !ok && all.sent {", "if !ok && all.sent && !WITHOUT {",
 	}
 }
 
 func boundTokenGuard() guard {
 	return guard{
-		"the token is of this session", "app/web/socket.go",
-		`h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent {`,
-		`h.sign.owner(all, forSocket, c.QueryParam("t")); ok || !all.sent || WITHOUT && (all.ok || len(all.spares) > 0) {`,
+		"the token is of this session", "app/web/rooms.go",
+		`h.sign.owner(all, forSocket, in, c.QueryParam("t"))`,
+		"h.sign.owner(all, forSocket, in, c.QueryParam(\"t\"))\n\tok = ok || WITHOUT && (all.ok || len(all.spares) > 0)",
 	}
 }
 
@@ -58,11 +60,18 @@ func lifetimeGuard() guard {
 	}
 }
 
-func formTokenGuard() guard {
+func formLaneGuard() guard {
 	return guard{
-		"a form needs the session's token", "app/web/page.go",
-		`h.sign.owner(all, forForm, c.FormValue("_csrf")); ok {`,
-		`h.sign.owner(all, forForm, c.FormValue("_csrf")); ok || WITHOUT {`,
+		"a form needs a lane that the session was given", "app/web/page.go",
+		`h.sign.readLane(all, topic, do, c.QueryParam("lane")); ok {`,
+		`h.sign.readLane(all, topic, do, c.QueryParam("lane")); ok || WITHOUT {`,
+	}
+}
+
+func formAgeGuard() guard {
+	return guard{
+		"a form has an end: that of the lanes", "state/judge.go",
+		"case op.Age+j.now.Sub(arrived) > j.lifetime:", "case !WITHOUT && op.Age+j.now.Sub(arrived) > j.lifetime:",
 	}
 }
 
@@ -106,7 +115,7 @@ func sessionAttacks() []attack {
 			name: "stolen cookie, no Origin, no token", guards: []guard{ticketGuard()}, refused: `lockstep_refused_total{reason="token"`,
 			run: func(v *target) error {
 				stolen := v.from(honest).mustVisit("/c/lobby").cookie
-				return clicksWith(v, "/ws/c/lobby", "Cookie: "+stolen)
+				return clicksWith(v, v.lobbyRooms(), "Cookie: "+stolen)
 			},
 		},
 		{
@@ -124,7 +133,7 @@ func sessionAttacks() []attack {
 				if stolen == "" {
 					v.Fatal("a first visit sets no spare cookie")
 				}
-				if err := clicksWith(v, "/ws/c/lobby", "Cookie: "+stolen); err != nil {
+				if err := clicksWith(v, v.lobbyRooms(), "Cookie: "+stolen); err != nil {
 					return err
 				}
 				return clicksWith(v, own, "Cookie: "+stolen)
@@ -133,14 +142,14 @@ func sessionAttacks() []attack {
 		{
 			name: "Origin of a host that a forged X-Forwarded-Host names", guards: []guard{forwardingGuard()}, refused: `lockstep_refused_total{reason="origin"`,
 			run: func(v *target) error {
-				return clicksWith(v, "/ws/c/lobby", "Origin: http://evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example")
+				return clicksWith(v, v.lobbyRooms(), "Origin: http://evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example")
 			},
 		},
 		{
-			name: "stolen cookie with the token of the form for a socket", guards: []guard{purposeGuard()},
+			name: "stolen cookie with the grant of a topic for a socket", guards: []guard{purposeGuard()},
 			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
-				return clicksWith(v, "/ws/c/lobby?t="+p.csrf, "Cookie: "+p.cookie)
+				return clicksWith(v, v.lobbyRooms()+"&t="+p.grants[lobby], "Cookie: "+p.cookie)
 			},
 		},
 		{
@@ -149,7 +158,7 @@ func sessionAttacks() []attack {
 				now := time.Now().Unix()
 				cookie, token := forge("a guess", "AAAAAAAAAAAAAAAAAAAAAA", now)
 				for _, c := range []string{cookie, fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d.", now), fmt.Sprintf("sid=AAAAAAAAAAAAAAAAAAAAAA.%d", now)} {
-					if err := clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+c); err != nil {
+					if err := clicksWith(v, v.lobbyRooms()+"&t="+token, "Cookie: "+c); err != nil {
 						return err
 					}
 				}
@@ -160,14 +169,14 @@ func sessionAttacks() []attack {
 			name: "cookie of another deployment", guards: []guard{signatureGuard()}, refused: `lockstep_refused_total{reason="token"`,
 			run: func(v *target) error {
 				cookie, token := forge(otherSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Unix())
-				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
+				return clicksWith(v, v.lobbyRooms()+"&t="+token, "Cookie: "+cookie)
 			},
 		},
 		{
 			name: "replayed cookie that is 31 days old", guards: []guard{lifetimeGuard()}, refused: `lockstep_refused_total{reason="token"`,
 			run: func(v *target) error {
 				cookie, token := forge(testSecret, "AAAAAAAAAAAAAAAAAAAAAA", time.Now().Add(-31*24*time.Hour).Unix())
-				return clicksWith(v, "/ws/c/lobby?t="+token, "Cookie: "+cookie)
+				return clicksWith(v, v.lobbyRooms()+"&t="+token, "Cookie: "+cookie)
 			},
 		},
 		{
@@ -175,8 +184,10 @@ func sessionAttacks() []attack {
 			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				again := v.from(honest).get("/c/lobby", "Cookie: "+p.cookie).body
-				if _, token, _ := strings.Cut(p.socket, "?t="); strings.Contains(again, token) || strings.Contains(again, p.csrf) {
-					return errors.New("it is the same on each page, as the guess needs it")
+				for _, token := range []string{strings.TrimPrefix(p.socket, withoutToken(p.socket)), p.grants[lobby]} {
+					if token == "" || strings.Contains(again, token) || strings.Contains(again, html.EscapeString(token)) {
+						return errors.New("it is the same on each page, as the guess needs it")
+					}
 				}
 				return nil
 			},
@@ -184,24 +195,42 @@ func sessionAttacks() []attack {
 	}
 }
 
-// forge makes a cookie and the token of a socket as somebody with the key would.
+// forge makes a cookie, and the token of the lobby's socket, as somebody with the key would.
 func forge(key, id string, begun int64) (cookie, token string) {
-	sign := func(purpose, value string) []byte {
-		m := hmac.New(sha256.New, []byte(key))
-		m.Write([]byte(purpose + "\x00" + value))
-		return m.Sum(nil)
-	}
-	text := base64.RawURLEncoding.EncodeToString
 	signed := fmt.Sprintf("%s.%d", id, begun)
-	mask := make([]byte, sha256.Size) // a mask may be anything
-	return "sid=" + signed + "." + text(sign("session", signed)), text(append(mask, sign("socket", id)...))
+	return "sid=" + signed + "." + encoded(signed32(key, "session", signed)), forgeToken(key, "socket", id, lobby)
+}
+
+// forgeToken makes a token of a session, as somebody with the key would.
+func forgeToken(key, purpose, id, about string) string {
+	mask := make([]byte, sha256.Size) // it may be anything
+	return encoded(append(mask, signed32(key, purpose, id+"\x00"+about)...))
+}
+
+// forgeLane makes the lane of a form of the lobby that was issued at a time, as somebody with the
+// key would.
+func forgeLane(key, id, do string, issued time.Time) string {
+	raw := make([]byte, 24)
+	_, _ = rand.Read(raw[:16]) // never fails (crypto/rand)
+	bigendian.BigEndian.PutUint64(raw[16:], uint64(issued.Unix()))
+	text := encoded(raw)
+	return text + "." + encoded(signed32(key, "form", strings.Join([]string{id, lobby, do, text}, "\x00")))
+}
+
+func encoded(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// signed32 is the signature of a value for a purpose.
+func signed32(key, purpose, value string) []byte {
+	m := hmac.New(sha256.New, []byte(key))
+	m.Write([]byte(purpose + "\x00" + value))
+	return m.Sum(nil)
 }
 
 // opens tries to open a socket with each set of headers, and to click on it.
 func opens(v *target, tries [][]string) error {
 	var in []string
 	for _, headers := range tries {
-		if err := clicksWith(v, "/ws/c/lobby", headers...); err != nil {
+		if err := clicksWith(v, v.lobbyRooms(), headers...); err != nil {
 			in = append(in, strings.Join(headers, " and "))
 		}
 	}
@@ -225,30 +254,34 @@ func clicksWith(v *target, path string, headers ...string) error {
 	return nil
 }
 
+// postForm has the honest visitor's browser send a form of the lobby to an address, at the wish of
+// somebody else. It returns an error if that counts.
+func postForm(v *target, p opened, to string, headers ...string) error {
+	// A page of another site has the visitor's browser send the cookie, at worst.
+	a := v.from(honest).post(to, url.Values{"x": {"y"}}, append(headers, "Cookie: "+p.cookie)...)
+	if a.status != http.StatusForbidden && a.status != http.StatusSeeOther {
+		v.Errorf("got status %d, want 403: %s", a.status, a.body)
+	}
+	if err := v.counted("lobby"); err != nil {
+		return fmt.Errorf("the form was accepted: %w", err)
+	}
+	return nil
+}
+
+// formTo is where a form without JavaScript goes, with a lane.
+func formTo(lane string) string {
+	return "/c/lobby/increment?" + url.Values{"lane": {lane}}.Encode()
+}
+
 // formAttacks try to count by a form that the visitor never sent.
 func formAttacks() []attack {
-	// A page of another site has the visitor's browser send the cookie, at worst.
-	post := func(v *target, p opened, csrf string, headers ...string) error {
-		form := url.Values{"_csrf": {csrf}, "_op": {newOp()}}
-		if csrf == "" {
-			form.Del("_csrf")
-		}
-		a := v.from(honest).post("/c/lobby/increment", form, append(headers, "Cookie: "+p.cookie)...)
-		if a.status != http.StatusForbidden && a.status != http.StatusSeeOther {
-			v.Errorf("got status %d, want 403: %s", a.status, a.body)
-		}
-		if err := v.counted("lobby"); err != nil {
-			return fmt.Errorf("the form was accepted: %w", err)
-		}
-		return nil
-	}
 	return []attack{
 		{
 			name: "form of another site, by Origin", guards: []guard{sameOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *target) error { // and the token has become known
+			run: func(v *target) error { // and the lane has become known
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, origin := range []string{"http://evil.example", "null", "http://" + v.host() + ".evil.example"} {
-					if err := post(v, p, p.csrf, "Origin: "+origin); err != nil {
+					if err := postForm(v, p, p.forms["increment"], "Origin: "+origin); err != nil {
 						return err
 					}
 				}
@@ -260,7 +293,7 @@ func formAttacks() []attack {
 			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, site := range []string{"cross-site", "same-site"} {
-					if err := post(v, p, p.csrf, "Sec-Fetch-Site: "+site); err != nil {
+					if err := postForm(v, p, p.forms["increment"], "Sec-Fetch-Site: "+site); err != nil {
 						return err
 					}
 				}
@@ -268,17 +301,71 @@ func formAttacks() []attack {
 			},
 		},
 		{
-			name: "form without a token", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			name: "form without a lane, and with one that the attacker has made", guards: []guard{formLaneGuard()}, refused: `lockstep_refused_total{reason="token"`,
 			run: func(v *target) error { // from a browser that says neither
 				p := v.from(honest).mustVisit("/c/lobby")
-				return post(v, p, "")
+				for _, to := range []string{
+					"/c/lobby/increment", formTo(""), formTo("x.y"), formTo(forgeLane("a guess", p.session(), "increment", time.Now())),
+				} {
+					if err := postForm(v, p, to); err != nil {
+						return err
+					}
+				}
+				return nil
 			},
 		},
 		{
-			name: "form with the token of another session", guards: []guard{formTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			name: "form with the lane of another session", guards: []guard{formLaneGuard()}, refused: `lockstep_refused_total{reason="token"`,
 			run: func(v *target) error {
 				p, own := v.from(honest).mustVisit("/c/lobby"), v.from(hostile).mustVisit("/c/lobby")
-				return post(v, p, own.csrf)
+				return postForm(v, p, own.forms["increment"])
+			},
+		},
+		{
+			name: "form with the lane of another action, and of another counter", guards: []guard{formLaneGuard()}, refused: `lockstep_refused_total{reason="token"`,
+			run: func(v *target) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				other := v.from(honest).get("/c/other", "Cookie: "+p.cookie) // which sets no cookie any more
+				there, err := readPage(other.body)
+				if err != nil {
+					v.Fatal(err)
+				}
+				for _, from := range []string{p.forms["decrement"], there.forms["increment"]} {
+					_, lane, _ := strings.Cut(from, "?")
+					if err := postForm(v, p, "/c/lobby/increment?"+lane); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
+		},
+		{
+			name: "form that is sent again, and again", guards: []guard{repeatGuard()},
+			run: func(v *target) error {
+				p := v.from(honest).mustVisit("/c/lobby")
+				for range 5 {
+					a := v.from(honest).post(p.forms["increment"], url.Values{"x": {"y"}}, "Cookie: "+p.cookie)
+					if a.status != http.StatusSeeOther {
+						v.Fatalf("got %d, want 303: %s", a.status, a.body)
+					}
+				}
+				if n := v.count("lobby"); n != 1 {
+					return fmt.Errorf("it counts %d times", n)
+				}
+				return nil
+			},
+		},
+		{
+			name: "form that is sent again after the store has forgotten it", guards: []guard{formAgeGuard()},
+			run: func(v *target) error { // as a page that was printed a month ago, and never sent
+				p := v.from(honest).mustVisit("/c/lobby")
+				to := formTo(forgeLane(testSecret, p.session(), "increment", time.Now().Add(-31*24*time.Hour)))
+				if a := v.from(honest).post(to, url.Values{"x": {"y"}}, "Cookie: "+p.cookie); a.status == http.StatusSeeOther {
+					return errors.New("it counts, and would once more")
+				} else if a.status != http.StatusConflict {
+					v.Errorf("got %d, want 409: %s", a.status, a.body)
+				}
+				return v.counted("lobby")
 			},
 		},
 		{
@@ -286,7 +373,7 @@ func formAttacks() []attack {
 			run: func(v *target) error {
 				p := v.from(honest).mustVisit("/c/lobby")
 				for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete} {
-					a := v.from(honest).request(method, "/c/lobby/increment?_csrf="+p.csrf, "", "Cookie: "+p.cookie, "X-HTTP-Method-Override: POST")
+					a := v.from(honest).request(method, p.forms["increment"], "", "Cookie: "+p.cookie, "X-HTTP-Method-Override: POST")
 					if a.status < http.StatusBadRequest {
 						return fmt.Errorf("%s is answered with %d", method, a.status)
 					}

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,22 +16,29 @@ import (
 
 func turnsGuard() guard {
 	return guard{
-		"addresses take turns at the store", "counter/batcher.go",
-		"if s.from == nil {\n\t\treturn b.push(name, s)", "if WITHOUT || s.from == nil {\n\t\treturn b.push(name, s)",
+		"addresses take turns at the store", "state/batcher.go",
+		"if s.share, err = b.guard.share(s.from); err != nil {", "if s.share, err = b.guard.share(s.from); WITHOUT {\n\t\t\ts.share = nil\n\t\t} else if err != nil {",
 	}
 }
 
 func clicksGuard() guard {
 	return guard{
-		"clicks of an address that the store remembers", "app/web/visitor.go",
+		"ops of an address that the store is written for", "app/web/visitor.go",
 		"if v.limiter.clicks.Allow(v.who.addr) {", "if WITHOUT || v.limiter.clicks.Allow(v.who.addr) {",
 	}
 }
 
 func namesGuard() guard {
 	return guard{
-		"new counters of an address", "app/web/visitor.go",
+		"new topics of an address", "app/web/visitor.go",
 		"if v.limiter.names.Allow(v.who.addr) {", "if WITHOUT || v.limiter.names.Allow(v.who.addr) {",
+	}
+}
+
+func lanesGuard() guard {
+	return guard{
+		"new lanes of an address", "app/web/visitor.go",
+		"if v.limiter.lanes.Allow(v.who.addr) {", "if WITHOUT || v.limiter.lanes.Allow(v.who.addr) {",
 	}
 }
 
@@ -39,7 +48,7 @@ const storeDelay = 10 * time.Millisecond
 // shareAttacks take more of the store than is one address's.
 func shareAttacks() []attack {
 	unlimited := []string{"-tab-rate", "0", "-addr-rate", "0"} // or these limits stand in the way
-	many := slices.Concat(unlimited, []string{"-names-per-addr", "0", "-max-conns-per-addr", "0"})
+	many := slices.Concat(unlimited, []string{"-names-per-addr", "0", "-lanes-per-addr", "0", "-max-conns-per-addr", "0"})
 	turns := func(name string, store func(v *target) string) attack {
 		return attack{
 			name: "flood of clicks on many counters, " + name, flood: true, flags: many, store: store,
@@ -58,6 +67,14 @@ func shareAttacks() []attack {
 			name: "flood of new counters", flood: true, flags: []string{"-names-per-addr", "40"},
 			guards: []guard{namesGuard()}, refused: `lockstep_refused_total{reason="names_of_address"`, run: fillWithNames,
 		},
+		{
+			name: "flood of page loads that the store has to know", flood: true, flags: slices.Concat(unlimited, []string{"-lanes-per-addr", "200"}),
+			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithLanes,
+		},
+		{
+			name: "flood of forms that the store has to know", flood: true, flags: []string{"-lanes-per-addr", "40", "-request-rate", "0"},
+			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithForms,
+		},
 	}
 }
 
@@ -72,24 +89,25 @@ func far(v *target, server *testserver.Server) string {
 // the time, and looks how long somebody else's clicks take.
 func floodCounters(v *target) error {
 	w := v.from(newcomer).connect("witness")
-	quiet := median(waits(v, w, func(n int) bool { return n < 9 }))
+	op := newOpOn("counter:witness")
+	quiet := median(waits(v, w, &op, func(n int) bool { return n < 9 }))
 	var all []*clicker
-	for i := range 300 {
+	for i := range 900 { // one call takes up to 64
 		all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
 	}
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	flood.Go(func() { clickAround(all, stop) })
-	took := median(waits(v, w, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
+	took := median(waits(v, w, &op, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
 	close(stop)
 	flood.Wait()
 	for _, c := range all {
 		_ = c.ws.Close() // what still waits is nobody's
 		c.reading.Wait()
 	}
-	// Whoever takes turns waits for the calls under way and one more of the flood, and else for one
-	// of each counter.
-	if took > 3*quiet {
+	// Whoever takes turns waits for the calls under way and goes with the next, and else for all that
+	// the counters of the flood need.
+	if took > 5*quiet {
 		return fmt.Errorf("a click of somebody else takes %v, and %v when it is quiet; half of them longer",
 			took.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	}
@@ -97,10 +115,11 @@ func floodCounters(v *target) error {
 }
 
 // waits clicks, and returns how long each click took. One that nobody answers is the last.
-func waits(v *target, w *rawSocket, more func(n int) bool) (took []time.Duration) {
+func waits(v *target, w *rawSocket, op *wireOp, more func(n int) bool) (took []time.Duration) {
 	for more(len(took)) {
 		start := time.Now()
-		w.text(clickText(newOp()))
+		w.text(clickText(*op))
+		*op = op.next()
 		m := w.verdict()
 		if len(m.Ack) == 0 && !m.cut {
 			v.Fatalf("the witness's click is %v", m)
@@ -158,19 +177,16 @@ func fillWithNames(v *target) error {
 	made := 0
 	for round := range v.rounds {
 		for i := range 100 {
-			ws := v.from(hostile).connect(fmt.Sprintf("new-%d-%d", round, i))
-			ws.text(clickText(newOp()))
-			m := ws.verdict()
-			_ = ws.Close()
-			switch {
-			case len(m.Ack) > 0:
+			name := fmt.Sprintf("new-%d-%d", round, i)
+			ws := v.from(hostile).connect(name)
+			ws.text(clickText(newOpOn("counter:" + name)))
+			if m := ws.verdict(); len(m.Ack) > 0 {
 				made++
-			case m.Retry:
-				v.Errorf("a tab is told to try again for ever: %v", m)
 			}
+			_ = ws.Close()
 		}
 		ws := v.from(hostile).connect("new-0-0")
-		ws.text(clickText(newOp()))
+		ws.text(clickText(newOpOn("counter:new-0-0")))
 		if m := ws.verdict(); len(m.Ack) == 0 {
 			v.Errorf("a click on a counter that exists is %v", m)
 		}
@@ -178,6 +194,58 @@ func fillWithNames(v *target) error {
 	}
 	if made > 40 {
 		return fmt.Errorf("one address has made %d counters, where 40 are allowed", made)
+	}
+	return nil
+}
+
+// fillWithLanes clicks in the name of more page loads than an address may have.
+func fillWithLanes(v *target) error {
+	counted := 0
+	for range v.rounds {
+		ws := v.from(hostile).connect("lobby")
+		for range 500 {
+			ws.text(clickText(newOp()))
+		}
+		for answers := 0; answers < 500; {
+			m := ws.verdict()
+			if m.cut || m.code != 0 {
+				v.Fatalf("the tab is %s", m)
+			}
+			counted += len(m.Ack)
+			answers += max(len(m.Ack), 1) // in one message several are acknowledged
+		}
+		_ = ws.Close()
+	}
+	if counted > 200 {
+		return fmt.Errorf("the store has to know %d page loads of one address, where 200 are allowed", counted)
+	}
+	return nil
+}
+
+// fillWithForms sends the forms of more pages than an address may have.
+func fillWithForms(v *target) error {
+	who, counted := v.from(hostile), 0
+	cookie := "Cookie: " + who.mustVisit("/c/lobby").cookie
+	for range v.rounds {
+		for range 60 {
+			p, err := readPage(who.get("/c/lobby", cookie).body)
+			if err != nil {
+				v.Fatal(err)
+			}
+			switch a := who.post(p.forms["increment"], url.Values{"x": {"y"}}, cookie); a.status {
+			case http.StatusSeeOther:
+				counted++
+			case http.StatusTooManyRequests:
+				if a.header.Get("Retry-After") == "" {
+					v.Error("a refusal does not say when to come back")
+				}
+			default:
+				v.Fatalf("got %d, want 303 or 429: %s", a.status, a.body)
+			}
+		}
+	}
+	if counted > 40 {
+		return fmt.Errorf("the store has to know %d forms of one address, where 40 are allowed", counted)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func slowAttacks() []attack {
 			name: "slow body", flood: true, flags: []string{"-body-timeout", "500ms"}, guards: []guard{bodyTimeGuard()},
 			run: func(v *target) error {
 				p := v.from(hostile).mustVisit("/")
-				return hold(v, "POST /c/lobby/increment HTTP/1.1\r\nHost: "+v.host()+"\r\nCookie: "+p.cookie+
+				return hold(v, "POST "+p.forms["increment"]+" HTTP/1.1\r\nHost: "+v.host()+"\r\nCookie: "+p.cookie+
 					"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n", func(c net.Conn) error {
 					_, err := c.Write([]byte("a"))
 					return err
@@ -206,8 +206,9 @@ func slowHTTPTest(v *target, mode []string) error {
 	url := v.p.url + "/"
 	switch mode[0] {
 	case "-B": // the form of a visitor without a session is not read
-		url += "c/lobby/increment"
-		mode = append(mode, "-j", v.from(hostile).mustVisit("/c/lobby").cookie)
+		p := v.from(hostile).mustVisit("/c/lobby")
+		url = v.p.url + p.forms["increment"]
+		mode = append(mode, "-j", p.cookie)
 	case "-X":
 		url = v.p.url + largeFile(v)
 	}

@@ -176,6 +176,7 @@ type target struct {
 
 	mu       sync.Mutex
 	visitors map[string]*visitor // by address
+	sockets  map[string]string   // by page: the path of its socket
 }
 
 // target starts the program without some of its guards.
@@ -185,7 +186,7 @@ func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
 		t.Skip("it takes long, and is for make attack")
 	}
 	admin := address(testserver.FreePort(t))
-	v := &target{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor)}
+	v := &target{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor), sockets: make(map[string]string)}
 	args := []string{"-addr", address(freePorts(t, 3)), "-admin", admin, "-secret", testSecret, "-drain", "0s", "-exempt", auditor}
 	switch {
 	case a.redis:

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"net"
 	"net/http"
@@ -148,16 +147,21 @@ func (s *visitor) raw(request string) string {
 
 // An opened is what a page gives to a visitor who opens it.
 type opened struct {
+	pageWire
 	cookie string // name=value
 	spare  string // the cookie that has the session under a name of its own
-	socket string // path with its token
-	csrf   string
 	html   string
+}
+
+// session is the name of the visitor's session, as the cookie has it.
+func (p opened) session() string {
+	_, value, _ := strings.Cut(p.cookie, "=")
+	id, _, _ := strings.Cut(value, ".")
+	return id
 }
 
 var (
 	loadPattern    = regexp.MustCompile(`(?:\ssrc|rel="(?:stylesheet|icon)"[^>]* href)="([^"]+)"`)
-	csrfPattern    = regexp.MustCompile(`name="_csrf" value="([^"]+)"`)
 	programPattern = regexp.MustCompile(`data-program="([^"]+)"`)
 )
 
@@ -172,12 +176,10 @@ func (s *visitor) visit(path string, headers ...string) (p opened, err error) {
 	if set := a.header.Values("Set-Cookie"); len(set) > 1 {
 		p.spare, _, _ = strings.Cut(set[1], ";")
 	}
-	socket, csrf := socketPattern.FindStringSubmatch(a.body), csrfPattern.FindStringSubmatch(a.body)
-	if p.cookie == "" || socket == nil || csrf == nil {
-		return p, fmt.Errorf("GET %s: no page of a counter: %s", path, a.body)
+	if p.pageWire, err = readPage(a.body); err == nil && (p.cookie == "" || len(p.forms) == 0) {
+		err = fmt.Errorf("no cookie, or no form: %s", a.body)
 	}
-	p.socket, p.csrf = html.UnescapeString(socket[1]), csrf[1]
-	return p, nil
+	return p, err
 }
 
 // mustVisit opens a page that must be there.
@@ -228,10 +230,35 @@ func (s *visitor) upgrade(path string, headers ...string) (_ *rawSocket, status 
 	return &rawSocket{c, r}, resp.StatusCode
 }
 
+// rooms is the path of the socket of a page, for a client without a cookie.
+func (v *target) rooms(page string) string {
+	v.Helper()
+	v.mu.Lock()
+	socket := v.sockets[page]
+	v.mu.Unlock()
+	if socket == "" {
+		socket = withoutToken(v.from(auditor).mustVisit(page).socket)
+		v.from(auditor).http.CloseIdleConnections() // where there is no room for more, one that is kept would do
+		v.mu.Lock()
+		v.sockets[page] = socket
+		v.mu.Unlock()
+	}
+	return socket
+}
+
+// lobbyRooms is the path of the socket of the lobby.
+func (v *target) lobbyRooms() string { v.Helper(); return v.rooms("/c/lobby") }
+
 // connect opens the socket of a counter as a client without a cookie may.
 func (s *visitor) connect(name string, headers ...string) *rawSocket {
 	s.v.Helper()
-	ws, status := s.upgrade("/ws/c/"+name, headers...)
+	return s.connectTo("/c/"+name, headers...)
+}
+
+// connectTo is connect for any page.
+func (s *visitor) connectTo(page string, headers ...string) *rawSocket {
+	s.v.Helper()
+	ws, status := s.upgrade(s.v.rooms(page), headers...)
 	if ws == nil {
 		s.v.Fatalf("no socket: %d", status)
 	}
@@ -276,9 +303,6 @@ func frameHead(first, maskBit byte, n int) []byte {
 	return bigendian.BigEndian.AppendUint64([]byte{first, maskBit | 127}, uint64(n))
 }
 
-// clickText is a click with the given op.
-func clickText(op string) string { return fmt.Sprintf(`{"action":"increment","op":%q}`, op) }
-
 // text sends a message. The next read reports an error.
 func (ws *rawSocket) text(message string) { _, _ = ws.Write(masked(finText, []byte(message))) }
 
@@ -312,11 +336,7 @@ func (ws *rawSocket) next() (opcode byte, payload []byte, err error) {
 
 // A said is what the server says to a tab.
 type said struct {
-	T, Content, Error, Op, State string
-	E, V                         uint64
-	Ack                          []string
-	Retry                        bool
-
+	heard
 	code int  // of a close frame; 0: it is none
 	cut  bool // the connection has ended
 }
@@ -334,29 +354,35 @@ func (ws *rawSocket) hear() said {
 			continue
 		}
 		var m said
-		if err := json.Unmarshal(payload, &m); err != nil {
-			return said{Error: "not JSON: " + string(payload)}
+		if err := json.Unmarshal(payload, &m.heard); err != nil {
+			return said{heard: heard{Error: "not a message: " + string(payload)}}
 		}
 		return m
 	}
 }
 
-// verdict returns what the server says to what was sent last: acked, refused, or
-// the end.
+// verdict returns what the server says to what was sent last: an answer, a refusal, or the end.
 func (ws *rawSocket) verdict() said {
 	for {
 		m := ws.hear()
-		if len(m.Ack) > 0 || m.Error != "" || m.code != 0 || m.cut {
+		if m.answers() || m.Error != "" || m.code != 0 || m.cut {
 			return m
 		}
 	}
 }
 
+// nothing is a message that is refused, whatever comes of those before it: its topic is none.
+// What answers it is not asked of the store.
+func nothing() string { return clickText(newOpOn(nowhere)) }
+
+// nowhere is a topic that there is not.
+const nowhere = "nothing:here"
+
 // shown returns the next state of a topic, or a refusal, or the end.
 func (ws *rawSocket) shown(topic string) said {
 	for {
 		m := ws.hear()
-		if m.T == topic || m.Error != "" || m.code != 0 || m.cut {
+		if m.T == topic && m.Content+m.State != "" || m.Error != "" || m.code != 0 || m.cut {
 			return m
 		}
 	}
@@ -369,10 +395,16 @@ func (m said) String() string {
 		return "cut off"
 	case m.code != 0:
 		return fmt.Sprintf("closed with %d", m.code)
-	case m.Error != "":
-		return "refused: " + m.Error
 	case len(m.Ack) > 0:
 		return "acknowledged"
+	case m.Retry:
+		return "to be sent again: " + m.reason()
+	case m.Settled:
+		return "settled"
+	case m.Old:
+		return "old"
+	case m.reason() != "":
+		return "refused: " + m.reason()
 	}
 	return "shown"
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	goredis "github.com/redis/go-redis/v9"
 
-	"lockstep/counter"
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -104,19 +104,24 @@ func brokerFaults() []faultCase {
 
 // poisons are what a replica must not believe. False states are of the epoch
 // that is, or of a later one, and a little ahead or far.
-func poisons(now counter.Value) []string {
+func poisons(now history.State) []string {
 	epoch := now.Epoch
 	return []string{
-		fmt.Sprintf(`{"n":666666,"v":%d,"e":%d}`, now.Version+200, epoch),
-		fmt.Sprintf(`{"n":666666,"v":%d,"e":%d}`, now.Version+1000, epoch),
-		fmt.Sprintf(`{"n":666666,"v":%d,"e":%d}`, now.Version+100_000, epoch),
+		stateText("666666", epoch, now.Version+200), stateText("666666", epoch, now.Version+1000),
+		stateText("666666", epoch, now.Version+100_000),
 		`{`, `"n"`, `null`, `[]`, `7`, "\xff\x00\xfe", ``, `{}`,
-		`{"n":"1","v":1,"e":1}`, `{"n":1,"v":-1,"e":1}`, `{"n":1e400,"v":1,"e":1}`, `{"N":1}`,
-		`{"n":3,"v":2}`,
-		fmt.Sprintf(`{"n":1,"v":1,"e":%d}`, epoch),
-		fmt.Sprintf(`{"n":666,"v":18446744073709551615,"e":%d}`, epoch),
-		fmt.Sprintf(`{"n":666,"v":1,"e":%d}`, epoch+1_000_000_000),
+		`{"s":1,"v":1,"e":1}`, `{"s":"1 1","v":-1,"e":1}`, `{"s":"1 1","v":1e400,"e":1}`, `{"S":"1 1"}`, `{"s":"1 1","v":"2"}`,
+		`{"s":"1 3","v":2}`,
+		fmt.Sprintf(`{"absent":true,"v":%d,"e":%d}`, now.Version+300, epoch), fmt.Sprintf(`{"b":"MSA2NjY=","v":%d,"e":%d}`, now.Version+400, epoch),
+		fmt.Sprintf(`{"s":"99 {}","v":%d,"e":%d}`, now.Version+500, epoch), // of a later version of the program
+		fmt.Sprintf(`{"s":"x","v":%d,"e":%d}`, now.Version+600, epoch),
+		stateText("1", epoch, 1), stateText("666", epoch, 18446744073709551615), stateText("666", epoch+1_000_000_000, 1),
 	}
+}
+
+// stateText is a counter's state as replicas tell it each other.
+func stateText(n string, epoch, version uint64) string {
+	return fmt.Sprintf(`{"e":%d,"v":%d,"s":"1 %s"}`, epoch, version, n)
 }
 
 // poison publishes on the group's topic what no replica would.

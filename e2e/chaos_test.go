@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"lockstep/internal/history"
 )
 
 // A faultCase is one fault of the matrix. What must hold in each, beside what
@@ -27,6 +25,9 @@ type faultCase struct {
 	nginx    bool     // the tabs come through nginx
 	overHTTP bool     // the tabs have no websockets
 	idle     bool     // nobody clicks but in run
+	// kinds are those that the fault is let loose on: all of them in "make chaos", and one after
+	// the other, by the number of the case, in "make test". Nil: counters.
+	kinds []kind
 	// smallDisk gives the embedded store a file system of 1 MB.
 	smallDisk bool
 	ownClocks bool // each replica has a clock, which can be set
@@ -43,23 +44,39 @@ type faultCase struct {
 func TestChaos(t *testing.T) {
 	table := &table{}
 	t.Cleanup(func() { table.write(t) })
+	number := 0
 	for _, c := range slices.Concat(replicaFaults(), brokerFaults(), storeFaults(), switchoverFaults(), tabFaults()) {
 		for _, backend := range c.on {
 			if !chaosFull() && !slices.Contains(c.quick, backend) {
 				continue
 			}
-			t.Run(c.fault+"/"+backend, func(t *testing.T) {
-				t.Parallel()
-				table.run(t, c, backend)
-			})
+			number++
+			for _, k := range c.tried(number) {
+				t.Run(c.fault+"/"+backend+"/"+k.name, func(t *testing.T) {
+					t.Parallel()
+					table.run(t, c, backend, k)
+				})
+			}
 		}
 	}
 }
 
+// tried are the kinds that a case is let loose on.
+func (c faultCase) tried(number int) []kind {
+	switch {
+	case len(c.kinds) == 0:
+		return []kind{counters()}
+	case chaosFull():
+		return c.kinds
+	}
+	i := number % len(c.kinds)
+	return c.kinds[i : i+1]
+}
+
 // withstand lets the fault loose on a cluster of its own.
-func (c faultCase) withstand(t *testing.T, backend string) *cluster {
+func (c faultCase) withstand(t *testing.T, backend string, k kind) *cluster {
 	t.Helper()
-	w := newCluster(t, backend, history.Options{Lossy: c.lossy})
+	w := newCluster(t, backend, k, c.lossy)
 	w.ownClocks = c.ownClocks
 	if c.pair {
 		w.addStandby()
@@ -97,13 +114,13 @@ type table struct {
 }
 
 // run lets a fault loose and notes what came of it.
-func (m *table) run(t *testing.T, c faultCase, backend string) {
+func (m *table) run(t *testing.T, c faultCase, backend string, k kind) {
 	var w *cluster
-	t.Cleanup(func() { m.add(t, c, backend, w) })
-	w = c.withstand(t, backend)
+	t.Cleanup(func() { m.add(t, c, backend, k, w) })
+	w = c.withstand(t, backend, k)
 }
 
-func (m *table) add(t *testing.T, c faultCase, backend string, w *cluster) {
+func (m *table) add(t *testing.T, c faultCase, backend string, k kind, w *cluster) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	verdict, acked, took, notes := "held", "", "", ""
@@ -119,7 +136,10 @@ func (m *table) add(t *testing.T, c faultCase, backend string, w *cluster) {
 		took = w.took.Round(10 * time.Millisecond).String()
 		notes = strings.Join(w.notes, "; ")
 	}
-	cells := []string{c.fault, c.injected, backend, c.expected, acked, took, notes, verdict}
+	if w != nil && w.group.refusals > 0 {
+		notes = strings.TrimPrefix(notes+fmt.Sprintf("; %d refused for good, by the rule of the kind", w.group.refusals), "; ")
+	}
+	cells := []string{c.fault, c.injected, backend, k.name, c.expected, acked, took, notes, verdict}
 	m.lines = append(m.lines, "| "+strings.Join(cells, " | ")+" |")
 }
 
@@ -128,8 +148,8 @@ const tableHead = `# What make chaos measured
 Written by the last run; docs/faults.md explains it. Replicas, server, tabs and the proxies between
 them share one machine.
 
-| fault | injected by | on | expected | clicks acknowledged = counted | all in step after | seen | verdict |
-|---|---|---|---|---|---|---|---|`
+| fault | injected by | on | kind | expected | clicks acknowledged = counted | all in step after | seen | verdict |
+|---|---|---|---|---|---|---|---|---|`
 
 // write prints the table, and into the file that LOCKSTEP_CHAOS_TABLE names.
 func (m *table) write(t *testing.T) {

@@ -41,16 +41,19 @@ func (c *client) withoutSocket(ctx context.Context) error {
 	c.mu.Lock()
 	p := &plainConn{
 		client: c, http: &http.Client{Jar: c.http.Jar, Transport: transport}, cancel: cancel,
-		hello: fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.Epoch, c.shown.Version),
+		hello: helloText(c.id, c.group.topic(), c.shown),
 	}
 	bases := c.bases
+	c.mu.Unlock()
+	kick := make(chan struct{}, 1)
+	c.mu.Lock()
+	c.begin(nil, kick) // its first answer has the clock
 	c.mu.Unlock()
 	if err := p.find(ctx, bases); err != nil {
 		return err
 	}
-	kick := make(chan struct{}, 1)
 	c.mu.Lock()
-	c.ws, c.kick, c.received, c.asked = p, kick, time.Now(), time.Time{}
+	c.ws = p
 	c.mu.Unlock()
 	c.ended.Go(func() {
 		defer cancel()
@@ -106,9 +109,6 @@ func (p *plainConn) exchange(ctx context.Context, messages ...string) error {
 // ends otherwise than after all was said.
 func (p *plainConn) request(ctx context.Context, query string, messages ...string) error {
 	address := p.base + p.client.socket + query
-	if !strings.Contains(p.client.socket, "?") {
-		address = p.base + p.client.socket + strings.Replace(query, "&", "?", 1)
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return err

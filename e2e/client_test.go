@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,8 +18,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/counter"
 	"lockstep/htmx"
+	"lockstep/internal/history"
 )
 
 // The times of a client are those of live.js.
@@ -31,13 +30,14 @@ const (
 )
 
 // A client is a tab that is not a browser: it does over HTTP and a websocket
-// what the contract of the page says. It keeps its unacknowledged ops, sends
-// them again with the same id, connects again with a growing pause wherever a
+// what the contract of the page says. It keeps its unanswered ops, sends
+// them again with the same identity, connects again with a growing pause wherever a
 // server answers, and shows nothing older than what it shows.
 type client struct {
 	group  *group
 	name   string
 	socket string // path
+	user   string // as the page has it; "": nobody
 	http   *http.Client
 	cancel context.CancelFunc
 	ended  sync.WaitGroup
@@ -46,53 +46,32 @@ type client struct {
 	bases    []string   // where it may connect; the first that answers
 	ws       tabConn
 	kick     chan struct{} // of the connection: there is something to send
-	shown    counter.Value
-	any      bool // something has been shown
-	stale    int  // frames older than what was shown
+	shown    history.State
+	any      bool   // something has been shown
+	stale    int    // frames older than what was shown
+	id       string // of the page load
+	seq      uint64 // of its last op
 	outbox   []message
-	refusals int           // that said "again"
+	retries  int           // answers that said "again"
 	received time.Time     // when the server last said something
 	asked    time.Time     // when it was last asked without an answer; zero: it was not
 	paused   bool          // does not read
 	status   string        // what the server last said of itself
 	beat     time.Duration // and how far its statuses are apart; 0: it did not say
+	clock    int64         // of the server, as this connection heard it last; 0: it has not
 }
 
 // A tabConn is what a client is connected by: a websocket, or what takes its place.
 type tabConn interface{ CloseNow() error }
 
-// A message is an op that waits for its acknowledgement.
+// A message is an op that waits for its answer.
 type message struct {
-	op    string
-	text  string
+	op    history.Op
 	sent  tabConn // the connection that it was sent on; nil: send it
 	twice bool
 	since time.Time
-}
-
-// page patterns: a client reads HTML as an outsider would.
-var (
-	socketPattern = regexp.MustCompile(`hx-ws:connect="([^"]+)"`)
-	rootPattern   = regexp.MustCompile(`<[a-z]+[^>]*\bid="counter"[^>]*>`)
-	attrPattern   = regexp.MustCompile(`\bdata-(count|version|epoch)="(-?\d+)"`)
-)
-
-// parseRoot reads the counter's root element.
-func parseRoot(html string) (v counter.Value, ok bool) {
-	root := rootPattern.FindString(html)
-	found := 0
-	for _, m := range attrPattern.FindAllStringSubmatch(root, -1) {
-		found++
-		switch m[1] {
-		case "count":
-			v.N, _ = strconv.ParseInt(m[2], 10, 64)
-		case "version":
-			v.Version, _ = strconv.ParseUint(m[2], 10, 64)
-		case "epoch":
-			v.Epoch, _ = strconv.ParseUint(m[2], 10, 64)
-		}
-	}
-	return v, found == 3
+	// adopted: other tabs have it in their outboxes, too, and may have heard the answer.
+	adopted bool
 }
 
 // newClient makes a tab whose page has the given socket; live runs it.
@@ -102,7 +81,7 @@ func newClient(c *group, name, socket string, bases []string) (*client, error) {
 		return nil, err
 	}
 	return &client{
-		group: c, name: name, socket: socket, bases: bases,
+		group: c, name: name, socket: socket, bases: bases, id: newClientID(),
 		http: &http.Client{Jar: jar, Timeout: 10 * time.Second},
 	}, nil
 }
@@ -122,21 +101,21 @@ func (c *client) load(path string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", path, resp.Status)
 	}
-	v, ok := parseRoot(string(body))
+	s, ok := c.group.kind.parse(string(body))
 	if !ok {
-		return fmt.Errorf("no counter in the page: %s", body)
+		return fmt.Errorf("no %s in the page: %s", c.group.kind.name, body)
 	}
-	m := socketPattern.FindAllStringSubmatch(string(body), -1)
-	if len(m) != 1 {
-		return fmt.Errorf("got %d elements with hx-ws:connect, want exactly one", len(m))
+	p, err := readPage(string(body))
+	if err != nil {
+		return err
 	}
-	c.socket = m[0][1]
+	c.socket, c.user = p.socket, p.user
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if strings.Contains(string(body), `data-state="degraded"`) {
 		c.status = "degraded"
 	}
-	c.show(v)
+	c.show(s)
 	return nil
 }
 
@@ -239,8 +218,8 @@ func (c *client) connection(ctx context.Context) error {
 	defer cancel()
 	kick := make(chan struct{}, 1)
 	c.mu.Lock()
-	hello := fmt.Sprintf(`{"hello":1,"tab":"x","e":%d,"v":%d}`, c.shown.Epoch, c.shown.Version)
-	c.ws, c.kick, c.received, c.asked = ws, kick, time.Now(), time.Time{}
+	c.begin(ws, kick)
+	hello := helloText(c.id, c.group.topic(), c.shown)
 	c.mu.Unlock()
 	if err := ws.Write(ctx, websocket.MessageText, []byte(hello)); err != nil {
 		return err
@@ -259,6 +238,11 @@ func (c *client) connection(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// begin takes in that there is a new connection. The caller holds mu.
+func (c *client) begin(ws tabConn, kick chan struct{}) {
+	c.ws, c.kick, c.received, c.asked, c.clock = ws, kick, time.Now(), time.Time{}, 0
 }
 
 // write sends what is in the outbox, once on each connection, and again what
@@ -284,25 +268,44 @@ func (c *client) write(ctx context.Context, ws *websocket.Conn, kick <-chan stru
 	}
 }
 
-// unsent returns what is to be sent on a connection, and takes it for sent.
+// unsent returns what is to be sent on a connection, in the order in which it was made, and
+// takes it for sent. Until the connection has heard the server's clock that is nothing.
 func (c *client) unsent(ws tabConn) (texts []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.clock == 0 {
+		return nil
+	}
 	for i := range c.outbox {
 		m := &c.outbox[i]
 		if m.sent == ws {
 			continue
 		}
 		m.sent = ws
-		texts = append(texts, m.text)
+		text := c.text(m)
+		texts = append(texts, text)
 		if m.twice {
-			texts = append(texts, m.text)
+			texts = append(texts, text)
 		}
 	}
 	if len(texts) > 0 && c.asked.IsZero() {
 		c.asked = time.Now()
 	}
 	return texts
+}
+
+// text is an op as it is sent now: it was found in the outbox just now, so the clock that was
+// heard last is older. The caller holds mu.
+func (c *client) text(m *message) string {
+	from := m.op.Seq
+	for _, other := range c.outbox {
+		if other.op.Client == m.op.Client {
+			from = min(from, other.op.Seq)
+		}
+	}
+	return clickText(wireOp{
+		ID: m.op.ID, topic: c.group.topic(), from: from, seen: c.clock, age: time.Since(m.since), do: m.op.Do, in: m.op.In,
+	})
 }
 
 // hangs reports whether the server has been silent for too long.
@@ -340,92 +343,103 @@ func (c *client) mayRead(ctx context.Context) bool {
 }
 
 func (c *client) receive(text []byte) {
-	var m struct {
-		T, Content, Error, Op, Swap string
-		Status                      string
-		Beat                        float64
-		E, V                        uint64
-		Ack                         []string
-		Retry                       bool
-	}
+	var m heard
 	if err := json.Unmarshal(text, &m); err != nil {
-		c.group.t.Errorf("not JSON: %q", text)
+		c.group.t.Errorf("not a message: %v: %q", err, text)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.received, c.asked = time.Now(), time.Time{}
+	if m.Clock != 0 {
+		if c.clock == 0 {
+			c.hurry() // ops have waited for it
+		}
+		c.clock = m.Clock
+	}
 	if m.Status != "" {
 		c.status, c.beat = m.Status, time.Duration(m.Beat*float64(time.Second))
 	}
-	if v, ok := parseRoot(m.Content); ok {
-		if v.Epoch != m.E || v.Version != m.V || !strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
+	if s, ok := c.group.kind.parse(m.Content); ok {
+		if m.T != c.group.topic() || s.Epoch != m.E || s.Version != m.V ||
+			!strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
 			c.group.t.Errorf("not a frame of the contract: %s", text)
 		}
-		c.show(v)
+		c.show(s)
 	}
+	c.answered(&m)
+}
+
+// answered takes in what a message says of ops. The caller holds mu.
+func (c *client) answered(m *heard) {
 	for _, op := range m.Ack {
-		c.group.h.Acked(c.name, op)
-		c.settle(op)
+		c.group.h.Acked(c.name, history.ID(op))
+		c.settle(history.ID(op))
 	}
 	switch {
-	case m.Error == "":
+	case m.Op == nil:
+		if m.Error != "" {
+			c.group.wrong("a message is refused: " + m.Error)
+		}
 	case m.Retry:
-		c.refusals++
-		c.again(m.Op)
-	default:
-		c.group.h.Refused(c.name, m.Op)
-		c.group.refused(m.Error)
-		c.settle(m.Op)
+		c.retries++
+		c.again()
+	case m.Refused != nil:
+		c.group.h.Refused(c.name, history.ID(*m.Op), *m.Refused)
+		c.group.refused(*m.Refused)
+		c.settle(history.ID(*m.Op))
+	case m.Settled || m.Old:
+		c.forgotten(history.ID(*m.Op), m.Settled)
+	}
+}
+
+// forgotten takes in that an op is settled, or old. A second copy of what was answered may be
+// settled, and what other tabs have sent, too; nothing else. The caller holds mu.
+func (c *client) forgotten(op history.ID, settled bool) {
+	for _, m := range c.outbox {
+		if m.op.ID == op && !(m.adopted && settled) {
+			c.group.wrong(fmt.Sprintf("nobody knows what became of %s", op))
+		}
+	}
+	if c.settle(op) {
+		c.group.h.Forgotten(c.name, op)
 	}
 }
 
 // show is the guard of live.js. The caller holds mu.
-func (c *client) show(v counter.Value) {
+func (c *client) show(s history.State) {
 	if c.status == "degraded" {
-		c.group.h.Joined(c.name, counter.Value{}) // it shows what it knows, and says so
+		c.group.h.Joined(c.name, history.State{}) // it shows what it knows, and says so
 	}
-	if c.any && c.shown.Newer(v) {
+	if c.any && c.shown.Newer(s) {
 		c.stale++
 		return
 	}
-	c.shown, c.any = v, true
-	c.group.h.Shown(c.name, v)
+	c.shown, c.any = s, true
+	c.group.h.Shown(c.name, s)
 }
 
-// settle removes an op from the outbox. The caller holds mu.
-func (c *client) settle(op string) {
+// settle removes an op from the outbox, and reports whether it was there. The caller holds mu.
+func (c *client) settle(op history.ID) bool {
 	for i, m := range c.outbox {
-		if m.op == op {
+		if m.op.ID == op {
 			c.outbox = append(c.outbox[:i], c.outbox[i+1:]...)
-			return
+			return true
 		}
 	}
+	return false
 }
 
-// again has an op sent once more. The pause before that is write's tick. The
-// caller holds mu.
-func (c *client) again(op string) {
+// again has all ops sent once more, in their order. The pause before that is write's tick.
+// The caller holds mu.
+func (c *client) again() {
 	for i := range c.outbox {
-		if c.outbox[i].op == op {
-			c.outbox[i].sent = nil
-		}
+		c.outbox[i].sent = nil
 	}
 }
 
-// click makes an op and sends it, if twice two times.
-func (c *client) click(twice bool) {
-	op := counter.Op{ID: newOp(), Kind: counter.Increment}
-	c.group.h.Sent(c.name, op)
-	c.put(op.ID, twice)
-}
-
-// put sends an increment with a given id.
-func (c *client) put(id string, twice bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text := fmt.Sprintf(`{"action":"increment","op":%q}`, id)
-	c.outbox = append(c.outbox, message{op: id, text: text, twice: twice, since: time.Now()})
+// hurry has write send what there is. The caller holds mu.
+func (c *client) hurry() {
 	if c.ws == nil {
 		return // the next connection sends it
 	}
@@ -433,6 +447,36 @@ func (c *client) put(id string, twice bool) {
 	case c.kick <- struct{}{}:
 	default:
 	}
+}
+
+// click makes an op as a person at the tab does, and sends it, if twice two times.
+func (c *client) click(twice bool) {
+	do, in := c.group.kind.act()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.outbox) >= htmx.MaxOutbox {
+		return // the page says that too many wait
+	}
+	c.seq++
+	op := history.Op{ID: history.ID{Client: c.id, Seq: c.seq}, User: c.user, Do: do, In: in}
+	c.group.h.Sent(c.name, op)
+	c.keep(message{op: op, twice: twice})
+}
+
+// put sends ops of a client whose tab was closed, as they are in the browser's outbox.
+func (c *client) put(ops ...history.Op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, op := range ops {
+		c.keep(message{op: op, adopted: true})
+	}
+}
+
+// keep puts an op into the outbox and has it sent. The caller holds mu.
+func (c *client) keep(m message) {
+	m.since = time.Now()
+	c.outbox = append(c.outbox, m)
+	c.hurry()
 }
 
 // pending returns how many ops from before a time are not acknowledged.
@@ -447,10 +491,19 @@ func (c *client) pending(before time.Time) (n int) {
 	return n
 }
 
-func (c *client) value() counter.Value {
+func (c *client) value() history.State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.shown
+}
+
+// count is what a counter's tab shows.
+func (c *client) count() int64 {
+	n, err := strconv.ParseInt(c.value().Value, 10, 64)
+	if err != nil {
+		c.group.t.Error(err)
+	}
+	return n
 }
 
 func (c *client) connected() bool {

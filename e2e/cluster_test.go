@@ -16,9 +16,6 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
-	"lockstep/counter"
-	"lockstep/counter/pgcounter"
-	"lockstep/counter/rediscounter"
 	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 	"lockstep/pubsub/driver"
@@ -26,6 +23,9 @@ import (
 	"lockstep/pubsub/pubsubtest"
 	"lockstep/pubsub/redispubsub"
 	"lockstep/pubsub/signedpubsub"
+	states "lockstep/state"
+	"lockstep/state/pgstate"
+	"lockstep/state/redisstate"
 	"lockstep/static"
 )
 
@@ -44,7 +44,7 @@ type cluster struct {
 	server  *testserver.Server // broker and store; nil: the embedded ones
 	standby *testserver.Server // follows it; nil: none
 	outside *testserver.Proxy  // of the outsider, to the server; nil: none
-	store   counter.Store      // the server's, opened by an outsider; nil: the embedded one
+	store   states.Store       // the server's, opened by an outsider; nil: the embedded one
 	proxies []proxies          // of each replica, to the server
 	faulty  []*pubsubtest.FaultyDriver
 	folder  string // of the embedded store
@@ -65,10 +65,9 @@ type cluster struct {
 type proxies struct{ broker, store *testserver.Proxy }
 
 // newCluster starts a backend; replicas and tabs come next.
-func newCluster(t *testing.T, backend string, opts history.Options) *cluster {
+func newCluster(t *testing.T, backend string, k kind, lossy bool) *cluster {
 	t.Helper()
-	w := &cluster{T: t, full: chaosFull(), backend: backend, group: newGroup(t), stop: func() {}}
-	w.group.h = history.New(opts)
+	w := &cluster{T: t, full: chaosFull(), backend: backend, group: newGroupOf(t, k, lossy), stop: func() {}}
 	switch backend {
 	case redis:
 		w.server = testserver.Redis(w)
@@ -79,7 +78,7 @@ func newCluster(t *testing.T, backend string, opts history.Options) *cluster {
 	}
 	w.server.Own()
 	w.store = openStore(t, backend, w.server.URL, prefixOf(t))
-	w.group.store = w.store
+	w.group.reads(w.store)
 	return w
 }
 
@@ -92,7 +91,7 @@ func (w *cluster) fill(behindNginx bool) {
 		bases = []string{w.nginx()}
 	}
 	for i := range clusterTabs {
-		w.group.open("/", rotated(bases, i)...)
+		w.group.open(w.group.path(), rotated(bases, i)...)
 	}
 	w.group.connected()
 }
@@ -105,14 +104,14 @@ const (
 )
 
 // openStore opens a backend's store as an outsider.
-func openStore(t *testing.T, backend, url, prefix string) counter.Store {
+func openStore(t *testing.T, backend, url, prefix string) states.Store {
 	t.Helper()
-	var s counter.Store
+	var s states.Store
 	var err error
 	if backend == redis {
-		s, err = rediscounter.Open(t.Context(), url, &rediscounter.Options{Prefix: prefix})
+		s, err = redisstate.Open(t.Context(), url, &redisstate.Options{Prefix: prefix})
 	} else {
-		s, err = pgcounter.Open(t.Context(), url, &pgcounter.Options{Prefix: prefix})
+		s, err = pgstate.Open(t.Context(), url, &pgstate.Options{Prefix: prefix})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +140,7 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 		w.ps = append(w.ps, p)
 	}
 	if w.server == nil {
-		w.group.store = pageStore{w.ps[0].url}
+		w.group.store = pageStore{w.ps[0].url, w.group.kind, w.group.name}
 	}
 }
 
@@ -238,22 +237,27 @@ func rotated(all []string, i int) []string {
 
 // A pageStore reads the truth where nobody else can open the store: from a
 // replica's page.
-type pageStore struct{ url string }
+type pageStore struct {
+	url  string
+	kind kind
+	name string
+}
 
-func (s pageStore) Get(ctx context.Context, _ ...string) ([]counter.Value, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, nil)
+// state returns what the page shows, if it knows.
+func (s pageStore) state(ctx context.Context) (history.State, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+s.kind.path(s.name), nil)
 	if err != nil {
-		return nil, err
+		return history.State{}, err
 	}
 	_, body, err := fetch(req)
 	if err != nil {
-		return nil, err
+		return history.State{}, err
 	}
-	v, ok := parseRoot(body)
+	shown, ok := s.kind.parse(body)
 	if !ok || strings.Contains(body, `data-state="degraded"`) {
-		return nil, errors.New("the page does not know")
+		return history.State{}, errors.New("the page does not know")
 	}
-	return []counter.Value{v}, nil
+	return shown, nil
 }
 
 // load has the group click in the background, until quiet.
@@ -292,9 +296,9 @@ func (w *cluster) note(format string, args ...any) {
 func (w *cluster) recovered() {
 	w.Helper()
 	began := time.Now()
-	var floor counter.Value
+	var floor history.State
 	eventually(w.T, "everything to be in step", func() (err error) {
-		if floor == (counter.Value{}) {
+		if floor == (history.State{}) {
 			if floor, err = w.group.read(); err != nil {
 				return err
 			}
@@ -329,7 +333,8 @@ func (w *cluster) degraded(p *process, reason string) time.Duration {
 		return nil
 	})
 	took := time.Since(began).Round(10 * time.Millisecond)
-	if code, body := get(w.T, p.url+"/"); code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `id="counter"`) {
+	code, body := get(w.T, p.url+w.group.path())
+	if code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `id="`+w.group.kind.name+`"`) {
 		w.Errorf("the page is not up and degraded: %d %s", code, body)
 	}
 	return took
@@ -360,25 +365,25 @@ func (w *cluster) stores(f func(*testserver.Proxy)) {
 	}
 }
 
-// newEpoch waits until the store is of a later epoch than a value that it had.
-func (w *cluster) newEpoch(before counter.Value) {
+// newEpoch waits until the store is of a later epoch than a state that it had.
+func (w *cluster) newEpoch(before history.State) {
 	w.Helper()
-	var now counter.Value
+	var now history.State
 	eventually(w.T, "a new epoch", func() (err error) {
 		if now, err = w.group.read(); err == nil && now.Epoch <= before.Epoch {
 			err = fmt.Errorf("the store has %+v, before %+v", now, before)
 		}
 		return err
 	})
-	w.note("%d before, %d after", before.N, now.N)
+	w.note("%q before, %q after", before.Value, now.Value)
 }
 
-// settle ends the clicks, waits until all tabs show the store's value and
+// settle ends the clicks, waits until all tabs show the store's state and
 // judges what they have seen.
 func (w *cluster) settle() {
 	w.Helper()
 	w.quiet()
-	eventually(w.T, "all tabs to show the store's value", func() error {
+	eventually(w.T, "all tabs to show the store's state", func() error {
 		v, err := w.group.read()
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,8 +19,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/counter/boltcounter"
 	"lockstep/internal/testserver"
+	"lockstep/state/boltstate"
 )
 
 // TestWrongUsageIsOneClearLine: a bad value is exit code 2, a backend that
@@ -105,7 +104,7 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 func TestAStoreFileThatCanNotBeUsedIsOneSentence(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "counters.db")
-	s, err := boltcounter.Open(path, nil)
+	s, err := boltstate.Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,8 +324,10 @@ func TestLimitsAreThoseOfTheCommandLine(t *testing.T) {
 	})
 	t.Run("tabs of an address", func(t *testing.T) {
 		p := run(t, "-exempt", "none", "-max-conns-per-addr", "3") // more than the test has for requests
+		socket := socketAt(t, p.url, "/")
+		http.DefaultClient.CloseIdleConnections() // they count, too
 		dial := func() int {
-			ws, resp, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", nil)
+			ws, resp, err := websocket.Dial(t.Context(), socket, nil)
 			if err == nil {
 				t.Cleanup(func() { _ = ws.CloseNow() })
 			}
@@ -346,7 +347,7 @@ func TestLimitsAreThoseOfTheCommandLine(t *testing.T) {
 	t.Run("pings", func(t *testing.T) {
 		p := run(t, "-ping-interval", "50ms")
 		pinged := make(chan struct{}, 100)
-		ws, _, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", &websocket.DialOptions{
+		ws, _, err := websocket.Dial(t.Context(), socketAt(t, p.url, "/"), &websocket.DialOptions{
 			OnPingReceived: func(context.Context, []byte) bool { pinged <- struct{}{}; return true },
 		})
 		if err != nil {
@@ -377,13 +378,13 @@ func clickOften(t *testing.T, p *process, n int) (acked, refused int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, p.url+"/ws/c/lobby", nil)
+	ws, _, err := websocket.Dial(ctx, socketAt(t, p.url, "/"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ws.CloseNow()
 	for range n {
-		if err := ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"action":"increment","op":%q}`, newOp())); err != nil {
+		if err := ws.Write(ctx, websocket.MessageText, []byte(clickText(newOp()))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -392,15 +393,12 @@ func clickOften(t *testing.T, p *process, n int) (acked, refused int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var m struct {
-			Ack   []string
-			Error string
-		}
+		var m heard
 		if err := json.Unmarshal(text, &m); err != nil {
 			t.Fatal(err)
 		}
 		acked += len(m.Ack)
-		if m.Error != "" {
+		if m.Op != nil {
 			refused++
 		}
 	}
@@ -423,9 +421,9 @@ func TestAKeyIsReplacedWithoutAVisitorNoticing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := csrfPattern.FindStringSubmatch(page)
-	if token == nil {
-		t.Fatalf("no form in %s", page)
+	given, err := readPage(page)
+	if err != nil || given.forms["increment"] == "" {
+		t.Fatalf("no form, %v, in %s", err, page)
 	}
 	for _, step := range []struct {
 		keys string
@@ -434,7 +432,7 @@ func TestAKeyIsReplacedWithoutAVisitorNoticing(t *testing.T) {
 		p.term()
 		p.env = []string{"SECRET_FILE=" + secretFile(t, step.keys)}
 		p.restart()
-		resp, err := client.PostForm(p.url+"/c/lobby/increment", url.Values{"_csrf": {token[1]}})
+		resp, err := client.PostForm(p.url+given.forms["increment"], url.Values{"x": {"y"}})
 		if err != nil {
 			t.Fatal(err)
 		}

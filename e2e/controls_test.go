@@ -20,6 +20,7 @@ import (
 	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/wslive"
+	states "lockstep/state"
 	"lockstep/static"
 )
 
@@ -45,8 +46,7 @@ const sheetRoom = "sheet"
 var sheetForm = template.Must(template.New("").Funcs(template.FuncMap{
 	"has":   func(list, one string) bool { return strings.Contains(","+list+",", ","+one+",") },
 	"words": func(text string) []string { return strings.Fields(text) },
-}).Parse(`<form id="form" hx-ws:send hx-trigger="change">
-<input type="hidden" name="action" value="answer">
+}).Parse(`<form id="form" data-topic="sheet" data-do="answer" hx-ws:send hx-trigger="change">
 <fieldset id="fieldset" {{if .locked}}disabled{{end}}>
 {{$all := .}}{{range words "text search number date range color"}}<input type="{{.}}" name="{{.}}" id="{{.}}" value="{{index $all .}}">
 {{end}}<textarea name="textarea" id="textarea">{{.textarea}}</textarea>
@@ -141,18 +141,15 @@ func (s *sheet) HandleEvent(_ context.Context, tab *live.Session, e htmx.Event) 
 		tab.Refuse(e.Op, "no", false)
 		return nil
 	}
+	var in states.Fields
+	if err := json.Unmarshal(e.In, &in); err != nil {
+		return err
+	}
 	some := answers{}
 	for name := range s.get() {
-		var one string
-		var several []string
-		switch {
-		case strings.Contains("frame details dialog locked extra", name):
-			continue
-		case e.Decode(name, &one) == nil:
-		case e.Decode(name, &several) == nil:
-			one = strings.Join(several, ",")
+		if !strings.Contains("frame details dialog locked extra", name) {
+			some[name] = strings.Join(in[name], ",")
 		}
-		some[name] = one
 	}
 	if others := s.overrule.Load(); others != nil {
 		maps.Copy(some, *others)

@@ -13,7 +13,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -27,8 +26,9 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 	codes := make(map[websocket.StatusCode]int)
 	acked := 0
 	var reading sync.WaitGroup
+	socket := socketAt(t, p.url, "/")
 	for i := range tabs {
-		ws, _, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", nil)
+		ws, _, err := websocket.Dial(t.Context(), socket, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,8 +51,7 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 			}
 		})
 		if i%8 == 0 {
-			op := fmt.Sprintf(`{"action":"increment","op":%q}`, newOp())
-			if err := ws.Write(t.Context(), websocket.MessageText, []byte(op)); err != nil {
+			if err := ws.Write(t.Context(), websocket.MessageText, []byte(clickText(newOp()))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -67,7 +66,7 @@ func TestADrainSendsTabsAwayEvenly(t *testing.T) {
 		}
 		return nil
 	})
-	if _, resp, err := websocket.Dial(t.Context(), p.url+"/ws/c/lobby", nil); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+	if _, resp, err := websocket.Dial(t.Context(), socket, nil); err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %v for a new tab, want 503", err)
 	}
 	reading.Wait()
@@ -126,7 +125,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 // and without a click that is lost.
 func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
 	t.Parallel()
-	w := newCluster(t, redis, history.Options{})
+	w := newCluster(t, redis, counters(), false)
 	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
 	base := w.nginx()
 	late := w.ps[2]

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"html"
 	"io"
 	"net"
 	"net/http"
@@ -66,13 +65,14 @@ func originOf(address string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// page opens a counter's page of a site, all that it loads too, and returns its socket and a form.
-func (v *frontVisitor) page(site, name string) (socket string, form url.Values) {
+// page opens a counter's page of a site, all that it loads too, and returns the addresses of its
+// socket and of a form.
+func (v *frontVisitor) page(site, name string) (socket, form string) {
 	v.t.Helper()
 	resp, body := v.ask(site+"/c/"+name, nil)
-	m, csrf := socketPattern.FindStringSubmatch(body), csrfPattern.FindStringSubmatch(body)
-	if m == nil || csrf == nil {
-		v.t.Fatalf("%s: got %d, and no page of a counter: %s", site, resp.StatusCode, body)
+	p, err := readPage(body)
+	if err != nil || p.forms["increment"] == "" {
+		v.t.Fatalf("%s: got %d, and no page of a counter: %v: %s", site, resp.StatusCode, err, body)
 	}
 	prefix := strings.TrimPrefix(site, originOf(site))
 	for _, link := range loadPattern.FindAllStringSubmatch(body, -1) {
@@ -83,13 +83,16 @@ func (v *frontVisitor) page(site, name string) (socket string, form url.Values) 
 			v.t.Errorf("%s: got %d", link[1], resp.StatusCode)
 		}
 	}
-	return originOf(site) + html.UnescapeString(m[1]), url.Values{"_csrf": {csrf[1]}, "_op": {newOp()}}
+	return originOf(site) + p.socket, originOf(site) + p.forms["increment"]
 }
 
 // send sends a form as a browser without JavaScript does, and follows where it leads.
-func (v *frontVisitor) send(site, name string, form url.Values) error {
+func (v *frontVisitor) send(site, form string) error {
 	v.t.Helper()
-	resp, body := v.ask(site+"/c/"+name+"/increment", form, "Origin", originOf(site))
+	if !strings.HasPrefix(form, site+"/") {
+		v.t.Errorf("%s: the form is sent to %s", site, form)
+	}
+	resp, body := v.ask(form, url.Values{"x": {"y"}}, "Origin", originOf(site))
 	if resp.StatusCode != http.StatusSeeOther {
 		return fmt.Errorf("a form is answered with %d: %s", resp.StatusCode, body)
 	}
@@ -103,8 +106,8 @@ func (v *frontVisitor) send(site, name string, form url.Values) error {
 	return nil
 }
 
-// click opens a socket, and clicks on it until it is answered.
-func (v *frontVisitor) click(site, socket string) error {
+// click opens a socket of a counter, and clicks on it until it is answered.
+func (v *frontVisitor) click(site, name, socket string) error {
 	ctx, cancel := context.WithTimeout(v.t.Context(), patience)
 	defer cancel()
 	ws, resp, err := websocket.Dial(ctx, socket, &websocket.DialOptions{
@@ -117,7 +120,7 @@ func (v *frontVisitor) click(site, socket string) error {
 		return err
 	}
 	defer ws.CloseNow()
-	if err := ws.Write(ctx, websocket.MessageText, []byte(clickText(newOp()))); err != nil {
+	if err := ws.Write(ctx, websocket.MessageText, []byte(clickText(newOpOn("counter:"+name)))); err != nil {
 		return err
 	}
 	for {
@@ -132,10 +135,10 @@ func (v *frontVisitor) click(site, socket string) error {
 func (v *frontVisitor) all(site, name string) {
 	v.t.Helper()
 	socket, form := v.page(site, name)
-	if err := v.click(site, socket); err != nil {
+	if err := v.click(site, name, socket); err != nil {
 		v.t.Errorf("%s: %v", site, err)
 	}
-	if err := v.send(site, name, form); err != nil {
+	if err := v.send(site, form); err != nil {
 		v.t.Errorf("%s: %v", site, err)
 	}
 	if _, body := v.ask(site+"/c/"+name, nil); !strings.Contains(body, `data-count="2"`) {
@@ -287,6 +290,6 @@ func origins(front *testserver.Front) []string {
 func works(t *testing.T, front *testserver.Front) bool {
 	v := visitorFrom(t, "127.0.0.2")
 	_, body := v.ask(front.Below+"/c/works", nil)
-	m := socketPattern.FindStringSubmatch(body)
-	return m != nil && v.click(front.Below, originOf(front.Below)+html.UnescapeString(m[1])) == nil
+	p, err := readPage(body)
+	return err == nil && v.click(front.Below, "works", originOf(front.Below)+p.socket) == nil
 }

@@ -5,43 +5,76 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"lockstep/counter"
 	"lockstep/internal/history"
+	states "lockstep/state"
 )
 
-// A group is the tabs of one counter and the record of what they see.
+// A group is the tabs of one topic and the record of what they see.
 type group struct {
-	t *testing.T
-	h *history.History
+	t    *testing.T
+	kind kind
+	h    *history.History
 	// store is read directly, beside all replicas; nil: what tabs see is
 	// compared among them only.
 	store reader
-	name  string // of the counter
+	name  string // of the topic
 	// overHTTP has the tabs do without websockets.
 	overHTTP bool
 	requests atomic.Int64 // of these
 
-	mu     sync.Mutex // guards the rest
-	tabs   []*client
-	errors []string // refusals that are final
+	mu       sync.Mutex // guards the rest
+	tabs     []*client
+	socket   string   // of the page, for tabs that have not loaded it; "": nobody has asked
+	refusals int      // that the kind allows
+	errors   []string // what no tab should be told
 }
 
-// A reader is what a group needs of a counter.Store.
+// A reader knows what the store has.
 type reader interface {
-	Get(ctx context.Context, names ...string) ([]counter.Value, error)
+	state(ctx context.Context) (history.State, error)
 }
+
+// A storeReader reads the state of a topic from a store.
+type storeReader struct {
+	store states.Store
+	kind  kind
+	name  string
+}
+
+func (r storeReader) state(ctx context.Context) (history.State, error) {
+	records, err := r.store.Read(ctx, r.kind.topic(r.name))
+	if err != nil {
+		return history.State{}, err
+	}
+	return r.kind.record(records[0])
+}
+
+// reads has the group be judged by a store.
+func (c *group) reads(s states.Store) { c.store = storeReader{s, c.kind, c.name} }
 
 // newGroup returns a group for the counter of the home page.
-func newGroup(t *testing.T) *group {
-	return &group{t: t, h: history.New(history.Options{}), name: "lobby"}
+func newGroup(t *testing.T) *group { return newGroupOf(t, counters(), false) }
+
+// newGroupOf returns a group for a topic of a kind. lossy: its store may lose what it has
+// acknowledged.
+func newGroupOf(t *testing.T, k kind, lossy bool) *group {
+	h := history.New(history.Options{Kind: k.judge, Base: history.State{Value: k.fresh}, Lossy: lossy})
+	return &group{t: t, kind: k, h: h, name: "lobby"}
 }
 
-// open loads the page of the counter and connects its socket to the first of
+// topic is what the group shows.
+func (c *group) topic() string { return c.kind.topic(c.name) }
+
+// path is where its page is.
+func (c *group) path() string { return c.kind.path(c.name) }
+
+// open loads the page of the topic and connects its socket to the first of
 // bases. The tab lives until the test ends.
 func (c *group) open(path string, bases ...string) *client {
 	c.t.Helper()
@@ -59,12 +92,23 @@ func (c *group) open(path string, bases ...string) *client {
 // connect opens a tab whose page is loaded already.
 func (c *group) connect(bases ...string) *client {
 	c.t.Helper()
-	tab, err := newClient(c, c.nextName(), "/ws/c/"+c.name, bases)
+	tab, err := newClient(c, c.nextName(), c.address(bases[0]), bases)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	c.add(tab)
 	return tab
+}
+
+// address returns the path of the topic's socket, for a client without a cookie.
+func (c *group) address(base string) string {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.socket == "" {
+		c.socket = strings.TrimPrefix(socketAt(c.t, base, c.path()), base)
+	}
+	return c.socket
 }
 
 func (c *group) nextName() string {
@@ -97,9 +141,20 @@ func (c *group) leave(tab *client) {
 
 // refused notes a click that the server has refused for good.
 func (c *group) refused(reason string) {
+	if c.kind.mayRefuse == nil || !c.kind.mayRefuse(reason) {
+		c.wrong("a click is refused: " + reason)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.errors = append(c.errors, reason)
+	c.refusals++
+}
+
+// wrong notes what no tab should be told.
+func (c *group) wrong(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.errors = append(c.errors, text)
 }
 
 // join records that a tab connects, and what the store has before.
@@ -107,30 +162,19 @@ func (c *group) join(tab string) {
 	if c.store == nil {
 		return
 	}
-	if v, err := c.read(); err == nil {
-		c.h.Joined(tab, v)
+	if s, err := c.read(); err == nil {
+		c.h.Joined(tab, s)
 	}
 }
 
-// read returns the store's value.
-func (c *group) read() (counter.Value, error) {
+// read returns the store's state.
+func (c *group) read() (history.State, error) {
 	if c.store == nil {
 		return c.all()[0].value(), nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
-	vs, err := c.store.Get(ctx, c.name)
-	if err != nil {
-		return counter.Value{}, err
-	}
-	return vs[0], nil
-}
-
-// opSerial makes the ops of this run distinct.
-var opSerial atomic.Int64
-
-func newOp() string {
-	return fmt.Sprintf("e2e-%d-%d-xxxxxxxxxx", time.Now().UnixNano(), opSerial.Add(1))
+	return c.store.state(ctx)
 }
 
 // click makes n clicks at a rate in turn in all tabs; each tenth op is sent
@@ -165,39 +209,39 @@ func (c *group) connected() {
 	})
 }
 
-// behind says which tab has not seen v or waits for an answer to an op made
+// behind says which tab has not seen s or waits for an answer to an op made
 // before a time, or nil.
-func (c *group) behind(v counter.Value, before time.Time) error {
+func (c *group) behind(s history.State, before time.Time) error {
 	for _, tab := range c.all() {
 		if n := tab.pending(before); n > 0 {
-			return fmt.Errorf("tab %s waits for %d acknowledgements", tab.name, n)
+			return fmt.Errorf("tab %s waits for %d answers", tab.name, n)
 		}
 		if !tab.connected() {
 			return fmt.Errorf("tab %s is not connected", tab.name)
 		}
-		if got := tab.value(); v.Newer(got) {
-			return fmt.Errorf("tab %s shows %+v, not %+v", tab.name, got, v)
+		if got := tab.value(); s.Newer(got) {
+			return fmt.Errorf("tab %s shows %+v, not %+v", tab.name, got, s)
 		}
 	}
 	return nil
 }
 
-// shows waits until all tabs show n and wait for nothing, and judges all that
+// shows waits until all tabs show the count n and wait for nothing, and judges all that
 // they have seen until then.
 func (c *group) shows(n int64) {
 	c.t.Helper()
 	eventually(c.t, fmt.Sprintf("all tabs to show %d", n), func() error {
 		for _, tab := range c.all() {
-			if got := tab.value().N; got != n {
-				return fmt.Errorf("tab %s shows %d", tab.name, got)
+			if got := tab.value().Value; got != history.CounterValue(n) {
+				return fmt.Errorf("tab %s shows %s", tab.name, got)
 			}
 		}
-		return c.behind(counter.Value{}, time.Now())
+		return c.behind(history.State{}, time.Now())
 	})
 	c.judge()
 }
 
-// judge checks the record against the store's value.
+// judge checks the record against the store's state.
 func (c *group) judge() {
 	c.t.Helper()
 	final, err := c.read()
@@ -214,6 +258,6 @@ func (c *group) judge() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.errors) > 0 {
-		c.t.Errorf("clicks were refused: %q", c.errors)
+		c.t.Errorf("tabs were told: %q", c.errors)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -48,7 +49,7 @@ type mode struct {
 func modes() []mode {
 	return []mode{
 		{name: "server", path: "/c/", html: true},
-		{name: "A", path: "/wasm/?name="},
+		{name: "A", path: "/wasm/?topic=counter:"},
 		{name: "B", path: "/c/", html: true, renders: true},
 	}
 }
@@ -60,8 +61,12 @@ type stage struct {
 	engine engine
 	open   opener
 	mode   mode
-	url    string // of the counter's page
+	name   string // of the counter
+	url    string // of its page
 }
+
+// topic is the counter's.
+func (s *stage) topic() string { return "counter:" + s.name }
 
 // load opens the counter in a new tab.
 func (s *stage) load() *page {
@@ -145,7 +150,7 @@ func TestEveryModeIsTheSameInEveryBrowser(t *testing.T) {
 					for i, c := range cases {
 						name := strings.ToLower(fmt.Sprintf("%s-%s-%d", e.name, m.name, i))
 						t.Run(c.name, func(t *testing.T) {
-							c.play(&stage{T: t, engine: e, open: open, mode: m, url: p.url + m.path + name})
+							c.play(&stage{T: t, engine: e, open: open, mode: m, name: name, url: p.url + m.path + name})
 						})
 					}
 				})
@@ -232,21 +237,21 @@ func (p *page) listens() {
 }
 
 // isAcked waits until an op has been acknowledged n times in all.
-func (p *page) isAcked(op any, n int) {
+func (p *page) isAcked(op wireOp, n int) {
 	p.t.Helper()
 	eventually(p.t, fmt.Sprintf("%d acknowledgements", n), func() error {
-		var acked []any
+		var acked []opID
 		if err := json.Unmarshal([]byte(p.evaluate(`JSON.stringify(answers.flatMap((m) => m.ack ?? []))`)), &acked); err != nil {
 			return err
 		}
 		got := 0
 		for _, a := range acked {
-			if a == op {
+			if history.ID(a) == op.ID {
 				got++
 			}
 		}
 		if got != n {
-			return fmt.Errorf("got %v, want %v", acked, op)
+			return fmt.Errorf("got %v, want %v", acked, op.ID)
 		}
 		return nil
 	})
@@ -257,17 +262,17 @@ func aRepeatedOpCountsOnce(s *stage) {
 	one, two := pages[0], pages[1]
 	one.listens()
 	two.listens()
-	slow, quick := object{"action": "increment", "op": newOp()}, object{"action": "increment", "op": newOp()}
-	one.says(slow)
-	one.isAcked(slow["op"], 1)
-	one.says(slow)
-	one.isAcked(slow["op"], 2)
-	two.says(slow)
-	two.isAcked(slow["op"], 1)
-	one.says(quick, quick)
-	two.says(quick)
-	one.isAcked(quick["op"], 2)
-	two.isAcked(quick["op"], 1)
+	slow, quick := newOpOn(s.topic()), newOpOn(s.topic())
+	one.says(slow.object())
+	one.isAcked(slow, 1)
+	one.says(slow.object())
+	one.isAcked(slow, 2)
+	two.says(slow.object())
+	two.isAcked(slow, 1)
+	one.says(quick.object(), quick.object())
+	two.says(quick.object())
+	one.isAcked(quick, 2)
+	two.isAcked(quick, 1)
 	for _, p := range pages {
 		p.hasCounted(2)
 	}
@@ -370,19 +375,21 @@ func theKeyboardIsEnough(s *stage) {
 func aRefusedMessageChangesNothing(s *stage) {
 	pages := s.visits(2)
 	one := pages[0]
-	is := func(p *page, version, notice string) {
+	is := func(p *page, count, notice string) {
 		s.Helper()
-		p.until("to be at "+version+" and say "+strconv.Quote(notice), func(now state) bool {
-			return now.Count == version && now.Version == version && now.Notice == notice
+		p.until("to show "+count+" and say "+strconv.Quote(notice), func(now state) bool {
+			return now.Count == count && now.Notice == notice
 		})
 	}
 	one.click("increment")
 	is(one, "1", "")
 	is(pages[1], "1", "")
-	one.says(object{"action": "explode", "op": newOp()})
+	op := newOpOn(s.topic())
+	op.do = "explode"
+	one.says(op.object())
 	is(one, "1", "unknown action")
 	one.looksRight("the page with a notice")
-	// The next click counts, makes the next version, and takes the notice away.
+	// The next click counts, and takes the notice away.
 	one.click("increment")
 	is(one, "2", "")
 	is(pages[1], "2", "")

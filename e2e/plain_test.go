@@ -367,7 +367,7 @@ func TestManyTabsWithoutWebsocketsDoNotStarveEachOther(t *testing.T) {
 func TestStreamsComeThroughNginx(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, testserver.Nginx(t, p.addr()).URL+"/ws/c/lobby?stream=1", strings.NewReader(`{"hello":1}`))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, streamAt(t, testserver.Nginx(t, p.addr()).URL), strings.NewReader(`{"hello":2}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,10 +407,16 @@ func TestStreamsComeThroughNginx(t *testing.T) {
 	}
 }
 
+// streamAt is the address of a stream of the home page, for a client without a cookie.
+func streamAt(t *testing.T, base string) string {
+	t.Helper()
+	return socketAt(t, base, "/") + "&stream=1"
+}
+
 // click counts once, over plain HTTP.
 func click(t *testing.T, url string) {
 	t.Helper()
-	resp, err := http.Post(url+"/ws/c/lobby", "", strings.NewReader(clickText(newOp())))
+	resp, err := http.Post(socketAt(t, url, "/"), "", strings.NewReader(clickText(newOp())))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ func replicaFaults() []faultCase {
 			fault: "replica killed in mid-click", injected: "kill -9 of one of three, started again after 1 s",
 			expected: "its tabs move and send again what was not acknowledged",
 			on:       []string{redis, postgres}, quick: []string{redis, postgres},
+			kinds: demoKinds(),
 			run: func(w *cluster) {
 				killed := w.ps[0]
 				killed.kill()
@@ -29,7 +30,8 @@ func replicaFaults() []faultCase {
 			fault: "replica killed, tabs without websockets", injected: "kill -9 of one of three behind nginx, started again after 1 s; over plain HTTP, each request to another replica",
 			expected: "streams and clicks go to the others, and each click counts once",
 			on:       []string{redis, postgres}, quick: []string{redis}, nginx: true, overHTTP: true,
-			run: killedOverHTTP,
+			kinds: demoKinds(),
+			run:   killedOverHTTP,
 		},
 		{
 			fault: "replica killed and server restarted", injected: "kill -9 of one of three, and a second later of the server, started again",
@@ -49,6 +51,7 @@ func replicaFaults() []faultCase {
 			fault: "only replica killed in mid-click", injected: "kill -9, started again, five times",
 			expected: "the embedded file keeps every acknowledged click; a new epoch with each start",
 			on:       []string{embedded}, quick: []string{embedded},
+			kinds: demoKinds(),
 			run: func(w *cluster) {
 				for range 5 {
 					w.ps[0].kill()
@@ -88,6 +91,7 @@ func replicaFaults() []faultCase {
 			fault: "all replicas killed at once", injected: "kill -9 of all three, started again",
 			expected: "clicks wait in the tabs and are counted once",
 			on:       []string{redis, postgres},
+			kinds:    demoKinds(),
 			run: func(w *cluster) {
 				for _, p := range w.ps {
 					p.kill()

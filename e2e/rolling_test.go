@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/counter"
 	"lockstep/internal/history"
 )
 
@@ -27,7 +25,7 @@ import (
 // that a draining replica answers to a new socket.
 func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
 	t.Parallel()
-	w := newCluster(t, redis, history.Options{})
+	w := newCluster(t, redis, counters(), false)
 	w.startReplicas(3, "-trusted-proxies", "loopback")
 	base := w.nginx()
 	w.group.open("/", base)
@@ -58,7 +56,6 @@ type visitors struct {
 	w    *cluster
 	base string
 	http *http.Client
-	csrf string
 
 	done   chan struct{}
 	coming sync.WaitGroup
@@ -68,12 +65,6 @@ type visitors struct {
 func newVisitors(w *cluster, base string) *visitors {
 	w.Helper()
 	v := &visitors{w: w, base: base, done: make(chan struct{}), http: newVisitorClient(w)}
-	code, body, err := v.request(http.MethodGet, "/", "")
-	m := csrfPattern.FindStringSubmatch(body)
-	if err != nil || code != http.StatusOK || m == nil {
-		w.Fatalf("got %d, %v; want a page with a form: %s", code, err, body)
-	}
-	v.csrf = m[1]
 	for i, do := range []func() error{v.page, v.form, v.socket} {
 		v.coming.Go(func() { v.repeat(do, &v.times[i]) })
 	}
@@ -121,12 +112,21 @@ func (v *visitors) page() error {
 	return err
 }
 
-// form clicks without JavaScript. What is not answered with a redirect may or
-// may not have been counted.
+// form clicks without JavaScript, on the page that is shown. What is not answered with a
+// redirect may or may not have been counted.
 func (v *visitors) form() error {
-	op := counter.Op{ID: newOp(), Kind: counter.Increment}
+	code, body, err := v.request(http.MethodGet, "/", "")
+	if err != nil {
+		return err
+	}
+	p, err := readPage(body)
+	if err != nil || p.forms["increment"] == "" {
+		return fmt.Errorf("got %d for a page, and no form: %w: %s", code, err, body)
+	}
+	// The lane in the form's address is a client that makes one op.
+	op := history.Op{ID: history.ID{Client: p.forms["increment"], Seq: 1}, User: p.user, Do: "increment"}
 	v.w.group.h.Sent("visitors", op)
-	code, body, err := v.request(http.MethodPost, "/c/lobby/increment", url.Values{"_csrf": {v.csrf}, "_op": {op.ID}}.Encode())
+	code, body, err = v.request(http.MethodPost, p.forms["increment"], "x=y")
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (v *visitors) form() error {
 	if code != http.StatusOK || !ok {
 		return fmt.Errorf("got %d after a form, want 200: %s", code, body)
 	}
-	v.w.group.h.Shown("visitors", shown)
+	v.w.group.h.Shown("visitors", shown.state())
 	v.w.group.h.Acked("visitors", op.ID)
 	return nil
 }
@@ -149,7 +149,7 @@ func (v *visitors) form() error {
 func (v *visitors) socket() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, resp, err := websocket.Dial(ctx, v.base+"/ws/c/lobby", &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {v.base}}})
+	ws, resp, err := websocket.Dial(ctx, v.base+v.w.group.address(v.base), &websocket.DialOptions{HTTPHeader: http.Header{"Origin": {v.base}}})
 	if err != nil {
 		code := 0
 		if resp != nil {

@@ -35,8 +35,8 @@ func TestAPageWhoseSessionHasEndedIsRenewed(t *testing.T) {
 	tab.isLive()
 	tab.showsCount(4)
 	eventually(t, "the store to have each click once", func() error {
-		if v, err := (pageStore{p.url}).Get(t.Context()); err != nil || v[0].N != 4 {
-			return fmt.Errorf("got %v, %w, want 4", v, err)
+		if s, err := (pageStore{p.url, counters(), "lobby"}).state(t.Context()); err != nil || s.Value != "4" {
+			return fmt.Errorf("got %v, %w, want 4", s, err)
 		}
 		return nil
 	})

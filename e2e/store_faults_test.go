@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	goredis "github.com/redis/go-redis/v9"
 
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -20,6 +21,7 @@ func storeFaults() []faultCase {
 			fault: "broker and store restarted", injected: "kill -9 of the server, started again after 2 s",
 			expected: "not ready meanwhile; clicks wait and are counted once",
 			on:       both, quick: both,
+			kinds: demoKinds(),
 			run: func(w *cluster) {
 				w.server.Kill()
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
@@ -53,6 +55,7 @@ func storeFaults() []faultCase {
 			fault: "answers of the store lost", injected: "a proxy holds back what it says, and cuts, for 2 s, three times",
 			expected: "nobody knows which clicks were applied: they are tried again with the same ids",
 			on:       both, quick: []string{redis},
+			kinds: demoKinds(),
 			run: func(w *cluster) {
 				for range 3 {
 					w.stores(func(p *testserver.Proxy) { p.StallAnswers(true) })
@@ -77,16 +80,18 @@ func storeFaults() []faultCase {
 			fault: "store loses its data", injected: "FLUSHALL; tables dropped",
 			expected: "a new epoch: tabs follow the smaller number",
 			on:       both, quick: both, lossy: true,
-			run: loseData,
+			kinds: demoKinds(),
+			run:   loseData,
 		},
 		{
 			fault: "backup restored", injected: "the server stopped, its folder replaced by an older copy, started",
 			expected: "a new epoch: tabs follow the older number",
 			on:       both, lossy: true,
-			run: restoreBackup,
+			kinds: demoKinds(),
+			run:   restoreBackup,
 		},
 		{
-			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s",
+			fault: "disk full", injected: "the file system of the embedded store is filled up for 3 s, and 2,000 page loads that it does not know click",
 			expected: "degraded; clicks wait in the tabs; nothing is damaged",
 			on:       []string{embedded}, quick: []string{embedded}, smallDisk: true,
 			run: func(w *cluster) {
@@ -99,6 +104,7 @@ func storeFaults() []faultCase {
 					_, err = f.Write(make([]byte, 4096))
 				}
 				_ = f.Close() // it is full
+				newcomers(w, 2000)
 				w.note("degraded after %s", w.degraded(w.ps[0], "writes"))
 				w.hold(3 * time.Second)
 				if err := os.Remove(ballast); err != nil {
@@ -106,6 +112,18 @@ func storeFaults() []faultCase {
 				}
 			},
 		},
+	}
+}
+
+// newcomers has so many page loads that the store does not know click once: it has to grow,
+// where it has room in its file for others.
+func newcomers(w *cluster, n int) {
+	tabs := w.group.all()
+	for i := range n {
+		tab := tabs[i%len(tabs)]
+		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, User: tab.user, Do: "increment"}
+		w.group.h.Sent(tab.name, op)
+		tab.put(op)
 	}
 }
 
@@ -138,8 +156,8 @@ func loseData(w *cluster) {
 	w.newEpoch(before)
 }
 
-// pgTables are those of package pgcounter.
-const pgTables = "lockstep_counter, lockstep_op, lockstep_meta"
+// pgTables are those of package pgstate.
+const pgTables = "lockstep_app, lockstep_topic, lockstep_lane, lockstep_log"
 
 // restoreBackup puts an older copy of the server's data in its place.
 func restoreBackup(w *cluster) {

@@ -30,6 +30,7 @@ func switchoverFaults() []faultCase {
 			fault: "failover behind a role check", injected: "a balancer leads new connections to the new server; the old one takes no writes and keeps its connections",
 			expected: "noticed by what it answers; connections are made anew",
 			on:       both, quick: []string{redis}, pair: true,
+			kinds: demoKinds(),
 			run: func(w *cluster) {
 				w.demote()
 				w.lead(w.standby)
@@ -56,7 +57,7 @@ func (w *cluster) addStandby() {
 	}
 	w.outside = testserver.NewProxy(w, w.server.Addr)
 	w.store = openStore(w.T, w.backend, w.outside.Rewrite(w.server.URL), prefixOf(w.T))
-	w.group.store = w.store
+	w.group.reads(w.store)
 }
 
 // switchOver makes the standby the server, and the server its standby, without

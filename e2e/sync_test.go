@@ -28,7 +28,7 @@ func TestTheCountSurvivesARestart(t *testing.T) {
 		t.Errorf("got exit code %d on SIGTERM, want 0", code)
 	}
 	p.restart()
-	if got := c.open("/", p.url).value().N; got != 120 {
+	if got := c.open("/", p.url).count(); got != 120 {
 		t.Errorf("got %d after a restart, want 120", got)
 	}
 	c.connected()
@@ -52,7 +52,7 @@ func TestReplicasOfOneProcessStayInStep(t *testing.T) {
 	c.connected()
 	c.click(t.Context(), 300, 100, nil)
 	c.shows(300)
-	if got := c.open("/", p.url).value().N; got != 300 {
+	if got := c.open("/", p.url).count(); got != 300 {
 		t.Errorf("a late joiner sees %d, want 300", got)
 	}
 }
@@ -73,7 +73,7 @@ func TestProcessesStayInStep(t *testing.T) {
 		})
 		c.shows(300)
 		other := newGroup(t)
-		if got := other.open("/c/another", ps[2].url).value().N; got != 0 {
+		if got := other.open("/c/another", ps[2].url).count(); got != 0 {
 			t.Errorf("another counter shows %d, want 0", got)
 		}
 	})

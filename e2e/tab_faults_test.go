@@ -8,7 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"lockstep/counter"
+	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 )
 
@@ -56,6 +56,13 @@ func tabFaults() []faultCase {
 			expected: "each is counted once and acknowledged to all",
 			on:       []string{redis, postgres, embedded}, quick: both,
 			run: sameOps,
+		},
+		{
+			fault: "the clicks of closed tabs, adopted by three others each", injected: "20 tabs with 30 clicks in their order, each found by three tabs of three replicas, whose sockets are cut",
+			expected: "each is counted once, in order; each tab has an answer, or is told that another page had it",
+			on:       []string{redis, postgres, embedded}, quick: both,
+			kinds: []kind{counters(), banks()}, // a vote is the sender's
+			run:   adoptedOps,
 		},
 		{
 			fault: "a tab offline with ten clicks", injected: "Chromium cut off for 60 s, ten clicks, cut back in and reloaded",
@@ -128,13 +135,32 @@ func stalledTabs(w *cluster) {
 func sameOps(w *cluster) {
 	tabs := w.group.all()
 	for i := range 200 {
-		id := newOp()
-		w.group.h.Sent(tabs[i%len(tabs)].name, counter.Op{ID: id, Kind: counter.Increment})
+		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, Do: "increment"}
+		w.group.h.Sent(tabs[i%len(tabs)].name, op)
 		var all sync.WaitGroup
 		for j := range 3 {
-			all.Go(func() { tabs[(i+j)%len(tabs)].put(id, false) })
+			all.Go(func() { tabs[(i+j)%len(tabs)].put(op) })
 		}
 		all.Wait()
+	}
+}
+
+// adoptedOps has tabs send what closed tabs have left: each all of it, at their own pace.
+func adoptedOps(w *cluster) {
+	tabs := w.group.all()
+	for i := range 20 {
+		client := newClientID()
+		ops := make([]history.Op, 30)
+		for j := range ops {
+			do, in := w.group.kind.act()
+			ops[j] = history.Op{ID: history.ID{Client: client, Seq: uint64(j) + 1}, Do: do, In: in}
+			w.group.h.Sent("closed", ops[j])
+		}
+		for j := range 3 {
+			tabs[(i+j)%len(tabs)].put(ops...)
+		}
+		tabs[i%len(tabs)].cut()
+		w.hold(50 * time.Millisecond)
 	}
 }
 
@@ -147,7 +173,7 @@ func offlineTab(w *cluster) {
 	tab.until("to say that it is offline", func(s state) bool { return s.Status == "offline" })
 	for i := range 10 {
 		tab.click("increment")
-		w.group.h.Sent(name, counter.Op{ID: fmt.Sprint("in Chromium ", i), Kind: counter.Increment})
+		w.group.h.Sent(name, history.Op{ID: history.ID{Client: name, Seq: uint64(i) + 1}, Do: "increment"})
 	}
 	tab.until("to show that ten clicks wait", func(s state) bool { return s.Waiting && s.Kept == "10" })
 	w.hold(w.lasts(60*time.Second, 3*time.Second))
@@ -160,21 +186,21 @@ func offlineTab(w *cluster) {
 	}
 	w.group.h.Shown(name, shown)
 	for i := range 10 {
-		w.group.h.Acked(name, fmt.Sprint("in Chromium ", i))
+		w.group.h.Acked(name, history.ID{Client: name, Seq: uint64(i) + 1})
 	}
 	w.quiet()
 	tab.until("to show the store's value", func(s state) bool {
-		v, err := w.group.read()
-		return err == nil && s.Count == fmt.Sprint(v.N)
+		now, err := w.group.read()
+		return err == nil && s.Count == now.Value
 	})
 }
 
 // value is the state that the page shows.
-func (p *page) value() (v counter.Value, err error) {
+func (p *page) value() (v history.State, err error) {
 	s, err := p.state()
 	if err != nil {
 		return v, err
 	}
-	_, err = fmt.Sscan(s.Count+" "+s.Epoch+" "+s.Version, &v.N, &v.Epoch, &v.Version)
+	_, err = fmt.Sscan(s.Count+" "+s.Epoch+" "+s.Version, &v.Value, &v.Epoch, &v.Version)
 	return v, err
 }

@@ -133,19 +133,19 @@ func clickOverSocket(t *testing.T, s *securePlace, page *http.Response) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := socketPattern.FindStringSubmatch(string(html))
-	if m == nil {
-		t.Fatalf("no socket in the page: %s", html)
+	given, err := readPage(string(html))
+	if err != nil {
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, s.url+m[1], &websocket.DialOptions{HTTPClient: s.client, HTTPHeader: http.Header{"Origin": {s.url}}})
+	ws, _, err := websocket.Dial(ctx, s.url+given.socket, &websocket.DialOptions{HTTPClient: s.client, HTTPHeader: http.Header{"Origin": {s.url}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ws.CloseNow()
 	op := newOp()
-	if err := ws.Write(ctx, websocket.MessageText, fmt.Appendf(nil, `{"action":"increment","op":%q}`, op)); err != nil {
+	if err := ws.Write(ctx, websocket.MessageText, []byte(clickText(op))); err != nil {
 		t.Fatal(err)
 	}
 	for {
@@ -153,7 +153,7 @@ func clickOverSocket(t *testing.T, s *securePlace, page *http.Response) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), `"ack"`) && strings.Contains(string(text), op) {
+		if strings.Contains(string(text), `"ack"`) && strings.Contains(string(text), op.Client) {
 			return
 		}
 	}

@@ -87,8 +87,8 @@ func lie(t *testing.T, server *testserver.Server, of *process) {
 		t.Fatal(err)
 	}
 	defer liar.Close()
-	payload := fmt.Sprintf(`{"n":666,"v":%d,"e":%d}`, now.Version+1000, now.Epoch)
-	if err := liar.Publish(t.Context(), prefixOf(t)+"counter:lobby", []byte(payload)); err != nil {
+	payload := stateText("666", now.Epoch, now.Version+1000)
+	if err := liar.Publish(t.Context(), prefixOf(t)+lobby, []byte(payload)); err != nil {
 		t.Fatal(err)
 	}
 }

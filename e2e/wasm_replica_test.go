@@ -265,11 +265,12 @@ func TestSwitchingOnShowsNoOldCount(t *testing.T) {
 			document.querySelector('[data-action=increment]').click();
 		}, 15), ''`)
 		tab.switchOn()
-		before, err := tab.value()
+		before, err := tab.state()
 		if err != nil {
 			t.Fatal(err)
 		}
-		tab.until("to count on", func(s state) bool { n, _ := strconv.Atoi(s.Count); return n > int(before.N)+20 })
+		then, _ := strconv.Atoi(before.Count)
+		tab.until("to count on", func(s state) bool { n, _ := strconv.Atoi(s.Count); return n > then+20 })
 		tab.evaluate(`clearInterval(window.busy), ''`)
 		tab.until("to have no click left", func(s state) bool { return s.Kept == "0" })
 		tab.switchOff()
@@ -310,7 +311,7 @@ func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
 	tab.beforeItsScripts(`(() => {
 		const send = WebSocket.prototype.send;
 		WebSocket.prototype.send = function (data) {
-			if (!window.mute || !data.includes('"action"')) send.call(this, data);
+			if (!window.mute || !data.includes('"op"')) send.call(this, data);
 		};
 	})()`)
 	tab.navigate("http://" + link.Addr)

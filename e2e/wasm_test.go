@@ -207,7 +207,9 @@ const socketTest = `(async () => {
 	s.close();
 	want('close without a code', (await closed).code, 1005);
 
-	const real = new WebSocket('ws://' + location.host + '/ws/c/lobby');
+	const page = await (await fetch('/')).text();
+	const page = await (await fetch('/')).text();
+	const real = new WebSocket('ws://' + location.host + page.match(/hx-ws:connect="([^"]+)"/)[1].replaceAll('&amp;', '&'));
 	want('another address', real.constructor.name, 'WebSocket');
 	await on(real, 'open');
 	real.close();

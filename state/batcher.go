@@ -296,7 +296,7 @@ func (b *Batcher) enqueue(topic string, s submitted) (Answer, bool) {
 		}
 	}
 	if err := b.push(topic, s); err != nil {
-		b.returnLane(s)
+		b.returnLane(&s)
 		return Answer{Reason: ReasonOverload, Err: err}, true
 	}
 	return Answer{}, false
@@ -315,7 +315,7 @@ func (b *Batcher) takeLane(topic string, s *submitted) error {
 	return err
 }
 
-func (b *Batcher) returnLane(s submitted) {
+func (b *Batcher) returnLane(s *submitted) {
 	if s.lane {
 		b.guard.returnLane(s.from)
 	}
@@ -514,18 +514,18 @@ func (b *Batcher) release(topic string) {
 
 // putOff answers all ops of a try alike, and ends it.
 func (b *Batcher) putOff(t *try, a Answer) {
-	for _, s := range t.ops {
-		b.returnLane(s)
-		s.done(a)
+	for i := range t.ops {
+		b.returnLane(&t.ops[i])
+		t.ops[i].done(a)
 	}
 	b.end(t, 0)
 }
 
 // newest returns when the last op of a batch was submitted.
 func newest(batch []submitted) (at time.Time) {
-	for _, s := range batch {
-		if s.at.After(at) {
-			at = s.at
+	for i := range batch {
+		if batch[i].at.After(at) {
+			at = batch[i].at
 		}
 	}
 	return at

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
-
-	"github.com/go-playground/form/v4"
 )
 
 // Fields are the input of an action: the names of a form's fields, and their
@@ -81,30 +80,87 @@ func readValue(raw json.RawMessage) (s string, err error) {
 	return string(raw), nil
 }
 
-// A fieldDecoder fills structs from fields.
-type fieldDecoder struct{ form *form.Decoder }
+// A filler fills structs of one type from fields.
+type filler struct{ names []string } // of the struct's fields; "": it is not filled
 
-func newFieldDecoder() fieldDecoder {
-	d := form.NewDecoder()
-	d.SetMaxArraySize(256)
-	d.RegisterTagNameFunc(func(field reflect.StructField) string {
-		if name := field.Tag.Get("form"); name != "" {
-			return name
+// newFiller panics when t is none that can be filled.
+func newFiller(t reflect.Type) filler {
+	if t.Kind() != reflect.Struct {
+		panic(fmt.Sprintf("state: the input of an action is a struct, and %s is none", t))
+	}
+	names := make([]string, t.NumField())
+	for i := range names {
+		field := t.Field(i)
+		if !field.IsExported() {
+			continue
 		}
-		return strings.ToLower(field.Name[:1]) + field.Name[1:]
-	})
-	return fieldDecoder{d}
+		if kind := field.Type; !settable(kind) && (kind.Kind() != reflect.Slice || !settable(kind.Elem())) {
+			panic(fmt.Sprintf("state: the field %s of %s can't be filled from a form", field.Name, t))
+		}
+		if names[i] = field.Tag.Get("form"); names[i] == "" {
+			names[i] = strings.ToLower(field.Name[:1]) + field.Name[1:]
+		}
+	}
+	return filler{names}
 }
 
-// decode fills what v points to. Its error is for the person who has filled in
-// the form.
-func (d fieldDecoder) decode(v any, f Fields) error {
-	err := d.form.Decode(v, map[string][]string(f))
-	var fields form.DecodeErrors
-	if errors.As(err, &fields) {
-		for name := range fields {
+// fill fills what v is. Its error is for the person who has filled in the form.
+func (d filler) fill(v reflect.Value, f Fields) error {
+	for i, name := range d.names {
+		if values := f[name]; name != "" && len(values) > 0 && !set(v.Field(i), values) {
 			return fmt.Errorf("%q is not what %s can be", f.Get(name), name)
 		}
 	}
-	return err
+	return nil
+}
+
+// set reports false when values can't be those of v.
+func set(v reflect.Value, values []string) bool {
+	if v.Kind() != reflect.Slice {
+		return setOne(v, values[0])
+	}
+	v.Set(reflect.MakeSlice(v.Type(), len(values), len(values)))
+	for i, text := range values {
+		if !setOne(v.Index(i), text) {
+			return false
+		}
+	}
+	return true
+}
+
+func settable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+		return true
+	}
+	return false
+}
+
+// setOne sets what settable allows. A text that is empty sets nothing.
+func setOne(v reflect.Value, text string) bool {
+	var err error
+	switch {
+	case text == "":
+	case v.Kind() == reflect.String:
+		v.SetString(text)
+	case v.Kind() == reflect.Bool:
+		var yes bool
+		yes, err = strconv.ParseBool(text)
+		v.SetBool(yes || text == "on") // a box that is checked
+		return err == nil || text == "on"
+	case v.CanInt():
+		var n int64
+		n, err = strconv.ParseInt(text, 10, v.Type().Bits())
+		v.SetInt(n)
+	case v.CanUint():
+		var n uint64
+		n, err = strconv.ParseUint(text, 10, v.Type().Bits())
+		v.SetUint(n)
+	default:
+		var n float64
+		n, err = strconv.ParseFloat(text, v.Type().Bits())
+		v.SetFloat(n)
+	}
+	return err == nil
 }

@@ -11,7 +11,8 @@ import (
 // Limits of what is judged. Seqs from From to the newest are at most Window;
 // ops whose stamp (Op.Seen) differs from the replica's clock by more than Fresh
 // are to be read from the outbox again. DoneLifetime must exceed Fresh by the
-// greatest difference of two replicas' clocks.
+// greatest difference of two replicas' clocks and the latest time at which a store
+// executes a call that was given up.
 const (
 	Window = 200
 	Fresh  = 2 * time.Minute
@@ -20,10 +21,11 @@ const (
 // maxReason bounds a reason of a refusal, in bytes.
 const maxReason = 200
 
-// A view is what a try knows of a client's lane: what the store has said, or
+// A laneView is what a run knows of a client's lane: what the store has said, or
 // what must be so for the op to be the next, which the store confirms by the
 // guards of the move.
 type laneView struct {
+	client Client
 	Lane
 	refused refusals
 	// guessed: the store has not said it in this try.
@@ -34,21 +36,21 @@ type laneView struct {
 	was      []byte    // Refused as the store has it
 }
 
-// guess is the lane of a client of which nothing is known, for its op to be the
-// next: one that is not known or has not got so far, or, when From says that
-// others are open, one that is just before it.
-func guess(op *Op) *laneView {
-	v := &laneView{guessed: true, min: op.Seq - 1, max: op.Seq - 1}
-	v.Last = op.Seq - 1
+// guess makes the view that of a client of which nothing is known, for its op to
+// be the next: one that is not known or has not got so far, or, when From says
+// that others are open, one that is just before it.
+func (l *laneView) guess(op *Op) {
+	l.guessed, l.Last, l.min, l.max = true, op.Seq-1, op.Seq-1, op.Seq-1
 	if op.Seq == op.From {
-		v.min = 0
+		l.min = 0
 	}
-	return v
 }
 
-// seen is the lane of a client as the store has said it, when it was asked.
-func seen(l Lane, asked time.Time) *laneView {
-	return &laneView{Lane: l, asked: asked, refused: parseRefusals(l.Refused), min: l.Last, max: l.Last, was: l.Refused}
+// see makes the view that of a client's lane as the store has said it.
+func (l *laneView) see(said *saidLane) {
+	l.Lane, l.asked, l.guessed = said.Lane, said.asked, false
+	l.refused, l.was = parseRefusals(said.Refused), said.Refused
+	l.min, l.max = said.Last, said.Last
 }
 
 // A judge says what becomes of ops: lines 11 to 15 and 21 of the specification
@@ -116,9 +118,9 @@ func (l *laneView) move(op *Op, refused *string) bool {
 	return true
 }
 
-// step returns the move that the try makes of the lane.
-func (l *laneView) step(c Client) Move {
-	return Move{Client: c, Min: l.min, Max: l.max, Was: l.was, To: l.Lane}
+// step fills in the move that the run makes of the lane.
+func (l *laneView) step(m *Move) {
+	m.Client, m.Min, m.Max, m.Was, m.To = l.client, l.min, l.max, l.was, l.Lane
 }
 
 // A refusal says why a seq was refused.

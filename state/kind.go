@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -40,12 +41,14 @@ type Action[S any] func(s S, in Fields, c Call) (S, error)
 
 // Do returns an action whose input is a struct: its fields are filled from the
 // form's fields of the same names, with a lower case first letter, or those in a
-// tag `form:"name"`. A field that can't be filled refuses the op.
+// tag `form:"name"`. They are strings, booleans, numbers, and slices of these; Do
+// panics with others. A field of the form that is missing or empty fills nothing; one
+// that can't be read refuses the op.
 func Do[S, In any](f func(s S, in In, c Call) (S, error)) Action[S] {
-	decoder := newFieldDecoder()
+	input := newFiller(reflect.TypeFor[In]())
 	return func(s S, fields Fields, c Call) (S, error) {
 		var in In
-		if err := decoder.decode(&in, fields); err != nil {
+		if err := input.fill(reflect.ValueOf(&in).Elem(), fields); err != nil {
 			return s, err
 		}
 		return f(s, in, c)

@@ -39,7 +39,9 @@ const Void = "void"
 // op: the client is a secret.
 func (op *Op) Name() string {
 	sum := sha256.Sum256(op.Client[:])
-	return base64.RawURLEncoding.EncodeToString(sum[:9]) + "-" + strconv.FormatUint(op.Seq, 36)
+	var room [26]byte // 12 of base64, a hyphen, and a seq
+	name := base64.RawURLEncoding.AppendEncode(room[:0], sum[:9])
+	return string(strconv.AppendUint(append(name, '-'), op.Seq, 36))
 }
 
 // valid reports whether an op can be one at all.

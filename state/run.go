@@ -16,9 +16,8 @@ type run struct {
 	ops []submitted // of the try, when the run began
 	now time.Time
 
-	// What is known of lanes, and which are moved, in that order.
-	views map[Client]*laneView
-	moved []Client
+	views views       // what is known of lanes
+	moved []*laneView // which are moved, in that order
 
 	// The state of the basis is that after accepted; not valid while spoilt.
 	accepted []int // ops that were applied
@@ -43,7 +42,7 @@ type run struct {
 func newRun(b *Batcher, t *try) *run {
 	return &run{
 		basis: t.basis, b: b, t: t, ops: t.ops, now: b.opts.Clock(),
-		views: make(map[Client]*laneView, len(t.ops)), answers: make([]Answer, len(t.ops)),
+		views: newViews(len(t.ops)), answers: make([]Answer, len(t.ops)),
 	}
 }
 
@@ -74,19 +73,19 @@ func (r *run) reduce() {
 // lookAt makes the step one that reads the lanes of all clients.
 func (r *run) lookAt() {
 	r.look = true
-	r.step = Step{Topic: r.topic, Base: r.record}
-	seen := make(map[Client]bool, len(r.ops))
-	for _, s := range r.ops {
-		if !seen[s.op.Client] {
-			seen[s.op.Client] = true
-			r.step.Moves = append(r.step.Moves, Move{Client: s.op.Client, Min: 1, To: Lane{Last: 1, From: 1}})
+	r.step.Topic, r.step.Base = r.topic, r.record
+	clients := newViews(len(r.ops))
+	for i := range r.ops {
+		c := r.ops[i].op.Client
+		if _, known := clients.of(c); !known {
+			r.step.Moves = append(r.step.Moves, Move{Client: c, Min: 1, To: Lane{Last: 1, From: 1}})
 		}
 	}
 }
 
 // makeStep makes the step of what was computed.
 func (r *run) makeStep() {
-	r.step = Step{Topic: r.topic, Base: r.record}
+	r.step.Topic, r.step.Base = r.topic, r.record
 	if len(r.accepted) > 0 {
 		if r.spoilt && !r.replay() {
 			return
@@ -102,8 +101,9 @@ func (r *run) makeStep() {
 		}
 		r.step.Data = data
 	}
-	for _, c := range r.moved {
-		r.step.Moves = append(r.step.Moves, r.views[c].step(c))
+	r.step.Moves = make([]Move, len(r.moved))
+	for i, l := range r.moved {
+		l.step(&r.step.Moves[i])
 	}
 }
 
@@ -146,14 +146,14 @@ func (r *run) judge(i int) {
 
 // lane returns what is known of the lane of an op's client.
 func (r *run) lane(op *Op) *laneView {
-	l := r.views[op.Client]
-	if l == nil || l.guessed && !l.moved {
-		if lane, ok := r.lanes[op.Client]; ok {
-			l = seen(lane.Lane, lane.asked)
-		} else {
-			l = guess(op)
-		}
-		r.views[op.Client] = l
+	l, known := r.views.of(op.Client)
+	if known && (!l.guessed || l.moved) {
+		return l
+	}
+	if said := r.lanes[op.Client]; said != nil {
+		l.see(said)
+	} else {
+		l.guess(op)
 	}
 	return l
 }
@@ -174,7 +174,7 @@ func (r *run) apply(i int, l *laneView) {
 		return
 	}
 	if !before {
-		r.moved = append(r.moved, op.Client)
+		r.moved = append(r.moved, l)
 	}
 	r.fresh++
 	if reason != nil {

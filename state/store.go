@@ -189,12 +189,10 @@ func Check(steps []Step) error {
 	if len(steps) > MaxSteps {
 		return bad("%d steps, and %d are the most", len(steps), MaxSteps)
 	}
-	topics := make(map[string]struct{}, len(steps))
+	if twice(steps, func(s *Step) string { return s.Topic }) {
+		return bad("two steps of one topic")
+	}
 	for i := range steps {
-		if _, twice := topics[steps[i].Topic]; twice {
-			return bad("two steps of one topic")
-		}
-		topics[steps[i].Topic] = struct{}{}
 		if err := steps[i].check(); err != nil {
 			return err
 		}
@@ -253,17 +251,27 @@ func (s *Step) check() error {
 	case len(s.Moves) < 1 || len(s.Moves) > MaxMoves:
 		return bad("%d moves, and 1 to %d can be", len(s.Moves), MaxMoves)
 	}
-	clients := make(map[Client]struct{}, len(s.Moves))
+	if twice(s.Moves, func(m *Move) Client { return m.Client }) {
+		return bad("two moves of one client")
+	}
 	for i := range s.Moves {
-		if _, twice := clients[s.Moves[i].Client]; twice {
-			return bad("two moves of one client")
-		}
-		clients[s.Moves[i].Client] = struct{}{}
 		if err := s.Moves[i].check(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// twice reports whether two of a list have the same key.
+func twice[E any, K comparable](list []E, key func(*E) K) bool {
+	if len(list) < 2 {
+		return false
+	}
+	keys := make(map[K]struct{}, len(list))
+	for i := range list {
+		keys[key(&list[i])] = struct{}{}
+	}
+	return len(keys) < len(list)
 }
 
 func (m *Move) check() error {

@@ -27,9 +27,9 @@ type basis struct {
 
 	known   bool // record is what a store has said, or a replica that is believed
 	record  Record
-	state   any                 // what record says; nil: it has not been read
-	lanes   map[Client]saidLane // at record; the map is never changed
-	careful bool                // each op is looked at for the size of what comes of it
+	state   any                  // what record says; nil: it has not been read
+	lanes   map[Client]*saidLane // at record; the map is never changed
+	careful bool                 // each op is looked at for the size of what comes of it
 }
 
 // A saidLane is a lane as the store has said it.
@@ -51,7 +51,8 @@ type warmth struct {
 
 func (b *Batcher) newTry(topic string, ops []submitted) *try {
 	kind, key := keyOf(topic)
-	t := &try{basis: basis{topic: topic, key: key, kind: b.kinds[kind]}, ops: ops}
+	t := &try{ops: ops}
+	t.topic, t.key, t.kind = topic, key, b.kinds[kind]
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
 		t.known, t.record, t.state = true, w.record, w.state
 	}
@@ -63,7 +64,7 @@ func (b *Batcher) newTry(topic string, ops []submitted) *try {
 // record is the same. It returns whether that is so.
 func (t *try) learn(o Outcome, began time.Time) (same bool) {
 	r := o.Record
-	lanes := make(map[Client]saidLane, len(t.run.step.Moves))
+	lanes := make(map[Client]*saidLane, len(t.run.step.Moves))
 	if same = t.known && r.Same(t.record); same {
 		r.Data = t.record.Data
 		maps.Copy(lanes, t.lanes)
@@ -71,7 +72,7 @@ func (t *try) learn(o Outcome, began time.Time) (same bool) {
 		t.state = nil
 	}
 	for i, m := range t.run.step.Moves {
-		lanes[m.Client] = saidLane{o.Lanes[i], began}
+		lanes[m.Client] = &saidLane{o.Lanes[i], began}
 	}
 	t.known, t.record, t.lanes = true, r, lanes
 	return same
@@ -145,7 +146,8 @@ func (b *Batcher) discard(t *try) {
 // false when none may.
 func (b *Batcher) admit(t *try) bool {
 	refused := make(map[any]error) // each sender is asked once
-	for i, s := range t.ops {
+	for i := range t.ops {
+		s := &t.ops[i]
 		err := b.mayMake(s, refused)
 		if err == nil {
 			t.ops, t.allowed = t.ops[i:], true
@@ -160,7 +162,7 @@ func (b *Batcher) admit(t *try) bool {
 
 // mayMake asks the sender of an op whether it may make a topic, unless it has
 // refused.
-func (b *Batcher) mayMake(s submitted, refused map[any]error) error {
+func (b *Batcher) mayMake(s *submitted, refused map[any]error) error {
 	if s.from == nil {
 		return nil
 	}
@@ -175,9 +177,9 @@ func (b *Batcher) mayMake(s submitted, refused map[any]error) error {
 // shares returns on whose behalf the ops of a batch are, each at least once.
 func shares(batch []submitted) []any {
 	all := make([]any, 0, 1)
-	for i, s := range batch {
-		if i == 0 || s.share != batch[i-1].share {
-			all = append(all, s.share)
+	for i := range batch {
+		if i == 0 || batch[i].share != batch[i-1].share {
+			all = append(all, batch[i].share)
 		}
 	}
 	return all
@@ -202,20 +204,36 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		return w, true
 	})
 	b.opts.Committed(t.topic, record, shares(t.ops))
-	made := make(map[Client]bool, len(r.step.Moves))
-	for i, m := range r.step.Moves {
-		b.lanes.put(laneKey{t.topic, m.Client, 0}, struct{}{})
-		made[m.Client] = o.Made[i]
+	for i := range r.step.Moves {
+		b.lanes.put(laneKey{t.topic, r.step.Moves[i].Client, 0}, struct{}{})
 	}
 	b.counts.ops.Add(uint64(r.fresh))
-	b.answer(t, made)
+	b.answer(t, t.made(o))
 	b.end(t, pause)
+}
+
+// made returns the clients for which a step has made a lane, if anybody pays for
+// lanes.
+func (t *try) made(o Outcome) map[Client]bool {
+	paid := false
+	for i := range t.ops {
+		paid = paid || t.ops[i].lane
+	}
+	if !paid {
+		return nil
+	}
+	made := make(map[Client]bool, len(o.Made))
+	for i, m := range t.run.step.Moves {
+		made[m.Client] = o.Made[i]
+	}
+	return made
 }
 
 // answer answers the ops of a try as its run says. made are the clients for
 // which it has made a lane.
 func (b *Batcher) answer(t *try, made map[Client]bool) {
-	for i, s := range t.ops {
+	for i := range t.ops {
+		s := &t.ops[i]
 		if made[s.op.Client] && s.lane {
 			made[s.op.Client] = false // the sender pays for one
 		} else {

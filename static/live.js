@@ -27,7 +27,7 @@ import { Voice } from './voice.js';
  * @import { Op } from './tab/outbox.js'
  */
 
-const RENEW = 60000; // ms between two reloads that are to bring a new session
+const RENEW = 60 * 1000; // ms between two reloads that are to bring a new session
 const CHECK = 1000; // ms between two checks of the connection
 
 /**

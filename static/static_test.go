@@ -276,7 +276,8 @@ func TestContentTypesAreThoseThatNosniffNeeds(t *testing.T) {
 
 // The whole browser side stays small enough to load at once on a slow phone.
 func TestTheBundleStaysSmall(t *testing.T) {
-	const limit = 22 << 10 // bytes, compressed
+	// The outbox, which outlives its page, takes 3 KiB of it: ADR 28.
+	const limit = 25 << 10 // bytes, compressed
 	a := assets(t)
 	total := 0
 	for _, name := range []string{"app.js", "app.css"} {

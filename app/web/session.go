@@ -254,9 +254,9 @@ func setCookie(w http.ResponseWriter, who client, name, value string, age int) {
 func (s signer) user(id string) string { return s.sign(forUser, id)[:16] }
 
 // token is what the address of a socket carries, or an op of a page that was closed,
-// to show that this application gave something to this session. It is another one each time: from the
-// lengths of compressed pages that have one and the same, somebody who sees
-// them pass could guess it (BREACH).
+// to show that this application gave something to this session. It is another one
+// each time: from the lengths of compressed pages that have one and the same,
+// somebody who sees them pass could guess it (BREACH).
 func (s signer) token(purpose, id, about string) string {
 	signature, _ := base64.RawURLEncoding.DecodeString(s.sign(purpose, id+"\x00"+about)) // it is one
 	masked := make([]byte, 2*len(signature))

@@ -8,7 +8,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/url"
+	"errors"
 	"os"
 	"strings"
 
@@ -47,8 +47,7 @@ func start(ctx context.Context) (jsmain.App, error) {
 	}
 	d := demo{a}
 	return jsmain.App{Runtime: a.Runtime(), View: d.view, Page: d.page, Stop: func(ctx context.Context) error {
-		defer store.Close()
-		return a.Stop(ctx, 0)
+		return errors.Join(a.Stop(ctx, 0), store.Close())
 	}}, nil
 }
 
@@ -80,7 +79,7 @@ func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) 
 
 // topicOf returns the topic of a page: its own word, or what its little form has
 // opened.
-func topicOf(query url.Values) string {
-	word := func(key string) string { return strings.ToLower(strings.TrimSpace(query.Get(key))) }
+func topicOf(query map[string]string) string {
+	word := func(key string) string { return strings.ToLower(strings.TrimSpace(query[key])) }
 	return cmp.Or(word("topic"), cmp.Or(word("kind"), "counter")+":"+cmp.Or(word("name"), "lobby"))
 }

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"strconv"
 	"strings"
 	"syscall/js"
@@ -53,7 +52,7 @@ type App struct {
 
 // An Address is where the page is.
 type Address struct {
-	Query url.Values // of its URL
+	Query map[string]string // of its URL: the last value of each key
 	// Server is the address of the start page of the server that it comes from, which
 	// has pages too; "": it comes from a server of files.
 	Server string
@@ -81,7 +80,7 @@ func (f Failure) Unwrap() error { return f.Err }
 func TabName() string { return "tab " + strconv.FormatUint(uint64(rand.Uint32()), 36) }
 
 // Run serves the page that has started the program in a worker with args: "app",
-// the query of its URL and Address.Server; or "render". It returns when the page
+// Address.Server, and keys and values of Address.Query; or "render". It returns when the page
 // has gone, or when it has been told why it can't be served.
 func Run(args []string, p Program) {
 	err := p.run(args)
@@ -98,12 +97,12 @@ func (p *Program) run(args []string) error {
 	case len(args) == 1 && args[0] == "render" && p.Render != nil:
 		jslive.ServeRender(p.Render)
 		return nil
-	case len(args) == 3 && args[0] == "app" && p.Start != nil:
-		query, err := url.ParseQuery(strings.TrimPrefix(args[1], "?"))
-		if err != nil {
-			return Failure{"The address of this page can't be read.", err}
+	case len(args) >= 2 && len(args)%2 == 0 && args[0] == "app" && p.Start != nil:
+		at := Address{make(map[string]string), args[1]}
+		for i := 2; i < len(args); i += 2 {
+			at.Query[args[i]] = args[i+1]
 		}
-		return p.serve(Address{query, args[2]})
+		return p.serve(at)
 	}
 	return fmt.Errorf("the program was started with %q", args)
 }

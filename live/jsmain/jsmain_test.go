@@ -95,7 +95,7 @@ func program(asked chan<- string) jsmain.Program {
 				return view{all}
 			},
 			Page: func(_ context.Context, at jsmain.Address) (jsmain.Page, error) {
-				switch q := at.Query.Get("topic"); q {
+				switch q := at.Query["topic"]; q {
 				case "bad":
 					return jsmain.Page{}, jsmain.Failure{Said: "There is no such page.", Err: errors.New("bad")}
 				case "worse":
@@ -121,7 +121,7 @@ func send(data any, ports ...any) {
 func TestAPageIsServedUntilItGoes(t *testing.T) {
 	got, asked, ended := posted(t), make(chan string, 10), make(chan struct{})
 	go func() {
-		jsmain.Run([]string{"app", "?topic=a%26b&x=1", "../"}, program(asked))
+		jsmain.Run([]string{"app", "../", "topic", "a&b", "x", "1"}, program(asked))
 		close(ended)
 	}()
 	if m := next(t, got); !strings.Contains(m, `a&b`) || !strings.Contains(m, `"title":"../"`) {
@@ -167,14 +167,14 @@ func TestAPageIsToldWhyItIsNotServed(t *testing.T) {
 		says    []string
 	}{
 		"no arguments":              {program(asked), nil, []string{"could not be started", "started with []"}},
-		"others":                    {program(asked), []string{"app", "x"}, []string{"could not be started"}},
-		"a query that is none":      {program(asked), []string{"app", "?a=%zz", ""}, []string{"address", "%zz"}},
+		"others":                    {program(asked), []string{"app"}, []string{"could not be started"}},
+		"a key without a value":     {program(asked), []string{"app", "", "topic"}, []string{"could not be started"}},
 		"nothing to render with":    {refuses, []string{"render"}, []string{"could not be started"}},
-		"nothing to start":          {jsmain.Program{Render: render}, []string{"app", "", ""}, []string{"could not be started"}},
-		"an application that fails": {refuses, []string{"app", "", ""}, []string{"It has no store.", "cause"}},
-		"a page that there is not":  {program(asked), []string{"app", "?topic=bad", ""}, []string{"There is no such page.", "bad"}},
-		"a page that fails":         {program(asked), []string{"app", "?topic=worse", ""}, []string{"could not be started", "worse"}},
-		"a component that fails":    {program(asked), []string{"app", "?topic=fail", ""}, []string{"could not be started", "no greeting"}},
+		"nothing to start":          {jsmain.Program{Render: render}, []string{"app", ""}, []string{"could not be started"}},
+		"an application that fails": {refuses, []string{"app", ""}, []string{"It has no store.", "cause"}},
+		"a page that there is not":  {program(asked), []string{"app", "", "topic", "bad"}, []string{"There is no such page.", "bad"}},
+		"a page that fails":         {program(asked), []string{"app", "", "topic", "worse"}, []string{"could not be started", "worse"}},
+		"a component that fails":    {program(asked), []string{"app", "", "topic", "fail"}, []string{"could not be started", "no greeting"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := posted(t)

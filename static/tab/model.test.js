@@ -125,8 +125,9 @@ class Run {
 
   /** @param {import('./message.js').Verdict} verdict @param {string} name */
   #check(verdict, name) {
-    if (verdict === 'retry' || verdict === 'settled') return;
+    if (verdict === 'retry') return;
     const before = this.heard.get(name);
+    if (verdict === 'settled') return assert.ok(before, `${name} was settled, and nobody was answered`);
     assert.ok(before === undefined || before === verdict, `${name}: ${before}, then ${verdict}`);
     this.heard.set(name, verdict);
     if (verdict === 'ack') assert.equal(this.server.applied.get(name), 1, name);
@@ -146,6 +147,7 @@ class Run {
     else if (what < 0.9) browser.broken = !browser.broken && random() < 0.5;
     else if (what < 0.93) browser.slow = random() * 50;
     else if (what < 0.95) page.post.resume();
+    else if (what < 0.98) this.#freeze(page);
     await this.#pass(random() ** 4 * (random() < 0.05 ? 2e6 : 3000));
   }
 
@@ -155,6 +157,12 @@ class Run {
     page.crash();
     this.pages = this.pages.filter((it) => it !== page);
     this.load();
+  }
+
+  /** @param {Page} page - thaws when it connects: others may have sent what it has */
+  #freeze(page) {
+    page.disconnect();
+    this.browser.unlock(page, () => true);
   }
 
   /** @param {number} ms */

@@ -71,8 +71,9 @@ export class Post {
 
   /**
    * How it is with what waits. age is how long the person has waited, in milliseconds; null:
-   * nothing waits. kept is yes if all of it outlives the page, and no if something can't: what is being
-   * written is neither. keepsNothing is whether the browser keeps nothing, as far as is known.
+   * nothing waits. kept is yes if all of it outlives the page, and no if something can't: what is
+   * being written is neither. keepsNothing is whether the browser keeps nothing, as far as is
+   * known.
    */
   get status() {
     const waiting = this.waiting(), keepsNothing = !this.#journal.works;
@@ -200,8 +201,8 @@ export class Post {
     for (const op of first) this.#journal.put(op);
     if (first.length) await this.#journal.settled();
     if (connection !== this.#connection) return;
-    // What can't be read keeps its stamp: a replica takes it as long as it can't have forgotten what
-    // others have made of it.
+    // What can't be read keeps its stamp: a replica takes it as long as it can't have forgotten
+    // what others have made of it.
     for (const op of ops) if (!op.answered) this.#send(op);
     if (topics === 'all') this.#ready = true;
   }

@@ -108,7 +108,8 @@
    * @param {Transferable[]} [transfer]
    */
   function run(made, transfer = []) {
-    if (!dead) worker?.postMessage({ program: made, args: ['app', location.search, server ?? ''] }, transfer);
+    const query = [...new URLSearchParams(location.search)].flat();
+    if (!dead) worker?.postMessage({ program: made, args: ['app', server ?? '', ...query] }, transfer);
   }
 
   // Compiles the program while it arrives. What this browser has kept is there at once: then there

@@ -37,7 +37,9 @@ func (b *book) take(notes []browser.Note) {
 		switch {
 		case n.What == browser.Made:
 			b.open[n.Op.ID] = &history.Op{ID: history.ID(n.Op.ID), User: n.Person, Do: n.Op.Do, In: n.Op.In}
-			b.people[n.Person] = b.people[n.Person] // who clicks may have no acknowledgement yet
+			if !b.people[n.Person] {
+				b.people[n.Person] = false // who clicks may have no acknowledgement yet
+			}
 			continue
 		case op == nil:
 			continue // a worker that is lost has made it

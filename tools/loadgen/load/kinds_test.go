@@ -34,6 +34,9 @@ func TestACorrectServerPassesWithEachKind(t *testing.T) {
 		for _, kind := range kinds() {
 			t.Run(kind.String()+" "+name, func(t *testing.T) {
 				t.Parallel()
+				if bugs.CutEvery == 0 || bugs.Retry == 0 {
+					short.Skip(t, "one that has everything is enough")
+				}
 				s := planted.Start(t, bugs)
 				o := ofKind(s.URL, kind, 30, 200)
 				o.Counters, o.Plan.Stages[0].Churn = 2, 5
@@ -59,9 +62,9 @@ func TestACorrectServerPassesWithEachKind(t *testing.T) {
 	}
 }
 
-// awaitFins waits until the clients that have clicked have said that they need no more answers, which
-// is the last that they say. It may be lost, with a tab that is closed while it has no connection or
-// something is on its way to it.
+// awaitFins waits until the clients that have clicked have said that they need no more answers,
+// which is the last that they say. It may be lost, with a tab that is closed while it has no
+// connection or something is on its way to it.
 func awaitFins(t *testing.T, s *planted.Server) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
@@ -86,7 +89,8 @@ func TestPlantedBugsAreFoundWithEachKind(t *testing.T) {
 		broken string // verdicts, comma-separated
 		named  string // in what is named for the first
 	}{
-		{"a vote counts twice", poll, planted.Bugs{Twice: 150}, "counted,once", "what was acknowledged and sent allows"},
+		{"a vote counts twice", poll, planted.Bugs{Twice: 150}, "counted", "what was acknowledged and sent allows"},
+		{"a vote counts twice, as tabs see it", poll, planted.Bugs{Twice: 20}, "once,counted", "votes more than people had voted by then"},
 		{"a transfer counts twice", bank, planted.Bugs{Twice: 7}, "counted", "account "},
 		{"a vote that is sent again counts again", poll, planted.Bugs{TwiceOnResend: true}, "counted,once", "votes for"},
 		{"a transfer that is sent again counts again", bank, planted.Bugs{TwiceOnResend: true}, "counted", "account "},
@@ -165,7 +169,7 @@ func TestAnAnswerThatIsLostIsAskedForAgain(t *testing.T) {
 	if strange := s.Strange(); len(strange) > 0 {
 		t.Errorf("tabs said %q", strange)
 	}
-	if late := r.Latencies[load.LatencyAck]; late.Max < 8000 || late.Max > 20_000 {
+	if late := r.Latencies[load.LatencyAck]; late.Max < 8000 || late.Max > 15_000 {
 		t.Errorf("the last answer took %g ms, want 8 s or a little more", late.Max)
 	}
 }

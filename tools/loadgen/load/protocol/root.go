@@ -38,6 +38,9 @@ func (l Lockstep) root(body []byte) (r root, err error) {
 			r.known = true
 			r.state.Count, err = strconv.ParseInt(value, 10, 64)
 		default:
+			if value == "" && !r.known {
+				value = "0" // there is the account, or the option, and nothing is known of it
+			}
 			var n int64
 			n, err = strconv.ParseInt(value, 10, 64)
 			r.parts, names = append(r.parts, n), append(names, strings.TrimPrefix(attr["id"], "option-"))

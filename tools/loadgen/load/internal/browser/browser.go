@@ -183,7 +183,8 @@ func (f *Fleet) Behind(wanted []protocol.State) (tabs []Tab) {
 	return tabs
 }
 
-// Close closes all tabs, which say that they need no more answers, and waits for all goroutines. Closing again is harmless.
+// Close closes all tabs, which say that they need no more answers, and waits for all goroutines.
+// Closing again is harmless.
 func (f *Fleet) Close() {
 	f.closing.Do(func() {
 		f.starting.Lock()

@@ -18,9 +18,6 @@ type click struct {
 	floor floor // of when it was first sent
 }
 
-// finPause is how long nothing of a tab must wait before it says that it needs no more answers.
-const finPause = 1 * time.Minute
-
 // click makes a click that was due at a time: it goes to the outbox, and out if there is a
 // connection.
 func (t *tab) click(l *loop, due int64) {

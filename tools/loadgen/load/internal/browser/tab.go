@@ -246,7 +246,7 @@ func (t *tab) watchdog(l *loop, now int64) {
 	if t.conn == nil || t.hidden || t.slow {
 		return
 	}
-	if time.Duration(now-t.idleSince) > finPause {
+	if time.Duration(now-t.idleSince) > htmx.FinPause {
 		t.fin(l)
 	}
 	if t.conn == nil {

@@ -1,0 +1,173 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"lockstep/internal/testserver"
+)
+
+// readWaiting is what a page says of clicks that wait.
+const readWaiting = `(({ hidden, innerText }) => hidden ? '' : innerText.trim())(document.getElementById('waiting'))`
+
+// saysOfWaiting waits until a page says something of the clicks that wait.
+func (p *page) saysOfWaiting(want string) {
+	p.t.Helper()
+	eventually(p.t, "the page to say: "+want, func() error {
+		if got := p.evaluate(readWaiting); got != want {
+			return fmt.Errorf("it says %q", got)
+		}
+		return nil
+	})
+}
+
+// outboxIsEmpty waits until nothing is kept in a page's browser.
+func (p *page) outboxIsEmpty() {
+	p.t.Helper()
+	eventually(p.t, "the outbox to be empty", func() error {
+		if got := p.evaluate(readOutbox); got != "[]" {
+			return fmt.Errorf("there is %s", got)
+		}
+		return nil
+	})
+}
+
+const readOutbox = `(async () => {
+  const db = await new Promise((done) => { indexedDB.open('lockstep /ws/').onsuccess = (e) => done(e.target.result); });
+  const all = await new Promise((done) => {
+    db.transaction('ops').objectStore('ops').getAll().onsuccess = (e) => done(e.target.result);
+  });
+  db.close();
+  return JSON.stringify(all);
+})()`
+
+// TestAClosedTabLeavesItsClicks: a tab is closed with clicks that its server, which is away, has not
+// seen; a page of another topic that is opened later has them counted, once.
+func TestAClosedTabLeavesItsClicks(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	browser := newBrowser(t)
+	tab, other := visit(t, browser, p.url), visit(t, browser, p.url+"/c/other")
+	p.kill()
+	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
+	for range 10 {
+		tab.click("increment")
+	}
+	tab.saysOfWaiting("10 clicks waiting, kept in this browser")
+	tab.close()
+	other.close()
+	p.restart()
+	late := visit(t, browser, p.url+"/poll/later")
+	late.outboxIsEmpty()
+	visit(t, browser, p.url).showsCount(10)
+}
+
+// TestATabThatLivesSendsWhatAClosedOneHasLeft, though it has been open all the time.
+func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	proxy := testserver.NewProxy(t, p.addr())
+	browser := newBrowser(t)
+	url := "http://" + proxy.Addr
+	tab, other := visit(t, browser, url), visit(t, browser, url+"/c/other")
+	proxy.Refuse(true)
+	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
+	tab.click("increment")
+	tab.click("increment")
+	tab.saysOfWaiting("2 clicks waiting, kept in this browser")
+	tab.close()
+	proxy.Refuse(false)
+	other.isLive()
+	other.outboxIsEmpty()
+	other.navigate(url)
+	other.showsCount(2)
+}
+
+// TestABrowserThatKeepsNothingSaysSo, before the first click, and counts clicks nevertheless.
+func TestABrowserThatKeepsNothingSaysSo(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	proxy := testserver.NewProxy(t, p.addr())
+	tab := newPage(t, newBrowser(t))
+	tab.beforeScripts(`Object.defineProperty(window, 'indexedDB', {
+	  get() { return { open() { throw new DOMException('blocked', 'SecurityError'); } }; },
+	});`)
+	tab.navigate("http://" + proxy.Addr)
+	tab.isLive()
+	eventually(t, "the page to say that nothing is kept", func() error {
+		if got := tab.evaluate(`String(document.getElementById('unkept').hidden)`); got != "false" {
+			return fmt.Errorf("hidden is %s", got)
+		}
+		return nil
+	})
+	tab.click("increment")
+	tab.showsCount(1)
+	proxy.Refuse(true)
+	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
+	tab.click("increment")
+	tab.saysOfWaiting("1 click waiting, lost if you leave this page")
+	proxy.Refuse(false)
+	tab.showsCount(2)
+}
+
+// TestFieldsOfAFormAreNotThoseOfTheProtocol: a form sends what it has, whatever its fields are
+// called, and a password is not kept.
+func TestFieldsOfAFormAreNotThoseOfTheProtocol(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	tab := visit(t, newBrowser(t), p.url)
+	got := tab.evaluate(`(async () => {
+	  const sent = [], { send } = WebSocket.prototype;
+	  WebSocket.prototype.send = function (m) { sent.push(m); return send.call(this, m); };
+	  const form = document.createElement('form');
+	  Object.assign(form.dataset, { topic: 'counter:lobby', do: 'nothing' });
+	  const add = (tag, of) => form.appendChild(Object.assign(document.createElement(tag), of));
+	  for (const name of ['age', 'headers', 'op', '_x', 'm', 'm']) add('input', { name, value: 'of ' + name });
+	  add('input', { name: 'secret', type: 'password', value: 'of secret' });
+	  const button = add('button', { name: 'pressed', value: 'yes' });
+	  document.querySelector('main').append(form);
+	  button.click();
+	  while (!sent.length) await new Promise((done) => setTimeout(done, 10));
+	  return JSON.stringify(JSON.parse(sent[0]).in);
+	})()`)
+	want := `{"age":"of age","headers":"of headers","op":"of op","_x":"of _x","m":["of m","of m"],` +
+		`"secret":"of secret","pressed":"yes"}`
+	if got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	tab.until("to say why it was refused", func(s state) bool { return strings.Contains(s.Notice, "unknown action") })
+	if got := tab.evaluate(readOutbox); got != "[]" {
+		t.Errorf("the outbox has %s", got)
+	}
+}
+
+// TestClicksOfTheVersionBeforeAreGivenUpWithTheirNumber, once, until the person has read it.
+func TestClicksOfTheVersionBeforeAreGivenUpWithTheirNumber(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	tab := visit(t, newBrowser(t), p.url)
+	tab.evaluate(`sessionStorage.setItem('outbox:/ws/c/lobby', '[{"message":{"op":"a"}},{"message":{"op":"b"}}]'); ''`)
+	tab.reload()
+	tab.isLive()
+	lost := func() string {
+		return tab.evaluate(`(({ hidden, dataset }) => hidden ? 'nothing' : dataset.n)(document.getElementById('lost'))`)
+	}
+	if got := lost(); got != "2" {
+		t.Errorf("the page says that %s are lost, want 2", got)
+	}
+	tab.click("increment")
+	tab.showsCount(1)
+	if got := lost(); got != "2" {
+		t.Errorf("after another click the page says that %s are lost", got)
+	}
+	tab.clickOn("#lost button")
+	if got := lost(); got != "nothing" {
+		t.Errorf("the person has read it, and the page says that %s are lost", got)
+	}
+	tab.reload()
+	tab.isLive()
+	if got := lost(); got != "nothing" {
+		t.Errorf("it is said again: %s", got)
+	}
+}

@@ -1,0 +1,120 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"lockstep/internal/testserver"
+)
+
+// reads waits until a page's room says a text, whatever white space is in it.
+func (p *page) reads(want string) {
+	p.t.Helper()
+	eventually(p.t, "the room to say "+want, func() error {
+		got := p.evaluate(`(document.querySelector('[data-topic][data-version]')?.textContent ?? '').replace(/\s+/g, ' ')`)
+		if !strings.Contains(got, want) {
+			return fmt.Errorf("it says %s", got)
+		}
+		return nil
+	})
+}
+
+// votes has a person choose on the page of a poll.
+func (p *page) votes(option string) {
+	p.t.Helper()
+	p.clickOn(`button[name=option][value=` + option + `]`)
+}
+
+// transfers has a person fill in the form of a bank, from the first account to
+// the second.
+func (p *page) transfers(amount int) {
+	p.t.Helper()
+	p.evaluate(fmt.Sprintf(`(document.querySelector('[name=amount]').value = %d, '')`, amount))
+	p.clickOn("[data-action=transfer]")
+}
+
+// refuses waits until the page says why something was refused.
+func (p *page) refuses(why string) {
+	p.t.Helper()
+	p.until("to say "+why, func(s state) bool { return strings.Contains(strings.ToLower(s.Notice), strings.ToLower(why)) })
+}
+
+// TestEachKindRunsInTheBrowser, in two tabs that are in step without a server, and
+// of which one has been closed meanwhile.
+func TestEachKindRunsInTheBrowser(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	visit(t, browser, p.url+"/wasm/").isKept()
+	p.kill()
+	both := func(query string, do func(one, two *page)) {
+		one, two := visit(t, browser, p.url+"/wasm/"+query), visit(t, browser, p.url+"/wasm/"+query)
+		do(one, two)
+		one.close()
+		two.close()
+	}
+	both("?topic=poll:lunch", func(one, two *page) {
+		one.votes("summer")
+		two.reads("summer1")
+		two.votes("winter") // the same person
+		one.reads("summer0 autumn0 winter1")
+		one.until("to have nothing waiting", func(s state) bool { return !s.Waiting })
+	})
+	both("?kind=bank&name=%20Vault%20", func(one, two *page) {
+		one.transfers(30)
+		two.reads("Account 1 70Account 2 130")
+		two.transfers(71)
+		two.refuses("account 1 has only 70")
+		one.reads("Account 1 70Account 2 130")
+	})
+	late := visit(t, browser, p.url+"/wasm/?topic=bank:vault")
+	late.reads("Account 1 70Account 2 130")
+	late.evaluate(`(document.querySelector('#open-name').value = 'other', '')`)
+	late.clickOn(".opener button")
+	late.isLive()
+	late.reads("other")
+	late.reads("Account 1 100Account 2 100")
+	if got := late.evaluate(`document.querySelector('.elsewhere a').getAttribute('href')`); got != "../bank/other" {
+		t.Errorf("the way to the server leads to %s", got)
+	}
+}
+
+// TestATabRendersEachKindItself: what its person does shows at once, in the order
+// in which it will count, and what will be refused does not.
+func TestATabRendersEachKindItself(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	for path, c := range map[string]struct {
+		online, offline func(tab *page)
+		counted, ahead  string // what others see meanwhile, and what the tab shows
+	}{
+		"/poll/lunch": {
+			online:  func(tab *page) { tab.votes("summer") },
+			offline: func(tab *page) { tab.votes("winter"); tab.votes("autumn") },
+			counted: "summer1 autumn0 winter0", ahead: "summer0 autumn1 winter0",
+		},
+		"/bank/vault": {
+			online:  func(tab *page) { tab.transfers(60) },
+			offline: func(tab *page) { tab.transfers(30); tab.transfers(11); tab.transfers(10) },
+			counted: "Account 1 40Account 2 160", ahead: "Account 1 0Account 2 200",
+		},
+	} {
+		t.Run(path, func(t *testing.T) {
+			link := testserver.NewProxy(t, p.addr())
+			other, tab := visit(t, browser, p.url+path), visit(t, browser, "http://"+link.Addr+path)
+			tab.switchOn()
+			c.online(tab)
+			other.reads(c.counted)
+			tab.reads(c.counted)
+			link.Refuse(true)
+			tab.isOffline()
+			c.offline(tab)
+			tab.reads(c.ahead)
+			other.reads(c.counted)
+			link.Refuse(false)
+			other.reads(c.ahead)
+			tab.reads(c.ahead)
+			tab.until("to have nothing waiting", func(s state) bool { return !s.Waiting && s.Kept == "0" })
+		})
+	}
+}
