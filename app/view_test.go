@@ -154,8 +154,8 @@ func TestAnOpOfATopicThatIsNotShownNeedsAGrant(t *testing.T) {
 	})
 }
 
-// TestAClientThatIsDoneIsForgottenSoon: when it says so, for a topic that it may use. Whether a lane
-// is known shows in an op that is not its first.
+// TestAClientThatIsDoneIsForgottenSoon: when it says so, for a topic that it may use. Whether a
+// lane is known shows in an op that is not its first.
 func TestAClientThatIsDoneIsForgottenSoon(t *testing.T) {
 	for name, c := range map[string]struct {
 		fin       func(tab *livetest.Tab) string
