@@ -68,7 +68,7 @@ type conversation struct {
 
 func (c *conversation) say(message string) {
 	c.t.Helper()
-	for documented, real := range map[int]float64{documentedClock: c.clock, documentedEpoch: c.epoch} {
+	for documented, real := range map[int64]float64{documentedClock: c.clock, documentedEpoch: c.epoch} {
 		message = strings.ReplaceAll(message, fmt.Sprint(documented), fmt.Sprintf("%.0f", real))
 	}
 	if err := c.ws.Write(c.t.Context(), websocket.MessageText, []byte(message)); err != nil {
