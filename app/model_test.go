@@ -99,7 +99,7 @@ func modelCounter(t *testing.T) modelKind {
 	}
 }
 
-var votesAttribute = regexp.MustCompile(`id="option-(\w+)" class="bar" data-votes="(\d+)"`)
+var votesAttribute = regexp.MustCompile(`id="option-(\w+)"[^>]* data-votes="(\d+)"`)
 
 func modelPoll(t *testing.T) modelKind {
 	return modelKind{

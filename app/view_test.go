@@ -41,7 +41,7 @@ func TestAPageMayShowSeveralRoomsOfSeveralKinds(t *testing.T) {
 		}
 		a.Until("the refusal of an overdraft", func() bool { return a.Refused(overdraft) == "account 1 has only 0" })
 		for topic, want := range map[string]string{
-			"counter:x": `data-count="2"`, "counter:y": `data-count="-1"`, "poll:x": `id="option-summer" class="bar" data-votes="1"`,
+			"counter:x": `data-count="2"`, "counter:y": `data-count="-1"`, "poll:x": `id="option-summer" data-votes="1"`,
 			"bank:x": `id="account-2" data-balance="200"`,
 		} {
 			for _, tab := range []*livetest.Tab{a, b} {
@@ -154,8 +154,8 @@ func TestAnOpOfATopicThatIsNotShownNeedsAGrant(t *testing.T) {
 	})
 }
 
-// TestAClientThatIsDoneIsForgottenSoon: when it says so, for a topic that it may use. Whether a lane
-// is known shows in an op that is not its first.
+// TestAClientThatIsDoneIsForgottenSoon: when it says so, for a topic that it may use. Whether a
+// lane is known shows in an op that is not its first.
 func TestAClientThatIsDoneIsForgottenSoon(t *testing.T) {
 	for name, c := range map[string]struct {
 		fin       func(tab *livetest.Tab) string
@@ -390,7 +390,7 @@ func TestAPageShowsWhatTheStoreHas(t *testing.T) {
 				state.Op{Do: "increment"},
 			},
 			{
-				"poll:x", "poll", "x", "1 vote", `id="option-winter" class="bar" data-votes="1"`, `id="option-winter" class="bar" data-votes="0"`,
+				"poll:x", "poll", "x", "1 vote", `id="option-winter" data-votes="1"`, `id="option-winter" data-votes="0"`,
 				"[vote]", state.Op{Do: "vote", In: state.Fields{"option": {"winter"}}},
 			},
 			{

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/app"
 )
 
 func TestAStolenCookieIsOfNoUseAfterAMonth(t *testing.T) {
@@ -124,10 +126,10 @@ func TestASpareGoesWhenItsSessionHasWon(t *testing.T) {
 	if len(cookies) != 3 {
 		t.Fatalf("got cookies %v, want two spares", cookies)
 	}
-	if token := s.token(forSocket, won, lobby); !owns(s, with(cookies), token) {
+	if token := s.token(forSocket, won, app.Lobby); !owns(s, with(cookies), token) {
 		t.Error("the page that came first has no session any more")
 	}
-	if token := s.token(forSocket, lost, lobby); owns(s, with(cookies), token) {
+	if token := s.token(forSocket, lost, app.Lobby); owns(s, with(cookies), token) {
 		t.Error("the page of another browser has one here")
 	}
 	now = now.Add(2 * spareTime)
@@ -171,7 +173,7 @@ func BenchmarkATabWithAllSpares(b *testing.B) {
 		s.ensure(w, with(nil), client{})
 		kept(cookies, w)
 	}
-	r, token := with(cookies), s.token(forSocket, "nobody", lobby)
+	r, token := with(cookies), s.token(forSocket, "nobody", app.Lobby)
 	for b.Loop() {
 		if owns(s, r, token) {
 			b.Fatal("a stranger's token is believed")
@@ -180,7 +182,7 @@ func BenchmarkATabWithAllSpares(b *testing.B) {
 }
 
 func owns(s signer, r *http.Request, token string) bool {
-	_, ok := s.owner(s.read(r, client{}), forSocket, lobby, token)
+	_, ok := s.owner(s.read(r, client{}), forSocket, app.Lobby, token)
 	return ok
 }
 
@@ -200,7 +202,7 @@ func TestTwoServersOnPortsOfOneHostLeaveEachOthersPagesAlone(t *testing.T) {
 	first, second := visit(one), visit(other)
 	for range 5 {
 		for s, id := range map[*signer]string{&one: first, &other: second} {
-			if !owns(*s, with(cookies), s.token(forSocket, id, lobby)) {
+			if !owns(*s, with(cookies), s.token(forSocket, id, app.Lobby)) {
 				t.Fatalf("an open page has lost its session: %v", cookies)
 			}
 			now = now.Add(2 * spareTime)
