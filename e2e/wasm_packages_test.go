@@ -22,7 +22,7 @@ func TestPackagesInTheBrowser(t *testing.T) {
 			p := newPage(t, browser)
 			p.navigate(serveTests(t, pkg))
 			var result testResult
-			within(t, 4*patience, "the tests of "+pkg, func() error { // they compute for ten seconds
+			within(t, 10*patience, "the tests of "+pkg, func() error { // a store computes for a minute
 				if err := json.Unmarshal([]byte(p.evaluate("JSON.stringify(result)")), &result); err != nil {
 					return err
 				}
@@ -52,7 +52,7 @@ const worker = new Worker('worker.js');
 worker.onmessage = ({data}) => { if (typeof data === 'number') result.Code = data; else result.Output += data; };
 worker.onerror = (e) => { result.Output += e.message; result.Code = 2; };
 WebAssembly.compileStreaming(fetch('test.wasm')).then((module) => {
-  worker.postMessage({module, args: ['-test.v', '-test.shuffle=on', '-test.timeout=2m']});
+  worker.postMessage({module, args: ['-test.v', '-test.shuffle=on', '-test.timeout=5m']});
 });
 </script>`
 

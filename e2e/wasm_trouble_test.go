@@ -94,9 +94,9 @@ func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
 		return "Object.defineProperty(globalThis, '" + name + "', " + how + ")"
 	}
 	const (
-		noCount  = "The count can not be kept here: this browser has no IndexedDB"
+		noCount  = "Nothing can be kept here: this browser has no IndexedDB"
 		notWhole = "The application did not arrive whole."
-		noName   = "There is no counter of that name"
+		noName   = "There is nothing of that name"
 		refusal  = "throw new DOMException('no', 'SecurityError')"
 	)
 	cases := []struct {
@@ -182,7 +182,7 @@ func TestWhatKeepsTheApplicationFromTheBrowserIsSaid(t *testing.T) {
 			}
 			tab.navigate(f.url + "/wasm/" + c.query)
 			tab.explains(c.want)
-			usable := tab.evaluate(`String(document.querySelector('.controls')?.inert === false)`)
+			usable := tab.evaluate(`String([...document.querySelectorAll('form[data-topic]')].some((form) => !form.closest('[inert]')))`)
 			if s, err := tab.state(); err != nil || s.Open || usable == "true" {
 				t.Errorf("got %+v, %v, and that its buttons are of use is %s: it looks alive", s, err, usable)
 			}
