@@ -34,7 +34,7 @@ func ValidBasePath(path string) bool {
 func ownPaths() []string {
 	own := []string{"ws", "static", "wasm", "healthz", "readyz", "favicon.ico", manifestFile}
 	for _, kind := range app.KindNames() {
-		own = append(own, prefixOf(kind))
+		own = append(own, app.Prefix(kind))
 	}
 	return own
 }
