@@ -266,11 +266,21 @@ func faulty(v *target, mistake string) error {
 func pollute(v *target) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
-	v.evaluate(tab, `sessionStorage.setItem('outbox:/ws/c/lobby', `+"`"+`[
-		{"message":{"op":"__proto__","action":"increment","__proto__":{"x":1},"constructor":{"prototype":{"x":1}}},"__proto__":{"x":1}},
-		{"message":{"op":"0123456789abcdef","action":"increment","__proto__":{"x":1},"constructor":{"prototype":{"x":1}}},"made":1e999},
-		{"__proto__":{"message":{"op":"constructor"}}}, null, 7, "x"
-	]`+"`"+`); ''`)
+	v.evaluate(tab, `(async () => {
+	  const db = await new Promise((done) => { indexedDB.open('lockstep /ws/').onsuccess = (e) => done(e.target.result); });
+	  const tx = db.transaction('ops', 'readwrite');
+	  const user = document.querySelector('main').dataset.user;
+	  const hostile = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}}');
+	  for (const client of ['__proto__', 'constructor', '0123456789abcdefghijkl']) {
+	    for (const topic of ['__proto__', 'counter:lobby']) {
+	      tx.objectStore('ops').put({ ...hostile, client, topic, seq: 1, user, do: '__proto__', in: hostile, made: 1e999 });
+	      tx.objectStore('ops').put({ client, topic, seq: 2, user, do: 'increment', in: null, sent: hostile, grant: hostile });
+	    }
+	  }
+	  await new Promise((done) => { tx.oncomplete = done; });
+	  db.close();
+	  return '';
+	})()`)
 	v.try(tab, tab.reload)
 	v.live(tab)
 	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, "[data-action=increment]") })

@@ -212,7 +212,7 @@ export class Outbox {
   #isLeft(entry) {
     const { client, topic, seq, user, do: action, in: input, grant } = entry;
     return client !== this.#env.client && user === this.#env.user && Number.isSafeInteger(seq) && seq > 0 &&
-      [client, topic, action].every((text) => typeof text === 'string') &&
+      [client, topic, action, grant ?? ''].every((text) => typeof text === 'string') &&
       size([client, client, topic, grant, action, input]) + NUMBERS < MAX_EVENT;
   }
 

@@ -458,6 +458,7 @@ test('what something else has left in the database is not sent', async () => {
   const browser = new Browser();
   const good = { client: 'c', topic: 'a', seq: 1, do: 'inc', in: {}, user: 'ann', made: 0 };
   const foreign = [{ seq: 0 }, { seq: -1 }, { seq: 1.5 }, { client: 7 }, { topic: [] }, { do: undefined },
+    { grant: {} },
     { in: { text: 'x'.repeat(5000) } }, { user: 'bob' }];
   foreign.forEach((it, i) => browser.stored.set(String(i), /** @type {any} */ ({ ...good, client: `f${i}`, ...it })));
   const page = new Page(browser);
