@@ -75,8 +75,8 @@ func (s *sabotagedStore) Finish(context.Context, ...state.Mark) error {
 	return nil
 }
 
-// TestACallbackThatFailsHurtsNobodyElse takes each callback of a batcher, and has it fail: what it was
-// called for is answered, once, and others are served all the while.
+// TestACallbackThatFailsHurtsNobodyElse takes each callback of a batcher, and has it fail: what it
+// was called for is answered, once, and others are served all the while.
 func TestACallbackThatFailsHurtsNobodyElse(t *testing.T) {
 	for name, c := range map[string]struct {
 		share any
