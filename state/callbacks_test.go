@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,14 +15,29 @@ import (
 
 // A saboteur is a sender, and what else a batcher calls, of which one method fails.
 type saboteur struct {
-	fails    string
 	share    any // what Share returns; nil: the saboteur
 	returned atomic.Int64
 	taken    atomic.Int64
+
+	mu    sync.Mutex // guards the rest
+	fails string
+}
+
+// stop has nothing fail any more.
+func (s *saboteur) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = ""
+}
+
+func (s *saboteur) isToFail(method string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fails == method
 }
 
 func (s *saboteur) strike(method string) {
-	if s.fails == method {
+	if s.isToFail(method) {
 		panic("sabotage of " + method)
 	}
 }
@@ -55,14 +71,14 @@ type sabotagedStore struct {
 func (s *sabotagedStore) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	if s.left.Add(-1) >= 0 {
 		s.s.strike("Commit")
-		switch s.s.fails {
-		case "no outcomes":
+		switch {
+		case s.s.isToFail("no outcomes"):
 			return nil
-		case "too many outcomes":
+		case s.s.isToFail("too many outcomes"):
 			return make([]state.Outcome, len(steps)+1)
-		case "no lanes":
+		case s.s.isToFail("no lanes"):
 			return state.Failed(len(steps), state.ErrConflict)
-		case "nothing of moves":
+		case s.s.isToFail("nothing of moves"):
 			return make([]state.Outcome, len(steps)) // done, and not said what was made
 		}
 	}
@@ -75,8 +91,8 @@ func (s *sabotagedStore) Finish(context.Context, ...state.Mark) error {
 	return nil
 }
 
-// TestACallbackThatFailsHurtsNobodyElse takes each callback of a batcher, and has it fail: what it was
-// called for is answered, once, and others are served all the while.
+// TestACallbackThatFailsHurtsNobodyElse takes each callback of a batcher, and has it fail: what it
+// was called for is answered, once, and others are served all the while.
 func TestACallbackThatFailsHurtsNobodyElse(t *testing.T) {
 	for name, c := range map[string]struct {
 		share any
@@ -132,7 +148,7 @@ func TestACallbackThatFailsHurtsNobodyElse(t *testing.T) {
 				if got := log.count("callback failed"); (got > 0) == c.quiet || got > 3 {
 					t.Errorf("got %d lines of the log: %s", got, log)
 				}
-				s.fails, s.share = "", nil
+				s.stop()
 				if got := apply(t, b, "tally:x", mine.op("add", "by", "1")); c.want == state.Ack && got.Verdict != state.Ack {
 					t.Errorf("got %+v when all is well", got)
 				}
