@@ -266,11 +266,21 @@ func faulty(v *target, mistake string) error {
 func pollute(v *target) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
-	v.evaluate(tab, `sessionStorage.setItem('outbox:/ws/c/lobby', `+"`"+`[
-		{"message":{"op":"__proto__","action":"increment","__proto__":{"x":1},"constructor":{"prototype":{"x":1}}},"__proto__":{"x":1}},
-		{"message":{"op":"0123456789abcdef","action":"increment","__proto__":{"x":1},"constructor":{"prototype":{"x":1}}},"made":1e999},
-		{"__proto__":{"message":{"op":"constructor"}}}, null, 7, "x"
-	]`+"`"+`); ''`)
+	v.evaluate(tab, `new Promise((done, failed) => {
+		const user = document.querySelector('main').dataset.user;
+		const poison = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}},"in":{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}}}');
+		const open = indexedDB.open('lockstep /ws/');
+		open.onupgradeneeded = open.onerror = () => failed(new Error('there is no outbox'));
+		open.onsuccess = () => {
+			const tx = open.result.transaction('ops', 'readwrite'), ops = tx.objectStore('ops');
+			for (const client of ['__proto__', 'constructor', 'AAAAAAAAAAAAAAAAAAAAAA'])
+				for (const topic of ['counter:lobby', '__proto__', 'constructor', 'toString'])
+					for (const some of [{}, {user}, {user, do: 'increment', made: 1e999}, {user, do: '__proto__', made: 'x', grant: {}}])
+						ops.put({...poison, ...some, client, topic, seq: 1 + Object.keys(some).length});
+			tx.oncomplete = () => done('');
+			tx.onabort = () => failed(tx.error);
+		};
+	})`)
 	v.try(tab, tab.reload)
 	v.live(tab)
 	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, "[data-action=increment]") })
