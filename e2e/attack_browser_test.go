@@ -266,21 +266,21 @@ func faulty(v *target, mistake string) error {
 func pollute(v *target) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
-	v.evaluate(tab, `(async () => {
-	  const db = await new Promise((done) => { indexedDB.open('lockstep /ws/').onsuccess = (e) => done(e.target.result); });
-	  const tx = db.transaction('ops', 'readwrite');
-	  const user = document.querySelector('main').dataset.user;
-	  const hostile = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}}');
-	  for (const client of ['__proto__', 'constructor', '0123456789abcdefghijkl']) {
-	    for (const topic of ['__proto__', 'counter:lobby']) {
-	      tx.objectStore('ops').put({ ...hostile, client, topic, seq: 1, user, do: '__proto__', in: hostile, made: 1e999 });
-	      tx.objectStore('ops').put({ client, topic, seq: 2, user, do: 'increment', in: null, sent: hostile, grant: hostile });
-	    }
-	  }
-	  await new Promise((done) => { tx.oncomplete = done; });
-	  db.close();
-	  return '';
-	})()`)
+	v.evaluate(tab, `new Promise((done, failed) => {
+		const user = document.querySelector('main').dataset.user;
+		const poison = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}},"in":{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}}}');
+		const open = indexedDB.open('lockstep /ws/');
+		open.onupgradeneeded = open.onerror = () => failed(new Error('there is no outbox'));
+		open.onsuccess = () => {
+			const tx = open.result.transaction('ops', 'readwrite'), ops = tx.objectStore('ops');
+			for (const client of ['__proto__', 'constructor', 'AAAAAAAAAAAAAAAAAAAAAA'])
+				for (const topic of ['counter:lobby', '__proto__', 'constructor', 'toString'])
+					for (const some of [{}, {user}, {user, do: 'increment', made: 1e999}, {user, do: '__proto__', made: 'x', grant: {}}])
+						ops.put({...poison, ...some, client, topic, seq: 1 + Object.keys(some).length});
+			tx.oncomplete = () => done('');
+			tx.onabort = () => failed(tx.error);
+		};
+	})`)
 	v.try(tab, tab.reload)
 	v.live(tab)
 	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, "[data-action=increment]") })

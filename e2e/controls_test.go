@@ -172,7 +172,7 @@ const readSheet = `(() => {
   for (const name of ['details', 'dialog']) all[name] = document.getElementById(name).open ? 'open' : '';
   all.locked = document.getElementById('text').matches(':disabled') ? 'locked' : '';
   all.frame = document.getElementById('frame').textContent;
-  all.waiting = String(document.querySelector('main').waiting?.().length);
+  all.waiting = String(document.querySelector('main').post?.waiting().length);
   return JSON.stringify(all);
 })()`
 

@@ -473,20 +473,21 @@ func TestWhatATabSaysOfItselfIsNotBelieved(t *testing.T) {
 	got := tab.evaluate(`new Promise((done) => {
 		const s = new WebSocket(location.origin.replace('http', 'ws') + document.querySelector('main').getAttribute('hx-ws:connect')), topics = new Set();
 		s.onopen = () => {
-			s.send(JSON.stringify({hello: 1, tab: 'x', e: 9e15, v: 9e15, as: 'data', t: 'counter:other', topics: ['counter:other']}));
-			s.send(JSON.stringify({action: 'increment', op: '0123456789abcdef', n: 99, delta: 99, t: 'counter:other', state: {n: 99}}));
-			setInterval(() => s.readyState === 1 && s.send(JSON.stringify({action: 'x', op: 'fedcba9876543210'})), 100);
+			const far = {'counter:lobby': [9e15, 9e15], 'counter:other': [9e15, 9e15]};
+			s.send(JSON.stringify({hello: 2, at: far, as: 'data', t: 'counter:other', topics: ['counter:other']}));
+			s.send(JSON.stringify({...` + clickText(newOp()) + `, n: 99, delta: 99, in: {n: '99', delta: '99'}, topic: 'counter:other', state: '1 99', s: '1 99'}));
+			setInterval(() => s.readyState === 1 && s.send('` + nothing() + `'), 100);
 		};
 		s.onmessage = ({data}) => {
 			const m = JSON.parse(data);
-			if (m.state) topics.add(m.t + ' ' + JSON.stringify(m.state.n ?? JSON.parse(m.state).n));
-			if (m.op === 'fedcba9876543210' && topics.size > 1) {
+			if (m.state) topics.add(m.t + ' ' + JSON.parse(m.state).s);
+			if (m.t === 'nothing:here' && topics.size > 1) {
 				s.close();
 				done([...topics].join());
 			}
 		};
 	})`)
-	if got != "counter:lobby 0,counter:lobby 1" {
+	if got != "counter:lobby ,counter:lobby 1 1" {
 		t.Errorf("got states %s", got)
 	}
 	tab.showsCount(1)
