@@ -193,7 +193,7 @@ func opAttacks() []attack {
 	}
 }
 
-// reaches returns an error if a tab that shows the lobby can click on another counter, with a grant.
+// reaches returns an error if a tab that shows the lobby can click on another counter with a grant.
 func reaches(v *target, grant string) error {
 	p := v.from(hostile).mustVisit("/c/lobby")
 	ws, status := v.from(hostile).upgrade(p.socket, "Cookie: "+p.cookie, "Origin: "+v.p.url)

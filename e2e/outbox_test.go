@@ -42,8 +42,8 @@ const readOutbox = `(async () => {
   return JSON.stringify(all);
 })()`
 
-// TestAClosedTabLeavesItsClicks: a tab is closed with clicks that its server, which is away, has not
-// seen; a page of another topic that is opened later has them counted, once.
+// TestAClosedTabLeavesItsClicks: a tab is closed with clicks that its server, which is away, has
+// not seen; a page of another topic that is opened later has them counted, once.
 func TestAClosedTabLeavesItsClicks(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
