@@ -38,6 +38,17 @@ func (v visits) request() *http.Request {
 	return r
 }
 
+// serveMix serves a hundred requests, of which three of four are like most.
+func serveMix(h http.Handler, most, few visits) {
+	for i := range 100 {
+		v := most
+		if i%4 == 3 {
+			v = few
+		}
+		h.ServeHTTP(httptest.NewRecorder(), v.request())
+	}
+}
+
 func unmetNames(p *precondition.Part) string {
 	var names []string
 	for _, u := range p.Unmet() {
@@ -70,13 +81,7 @@ func TestAProxyThatIsNotAsItMustBeIsNoticed(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
 			trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 			h := newServer(t, memcounter.New(nil), &web.Options{TrustedProxies: trusted, Proxies: web.NewProxyWatch(trusted, part)})
-			for i := range 100 {
-				v := c.most
-				if i%4 == 3 {
-					v = c.few
-				}
-				h.ServeHTTP(httptest.NewRecorder(), v.request())
-			}
+			serveMix(h, c.most, c.few)
 			if got := unmetNames(part); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -106,13 +111,7 @@ func TestNamesThatAreRefusedToMostAreNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
 			h := newServer(t, memcounter.New(nil), &web.Options{Hosts: []string{"counter.example"}, Preconditions: part})
-			for i := range 100 {
-				v := c.most
-				if i%4 == 3 {
-					v = c.few
-				}
-				h.ServeHTTP(httptest.NewRecorder(), v.request())
-			}
+			serveMix(h, c.most, c.few)
 			if got := unmetNames(part); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
