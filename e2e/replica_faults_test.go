@@ -16,15 +16,7 @@ func replicaFaults() []faultCase {
 			expected: "its tabs move and send again what was not acknowledged",
 			on:       []string{redis, postgres}, quick: []string{redis, postgres},
 			kinds: demoKinds(),
-			run: func(w *cluster) {
-				killed := w.ps[0]
-				killed.kill()
-				w.ps = w.ps[1:]
-				w.recovered()
-				w.hold(time.Second)
-				killed.restart()
-				w.ps = append(w.ps, killed)
-			},
+			run:   killedAndBack,
 		},
 		{
 			fault: "replica killed, tabs without websockets", injected: "kill -9 of one of three behind nginx, started again after 1 s; over plain HTTP, each request to another replica",
@@ -133,9 +125,8 @@ func replicaFaults() []faultCase {
 	}
 }
 
-// killedOverHTTP kills a replica under tabs whose streams and exchanges go to any.
-func killedOverHTTP(w *cluster) {
-	before := w.group.requests.Load()
+// killedAndBack kills a replica, and starts it again when its tabs are with the others.
+func killedAndBack(w *cluster) {
 	killed := w.ps[0]
 	killed.kill()
 	w.ps = w.ps[1:]
@@ -143,6 +134,12 @@ func killedOverHTTP(w *cluster) {
 	w.hold(time.Second)
 	killed.restart()
 	w.ps = append(w.ps, killed)
+}
+
+// killedOverHTTP kills a replica under tabs whose streams and exchanges go to any.
+func killedOverHTTP(w *cluster) {
+	before := w.group.requests.Load()
+	killedAndBack(w)
 	w.hold(w.lasts(5*time.Second, time.Second))
 	if n := w.group.requests.Load() - before; n < 2*clusterTabs {
 		w.Errorf("%d requests were made: the tabs have another way", n)

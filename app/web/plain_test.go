@@ -225,7 +225,7 @@ func TestATabOverPlainHTTPIsCountedOnce(t *testing.T) {
 		}
 		return nil
 	})
-	if _, page := do(t, browser(t), "GET", srv.URL, nil, nil); !strings.Contains(page, "<b>2</b> tabs") {
+	if _, page := do(t, browser(t), "GET", srv.URL, nil, nil); !strings.Contains(page, "<b>2</b> tabs here") {
 		t.Error("the page does not count one tab and itself")
 	}
 }

@@ -38,6 +38,17 @@ func (v visits) request() *http.Request {
 	return r
 }
 
+// serveMix serves a hundred requests, of which three of four are like most.
+func serveMix(h http.Handler, most, few visits) {
+	for i := range 100 {
+		v := most
+		if i%4 == 3 {
+			v = few
+		}
+		h.ServeHTTP(httptest.NewRecorder(), v.request())
+	}
+}
+
 func unmetNames(p *precondition.Part) string {
 	var names []string
 	for _, u := range p.Unmet() {
@@ -70,13 +81,7 @@ func TestAProxyThatIsNotAsItMustBeIsNoticed(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
 			trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 			h := newServer(t, memstate.New(nil), &web.Options{TrustedProxies: trusted, Proxies: web.NewProxyWatch(trusted, part)})
-			for i := range 100 {
-				v := c.most
-				if i%4 == 3 {
-					v = c.few
-				}
-				h.ServeHTTP(httptest.NewRecorder(), v.request())
-			}
+			serveMix(h, c.most, c.few)
 			if got := unmetNames(part); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
@@ -115,16 +120,12 @@ func TestNamesThatAreRefusedToMostAreNoticed(t *testing.T) {
 			if !ok {
 				t.Fatalf("got %d, and no page", first.Code)
 			}
-			for i := range 100 {
-				v := c.most
-				if i%4 == 3 {
-					v = c.few
-				}
+			for _, v := range []*visits{&c.most, &c.few} {
 				if v.path == ofItsSocket {
 					v.path = own.socket
 				}
-				h.ServeHTTP(httptest.NewRecorder(), v.request())
 			}
+			serveMix(h, c.most, c.few)
 			if got := unmetNames(part); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}

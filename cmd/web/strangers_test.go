@@ -35,14 +35,16 @@ func TestAReplicaWithAnotherSecretIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
+				logger := slog.New(slog.NewTextHandler(&log, nil)) // one: it is the handler that locks
 				bus := mempubsub.NewBus()
 				var parts []*precondition.Part
 				for i, secret := range c.secrets {
-					part := precondition.NewPart("replicas", slog.New(slog.NewTextHandler(&log, nil)))
+					part := precondition.NewPart("replicas", logger)
 					startWatched(t, signedWith(t, bus, secret), part, "replica "+string(rune('a'+i)))
 					parts = append(parts, part)
 				}
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				for i, want := range c.want {
 					if got := said(parts[i]); (got == "") != (want == "") || !strings.Contains(got, want) {
 						t.Errorf("%d: got %q, want %q", i, got, want)
@@ -93,6 +95,7 @@ func TestSomebodyWhoPublishesCostsAWarning(t *testing.T) {
 			t.Errorf("got %d lines and %v, want one, and a replica that is ready", n, a.Ready(t.Context()))
 		}
 		time.Sleep(strangersMemory)
+		synctest.Wait()
 		if got := said(part); got != "" {
 			t.Errorf("got %q of somebody who has gone", got)
 		}

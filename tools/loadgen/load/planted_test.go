@@ -67,12 +67,7 @@ func TestACorrectServerPasses(t *testing.T) {
 	if b := violated(r); len(b) > 0 || len(r.Errors) > 0 {
 		t.Errorf("got verdicts %v and errors %v, want none", b, r.Errors)
 	}
-	if r.Totals.Due != 200 || r.Totals.Sent != 200 || r.Totals.Acked != 200 || s.Count("load-1") != 200 {
-		t.Errorf("got %+v and a count of %d, want 200 clicks", r.Totals, s.Count("load-1"))
-	}
-	if r.Totals.Resent == 0 {
-		t.Error("no click was sent twice, a tenth is wanted")
-	}
+	wantAllCounted(t, r, s)
 	for _, name := range load.LatencyNames() {
 		if n := r.Latencies[name].Count; (n == 0) != (name == load.LatencyReconnect) {
 			t.Errorf("got %d values of the latency %q", n, name)
@@ -83,6 +78,17 @@ func TestACorrectServerPasses(t *testing.T) {
 	}
 	if r.Converge < 0 || len(r.Series) == 0 || r.Browsers != 100 {
 		t.Errorf("got %+v", r)
+	}
+}
+
+// wantAllCounted checks that the 200 clicks of a load are, and that some were sent twice.
+func wantAllCounted(t *testing.T, r *load.Report, s *planted.Server) {
+	t.Helper()
+	if r.Totals.Due != 200 || r.Totals.Sent != 200 || r.Totals.Acked != 200 || s.Count("load-1") != 200 {
+		t.Errorf("got %+v and a count of %d, want 200 clicks", r.Totals, s.Count("load-1"))
+	}
+	if r.Totals.Resent == 0 {
+		t.Error("no click was sent twice, a tenth is wanted")
 	}
 }
 

@@ -288,18 +288,7 @@ func (f *Fleet) postMessages(ctx context.Context, v *protocol.View, query string
 	// A connection may end just when it is used again. Browsers then send a request once more, and
 	// net/http does if this is there, of which nothing is sent.
 	req.Header["Idempotency-Key"] = []string{}
-	if v.Cookie != "" {
-		req.Header.Set("Cookie", v.Cookie)
-	}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		_ = resp.Body.Close() // the status says enough
-		return nil, Refusal{resp.Status}
-	}
-	return resp.Body, nil
+	return f.ask(req, v)
 }
 
 // pack puts messages into a request: into its header, or into its body if they are too long for

@@ -124,6 +124,12 @@ func (f *Fleet) stream(v *protocol.View) (io.ReadCloser, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
+	return f.ask(req, v)
+}
+
+// ask makes a request with the cookie of a page, and returns the body of the answer, which the
+// caller has to close.
+func (f *Fleet) ask(req *http.Request, v *protocol.View) (io.ReadCloser, error) {
 	if v.Cookie != "" {
 		req.Header.Set("Cookie", v.Cookie)
 	}
