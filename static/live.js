@@ -318,7 +318,7 @@ class Tab {
 
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
-    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
+    const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
     listen('beforeunload', ask);
   }
 
