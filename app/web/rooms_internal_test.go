@@ -58,7 +58,6 @@ type roomsTab struct {
 	t    *testing.T
 	ws   *websocket.Conn
 	id   string // of the session
-	user string
 	seen int64
 }
 
