@@ -82,7 +82,7 @@ const hostile = `"><img src=x onerror=alert(1)></script><hx-partial hx-target="b
 // hostilePage is a page that has nothing but hostile text.
 func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
-		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
+		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
 		p.Install, p.Plain = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}, hostile
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile}, hostile
 		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, InBrowser: hostile, InBrowserText: hostile}
