@@ -40,7 +40,7 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone",
+		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone", Former: "someone-before",
 		Plain: "/static/plain.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
@@ -56,7 +56,7 @@ func page() components.Page {
 func inBrowser() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Do: "./"}
-		p.Plain, p.Renderer, p.Version, p.Grants, p.User = "", components.Renderer{}, "", "", ""
+		p.Plain, p.Renderer, p.Version, p.Grants, p.User, p.Former = "", components.Renderer{}, "", "", "", ""
 		p.Lanes = [components.MaxForms]string{}
 	})
 }
@@ -366,7 +366,7 @@ func TestAPageHasOneSocket(t *testing.T) {
 			continue
 		}
 		for attribute, want := range map[string]string{
-			"hx-ws:connect": p.Socket, "data-grants": p.Grants, "data-user": "someone", "data-plain": "/static/plain.0.js",
+			"hx-ws:connect": p.Socket, "data-grants": p.Grants, "data-user": "someone", "data-former": "someone-before", "data-plain": "/static/plain.0.js",
 		} {
 			if got := attr(sockets[0], attribute); got != want {
 				t.Errorf("%s: got %s %q, want %q", name, attribute, got, want)
