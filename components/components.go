@@ -182,7 +182,7 @@ func htmxConfig() string {
 }
 
 // Description is what search engines, messengers and launchers say of the application.
-const Description = "A number that everybody shares: whoever counts, every open tab shows it at once."
+const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

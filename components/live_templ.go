@@ -468,7 +468,7 @@ func messages(outcome string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<noscript><p class=\"explain-noscript\">Without JavaScript the buttons work, but the number changes only when the page is loaded again.</p></noscript></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<noscript><p class=\"explain-noscript\">Without JavaScript the buttons work, but what others do shows only when the page is loaded again.</p></noscript></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -476,7 +476,7 @@ func messages(outcome string) templ.Component {
 	})
 }
 
-// Tabs is how many tabs show this counter, on all replicas.
+// Tabs is how many tabs show what this page shows, on all replicas.
 func Tabs(n int) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -578,7 +578,7 @@ func renderer(r Renderer) templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 39, "<button id=\"renderer\" class=\"switch\" type=\"button\" role=\"switch\" aria-checked=\"false\" title=\"This tab is sent numbers instead of HTML, renders itself, and counts your clicks at once, with or without a connection.\" data-worker=\"")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 39, "<button id=\"renderer\" class=\"switch\" type=\"button\" role=\"switch\" aria-checked=\"false\" title=\"This tab is sent states instead of HTML, renders itself, and shows your clicks at once, with or without a connection.\" data-worker=\"")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

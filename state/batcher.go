@@ -150,7 +150,8 @@ type laneKey struct {
 }
 
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
-// options are the defaults. It panics when kinds can't be what they are.
+// options are the defaults. It panics when kinds can't be what they are. Close
+// does not close s.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
@@ -209,7 +210,8 @@ func setDefault[T int | time.Duration](v *T, to T) {
 // Submit applies op to a topic, later, in the turn of a sender, which may be nil.
 // It never blocks. done is called exactly once. For one client and topic done is
 // called in the order of Submit, except for ops that are answered at once, which
-// are answered before Submit returns.
+// are answered before Submit returns. done must not block: what waits behind it is
+// answered later.
 func (b *Batcher) Submit(from Sender, topic string, op Op, done func(Answer)) {
 	done = b.guard.guarded(done)
 	if answer, refused := b.enqueue(topic, submitted{from: from, op: op, done: done, at: b.opts.Clock()}); refused {
