@@ -109,6 +109,36 @@ func TestATabThatRendersItself(t *testing.T) {
 	everybody(pages, 4)
 }
 
+// TestATabThatIsSwitchedOnAgainKnowsWhatItHasClicked since its state came, though it was sent and
+// nobody has answered: it need not wait for that.
+func TestATabThatIsSwitchedOnAgainKnowsWhatItHasClicked(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	tab := visit(t, browser, p.url)
+	tab.switchOn()
+	tab.click("increment")
+	tab.hasCounted(1)
+	tab.evaluate(`(() => { WebSocket.prototype.send = () => {}; return ''; })()`)
+	tab.click("increment")
+	tab.click("increment")
+	tab.shows(3)
+	tab.switchOff()
+	tab.shows(1)
+	took, err := strconv.ParseFloat(tab.evaluate(`(async () => {
+		const count = () => document.getElementById('counter').dataset.count;
+		document.getElementById('renderer').click();
+		let began;
+		while (count() !== '3') {
+			await new Promise((done) => setTimeout(done, 10));
+			if (!document.getElementById('renderer').ariaBusy) began ??= performance.now();
+		}
+		return String(performance.now() - began);
+	})()`), 64)
+	if err != nil || took > 3000 {
+		t.Errorf("it took %v ms, %v: it has waited for an answer", took, err)
+	}
+}
+
 // TestATabThatHasNoStateSaysWhenItBegins to render itself: it was switched on without a connection,
 // and until there is one it goes on as a tab that the server renders.
 func TestATabThatHasNoStateSaysWhenItBegins(t *testing.T) {
