@@ -67,9 +67,6 @@ function former() {
   return n;
 }
 
-/** @param {BeforeUnloadEvent} e */
-const ask = (e) => e.preventDefault();
-
 /** One load of a page. */
 class Tab {
   #root;
@@ -326,8 +323,18 @@ class Tab {
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
     const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
-    listen('beforeunload', ask);
+    listen('beforeunload', this.#ask);
   }
+
+  /**
+   * The page is about to be left, and not all is kept: the person is asked. What can be kept is
+   * meanwhile.
+   * @param {BeforeUnloadEvent} e
+   */
+  #ask = (e) => {
+    this.#post.leave();
+    e.preventDefault();
+  };
 
   // ---- what hx-ws says ----
 
