@@ -169,7 +169,7 @@ func (a *App) committed(topic string, r state.Record, from []any) {
 }
 
 // Start connects to the broker and lets tabs in. An error means that the
-// broker can't be reached.
+// broker can't be reached. It is called once.
 func (a *App) Start(ctx context.Context) error {
 	a.rt.Start()
 	for _, f := range a.families {

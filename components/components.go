@@ -39,10 +39,11 @@ type Page struct {
 	Sum    string
 	Socket string // path of the websocket
 	// Grants say, as a JSON object, that this page was given its topics, and User who
-	// it was given to.
-	Grants, User string
-	Links        Links
-	Replica      string
+	// it was given to. Former is who that was before, in this browser, when their session
+	// has ended; "": nobody else.
+	Grants, User, Former string
+	Links                Links
+	Replica              string
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string
@@ -181,7 +182,7 @@ func htmxConfig() string {
 }
 
 // Description is what search engines, messengers and launchers say of the application.
-const Description = "A number that everybody shares: whoever counts, every open tab shows it at once."
+const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

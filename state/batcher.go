@@ -130,7 +130,7 @@ type Batcher struct {
 	away   storeState
 	warm   *recent[string, warmth]
 	lanes  *recent[laneKey, struct{}] // that exist
-	slow   *recent[laneKey, int]      // ops whose action took too long, and how often
+	failed *recent[laneKey, int]      // ops whose action failed for good, or took too long, and how often
 	marks  marks
 	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
 
@@ -150,7 +150,8 @@ type laneKey struct {
 }
 
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
-// options are the defaults. It panics when kinds can't be what they are.
+// options are the defaults. It panics when kinds can't be what they are. Close
+// does not close s.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
@@ -170,7 +171,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.guardCallbacks()
 	b.warm = newRecent[string, warmth](b.opts.Warm)
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
-	b.slow = newRecent[laneKey, int](1 << 10)
+	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
 	return b
 }
@@ -209,7 +210,8 @@ func setDefault[T int | time.Duration](v *T, to T) {
 // Submit applies op to a topic, later, in the turn of a sender, which may be nil.
 // It never blocks. done is called exactly once. For one client and topic done is
 // called in the order of Submit, except for ops that are answered at once, which
-// are answered before Submit returns.
+// are answered before Submit returns. done must not block: what waits behind it is
+// answered later.
 func (b *Batcher) Submit(from Sender, topic string, op Op, done func(Answer)) {
 	done = b.guard.guarded(done)
 	if answer, refused := b.enqueue(topic, submitted{from: from, op: op, done: done, at: b.opts.Clock()}); refused {
