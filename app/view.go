@@ -73,7 +73,8 @@ func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 	case htmx.OpEvent:
 		v.handleOp(s, e)
 	case htmx.FinEvent:
-		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) {
+		// It is a write of the store, as an op is.
+		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) && v.visitor.allowed() {
 			v.app.batcher.Finish(e.Op.Topic, client, e.Op.Seq)
 		}
 	}
@@ -137,7 +138,7 @@ func readOp(e htmx.Event, user string) (op state.Op, reason string) {
 		return op, state.ReasonBadOp
 	}
 	op = state.Op{
-		Client: client, Seq: e.Op.Seq, From: e.From, Seen: time.UnixMilli(e.Seen), Age: e.Age, Do: e.Do, User: user,
+		Client: client, Seq: e.Op.Seq, From: e.From, Seen: time.UnixMilli(max(e.Seen, 0)), Age: e.Age, Do: e.Do, User: user,
 	}
 	if len(e.In) > 0 && json.Unmarshal(e.In, &op.In) != nil {
 		return op, reasonBadInput

@@ -39,10 +39,11 @@ type Page struct {
 	Sum    string
 	Socket string // path of the websocket
 	// Grants say, as a JSON object, that this page was given its topics, and User who
-	// it was given to.
-	Grants, User string
-	Links        Links
-	Replica      string
+	// it was given to. Former is who that was before, in this browser, when their session
+	// has ended; "": nobody else.
+	Grants, User, Former string
+	Links                Links
+	Replica              string
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string

@@ -130,7 +130,7 @@ type Batcher struct {
 	away   storeState
 	warm   *recent[string, warmth]
 	lanes  *recent[laneKey, struct{}] // that exist
-	slow   *recent[laneKey, int]      // ops whose action took too long, and how often
+	failed *recent[laneKey, int]      // ops whose action failed for good, or took too long, and how often
 	marks  marks
 	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
 
@@ -171,7 +171,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.guardCallbacks()
 	b.warm = newRecent[string, warmth](b.opts.Warm)
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
-	b.slow = newRecent[laneKey, int](1 << 10)
+	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
 	return b
 }

@@ -21,7 +21,12 @@ type Sender interface {
 	// TakeLane reports whether the store may keep one more lane of the sender, and
 	// counts it if so. It is called before an op that may make one.
 	TakeLane() bool
-	// ReturnLane takes back one TakeLane: the op has made no lane.
+	// OweLanes takes in that lanes of the sender have grown by as much as n more
+	// would take: why ops were refused is kept with them. It can't say no; a sender
+	// that owes too much makes no lanes for a while.
+	OweLanes(n int)
+	// ReturnLane takes back one TakeLane, or one of OweLanes: the op has made no
+	// lane, or it has become smaller.
 	ReturnLane()
 }
 

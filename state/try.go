@@ -98,7 +98,7 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 		if t.run.fouled {
 			b.discard(t)
 		}
-		if !t.run.tooLarge {
+		if !t.run.recheck {
 			break
 		}
 		t.careful = true
@@ -208,8 +208,37 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		b.lanes.put(laneKey{t.topic, r.step.Moves[i].Client, 0}, struct{}{})
 	}
 	b.counts.ops.Add(uint64(r.fresh))
+	b.charge(t)
 	b.answer(t, t.made(o))
 	b.end(t, pause)
+}
+
+// charge settles with the senders of a try what the lanes that it moved take more
+// or less than before. The last to move a lane pays for it.
+func (b *Batcher) charge(t *try) {
+	for _, l := range t.run.moved {
+		n := l.grown()
+		from := t.mover(l.client)
+		if n == 0 || from == nil {
+			continue
+		}
+		if n > 0 {
+			b.guard.oweLanes(from, n)
+		}
+		for ; n < 0; n++ {
+			b.guard.returnLane(from)
+		}
+	}
+}
+
+// mover returns the sender of the last op of a client in a try.
+func (t *try) mover(c Client) (from Sender) {
+	for i := range t.ops {
+		if t.ops[i].op.Client == c {
+			from = t.ops[i].from
+		}
+	}
+	return from
 }
 
 // made returns the clients for which a step has made a lane, if anybody pays for
@@ -268,18 +297,19 @@ func (w *warmth) learn(took time.Duration) {
 
 // Two replicas that commit to one topic lose to each other: the one that has won
 // is the first to know, and would win again. So it lets each of the others go
-// first that were heard to commit within othersAge, or six commits.
+// first that were heard to commit within othersAge, or two rounds of all of them.
 const (
 	othersAge  = 20 * time.Millisecond
 	maxOthers  = 16
+	maxReplica = 64                     // bytes of the name of one
 	longestRow = 100 * time.Millisecond // of one pause
 )
 
 // turn returns how long others may go first.
 func (w *warmth) turn(now time.Time) time.Duration {
-	n := 0
+	n, rounds := 0, time.Duration(2*(len(w.others)+1))*w.took
 	for replica, at := range w.others {
-		if now.Sub(at) > max(othersAge, 6*w.took) {
+		if now.Sub(at) > max(othersAge, rounds) {
 			delete(w.others, replica)
 			continue
 		}
@@ -288,18 +318,40 @@ func (w *warmth) turn(now time.Time) time.Duration {
 	return min(time.Duration(n)*w.took, longestRow)
 }
 
-// Heard takes in that another replica has committed to a topic: this one lets it
-// go first when both have much to commit.
-func (b *Batcher) Heard(topic, replica string) {
+// Heard takes in that another replica has committed to a topic, and made a
+// record: this replica lets it go first when both have much to commit, and
+// computes its next op from the record. It is for what is known to come from a
+// replica, as by a signature: the store confirms which record an op is computed
+// from, and not what is in it. r.Data is nil when only the order is known. r
+// must not be changed afterwards.
+//
+// Nothing is taken in of topics of which the store has said nothing to this
+// replica lately, and no record of another epoch than it has said: that is of
+// another store, or of one that has lost data.
+func (b *Batcher) Heard(topic, replica string, r Record) {
+	if replica == "" || len(replica) > maxReplica {
+		return
+	}
 	now := b.opts.Clock()
-	b.warm.change(topic, func(w warmth, ok bool) (warmth, bool) {
-		if !ok || len(w.others) >= maxOthers {
-			return w, false // nothing is committed here
+	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
+		if w.record.Epoch == 0 || r.Epoch != w.record.Epoch {
+			return w, false
 		}
-		if w.others == nil {
-			w.others = make(map[string]time.Time)
+		w.note(replica, now)
+		if r.Data != nil && r.Newer(w.record) {
+			w.record, w.state = r, nil
 		}
-		w.others[replica] = now
 		return w, true
 	})
+}
+
+// note notes that a replica has committed.
+func (w *warmth) note(replica string, now time.Time) {
+	if _, known := w.others[replica]; !known && len(w.others) >= maxOthers {
+		return // turn forgets those that are silent
+	}
+	if w.others == nil {
+		w.others = make(map[string]time.Time)
+	}
+	w.others[replica] = now
 }
