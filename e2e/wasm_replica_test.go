@@ -212,14 +212,14 @@ const trickling = `(() => {
 		if (type !== 'message') return real.call(this, type, listener, options);
 		let last = Promise.resolve();
 		real.call(this, type, (e) => {
-			const {ack} = JSON.parse(e.data);
+			const {ack, ...rest} = JSON.parse(e.data);
 			if (!ack) return void last.then(() => listener.call(this, e));
 			if (e.target === window.deaf) return;
 			for (const op of ack) {
 				last = last.then(() => new Promise((done) => setTimeout(done, 100)));
 				last.then(() => {
 					goOn();
-					listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})}));
+					listener.call(this, new MessageEvent('message', {data: JSON.stringify({...rest, ack: [op]})}));
 				});
 			}
 		}, options);
