@@ -35,8 +35,8 @@ type Options struct {
 	Prefix string
 	// Replica is the name shown on the page.
 	Replica string
-	// Refresh and Digest are how often the counters are compared with the
-	// store and with other replicas; see live.RoomsOptions.
+	// Refresh and Digest are how often states are compared with the store and
+	// with other replicas; see live.RoomsOptions.
 	Refresh, Digest time.Duration
 	// OpLifetime is how old an op may be; see state.BatcherOptions.
 	OpLifetime time.Duration
