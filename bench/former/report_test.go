@@ -8,8 +8,9 @@ import (
 	"lockstep/bench/page"
 )
 
-// report returns the results as Markdown.
-func report(rows []row) string {
+// report returns the results as Markdown. others is what else the machine had to
+// do when they began.
+func report(rows []row, others string) string {
 	var b strings.Builder
 	fmt.Fprint(&b, "## Stores\n\n")
 	fmt.Fprintf(&b, "What a click costs until it is stored: package `state` beside the counters' own stores that were there before it, measured in turns in one process, %d rounds of %g s each after one to warm up. A clicker clicks again when it has its answer, and is a new page load after each %d clicks. × is the median of the rounds' ratios, now to before, with the least and the most; the other figures are medians, of before → now. With several replicas each hears at once what another has committed. CPU is that of the process which has the batchers and, of memory and file, the store: the figure to trust on a busy machine. Calls are round trips to the store; what the server does is time in scripts (Redis) and write-ahead log (Postgres). Redis has `appendfsync always`; all files are on one disk.",
@@ -18,7 +19,7 @@ func report(rows []row) string {
 	for _, r := range rows {
 		fmt.Fprintln(&b, r.line())
 	}
-	fmt.Fprintf(&b, "\n%s\n\nAgain, in Linux with the programs that `make deps` installs: `make bench-stores`.\n", page.Machine())
+	fmt.Fprintf(&b, "\n%s- Load average when it began: %s. Above 0 the machine had other work too, and rates and percentiles vary with it.\n\nAgain, on Linux with the programs that `make deps` installs: `make bench-stores`.\n", page.Machine(), others)
 	return page.Wrap(b.String())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -66,6 +67,7 @@ func BenchmarkStores(b *testing.B) {
 		n = max(n, 1)
 	}
 	var rows []row
+	others := page.Load()
 	for _, p := range products() {
 		b.Run(p.name, func(b *testing.B) {
 			for b.Loop() {
@@ -73,7 +75,10 @@ func BenchmarkStores(b *testing.B) {
 			}
 		})
 	}
-	text := report(rows)
+	if b.Failed() || len(rows) == 0 {
+		return
+	}
+	text := report(rows, others)
 	fmt.Print(text)
 	if path := os.Getenv("LOCKSTEP_STORES_PAGE"); path != "" {
 		must(b, page.WriteStores(path, text))
@@ -117,6 +122,7 @@ func measureBoth(swap bool, a, b func()) {
 func (l load) run(b testing.TB, s side, first int, meter func() float64) measure {
 	ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
 	defer cancel()
+	runtime.GC() // what the other side has left
 	calls, done, busy := s.calls(), meter(), cpuTime()
 	began := time.Now()
 	took := l.click(ctx, b, s, first, func() bool { return time.Since(began) < slice })
