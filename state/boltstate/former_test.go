@@ -23,7 +23,7 @@ func asRecord(name string, n int64) (string, []byte) {
 	return "counter:" + name, strconv.AppendInt(nil, n, 10)
 }
 
-var migrating = &boltstate.Options{Counter: asRecord}
+var takingOver = &boltstate.Options{Counter: asRecord}
 
 // writeFormer writes the file that version 0.17 made when "lobby" was clicked up
 // three times and "other" down once.
@@ -73,8 +73,8 @@ func formerEpoch(t testing.TB, path string) (epoch uint64) {
 	return epoch
 }
 
-// wantMigrated checks what has become of the counters of addFormer, and of two.
-func wantMigrated(t testing.TB, s *boltstate.Store, epoch uint64, n int) {
+// wantTakenOver checks what has become of the counters of addFormer, and of two.
+func wantTakenOver(t testing.TB, s *boltstate.Store, epoch uint64, n int) {
 	t.Helper()
 	want := map[string]state.Record{
 		"counter:lobby": {Version: 3, Data: []byte("3")},
@@ -109,9 +109,9 @@ func TestCountersOfTheFormerFormatBecomeRecordsOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "counters.db")
 	writeFormer(t, path)
 	epoch := formerEpoch(t, path)
-	s, err := boltstate.Open(path, migrating)
+	s, err := boltstate.Open(path, takingOver)
 	must(t, err)
-	wantMigrated(t, s, epoch, 0)
+	wantTakenOver(t, s, epoch, 0)
 	// Ids of topics are given anew: lanes of one must not be those of another.
 	c := newClient()
 	for _, topic := range []string{"counter:lobby", "counter:other", "counter:new"} {
@@ -143,7 +143,7 @@ func TestCountersThatNobodySaysWhatBecomesOfAreRefusedAndLeftAlone(t *testing.T)
 }
 
 func TestMigrationThatWasBrokenOffGoesOn(t *testing.T) {
-	const n = 3*boltstate.MigrateMost + 10
+	const n = 3*boltstate.TakeMost + 10
 	path := filepath.Join(t.TempDir(), "counters.db")
 	writeFormer(t, path)
 	addFormer(t, path, n)
@@ -155,7 +155,7 @@ func TestMigrationThatWasBrokenOffGoesOn(t *testing.T) {
 		}
 		return asRecord(name, n)
 	}}
-	for _, most = range []int{0, boltstate.MigrateMost + 1, 2 * boltstate.MigrateMost} {
+	for _, most = range []int{0, boltstate.TakeMost + 1, 2 * boltstate.TakeMost} {
 		calls = 0
 		_, err := boltstate.Open(path, breaking)
 		wantOneLine(t, err, path, "what the counter ", "the power fails")
@@ -164,8 +164,8 @@ func TestMigrationThatWasBrokenOffGoesOn(t *testing.T) {
 		wantOneLine(t, err, "counters of an earlier version")
 	}
 	calls, most = 0, n+2
-	wantMigrated(t, openWith(t, path, breaking), epoch, n)
-	if want := n + 2 - 3*boltstate.MigrateMost; calls != want {
+	wantTakenOver(t, openWith(t, path, breaking), epoch, n)
+	if want := n + 2 - 3*boltstate.TakeMost; calls != want {
 		t.Errorf("the last start asked for %d counters, want the %d that had not become records", calls, want)
 	}
 }
@@ -194,7 +194,7 @@ func TestCountersThatCanNotBecomeARecordAreAnError(t *testing.T) {
 			epoch := formerEpoch(t, path)
 			_, err := boltstate.Open(path, &boltstate.Options{Counter: becomes})
 			wantOneLine(t, err, path, "what the counter ", want)
-			wantMigrated(t, openWith(t, path, migrating), epoch, 0)
+			wantTakenOver(t, openWith(t, path, takingOver), epoch, 0)
 		})
 	}
 }

@@ -14,8 +14,8 @@ import (
 // errFormer refuses a file of the first format.
 var errFormer = errors.New("the file holds the counters of an earlier version of this program, and nothing says what becomes of them: set Options.Counter, or move the file away to begin anew")
 
-// migrateMost is how many counters one transaction makes records of.
-const migrateMost = 256
+// takeMost is how many counters one transaction makes records of.
+const takeMost = 256
 
 // A former is a counter of the first format: key, n and version of 8 bytes each.
 // Beside the table "values" of these the format had "ops" and "expiry": what was
@@ -28,10 +28,10 @@ type former struct {
 	data    []byte
 }
 
-// migrate makes records of counters of the first format, some in each
+// takeOver makes records of counters of the first format, some in each
 // transaction, which also removes them: what a crash leaves goes on at the next
 // start.
-func (s *Store) migrate(counter func(string, int64) (string, []byte)) error {
+func (s *Store) takeOver(counter func(string, int64) (string, []byte)) error {
 	for {
 		counters, err := s.formers()
 		if err != nil {
@@ -52,7 +52,7 @@ func (s *Store) migrate(counter func(string, int64) (string, []byte)) error {
 func (s *Store) formers() (counters []former, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket([]byte("values")).Cursor()
-		for k, v := c.First(); k != nil && len(counters) < migrateMost; k, v = c.Next() {
+		for k, v := c.First(); k != nil && len(counters) < takeMost; k, v = c.Next() {
 			if len(v) != 16 {
 				return errNotOurs
 			}
