@@ -200,15 +200,17 @@ func TestBothSidesCountEachClick(t *testing.T) {
 					l.replicas = 2
 				}
 				s := open(l.replicas)
+				once := func() bool { return false }
+				clicked := len(l.click(t.Context(), t, s, 0, once)) // and the server knows its scripts
 				done := meter()
-				clicked := len(l.click(t.Context(), t, s, 0, func() bool { return false }))
+				clicked += len(l.click(t.Context(), t, s, 0, once))
 				counted := int64(0)
 				for topic := range l.topics {
 					n, err := s.count(t.Context(), topic)
 					must(t, err)
 					counted += n
 				}
-				if counted != int64(clicked) || clicked != l.replicas*l.clickers {
+				if counted != int64(clicked) || clicked != 2*l.replicas*l.clickers {
 					t.Errorf("%s: %d clicks by %d clickers, %d were counted", name, clicked, l.replicas*l.clickers, counted)
 				}
 				if s.calls() == 0 || p.unit != "" && meter() <= done {
