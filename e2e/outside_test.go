@@ -79,7 +79,14 @@ func visitOutside(t *testing.T, url, topic string) *outsider {
 		page: url, topic: topic, http: newVisitorClient(t), client: base64.RawURLEncoding.EncodeToString(raw),
 		said: make(map[uint64]outsiderAnswer),
 	}
-	resp, err := o.http.Get(url)
+	o.load(t)
+	return o
+}
+
+// load gets the page, and what is in it.
+func (o *outsider) load(t *testing.T) {
+	t.Helper()
+	resp, err := o.http.Get(o.page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,9 +101,8 @@ func visitOutside(t *testing.T, url, topic string) *outsider {
 	}
 	o.socket = html.UnescapeString(string(m[0][1]))
 	if !o.show(string(text)) {
-		t.Fatalf("the page does not show %s: %s", topic, text)
+		t.Fatalf("the page does not show %s: %s", o.topic, text)
 	}
-	return o
 }
 
 // show takes in a state that is part of a text, unless it is older than what is shown.
@@ -413,5 +419,62 @@ func asksOutside(t *testing.T, ctx context.Context, url string) {
 		if got != c.want {
 			t.Errorf("question %d: got %q, want %q", i, got, c.want)
 		}
+	}
+}
+
+// TestAnOpOfSixDaysAgoCountsOnceInTheServer, which is killed each day, or each second day, and
+// started on its file when the clock has gone on: while it runs, it goes by time that nobody sets.
+func TestAnOpOfSixDaysAgoCountsOnceInTheServer(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	w := &cluster{T: t}
+	p := &process{t: t, dir: t.TempDir(), args: []string{"-addr", address(testserver.FreePort(t))}}
+	w.setClock(p)
+	p.run()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
+	mine, others := visitOutside(t, p.url+"/c/days", "counter:days"), visitOutside(t, p.url+"/c/days", "counter:days")
+	connect := func(o *outsider) {
+		t.Helper()
+		if o.ws != nil {
+			o.ws.CloseNow()
+		}
+		o.load(t) // a session ends when nobody has used it for a month
+		if err := o.connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	days, clicks := 0, uint64(0)
+	pass := func(n, each int) {
+		t.Helper()
+		for range n {
+			days += each
+			w.clocks[0].set(t, time.Duration(days)*day)
+			p.kill()
+			p.restart()
+			connect(others)
+			if err := others.click(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+			clicks++
+		}
+	}
+	want := func(seq uint64, want outsiderAnswer) {
+		t.Helper()
+		connect(mine)
+		op := outsiderOp{seq, "increment", nil, time.Now().Add(-time.Duration(days) * day)}
+		if got, err := mine.ask(ctx, op, seq); err != nil || got != want {
+			t.Errorf("click %d after %d days: got %q, %v, want %q", seq, days, got, err, want)
+		}
+	}
+	want(1, "ack")
+	pass(6, 1)
+	want(1, "ack")
+	want(1, "ack")
+	pass(14, 2)
+	want(1, "old")
+	want(2, "old")
+	if got := visitOutside(t, p.url+"/c/days", "counter:days").shown.count; got != clicks+1 {
+		t.Errorf("got %d, want %d of others, and one", got, clicks)
 	}
 }
