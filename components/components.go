@@ -58,6 +58,9 @@ type Page struct {
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
+	// Others is the path of the script for browsers with clicks of another session; "": those are
+	// kept, and nothing is said of them.
+	Others string
 	// Lanes are the identities of the ops of its forms, when they are sent without
 	// JavaScript.
 	Lanes   [MaxForms]string

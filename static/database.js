@@ -9,6 +9,13 @@ import { changes } from './tab/journal.js';
 const OPS = 'ops';
 
 /**
+ * The name of the database of an application. What follows the folder of a socket's address is of a
+ * page.
+ * @param {string} socket
+ */
+export const nameOf = (socket) => `lockstep ${new URL('.', new URL(socket, location.href)).pathname}`;
+
+/**
  * The ops of all pages of one application, and all people, in this browser. It is opened when it is
  * needed, and again when the browser has closed it.
  * @implements {Store}
@@ -27,16 +34,13 @@ export class Database {
   #open() {
     this.#opening ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(this.#name, 1);
-      setTimeout(reject, OPEN_TIMEOUT, new Error('the database does not open'));
+      setTimeout(reject, OPEN_TIMEOUT);
       request.onupgradeneeded = () => request.result.createObjectStore(OPS, { keyPath: ['client', 'topic', 'seq'] });
       request.onerror = () => reject(request.error);
       request.onsuccess = () => {
         const db = request.result;
-        db.onversionchange = () => {
+        db.onversionchange = db.onclose = () => {
           db.close();
-          this.#opening = null;
-        };
-        db.onclose = () => {
           this.#opening = null;
         };
         resolve(db);

@@ -102,6 +102,8 @@ declare global {
     reconnect?(): void;
     /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */
     usePlain?(): void;
+    /** Looks after ops that this page may not send: see others.js. */
+    others?(): void;
     /** The ops that have no answer yet. */
     post?: Post;
     /** How new what it shows is. */

@@ -9,7 +9,7 @@
 import { claims } from './claims.js';
 import { CONNECT_TIMEOUT, MAX_EVENT, SLEEP_GAP } from './constants.js';
 import { Controls } from './controls.js';
-import { Database } from './database.js';
+import { Database, nameOf } from './database.js';
 import { castOf, fieldsOf, isSecret } from './fields.js';
 import { Casts } from './tab/casts.js';
 import { input } from './tab/input.js';
@@ -56,9 +56,8 @@ function newClient() {
 function former() {
   let n = 0;
   try {
-    for (const key of Object.keys(sessionStorage)) {
+    for (const [key, left] of Object.entries(sessionStorage)) {
       if (!key.startsWith('outbox:')) continue;
-      const left = sessionStorage.getItem(key) ?? '';
       sessionStorage.removeItem(key);
       n += JSON.parse(left).length || 0;
     }
@@ -98,9 +97,7 @@ class Tab {
     this.#root = root;
     this.#controls = controls;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
-    // What follows the folder of the socket's address is of this page.
-    const name = `lockstep ${new URL('.', new URL(this.#url, location.href)).pathname}`;
-    const client = this.#client;
+    const client = this.#client, name = nameOf(this.#url);
     this.#post = new Post({
       ...clock, client, user: root.dataset.user ?? '', grants: JSON.parse(root.dataset.grants || '{}'),
       store: new Database(name), claims: claims(name, client), date: () => Date.now(), random: Math.random,
@@ -110,6 +107,7 @@ class Tab {
       answered: (op, answer) => this.#answered(op, answer),
       refused: (op, reason) => this.#refused(op, reason),
       lost: (n) => this.#view.lose(n),
+      others: () => this.#others(),
     });
     /** @type {NodeListOf<HTMLElement>} */
     const rooms = root.querySelectorAll('[data-topic][data-version]');
@@ -135,7 +133,9 @@ class Tab {
     const n = former();
     if (n) this.#view.lose(n);
     this.#refresh();
+    const page = this.#root.dataset;
     try {
+      if (page.former) localStorage.former = `${page.user} ${page.former}`; // see others.js
       if (localStorage.plain) this.#goPlain(); // see plain.js
     } catch {
       // Storage is blocked.
@@ -198,6 +198,12 @@ class Tab {
   #refused(op, reason) {
     if (reason) this.#view.tell(reason, true);
     this.#renderer?.answered(op, false);
+  }
+
+  // This page may not send all that it has found.
+  #others() {
+    const { others } = this.#root.dataset;
+    if (others) import(others).then(() => this.#root.others?.(), () => {}); // the next time it tries again
   }
 
   // ---- casts ----
@@ -449,7 +455,7 @@ function start(root) {
   });
   controls.start(root);
   tab.start();
-  new Voice(root).start();
+  new Voice(root, clock).start();
 }
 
 /** @type {HTMLElement | null} */

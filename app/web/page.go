@@ -106,7 +106,8 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 		InBrowser: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
-	p.Plain, p.Renderer = base+h.assets.URL("plain.js"), h.program.renderer(base)
+	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
+	p.Renderer = h.program.renderer(base)
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says

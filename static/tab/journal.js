@@ -62,7 +62,7 @@ export class Journal {
 
   /** Finds out whether the database works. */
   async probe() {
-    const op = { durable: false, entry: { client: '', topic: '', seq: 0, do: '', in: {}, user: '', made: 0 } };
+    const op = { durable: false, entry: /** @type {Entry} */ ({ client: '', topic: '', seq: 0 }) };
     this.works = await this.#store.write([{ op, put: true }, { op, put: false }]).then(() => true, () => false);
     this.#env.changed();
   }
@@ -77,15 +77,6 @@ export class Journal {
     this.#todo = this.#todo.filter((job) => job.op !== op);
     if (op.durable || this.#doing.some((job) => job.op === op)) this.#add(op, false);
     else this.#env.removed(op);
-  }
-
-  /**
-   * Has an entry removed that this page does nothing else with.
-   * @param {Entry[]} entries
-   */
-  forget(entries) {
-    // If that fails, the next page tries again.
-    this.#store.write(entries.map((entry) => ({ op: { entry, durable: true }, put: false }))).catch(() => {});
   }
 
   /**

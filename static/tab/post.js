@@ -29,6 +29,7 @@ import { Resends } from './resends.js';
  *   it
  * @property {(op: Op, reason: string) => void} refused - for now
  * @property {(n: number) => void} lost - nobody will know whether these ops were applied
+ * @property {() => void} others - there are ops that this page may not send
  *
  * @typedef {Clock & import('./outbox.js').Environment & {
  *   store: Store, claims: Claims, random: () => number }} Environment
@@ -213,15 +214,12 @@ export class Post {
    * @param {number} clock
    */
   #merge(stored, clock) {
-    const { dropped, left, lost } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
+    const { dropped, left, others } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
     for (const op of dropped) {
       this.#journal.remove(op);
       this.#settle(op, null);
     }
-    if (lost.length) {
-      this.#journal.forget(lost);
-      this.#page.lost(lost.length);
-    }
+    if (others.length) this.#page.others();
     for (const { client } of left) this.#adopt(client);
     if (!stored) return;
     this.#finish(Infinity, left);

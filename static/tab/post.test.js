@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MAX, RETRY_MIN, STRANGER_AGE } from '../constants.js';
+import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MAX, RETRY_MIN } from '../constants.js';
 import { Browser, names, Page } from './testing/world.js';
 
 const DAY = 24 * 3600 * 1000;
@@ -352,7 +352,7 @@ test('where pages can not tell who lives, they send what has been there for a wh
   assert.deepEqual(names(other.take()), ['client1/1/1']);
 });
 
-test('ops of another person are never sent, and are forgotten when nobody would know them', async () => {
+test('ops of another person are never sent, and the page is told that there are some', async () => {
   const { browser, page } = await connected();
   page.click();
   await browser.pass();
@@ -362,12 +362,22 @@ test('ops of another person are never sent, and are forgotten when nobody would 
   await browser.pass(ORPHAN_AGE);
   assert.deepEqual(other.take(), []);
   assert.equal(browser.stored.size, 1);
-  assert.equal(other.lost, 0);
-  await browser.pass(STRANGER_AGE);
-  other.disconnect();
-  await other.connect();
-  assert.equal(browser.stored.size, 0);
-  assert.equal(other.lost, 1);
+  assert.ok(other.others > 0);
+});
+
+test('what nothing grants any more is sent by a page that shows the topic, and no other', async () => {
+  const browser = new Browser();
+  const entry = { client: 'c', topic: 'b', seq: 1, do: 'inc', in: {}, user: 'ann', made: 0, grant: '' };
+  browser.stored.set('["c","b",1]', entry);
+  const page = new Page(browser), next = new Page(browser, { grants: { b: 'grant of b' } });
+  await page.connect();
+  await browser.pass(ORPHAN_AGE);
+  assert.deepEqual(page.take(), []);
+  assert.ok(page.others > 0);
+  await next.connect();
+  await browser.pass();
+  assert.deepEqual(next.take().map(({ op, grant }) => [op, grant]), [[['c', 1, 1], undefined]]);
+  assert.equal(next.others, 0);
 });
 
 test('what was never sent has no age, however long it waits, and is marked before it is sent', async () => {

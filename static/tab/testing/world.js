@@ -134,6 +134,7 @@ export class Page {
   /** @type {string[]} */
   reasons = [];
   lost = 0;
+  others = 0; // how often it was told of some
   heard = 0; // the server's clock, when the connection began
   /** @type {Set<Owner>} under way */
   transactions = new Set();
@@ -170,6 +171,7 @@ export class Page {
       answered: (op, answer) => this.answered.push([op, answer]),
       refused: (_, reason) => this.reasons.push(reason),
       lost: (n) => (this.lost += n),
+      others: () => this.others++,
     });
   }
 
