@@ -507,7 +507,7 @@ func (b *Batcher) later(t *try, err error) {
 		return
 	}
 	b.wg.Go(func() { // ends after the pause
-		b.pause(pause)
+		b.pause(pause, nil)
 		b.repeat(t)
 	})
 }
@@ -534,7 +534,7 @@ func (b *Batcher) putOff(t *try, a Answer) {
 		b.returnLane(&t.ops[i])
 		t.ops[i].done(a)
 	}
-	b.end(t, 0)
+	b.end(t, nil)
 }
 
 // newest returns when the last op of a batch was submitted.
@@ -547,11 +547,13 @@ func newest(batch []submitted) (at time.Time) {
 	return at
 }
 
-func (b *Batcher) pause(d time.Duration) {
+// pause waits, at most until over is closed.
+func (b *Batcher) pause(d time.Duration, over <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-over:
 	case <-b.base.Done():
 	}
 }

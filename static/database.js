@@ -1,6 +1,7 @@
 // database.js keeps ops in IndexedDB, where they outlive their page and are seen by others.
 
 import { OPEN_TIMEOUT } from './constants.js';
+import { changes } from './tab/journal.js';
 
 /** @import { Job, Store } from './tab/journal.js' */
 /** @import { Entry } from './tab/outbox.js' */
@@ -50,14 +51,14 @@ export class Database {
   /**
    * @template T
    * @param {IDBTransactionMode} mode
-   * @param {(ops: IDBObjectStore) => IDBRequest<T> | void} work
+   * @param {(ops: IDBObjectStore, tx: IDBTransaction) => IDBRequest<T> | void} work
    * @returns {Promise<T>} the result of what work returns
    */
   async #transaction(mode, work) {
     const db = await this.#open();
     return new Promise((resolve, reject) => {
       const tx = db.transaction(OPS, mode, { durability: 'strict' });
-      const request = work(tx.objectStore(OPS));
+      const request = work(tx.objectStore(OPS), tx);
       tx.oncomplete = () => resolve(/** @type {T} */ (request?.result));
       tx.onabort = () => reject(tx.error);
     });
@@ -68,13 +69,14 @@ export class Database {
    * @returns {Promise<void>}
    */
   write(jobs) {
-    return this.#transaction('readwrite', (ops) => {
+    return this.#transaction('readwrite', (ops, tx) => {
       for (const { op: { entry, durable }, put } of jobs) {
         const key = [entry.client, entry.topic, entry.seq];
         if (!put) ops.delete(key);
         else if (!durable) ops.put(entry);
         else ops.getKey(key).onsuccess = (e) => /** @type {IDBRequest} */ (e.target).result && ops.put(entry);
       }
+      if (!jobs.some(changes)) tx.commit(); // else it is aborted when the page is left
     });
   }
 

@@ -23,7 +23,7 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Answer, Update } from './tab/message.js'
+ * @import { Answer, At, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  */
 
@@ -33,8 +33,8 @@ const CHECK = 1000; // ms between two checks of the connection
 /**
  * What renders this tab instead of the server: see replica.js.
  * @typedef {object} Renderer
- * @property {(topic: string, state: string) => void} state - called for each state that is newer
- *   than the one shown
+ * @property {(topic: string, state: string, at: At) => void} state - called for each state that is
+ *   newer than the one shown
  * @property {() => void} clicked - an op waits for an answer
  * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
  *   one that was counted is in a state that the renderer was given before
@@ -119,7 +119,8 @@ class Tab {
   }
 
   start() {
-    this.#root.renderWith = (renderer) => this.#renderWith(renderer);
+    this.#root.renderWith = (renderer, begins) => this.#renderWith(renderer, begins);
+    this.#root.versions = this.#versions;
     this.#root.reconnect = () => this.#reconnect();
     this.#root.post = this.#post;
     this.#root.addEventListener('submit', (e) => this.#submitted(e));
@@ -318,7 +319,7 @@ class Tab {
 
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
-    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
+    const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
     listen('beforeunload', ask);
   }
 
@@ -387,7 +388,7 @@ class Tab {
     this.#versions.show(topic, at);
     if (state === undefined || !this.#renderer) return;
     this.#rendersItself = true;
-    this.#renderer.state(topic, state);
+    this.#renderer.state(topic, state, at);
   }
 
   /**
@@ -402,10 +403,13 @@ class Tab {
 
   // ---- for replica.js ----
 
-  /** @param {Renderer | null} renderer */
-  #renderWith(renderer) {
+  /**
+   * @param {Renderer | null} renderer
+   * @param {boolean} begins - it has a state already
+   */
+  #renderWith(renderer, begins = false) {
     this.#renderer = renderer;
-    this.#rendersItself = false;
+    this.#rendersItself = begins;
     this.#hello();
   }
 }

@@ -76,13 +76,13 @@ export class Post {
    * known.
    */
   get status() {
-    const waiting = this.waiting(), keepsNothing = !this.#journal.works;
-    const holds = waiting.some(({ durable, secret }) => secret || (!durable && keepsNothing));
+    const waiting = this.waiting(), { works } = this.#journal;
+    const holds = waiting.some(({ durable, secret }) => secret || (!durable && !works));
     return {
       age: waiting.length ? this.#env.now() - Math.min(...waiting.map(({ since }) => since)) : null,
       clicks: waiting.length,
       kept: holds ? 'no' : waiting.every(({ durable }) => durable) ? 'yes' : '',
-      keepsNothing,
+      keepsNothing: works === false,
     };
   }
 
@@ -160,8 +160,9 @@ export class Post {
     this.#finish(FIN_PAUSE);
   }
 
-  /** The page is left: perhaps for ever. */
+  /** The page is left: perhaps for ever. What is not kept yet is on its way. */
   leave() {
+    this.#journal.flush();
     if (this.#ready) this.#finish(0);
   }
 
