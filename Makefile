@@ -30,7 +30,7 @@ MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
 NEXT = $(shell sed -n 's/^const Next = "\(.*\)"/\1/p' internal/version/version.go)
 VERSION ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null || echo v$(NEXT)-dev.$$(git rev-parse --short=12 HEAD))
 # What is compiled for browsers.
-BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./live/jsmain ./presence \
+BROWSER := ./app ./cmd/wasm ./components ./htmx ./live ./live/jslive ./live/jsmain ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub ./state ./state/idbstate ./state/memstate
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers bench-stores wasm deps clean \
@@ -81,7 +81,7 @@ test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests nee
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -parallel $(E2E_PARALLEL) -timeout 40m .
 	go test -count=1 ./internal/arch
-	GOARCH=386 go test -short ./counter/... ./state/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
+	GOARCH=386 go test -short ./state/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 	cd bench && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 

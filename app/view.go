@@ -168,7 +168,7 @@ func Render(topic string, record []byte, waiting []htmx.Event, user string) (tar
 	if !ok {
 		return "", nil, ErrNoTopic
 	}
-	r, err := decodeRecord(record)
+	r, _, err := decodeRecord(record)
 	if err != nil {
 		return "", nil, err
 	}

@@ -58,8 +58,6 @@ replace (
 	lockstep => ..
 	lockstep/app/web => ../app/web
 	lockstep/cmd/web => ../cmd/web
-	lockstep/counter/pgcounter => ../counter/pgcounter
-	lockstep/counter/rediscounter => ../counter/rediscounter
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub

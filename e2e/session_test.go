@@ -37,7 +37,7 @@ func TestClicksOfASessionThatIsGoneAreSaid(t *testing.T) {
 	strange := func() string {
 		return late.evaluate(`(({ hidden, innerText }) => hidden ? '' : innerText.trim())(document.getElementById('strange'))`)
 	}
-	const want = "3 clicks wait in this browser for another page, or for another session. They are not sent from here. OK"
+	const want = "3 clicks wait in this browser and are not sent from here: they are for other pages, or somebody else made them. OK"
 	eventually(t, "the page to say what waits", func() error {
 		if got := strange(); got != want {
 			return fmt.Errorf("it says %q", got)

@@ -403,7 +403,7 @@ func (b *Batcher) take() (tries []*try) {
 	return tries
 }
 
-// serve makes one store call, and answers what it settles. What is left comes
+// serve makes one store call, and answers what it decides. What is left comes
 // again. It reports false when the worker was given up.
 func (b *Batcher) serve(tries []*try) bool {
 	steps, pending := make([]Step, 0, len(tries)), make([]*try, 0, len(tries))
@@ -424,7 +424,7 @@ func (b *Batcher) serve(tries []*try) bool {
 	began := b.opts.Clock()
 	outcomes := b.commit(steps)
 	for i, t := range pending {
-		b.settle(t, outcomes[i], began)
+		b.conclude(t, outcomes[i], began)
 	}
 	return true
 }
@@ -468,8 +468,8 @@ func (b *Batcher) heard(err error, began time.Time) {
 	b.opts.Health(err)
 }
 
-// settle takes in what became of a try's step, whose call began at a time.
-func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
+// conclude takes in what became of a try's step, whose call began at a time.
+func (b *Batcher) conclude(t *try, o Outcome, began time.Time) {
 	switch {
 	case o.Err == nil:
 		b.counts.commits.Add(1)
@@ -507,7 +507,7 @@ func (b *Batcher) later(t *try, err error) {
 		return
 	}
 	b.wg.Go(func() { // ends after the pause
-		b.pause(pause)
+		b.pause(pause, nil)
 		b.repeat(t)
 	})
 }
@@ -524,7 +524,7 @@ func (b *Batcher) repeat(t *try) {
 func (b *Batcher) release(topic string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue.finish(topic)
+	b.queue.release(topic)
 	b.hire()
 }
 
@@ -534,7 +534,7 @@ func (b *Batcher) putOff(t *try, a Answer) {
 		b.returnLane(&t.ops[i])
 		t.ops[i].done(a)
 	}
-	b.end(t, 0)
+	b.end(t, nil)
 }
 
 // newest returns when the last op of a batch was submitted.
@@ -547,11 +547,13 @@ func newest(batch []submitted) (at time.Time) {
 	return at
 }
 
-func (b *Batcher) pause(d time.Duration) {
+// pause waits, at most until over is closed.
+func (b *Batcher) pause(d time.Duration, over <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-over:
 	case <-b.base.Done():
 	}
 }

@@ -133,7 +133,7 @@ func (q *fairQueue) isReady() bool {
 }
 
 // next takes the ops of the next call of a topic, up to MaxMoves; no ops means
-// that there is none. finish must follow when the call has ended.
+// that there is none. release must follow when the call has ended.
 func (q *fairQueue) next() (topic string, ops []submitted) {
 	if !q.isReady() {
 		return "", nil
@@ -207,8 +207,8 @@ func (q *fairQueue) dropped(l *line, n int) {
 	}
 }
 
-// finish lets the next call for a topic come.
-func (q *fairQueue) finish(topic string) {
+// release lets the next call for a topic come.
+func (q *fairQueue) release(topic string) {
 	w := q.topics[topic]
 	w.calling = false
 	if w.lines.Len() == 0 {

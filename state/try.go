@@ -47,6 +47,7 @@ type warmth struct {
 	// heard to commit to the topic, and when.
 	took   time.Duration
 	others map[string]time.Time
+	row    *row // the pause after the last commit; nil: there is none
 }
 
 func (b *Batcher) newTry(topic string, ops []submitted) *try {
@@ -108,7 +109,7 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	}
 	b.tell(t)
 	b.answer(t, nil)
-	b.end(t, 0)
+	b.end(t, nil)
 	return false, true
 }
 
@@ -156,7 +157,7 @@ func (b *Batcher) admit(t *try) bool {
 		b.returnLane(s)
 		s.done(Answer{Reason: ReasonNewTopic, Err: err})
 	}
-	b.end(t, 0)
+	b.end(t, nil)
 	return false
 }
 
@@ -192,7 +193,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 	if r.step.Data != nil {
 		record.Data = r.step.Data
 	}
-	var pause time.Duration
+	var pause *row
 	now := b.opts.Clock()
 	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
 		if record.Newer(w.record) {
@@ -200,7 +201,8 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		}
 		w.told = Record{Epoch: record.Epoch, Version: record.Version}
 		w.learn(now.Sub(began))
-		pause = w.turn(now)
+		w.row = w.turn(now)
+		pause = w.row
 		return w, true
 	})
 	b.opts.Committed(t.topic, record, shares(t.ops))
@@ -273,14 +275,14 @@ func (b *Batcher) answer(t *try, made map[Client]bool) {
 }
 
 // end ends a try; the next of its topic comes after a pause.
-func (b *Batcher) end(t *try, pause time.Duration) {
+func (b *Batcher) end(t *try, pause *row) {
 	t.ended = true
-	if pause <= 0 {
+	if pause == nil {
 		b.release(t.topic)
 		return
 	}
 	b.wg.Go(func() { // ends after the pause
-		b.pause(pause)
+		b.pause(pause.most, pause.over)
 		b.release(t.topic)
 	})
 }
@@ -305,17 +307,29 @@ const (
 	longestRow = 100 * time.Millisecond // of one pause
 )
 
-// turn returns how long others may go first.
-func (w *warmth) turn(now time.Time) time.Duration {
-	n, rounds := 0, time.Duration(2*(len(w.others)+1))*w.took
+// A row is a pause after a commit, in which others go first. It ends when each of
+// them was heard.
+type row struct {
+	since time.Time
+	most  time.Duration // the longest time that it takes
+	left  int           // others that were not heard since
+	over  chan struct{} // closed when there are none left
+}
+
+// turn returns who goes first, or nil. Half as much time as they need is for what
+// they say to get here.
+func (w *warmth) turn(now time.Time) *row {
+	rounds := time.Duration(2*(len(w.others)+1)) * w.took
 	for replica, at := range w.others {
 		if now.Sub(at) > max(othersAge, rounds) {
 			delete(w.others, replica)
-			continue
 		}
-		n++
 	}
-	return min(time.Duration(n)*w.took, longestRow)
+	n := len(w.others)
+	if n == 0 {
+		return nil
+	}
+	return &row{now, min(time.Duration(n)*w.took*3/2, longestRow), n, make(chan struct{})}
 }
 
 // Heard takes in that another replica has committed to a topic, and made a
@@ -347,11 +361,19 @@ func (b *Batcher) Heard(topic, replica string, r Record) {
 
 // note notes that a replica has committed.
 func (w *warmth) note(replica string, now time.Time) {
-	if _, known := w.others[replica]; !known && len(w.others) >= maxOthers {
+	last, known := w.others[replica]
+	if !known && len(w.others) >= maxOthers {
 		return // turn forgets those that are silent
 	}
 	if w.others == nil {
 		w.others = make(map[string]time.Time)
 	}
 	w.others[replica] = now
+	if w.row == nil || !known || last.After(w.row.since) {
+		return
+	}
+	if w.row.left--; w.row.left == 0 {
+		close(w.row.over)
+		w.row = nil
+	}
 }

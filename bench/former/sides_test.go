@@ -235,9 +235,10 @@ func newNow(stores ...state.Store) *now {
 
 // broadcast says to the other replicas what one has committed.
 func (s *now) broadcast(from int, topic string, r state.Record) {
+	name := fmt.Sprint("replica", from)
 	for i, b := range s.batchers {
 		if i != from {
-			b.Learn(topic, r)
+			b.Heard(topic, name, r)
 		}
 	}
 }

@@ -17,6 +17,16 @@ func Machine() string {
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.DateOnly))
 }
 
+// Load returns the load average of the last minute.
+func Load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(text), " ")
+	return one
+}
+
 // field returns the first value of a key in a file of /proc.
 func field(file, key string) string {
 	f, err := os.Open(file)
