@@ -392,8 +392,8 @@ func TestOthersAreSeenWhileAClickWaits(t *testing.T) {
 	everybody([]*page{tab, other}, n+1)
 }
 
-// TestARefusedClickIsTakenBack: nobody could know in the tab, which had no connection, that there is
-// not enough any more. What was clicked an hour ago and never sent is not too old.
+// TestARefusedClickIsTakenBack: nobody could know in the tab, which had no connection, that there
+// is not enough any more. What was clicked an hour ago and never sent is not too old.
 func TestARefusedClickIsTakenBack(t *testing.T) {
 	t.Parallel()
 	p, browser := startWasm(t)
