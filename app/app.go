@@ -35,8 +35,8 @@ type Options struct {
 	Prefix string
 	// Replica is the name shown on the page.
 	Replica string
-	// Refresh and Digest are how often the counters are compared with the
-	// store and with other replicas; see live.RoomsOptions.
+	// Refresh and Digest are how often states are compared with the store and
+	// with other replicas; see live.RoomsOptions.
 	Refresh, Digest time.Duration
 	// OpLifetime is how old an op may be; see state.BatcherOptions.
 	OpLifetime time.Duration
@@ -54,6 +54,7 @@ type Options struct {
 type App struct {
 	// set once
 	opts     Options
+	id       string // of this replica, on the broker; no other's
 	store    state.Store
 	families map[string]*family // by the name of their kind
 	rt       *live.Runtime
@@ -85,7 +86,8 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	case store == nil:
 		panic("app: New needs a store: memstate.New(nil) for one in this process")
 	}
-	a := &App{opts: o, store: store, families: families()}
+	// Two replicas may have the same name: their ids differ all the same.
+	a := &App{opts: o, id: strconv.FormatUint(rand.Uint64(), 36), store: store, families: families()}
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
 	a.rt = live.NewRuntime(&o.Live)
 	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
@@ -102,10 +104,9 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	a.batcher = state.NewBatcher(store, &state.BatcherOptions{
 		Logger: o.Logger, Clock: a.rt.Clock, Health: a.writes.report, OpLifetime: o.OpLifetime, Committed: a.committed,
 	}, kinds...)
-	// Two replicas may have the same name: their ids differ all the same. On the
-	// wire they are text, and of limited length.
-	id := strings.ToValidUTF8(o.Replica[:min(len(o.Replica), 256)], "") + "#" + strconv.FormatUint(rand.Uint64(), 36)
-	a.presence = presence.NewTracker(a.hub, id, &presence.Options{
+	// On the wire names are text, and of limited length.
+	name := strings.ToValidUTF8(o.Replica[:min(len(o.Replica), 256)], "") + "#" + a.id
+	a.presence = presence.NewTracker(a.hub, name, &presence.Options{
 		Logger:  o.Logger,
 		Changed: func(topic string, n int) { a.tabs.Commit(topic, n) },
 	})
@@ -169,7 +170,7 @@ func (a *App) committed(topic string, r state.Record, from []any) {
 }
 
 // Start connects to the broker and lets tabs in. An error means that the
-// broker can't be reached.
+// broker can't be reached. It is called once.
 func (a *App) Start(ctx context.Context) error {
 	a.rt.Start()
 	for _, f := range a.families {

@@ -17,7 +17,8 @@ import (
 type shown[S any] struct {
 	state.Record
 	state S
-	err   error // why the record can't be read, by this version of the program
+	err   error  // why the record can't be read, by this version of the program
+	by    string // the replica whose broadcast it was; "": it was none
 }
 
 // A loaded is a shown as rooms have it, whatever the type of its state: each type
@@ -39,13 +40,13 @@ func (sh *shared[S]) reducer() state.Reducer { return sh.kind }
 
 func (sh *shared[S]) read(r state.Record) loaded {
 	s, err := sh.kind.Read(r.Data)
-	return loaded{r, s, err}
+	return loaded{Record: r, state: s, err: err}
 }
 
 // typed returns what read has returned. A state that was never loaded is zero.
 func (sh *shared[S]) typed(l loaded) shown[S] {
 	s, _ := l.state.(S)
-	return shown[S]{l.Record, s, l.err}
+	return shown[S]{Record: l.Record, state: s, err: l.err}
 }
 
 func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
@@ -90,18 +91,31 @@ func (f *family) start(a *App) {
 		Load: func(ctx context.Context, keys ...string) ([]loaded, error) {
 			return f.load(ctx, a, keys)
 		},
-		Encode: func(l loaded) ([]byte, error) { return encodeRecord(l.Record, maxBroadcast) },
-		Decode: func(payload []byte) (loaded, error) {
-			r, err := decodeRecord(payload)
-			if err != nil && !errors.Is(err, live.ErrReadIt) {
-				return loaded{}, err
+		Encode: func(l loaded) ([]byte, error) { return encodeBroadcast(l.Record, a.id) },
+		Decode: f.decode,
+		Heard: func(key string, l loaded) {
+			if l.by != a.id {
+				a.batcher.Heard(f.topic(key), l.by, l.Record)
 			}
-			return f.kind.read(r), err
 		},
-		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record, state.MaxData) },
+		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record) },
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
 	})
+}
+
+// decode reads a broadcast; see live.RoomsOptions.
+func (f *family) decode(payload []byte) (loaded, error) {
+	r, by, err := decodeRecord(payload)
+	switch {
+	case errors.Is(err, live.ErrReadIt):
+		return loaded{Record: r, by: by}, err
+	case err != nil:
+		return loaded{}, err
+	}
+	l := f.kind.read(r)
+	l.by = by
+	return l, nil
 }
 
 // load reads states from the store.
@@ -158,9 +172,10 @@ func (f *family) render(key string, r state.Record, ops []state.Op) (string, liv
 	return target, c, nil
 }
 
-// maxBroadcast is how long a state may be to go through the broker with its
-// version: what is longer is read from the store by each replica that shows it.
-const maxBroadcast = driver.MaxPayload - 512
+// maxBroadcast is how long a state may be, in bytes as it goes through the broker:
+// what is longer is read from the store by each replica that shows it. A signature
+// comes on top.
+const maxBroadcast = driver.MaxPayload - 64
 
 // A message is a record as it goes through the broker, and to tabs that render
 // themselves. Data that are no text are Bytes.
@@ -170,37 +185,51 @@ type message struct {
 	Data    *string `json:"s,omitempty"`
 	Bytes   []byte  `json:"b,omitempty"`
 	Absent  bool    `json:"absent,omitempty"` // too long; to be read
+	By      string  `json:"r,omitempty"`      // the replica that sends it
 }
 
-// encodeRecord leaves the data out when they are longer than most.
-func encodeRecord(r state.Record, most int) ([]byte, error) {
+func messageOf(r state.Record) message {
 	m := message{Epoch: r.Epoch, Version: r.Version}
-	switch data := string(r.Data); {
-	case len(data) > most:
-		m.Absent = true
-	case utf8.ValidString(data):
+	if data := string(r.Data); utf8.ValidString(data) {
 		m.Data = &data
-	default:
+	} else {
 		m.Bytes = r.Data
 	}
-	return json.Marshal(m)
+	return m
 }
 
-// decodeRecord reads what encodeRecord has made, or anything. The error wraps
+func encodeRecord(r state.Record) ([]byte, error) { return json.Marshal(messageOf(r)) }
+
+// encodeBroadcast leaves the data out when the message would be too long.
+func encodeBroadcast(r state.Record, by string) ([]byte, error) {
+	if len(r.Data) < maxBroadcast {
+		m := messageOf(r)
+		m.By = by
+		if payload, err := json.Marshal(m); err != nil || len(payload) <= maxBroadcast {
+			return payload, err
+		}
+	}
+	return json.Marshal(message{Epoch: r.Epoch, Version: r.Version, Absent: true, By: by})
+}
+
+// decodeRecord reads what encodeRecord or encodeBroadcast has made, or anything.
+// by is the replica that a broadcast is of, as it says. The error wraps
 // live.ErrReadIt when the record has no data with it.
-func decodeRecord(payload []byte) (state.Record, error) {
+func decodeRecord(payload []byte) (r state.Record, by string, err error) {
 	var m message
 	if err := json.Unmarshal(payload, &m); err != nil {
-		return state.Record{}, errors.New("app: not a state")
+		return state.Record{}, "", errors.New("app: not a state")
 	}
-	r := state.Record{Epoch: m.Epoch, Version: m.Version, Data: m.Bytes}
+	r = state.Record{Epoch: m.Epoch, Version: m.Version}
 	switch {
 	case m.Absent:
-		return r, live.ErrReadIt
+		return r, m.By, live.ErrReadIt
 	case m.Data != nil:
 		r.Data = []byte(*m.Data)
-	case m.Bytes == nil:
-		return state.Record{}, errors.New("app: a state without data")
+	case m.Bytes != nil:
+		r.Data = m.Bytes
+	default:
+		return state.Record{}, "", errors.New("app: a state without data")
 	}
-	return r, nil
+	return r, m.By, nil
 }

@@ -33,7 +33,8 @@ type Visitor struct {
 
 func (v *Visitor) allowed() bool { return v.Allow == nil || v.Allow() }
 
-// View is the view of a page that shows the rooms of topics.
+// View is the view of a page that shows the rooms of topics. The error is
+// ErrNoTopic.
 func (a *App) View(v Visitor, topics ...string) (live.View, error) {
 	for _, topic := range topics {
 		if _, _, ok := a.family(topic); !ok {
@@ -145,7 +146,8 @@ func readOp(e htmx.Event, user string) (op state.Op, reason string) {
 	return op, ""
 }
 
-// Do has an op applied that did not come by a tab, and waits for the store.
+// Do has an op applied that did not come by a tab, and waits for the store. The
+// error is ErrNoTopic, or ctx's: then it is unknown whether the op is applied.
 func (a *App) Do(ctx context.Context, v Visitor, topic string, op state.Op) (state.Answer, error) {
 	if _, _, ok := a.family(topic); !ok {
 		return state.Answer{}, ErrNoTopic
@@ -166,7 +168,7 @@ func Render(topic string, record []byte, waiting []htmx.Event, user string) (tar
 	if !ok {
 		return "", nil, ErrNoTopic
 	}
-	r, err := decodeRecord(record)
+	r, _, err := decodeRecord(record)
 	if err != nil {
 		return "", nil, err
 	}

@@ -133,6 +133,49 @@ func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	other.showsCount(2)
 }
 
+// clicksAndLeaves has a page make twenty clicks that don't leave it, faster than they can be kept,
+// and go to another with the last.
+const clicksAndLeaves = `(() => {
+  WebSocket.prototype.send = () => {};
+  const button = document.querySelector('[data-action=increment]');
+  (async () => {
+    for (let i = 0; i < 20; i++) {
+      button.click();
+      if (i % 3 && i < 19) await new Promise((done) => setTimeout(done, i % 2));
+    }
+    location.href = '/c/away';
+  })();
+  return '';
+})()`
+
+// TestAPageThatIsLeftKeepsWhatWasClickedLast: not all of it is written yet, and nothing was sent.
+func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
+	t.Parallel()
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+			tab := e.start(t)(t)
+			for i := range 5 {
+				tab.navigate(p.url)
+				tab.isLive()
+				tab.showsCount(20 * i)
+				tab.evaluate(clicksAndLeaves)
+				eventually(t, "the page to be left", func() error {
+					if at := tab.evaluate(`location.pathname`); at != "/c/away" {
+						return fmt.Errorf("it is %s", at)
+					}
+					return nil
+				})
+				tab.isLive()
+				tab.outboxIsEmpty()
+			}
+			tab.navigate(p.url)
+			tab.showsCount(100)
+		})
+	}
+}
+
 // TestABrowserThatKeepsNothingSaysSo, before the first click, and counts clicks nevertheless.
 func TestABrowserThatKeepsNothingSaysSo(t *testing.T) {
 	t.Parallel()

@@ -66,7 +66,8 @@ type outsiderMessage struct {
 	Clock   int64               `json:"clock"`
 }
 
-// An outsiderAnswer is what became of an op: "ack", "settled", "old", "retry" or "refused: " and why.
+// An outsiderAnswer is what became of an op: "ack", "settled", "old", "retry" or "refused: " and
+// why.
 type outsiderAnswer string
 
 // visitOutside loads a page as a browser does.

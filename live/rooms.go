@@ -55,6 +55,11 @@ type RoomsOptions[S any] struct {
 	// are not broadcast and the rooms do not listen to the broker.
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
+	// Heard is called with each state that a broadcast of a replica has brought (see
+	// pubsub.Message.Trusted), also when it is no news, when only its order is known,
+	// and when this replica has sent it: in the order in which they came, for each
+	// key. What it does delays the tabs of the room. Nil: it is not called.
+	Heard func(key string, s S)
 
 	// FrameInterval is as in Options, for what may be shown less often.
 	// Default: that of the runtime.
@@ -106,6 +111,7 @@ type stateRoom[S any] struct {
 	listening bool      // subscribed at the hub
 	changed   time.Time // when known was taken
 	misses    int       // digests that were right to have a newer version, since a broadcast was received
+	search    search    // reads that broadcasts have caused
 }
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is

@@ -47,8 +47,7 @@ func (k known[S]) newer(o known[S]) bool { return !k.order || k.at.newer(o.at) }
 
 // A hearsay is what a broadcast has said and the store has not.
 type hearsay struct {
-	at      tick   // when it was heard; 0: there is none
-	payload []byte // the broadcast
+	at tick // when it was heard; 0: there is none
 }
 
 // ErrReadIt is what RoomsOptions.Decode returns, beside a state of which only the
@@ -71,38 +70,35 @@ func (rs *Rooms[S]) order(s S) (k known[S], err error) {
 	return k, nil
 }
 
-// receive handles a message from the broker.
-func (rs *Rooms[S]) receive(ctx context.Context, r *stateRoom[S], m pubsub.Message) error {
+// receive handles a message from the broker. It does not wait for the store.
+func (rs *Rooms[S]) receive(_ context.Context, r *stateRoom[S], m pubsub.Message) error {
+	heard := rs.clock.now()
 	if m.Gap {
-		return rs.reload(ctx, r)
+		rs.seek(r, heard, false)
+		return nil
 	}
-	heard := hearsay{at: rs.clock.now(), payload: m.Payload}
 	k, err := rs.decode(m.Payload)
-	if errors.Is(err, ErrReadIt) {
-		return rs.readIt(ctx, r, k)
-	}
-	if err != nil {
+	absent := errors.Is(err, ErrReadIt)
+	if err != nil && !absent {
 		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
 	}
-	switch rs.judge(r, k, m.Trusted) {
-	case believed:
-		rs.hear(r, k, heard)
-	case doubted:
-		return rs.reload(ctx, r)
+	if m.Trusted {
+		rs.tell(r.key, k.state)
+	}
+	switch v := rs.judge(r, k, m.Trusted); {
+	case v == believed && !absent:
+		rs.hear(r, k, hearsay{heard})
+	case v != ignored:
+		rs.seek(r, heard, absent)
 	}
 	return nil
 }
 
-// readIt reads the store when a broadcast says no more than that there is a newer
-// version.
-func (rs *Rooms[S]) readIt(ctx context.Context, r *stateRoom[S], k known[S]) error {
-	r.mu.Lock()
-	news := r.seq == 0 || k.newer(r.known)
-	r.mu.Unlock()
-	if !news {
-		return nil
+// tell calls Heard.
+func (rs *Rooms[S]) tell(key string, s S) {
+	if rs.opts.Heard != nil {
+		_ = rs.rt.guarded("Heard", func() { rs.opts.Heard(key, s) }) // it has been logged
 	}
-	return rs.reload(ctx, r)
 }
 
 func (rs *Rooms[S]) decode(payload []byte) (k known[S], err error) {
@@ -161,19 +157,6 @@ func (rs *Rooms[S]) hear(r *stateRoom[S], k known[S], h hearsay) {
 	}
 }
 
-// reload takes the state that the store has.
-func (rs *Rooms[S]) reload(ctx context.Context, r *stateRoom[S]) error {
-	if rs.loader == nil {
-		return nil
-	}
-	got := rs.loader.get(ctx, r.key)
-	if got.err != nil {
-		return fmt.Errorf("live: reload %q: %w", r.topic, got.err)
-	}
-	rs.confirm(r, got)
-	return nil
-}
-
 // confirm takes what a read of the store has said, and reports whether the room
 // had missed it.
 func (rs *Rooms[S]) confirm(r *stateRoom[S], got loaded[S]) (missed bool) {
@@ -216,13 +199,16 @@ func (rs *Rooms[S]) settle(r *stateRoom[S], k known[S], began tick) (missed bool
 // version, or 0.
 func (rs *Rooms[S]) denied(r *stateRoom[S], k known[S]) tick {
 	r.mu.Lock()
-	h, same := r.hearsay, k.at == r.known.at
+	h, was := r.hearsay, r.known
 	r.mu.Unlock()
-	if h.at == 0 || !same {
+	if h.at == 0 || k.at != was.at {
 		return 0
 	}
-	payload, err := rs.encode(k.state)
-	if err != nil || bytes.Equal(payload, h.payload) {
+	said, err := rs.encode(k.state)
+	if err != nil {
+		return 0
+	}
+	if shown, err := rs.encode(was.state); err != nil || bytes.Equal(said, shown) {
 		return 0
 	}
 	return h.at

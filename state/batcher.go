@@ -150,7 +150,8 @@ type laneKey struct {
 }
 
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
-// options are the defaults. It panics when kinds can't be what they are.
+// options are the defaults. It panics when kinds can't be what they are. Close
+// does not close s.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
@@ -209,7 +210,8 @@ func setDefault[T int | time.Duration](v *T, to T) {
 // Submit applies op to a topic, later, in the turn of a sender, which may be nil.
 // It never blocks. done is called exactly once. For one client and topic done is
 // called in the order of Submit, except for ops that are answered at once, which
-// are answered before Submit returns.
+// are answered before Submit returns. done must not block: what waits behind it is
+// answered later.
 func (b *Batcher) Submit(from Sender, topic string, op Op, done func(Answer)) {
 	done = b.guard.guarded(done)
 	if answer, refused := b.enqueue(topic, submitted{from: from, op: op, done: done, at: b.opts.Clock()}); refused {
@@ -416,7 +418,7 @@ func (b *Batcher) take() (tries []*try) {
 	return tries
 }
 
-// serve makes one store call, and answers what it settles. What is left comes
+// serve makes one store call, and answers what it decides. What is left comes
 // again. It reports false when the worker was given up.
 func (b *Batcher) serve(tries []*try) bool {
 	steps, pending := make([]Step, 0, len(tries)), make([]*try, 0, len(tries))
@@ -437,7 +439,7 @@ func (b *Batcher) serve(tries []*try) bool {
 	began := b.opts.Clock()
 	outcomes := b.commit(steps)
 	for i, t := range pending {
-		b.settle(t, outcomes[i], began)
+		b.conclude(t, outcomes[i], began)
 	}
 	return true
 }
@@ -481,8 +483,8 @@ func (b *Batcher) heard(err error, began time.Time) {
 	b.opts.Health(err)
 }
 
-// settle takes in what became of a try's step, whose call began at a time.
-func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
+// conclude takes in what became of a try's step, whose call began at a time.
+func (b *Batcher) conclude(t *try, o Outcome, began time.Time) {
 	switch {
 	case o.Err == nil:
 		b.counts.commits.Add(1)
@@ -520,7 +522,7 @@ func (b *Batcher) later(t *try, err error) {
 		return
 	}
 	b.wg.Go(func() { // ends after the pause
-		b.pause(pause)
+		b.pause(pause, nil)
 		b.repeat(t)
 	})
 }
@@ -537,7 +539,7 @@ func (b *Batcher) repeat(t *try) {
 func (b *Batcher) release(topic string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue.finish(topic)
+	b.queue.release(topic)
 	b.hire()
 }
 
@@ -547,7 +549,7 @@ func (b *Batcher) putOff(t *try, a Answer) {
 		b.returnLane(&t.ops[i])
 		t.ops[i].done(a)
 	}
-	b.end(t, 0)
+	b.end(t, nil)
 }
 
 // newest returns when the last op of a batch was submitted.
@@ -560,11 +562,13 @@ func newest(batch []submitted) (at time.Time) {
 	return at
 }
 
-func (b *Batcher) pause(d time.Duration) {
+// pause waits, at most until over is closed.
+func (b *Batcher) pause(d time.Duration, over <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-over:
 	case <-b.base.Done():
 	}
 }

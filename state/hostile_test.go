@@ -173,6 +173,11 @@ func TestAnActionThatFailsIsTriedThreeTimes(t *testing.T) {
 						t.Errorf("got %d lines %q, want %d, with the names of topic and action: %s", got, says, n, log)
 					}
 				}
+				for line := range strings.Lines(log.String()) {
+					if strings.Count(line, " time=") > 0 { // beside that which it begins with
+						t.Errorf("a line has two times: %s", line)
+					}
+				}
 				close(end)
 				synctest.Wait()
 				if err := b.Close(t.Context()); err != nil {

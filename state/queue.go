@@ -151,7 +151,7 @@ func (q *fairQueue) isReady() bool {
 
 // next takes the ops of the next call of a topic, up to MaxMoves, in the turn of a
 // share; no ops means that there is none. back must follow when the call has ended,
-// and finish when the next of the topic may come.
+// and release when the next of the topic may come.
 func (q *fairQueue) next() (topic string, ops []submitted, turn *share) {
 	if !q.isReady() {
 		return "", nil, nil
@@ -263,8 +263,8 @@ func (q *fairQueue) dropped(l *line, n int) {
 	q.drop(l.share)
 }
 
-// finish lets the next call for a topic come.
-func (q *fairQueue) finish(topic string) {
+// release lets the next call for a topic come.
+func (q *fairQueue) release(topic string) {
 	w := q.topics[topic]
 	w.calling = false
 	if w.lines.Len() == 0 {

@@ -48,6 +48,7 @@ type warmth struct {
 	// heard to commit to the topic, and when.
 	took   time.Duration
 	others map[string]time.Time
+	row    *row // the pause after the last commit; nil: there is none
 }
 
 func (b *Batcher) newTry(topic string, ops []submitted, turn *share) *try {
@@ -109,7 +110,7 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	}
 	b.tell(t)
 	b.answer(t, nil)
-	b.end(t, 0)
+	b.end(t, nil)
 	return false, true
 }
 
@@ -157,7 +158,7 @@ func (b *Batcher) admit(t *try) bool {
 		b.returnLane(s)
 		s.done(Answer{Reason: ReasonNewTopic, Err: err})
 	}
-	b.end(t, 0)
+	b.end(t, nil)
 	return false
 }
 
@@ -193,7 +194,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 	if r.step.Data != nil {
 		record.Data = r.step.Data
 	}
-	var pause time.Duration
+	var pause *row
 	now := b.opts.Clock()
 	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
 		if record.Newer(w.record) {
@@ -201,7 +202,8 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		}
 		w.told = Record{Epoch: record.Epoch, Version: record.Version}
 		w.learn(now.Sub(began))
-		pause = w.turn(now)
+		w.row = w.turn(now)
+		pause = w.row
 		return w, true
 	})
 	b.opts.Committed(t.topic, record, shares(t.ops))
@@ -274,14 +276,14 @@ func (b *Batcher) answer(t *try, made map[Client]bool) {
 }
 
 // end ends a try; the next of its topic comes after a pause.
-func (b *Batcher) end(t *try, pause time.Duration) {
+func (b *Batcher) end(t *try, pause *row) {
 	t.ended = true
-	if pause <= 0 {
+	if pause == nil {
 		b.release(t.topic)
 		return
 	}
 	b.wg.Go(func() { // ends after the pause
-		b.pause(pause)
+		b.pause(pause.most, pause.over)
 		b.release(t.topic)
 	})
 }
@@ -298,38 +300,81 @@ func (w *warmth) learn(took time.Duration) {
 
 // Two replicas that commit to one topic lose to each other: the one that has won
 // is the first to know, and would win again. So it lets each of the others go
-// first that were heard to commit within othersAge, or six commits.
+// first that were heard to commit within othersAge, or two rounds of all of them.
 const (
 	othersAge  = 20 * time.Millisecond
 	maxOthers  = 16
+	maxReplica = 64                     // bytes of the name of one
 	longestRow = 100 * time.Millisecond // of one pause
 )
 
-// turn returns how long others may go first.
-func (w *warmth) turn(now time.Time) time.Duration {
-	n := 0
-	for replica, at := range w.others {
-		if now.Sub(at) > max(othersAge, 6*w.took) {
-			delete(w.others, replica)
-			continue
-		}
-		n++
-	}
-	return min(time.Duration(n)*w.took, longestRow)
+// A row is a pause after a commit, in which others go first. It ends when each of
+// them was heard.
+type row struct {
+	since time.Time
+	most  time.Duration // the longest time that it takes
+	left  int           // others that were not heard since
+	over  chan struct{} // closed when there are none left
 }
 
-// Heard takes in that another replica has committed to a topic: this one lets it
-// go first when both have much to commit.
-func (b *Batcher) Heard(topic, replica string) {
+// turn returns who goes first, or nil. Half as much time as they need is for what
+// they say to get here.
+func (w *warmth) turn(now time.Time) *row {
+	rounds := time.Duration(2*(len(w.others)+1)) * w.took
+	for replica, at := range w.others {
+		if now.Sub(at) > max(othersAge, rounds) {
+			delete(w.others, replica)
+		}
+	}
+	n := len(w.others)
+	if n == 0 {
+		return nil
+	}
+	return &row{now, min(time.Duration(n)*w.took*3/2, longestRow), n, make(chan struct{})}
+}
+
+// Heard takes in that another replica has committed to a topic, and made a
+// record: this replica lets it go first when both have much to commit, and
+// computes its next op from the record. It is for what is known to come from a
+// replica, as by a signature: the store confirms which record an op is computed
+// from, and not what is in it. r.Data is nil when only the order is known. r
+// must not be changed afterwards.
+//
+// Nothing is taken in of topics of which the store has said nothing to this
+// replica lately, and no record of another epoch than it has said: that is of
+// another store, or of one that has lost data.
+func (b *Batcher) Heard(topic, replica string, r Record) {
+	if replica == "" || len(replica) > maxReplica {
+		return
+	}
 	now := b.opts.Clock()
-	b.warm.change(topic, func(w warmth, ok bool) (warmth, bool) {
-		if !ok || len(w.others) >= maxOthers {
-			return w, false // nothing is committed here
+	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
+		if w.record.Epoch == 0 || r.Epoch != w.record.Epoch {
+			return w, false
 		}
-		if w.others == nil {
-			w.others = make(map[string]time.Time)
+		w.note(replica, now)
+		if r.Data != nil && r.Newer(w.record) {
+			w.record, w.state = r, nil
 		}
-		w.others[replica] = now
 		return w, true
 	})
+}
+
+// note notes that a replica has committed.
+func (w *warmth) note(replica string, now time.Time) {
+	last, known := w.others[replica]
+	if !known && len(w.others) >= maxOthers {
+		return // turn forgets those that are silent
+	}
+	if w.others == nil {
+		w.others = make(map[string]time.Time)
+	}
+	w.others[replica] = now
+	if w.row == nil || !known || last.After(w.row.since) {
+		return
+	}
+	if w.row.left--; w.row.left == 0 {
+		close(w.row.over)
+		w.row = nil
+	}
 }

@@ -44,7 +44,7 @@ func (b *Batcher) look(r *run) {
 func (b *Batcher) giveUp(r *run, i int) {
 	t, op := r.t, &r.ops[i].op
 	n := b.tookTooLong(t.topic, op)
-	b.opts.Logger.Error("an action takes too long", "topic", t.topic, "action", op.Do, "limit", t.kind.limit(), "time", n, "of", tries)
+	b.opts.Logger.Error("an action takes too long", "topic", t.topic, "action", op.Do, "limit", t.kind.limit(), "try", n, "of", tries)
 	b.warm.drop(t.topic) // the action may go on changing the state
 	t.state = nil
 	b.mu.Lock()

@@ -127,7 +127,7 @@ func (r *replica) broadcast(t int, record state.Record) {
 			r.after(r.wire(), func() {
 				if other.life == life {
 					other.learn(t, record)
-					other.batcher.Heard(topicOf(t), string(rune('a'+r.id)))
+					other.batcher.Heard(topicOf(t), string(rune('a'+r.id)), record)
 				}
 			})
 		}
