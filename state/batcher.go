@@ -375,7 +375,18 @@ func (b *Batcher) work() bool {
 		if !b.serve(tries) {
 			return false
 		}
+		b.back(tries)
 	}
+}
+
+// back takes in that a call has ended.
+func (b *Batcher) back(tries []*try) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, t := range tries {
+		b.queue.back(t.turn)
+	}
+	b.hire()
 }
 
 // take returns what goes into the next call; nothing means that work has ended.
@@ -386,16 +397,20 @@ func (b *Batcher) take() (tries []*try) {
 	tries = append(tries, b.again[:n]...)
 	b.again = slices.Delete(b.again, 0, n)
 	for _, t := range tries {
+		b.queue.call(t.turn)
 		if room := MaxMoves - len(t.ops); t.open && room > 0 {
 			t.ops = append(t.ops, b.queue.more(t.topic, room)...)
 		}
 	}
 	for len(tries) < MaxSteps {
-		topic, ops := b.queue.next()
+		topic, ops, turn := b.queue.next()
 		if len(ops) == 0 {
 			break
 		}
-		tries = append(tries, b.newTry(topic, ops))
+		tries = append(tries, b.newTry(topic, ops, turn))
+	}
+	for _, t := range tries {
+		b.queue.send(t.turn)
 	}
 	if len(tries) == 0 {
 		b.working--

@@ -231,7 +231,7 @@ func (r *run) attempt(i int) *string {
 			return nil
 		}
 		if !failed {
-			return reasonOf(err.Error())
+			return reasonOf(clip(err.Error())) // as it is kept: it is the answer for good
 		}
 	}
 	r.b.hasFailed(r.topic, op)

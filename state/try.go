@@ -10,8 +10,9 @@ import (
 type try struct {
 	basis
 	ops     []submitted
-	allowed bool // a sender may make the topic
-	open    bool // what waits for the topic may join it
+	turn    *share // in whose turn it is
+	allowed bool   // a sender may make the topic
+	open    bool   // what waits for the topic may join it
 
 	conflicts, failures int
 	run                 *run
@@ -50,9 +51,9 @@ type warmth struct {
 	row    *row // the pause after the last commit; nil: there is none
 }
 
-func (b *Batcher) newTry(topic string, ops []submitted) *try {
+func (b *Batcher) newTry(topic string, ops []submitted, turn *share) *try {
 	kind, key := keyOf(topic)
-	t := &try{ops: ops}
+	t := &try{ops: ops, turn: turn}
 	t.topic, t.key, t.kind = topic, key, b.kinds[kind]
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
 		t.known, t.record, t.state = true, w.record, w.state

@@ -50,6 +50,7 @@ func (b *Batcher) giveUp(r *run, i int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range t.shift.tries {
+		b.queue.back(t.turn)
 		if !t.ended {
 			b.again = append(b.again, t)
 		}
