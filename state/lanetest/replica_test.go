@@ -126,8 +126,8 @@ func (r *replica) broadcast(t int, record state.Record) {
 			life := other.life
 			r.after(r.wire(), func() {
 				if other.life == life {
-					other.learn(t, record)
-					other.batcher.Heard(topicOf(t), string(rune('a'+r.id)))
+					other.show(t, record)
+					other.batcher.Heard(topicOf(t), string(rune('a'+r.id)), record)
 				}
 			})
 		}
