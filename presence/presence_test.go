@@ -515,13 +515,14 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 func TestTrackerKnowsHowManyOthersThereAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
-		a, b, c := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+		a := start(t, w.hub("a"), "a", nil)
 		defer a.Stop()
-		defer b.Stop()
-		defer c.Stop()
 		if got := a.Others(); got != 0 {
 			t.Errorf("got %d before anything was announced", got)
 		}
+		b, c := start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+		defer b.Stop()
+		defer c.Stop()
 		b.Participate(topic)
 		c.Enter("another")
 		c.Enter(topic)
@@ -564,11 +565,13 @@ func TestAReplicaWithAnotherSettingIsNoticed(t *testing.T) {
 			tr.Enter("t")
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if len(differs) > 0 {
 			t.Errorf("got %q, want nothing of replicas that have the same, or say nothing", differs)
 		}
 		defer start(t, w.hub("d"), "d", &presence.Options{Setting: "1d"}).Stop() // it has no tab, and says no more
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if !slices.Equal(differs, []string{"1d"}) {
 			t.Errorf("got %q, want that of the new one, once", differs)
 		}
