@@ -30,10 +30,10 @@ MODULES := $(shell git ls-files '*go.mod' | xargs -n1 dirname)
 NEXT = $(shell sed -n 's/^const Next = "\(.*\)"/\1/p' internal/version/version.go)
 VERSION ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null || echo v$(NEXT)-dev.$$(git rev-parse --short=12 HEAD))
 # What is compiled for browsers.
-BROWSER := ./app ./cmd/wasm ./components ./counter ./counter/idbcounter ./htmx ./live ./live/jslive ./live/jsmain ./presence \
+BROWSER := ./app ./cmd/wasm ./components ./htmx ./live ./live/jslive ./live/jsmain ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub ./state ./state/idbstate ./state/memstate
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers wasm deps clean \
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers bench-stores wasm deps clean \
   lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check
 
 help: ## list the tasks, and how long they take on two cores (at once)
@@ -81,8 +81,9 @@ test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests nee
 	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -parallel $(E2E_PARALLEL) -timeout 40m .
 	go test -count=1 ./internal/arch
-	GOARCH=386 go test -short ./counter/... ./state/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
+	GOARCH=386 go test -short ./state/... ./app ./live/... ./pubsub ./presence ./htmx ./internal/limit # integers of 32 bits
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
+	cd bench && LOCKSTEP_TEST_REQUIRE=1 go test -shuffle=on ./...
 
 test-js: ## run the tests of the scripts (a second)
 	./internal/deps.sh node
@@ -125,6 +126,10 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has
 
 bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
+
+bench-stores: deps ## measure the stores beside those that counters had before, into docs/benchmarks.md (about seven minutes)
+	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_STORES_PAGE=$(CURDIR)/docs/benchmarks.md LOCKSTEP_STORES_ROUNDS=$${ROUNDS:-9} \
+	  go test -timeout 40m -run '^$$' -bench '^BenchmarkStores$$' -benchtime 1x ./former
 
 bench: ## run the benchmarks (about ten minutes)
 	go test -run '^$$' -bench . -benchmem work

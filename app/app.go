@@ -36,8 +36,8 @@ type Options struct {
 	Prefix string
 	// Replica is the name shown on the page.
 	Replica string
-	// Refresh and Digest are how often the counters are compared with the
-	// store and with other replicas; see live.RoomsOptions.
+	// Refresh and Digest are how often states are compared with the store and
+	// with other replicas; see live.RoomsOptions.
 	Refresh, Digest time.Duration
 	// OpLifetime is how old an op may be; see state.BatcherOptions.
 	OpLifetime time.Duration
@@ -180,7 +180,7 @@ func (a *App) committed(topic string, r state.Record, from []any) {
 }
 
 // Start connects to the broker and lets tabs in. An error means that the
-// broker can't be reached.
+// broker can't be reached. It is called once.
 func (a *App) Start(ctx context.Context) error {
 	a.rt.Start()
 	for _, f := range a.families {

@@ -281,6 +281,9 @@ func (clicker) NewTopic() bool { return true }
 // TakeLane implements state.Sender.
 func (clicker) TakeLane() bool { return true }
 
+// OweLanes implements state.Sender.
+func (clicker) OweLanes(int) {}
+
 // ReturnLane implements state.Sender.
 func (clicker) ReturnLane() {}
 

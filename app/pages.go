@@ -25,7 +25,7 @@ type Content interface {
 }
 
 // Page returns what the page of a topic shows: the state in the store or, while it
-// is away, what this replica knows.
+// is away, what this replica knows. The error is ErrNoTopic.
 func (a *App) Page(ctx context.Context, topic string) (components.Page, Content, error) {
 	f, key, ok := a.family(topic)
 	if !ok {

@@ -33,7 +33,8 @@ type Visitor struct {
 
 func (v *Visitor) allowed() bool { return v.Allow == nil || v.Allow() }
 
-// View is the view of a page that shows the rooms of topics.
+// View is the view of a page that shows the rooms of topics. The error is
+// ErrNoTopic.
 func (a *App) View(v Visitor, topics ...string) (live.View, error) {
 	for _, topic := range topics {
 		if _, _, ok := a.family(topic); !ok {
@@ -72,7 +73,8 @@ func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 	case htmx.OpEvent:
 		v.handleOp(s, e)
 	case htmx.FinEvent:
-		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) {
+		// It is a write of the store, as an op is.
+		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) && v.visitor.allowed() {
 			v.app.batcher.Finish(e.Op.Topic, client, e.Op.Seq)
 		}
 	}
@@ -136,7 +138,7 @@ func readOp(e htmx.Event, user string) (op state.Op, reason string) {
 		return op, state.ReasonBadOp
 	}
 	op = state.Op{
-		Client: client, Seq: e.Op.Seq, From: e.From, Seen: time.UnixMilli(e.Seen), Age: e.Age, Do: e.Do, User: user,
+		Client: client, Seq: e.Op.Seq, From: e.From, Seen: time.UnixMilli(max(e.Seen, 0)), Age: e.Age, Do: e.Do, User: user,
 	}
 	if len(e.In) > 0 && json.Unmarshal(e.In, &op.In) != nil {
 		return op, reasonBadInput
@@ -144,7 +146,8 @@ func readOp(e htmx.Event, user string) (op state.Op, reason string) {
 	return op, ""
 }
 
-// Do has an op applied that did not come by a tab, and waits for the store.
+// Do has an op applied that did not come by a tab, and waits for the store. The
+// error is ErrNoTopic, or ctx's: then it is unknown whether the op is applied.
 func (a *App) Do(ctx context.Context, v Visitor, topic string, op state.Op) (state.Answer, error) {
 	if _, _, ok := a.family(topic); !ok {
 		return state.Answer{}, ErrNoTopic

@@ -279,6 +279,13 @@ func (v *visitorAccount) NewTopic() bool { return v.take(&v.topics) }
 // TakeLane implements state.Sender.
 func (v *visitorAccount) TakeLane() bool { return v.take(&v.lanes) }
 
+// OweLanes implements state.Sender.
+func (v *visitorAccount) OweLanes(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.lanes -= n
+}
+
 // ReturnLane implements state.Sender.
 func (v *visitorAccount) ReturnLane() {
 	v.mu.Lock()

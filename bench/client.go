@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// socketPath is where the subjects have their socket.
+const socketPath = "/ws/c/room"
+
 // A tally is what the client process has received since it was last asked.
 type tally struct {
 	Received int64
@@ -23,10 +26,10 @@ type tally struct {
 	Last     float64 // ms, median over broadcasts, to the last tab
 }
 
-// client opens n tabs at addr and counts what they get, with one thread and no
+// client opens n tabs at a path of addr and counts what they get, with one thread and no
 // state for each: it must never slow the server.
-func client(addr string, n int, hello []string, mark string) error {
-	fds, err := connectAll(addr, n, hello)
+func client(addr, path string, n int, hello []string, mark string) error {
+	fds, err := connectAll(addr, path, n, hello)
 	if err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (c *counter) answer(what string) error {
 }
 
 // connectAll upgrades n connections, some at a time, and returns descriptors.
-func connectAll(addr string, n int, hello []string) ([]int, error) {
+func connectAll(addr, path string, n int, hello []string) ([]int, error) {
 	fds := make([]int, n)
 	errs := make([]error, n)
 	slots := make(chan struct{}, 32)
@@ -129,7 +132,7 @@ func connectAll(addr string, n int, hello []string) ([]int, error) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			fds[i], errs[i] = connect(addr, hello)
+			fds[i], errs[i] = connect(addr, path, hello)
 		})
 	}
 	all.Wait()
@@ -141,14 +144,14 @@ func connectAll(addr string, n int, hello []string) ([]int, error) {
 	return fds, nil
 }
 
-func connect(addr string, hello []string) (int, error) {
+func connect(addr, path string, hello []string) (int, error) {
 	c, err := net.DialTimeout("tcp", addr, 20*time.Second)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	if _, err := fmt.Fprintf(c, "GET /ws/c/room HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", addr); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", path, addr); err != nil {
 		return 0, err
 	}
 	// Byte by byte: what follows the headers is for the epoll.

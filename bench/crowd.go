@@ -2,7 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	stdhtml "html"
+	"io"
 	"log"
 	"net/http"
 	"os"
@@ -25,6 +30,7 @@ type crowd struct {
 	broker         string // URL
 	servers        []*exec.Cmd
 	addrs          []string
+	sockets        []string // where each has the socket of the counter, by its page
 	tabs           []*child
 }
 
@@ -42,7 +48,7 @@ func (c *crowd) run() error {
 	empty := c.memory()
 	began := time.Now()
 	for i, addr := range c.addrs {
-		tabs, err := connected(greeting{Addr: addr}, c.each, "-mark", crowdMark)
+		tabs, err := connected(greeting{Addr: addr}, c.each, "-mark", crowdMark, "-path", c.sockets[i])
 		if err != nil {
 			return fmt.Errorf("tabs of replica %d: %w", i, err)
 		}
@@ -89,6 +95,11 @@ func (c *crowd) serve(folder string) error {
 		if err := ready(addr); err != nil {
 			return err
 		}
+		socket, err := socketOf("http://" + addr + "/c/room")
+		if err != nil {
+			return err
+		}
+		c.sockets = append(c.sockets, socket)
 	}
 	return nil
 }
@@ -112,17 +123,23 @@ func ready(addr string) error {
 func (c *crowd) click() (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, "ws://"+c.addrs[0]+"/ws/c/room", nil)
+	ws, _, err := websocket.Dial(ctx, "ws://"+c.addrs[0]+c.sockets[0], nil)
 	if err != nil {
 		return 0, err
 	}
 	defer ws.CloseNow()
+	clock, err := hear(ctx, ws)
+	if err != nil {
+		return 0, err
+	}
 	if _, err := c.seen(); err != nil { // begin anew
 		return 0, err
 	}
 	began := time.Now()
-	op := fmt.Sprintf("crowd-%024d", began.UnixNano())
-	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"action":"increment","op":"`+op+`"}`)); err != nil {
+	var client [16]byte
+	_, _ = rand.Read(client[:]) // it never fails
+	op := fmt.Sprintf(`{"op":["%s",1,1],"seen":%d,"t":"counter:room","do":"increment"}`, base64.RawURLEncoding.EncodeToString(client[:]), clock)
+	if err := ws.Write(ctx, websocket.MessageText, []byte(op)); err != nil {
 		return 0, err
 	}
 	for got := 0; got < c.all(); {
@@ -136,6 +153,41 @@ func (c *crowd) click() (time.Duration, error) {
 		got += n
 	}
 	return time.Since(began), nil
+}
+
+// hear returns the clock of a replica, which it says first.
+func hear(ctx context.Context, ws *websocket.Conn) (clock int64, err error) {
+	for clock == 0 {
+		_, text, err := ws.Read(ctx)
+		if err != nil {
+			return 0, err
+		}
+		var m struct{ Clock int64 }
+		if err := json.Unmarshal(text, &m); err != nil {
+			return 0, err
+		}
+		clock = m.Clock
+	}
+	return clock, nil
+}
+
+// socketOf returns where a page has its socket.
+func socketOf(page string) (path string, err error) {
+	resp, err := http.Get(page)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	_, rest, found := strings.Cut(string(text), `hx-ws:connect="`)
+	path, _, ended := strings.Cut(rest, `"`)
+	if !found || !ended {
+		return "", fmt.Errorf("%s has no socket", page)
+	}
+	return stdhtml.UnescapeString(path), nil
 }
 
 // seen returns how many states the tabs have been sent since it was last called.

@@ -31,6 +31,7 @@ func run() error {
 		subjects = flag.String("subjects", strings.Join(names(), ","), "what to measure")
 		conflate = flag.Bool("conflate", false, "measure Lockstep while one state changes ever faster, and nothing else")
 		serves   = flag.String("serve", "", "internal: be the server of this subject")
+		path     = flag.String("path", socketPath, "internal: where the socket of -connect is")
 		connects = flag.String("connect", "", "internal: be the tabs at this address")
 		people   = flag.String("crowd", "", "replicas of the application and tabs of each, as in 10x19500: open them, click, and nothing else")
 		broker   = flag.String("broker", "redis://localhost", "the broker and store of -crowd")
@@ -61,7 +62,7 @@ func run() error {
 		if err := json.Unmarshal([]byte(*hello), &messages); err != nil {
 			return fmt.Errorf("-hello: %w", err)
 		}
-		return client(*connects, p.tabs[0], messages, *mark)
+		return client(*connects, *path, p.tabs[0], messages, *mark)
 	}
 	if p.runs < 1 {
 		return fmt.Errorf("-runs: got %d, want 1 or more", p.runs)

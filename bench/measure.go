@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"lockstep/bench/page"
 )
 
 // A plan is what to measure and where to write it.
@@ -61,7 +63,7 @@ func (p plan) run() error {
 		}
 	}
 	if p.markdown != "" {
-		return os.WriteFile(p.markdown, []byte(p.document(cells)), 0o644)
+		return page.WritePeers(p.markdown, p.document(cells))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (p *product) serve(l net.Listener, ready func()) error {
 	h := wslive.NewHandler(p.rt, func(*http.Request) live.View { return p }, &wslive.Options{PingInterval: -1}) // the tabs of a bench answer no pings
 	defer h.Close()
 	e := echo.New()
-	e.GET("/ws/c/:name", func(c echo.Context) error { h.ServeHTTP(c.Response(), c.Request()); return nil })
+	e.GET(socketPath, func(c echo.Context) error { h.ServeHTTP(c.Response(), c.Request()); return nil })
 	return http.Serve(l, e)
 }
 

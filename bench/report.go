@@ -1,17 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
+
+	"lockstep/bench/page"
 )
 
 // document returns the results as a page of Markdown.
@@ -30,48 +26,9 @@ func (p plan) document(cells []cell) string {
 	}
 	fmt.Fprint(&b, p.method())
 	fmt.Fprintf(&b, "## Subjects\n\n%s\n", p.described())
-	fmt.Fprintf(&b, "## Machine\n\n%s\n", machine())
+	fmt.Fprintf(&b, "## Machine\n\n%s\n", page.Machine())
 	fmt.Fprintf(&b, "## Run it again\n\nIn `bench/`, on Linux with two cores or more and `ulimit -Hn` above the number of tabs:\n\n```sh\n%s\n```\n", p.command)
-	return wrapped(b.String())
-}
-
-// wrapped returns a page of Markdown whose prose is at most 100 columns wide.
-// Code, tables, headings and images stay as they are.
-func wrapped(page string) string {
-	lines := strings.Split(page, "\n")
-	code := false
-	for i, line := range lines {
-		code = code != strings.HasPrefix(line, "```")
-		if !code && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "!") {
-			lines[i] = fold(line)
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// fold breaks a paragraph or an item of a list into lines.
-func fold(paragraph string) string {
-	next := "\n"
-	if strings.HasPrefix(paragraph, "- ") {
-		next += "  "
-	}
-	var b strings.Builder
-	column := 0
-	for i, word := range strings.Split(paragraph, " ") {
-		width := utf8.RuneCountInString(word)
-		switch {
-		case i == 0:
-		case column+1+width > 100:
-			b.WriteString(next)
-			column = len(next) - 1
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += width
-	}
-	return b.String()
+	return page.Wrap(b.String())
 }
 
 // link is the chart as seen from the page.
@@ -199,44 +156,4 @@ func version(module string) string {
 		}
 	}
 	return module
-}
-
-// machine describes where this runs.
-func machine() string {
-	return fmt.Sprintf("- CPU: %s, %d cores\n- Memory: %s\n- Kernel: %s\n- Go: %s %s/%s\n- Date: %s\n",
-		field("/proc/cpuinfo", "model name"), runtime.NumCPU(), installed(), kernel(),
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().UTC().Format(time.DateOnly))
-}
-
-// field returns the first value of a key in a file of /proc.
-func field(file, key string) string {
-	f, err := os.Open(file)
-	if err != nil {
-		return "unknown"
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		name, value, ok := strings.Cut(lines.Text(), ":")
-		if ok && strings.TrimSpace(name) == key {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
-}
-
-// installed returns the size of the memory.
-func installed() string {
-	kb, err := strconv.ParseFloat(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 64)
-	if err != nil {
-		return "unknown"
-	}
-	return fmt.Sprintf("%.1f GiB", kb/(1<<20))
-}
-
-func kernel() string {
-	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "unknown"
-	}
-	return "Linux " + strings.TrimSpace(string(release))
 }

@@ -11,7 +11,7 @@ import "strconv"
 
 // BootPage is shown while the application is loaded into the browser, and says
 // so when that is not possible; then static/wasm/page.js puts the page of a
-// counter in its place. While the server compiles the application the page is
+// topic in its place. While the server compiles the application the page is
 // loaded again when it is there.
 func BootPage(b Boot) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
@@ -203,7 +203,7 @@ func BootPage(b Boot) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "</header><main class=\"problem loading\"><h1 id=\"loading-title\">Coming into your browser</h1><p id=\"loading-about\">The whole application runs in this tab, and keeps the count here. It needs no server after this.</p><progress id=\"progress\" aria-labelledby=\"loading-title\" max=\"100\" value=\"0\"></progress><p id=\"loading\" class=\"loading-text\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "</header><main class=\"problem loading\"><h1 id=\"loading-title\">Coming into your browser</h1><p id=\"loading-about\">The whole application runs in this tab, and keeps everything in this browser. It needs no server after this.</p><progress id=\"progress\" aria-labelledby=\"loading-title\" max=\"100\" value=\"0\"></progress><p id=\"loading\" class=\"loading-text\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -4,7 +4,8 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #live, #status, #replica, #tabs, #waiting, #notice, #said, #ask.
+// #counter, #poll, #bank, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
+// #notice, #said, #ask.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
@@ -39,10 +40,11 @@ type Page struct {
 	Sum    string
 	Socket string // path of the websocket
 	// Grants say, as a JSON object, that this page was given its topics, and User who
-	// it was given to.
-	Grants, User string
-	Links        Links
-	Replica      string
+	// it was given to. Former is who that was before, in this browser, when their session
+	// has ended; "": nobody else.
+	Grants, User, Former string
+	Links                Links
+	Replica              string
 	// State is Connecting or degraded. The server that renders a page can't say more: whether the
 	// tab is in step is known when its socket has spoken, and to the tab alone.
 	State string
@@ -56,6 +58,9 @@ type Page struct {
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
+	// Others is the path of the script for browsers with clicks of another session; "": those are
+	// kept, and nothing is said of them.
+	Others string
 	// Lanes are the identities of the ops of its forms, when they are sent without
 	// JavaScript.
 	Lanes   [MaxForms]string
@@ -181,7 +186,7 @@ func htmxConfig() string {
 }
 
 // Description is what search engines, messengers and launchers say of the application.
-const Description = "A number that everybody shares: whoever counts, every open tab shows it at once."
+const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 

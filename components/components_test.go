@@ -40,8 +40,8 @@ func lobby() components.Counter {
 
 func page() components.Page {
 	return components.Page{
-		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone",
-		Plain: "/static/plain.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
+		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone", Former: "someone-before",
+		Plain: "/static/plain.0.js", Others: "/static/others.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
 		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2"}, Version: "v1.2.3",
@@ -56,7 +56,7 @@ func page() components.Page {
 func inBrowser() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Socket, p.Links = "socket/lobby", components.Links{Home: "./", Open: "./", Do: "./"}
-		p.Plain, p.Renderer, p.Version, p.Grants, p.User = "", components.Renderer{}, "", "", ""
+		p.Plain, p.Others, p.Renderer, p.Version, p.Grants, p.User, p.Former = "", "", components.Renderer{}, "", "", "", ""
 		p.Lanes = [components.MaxForms]string{}
 	})
 }
@@ -82,8 +82,9 @@ const hostile = `"><img src=x onerror=alert(1)></script><hx-partial hx-target="b
 // hostilePage is a page that has nothing but hostile text.
 func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
-		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
-		p.Install, p.Plain = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}, hostile
+		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
+		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
+		p.Plain, p.Others = hostile, hostile
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile}, hostile
 		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, InBrowser: hostile, InBrowserText: hostile}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
@@ -366,7 +367,8 @@ func TestAPageHasOneSocket(t *testing.T) {
 			continue
 		}
 		for attribute, want := range map[string]string{
-			"hx-ws:connect": p.Socket, "data-grants": p.Grants, "data-user": "someone", "data-plain": "/static/plain.0.js",
+			"hx-ws:connect": p.Socket, "data-grants": p.Grants, "data-user": "someone", "data-former": "someone-before",
+			"data-plain": "/static/plain.0.js", "data-others": "/static/others.0.js",
 		} {
 			if got := attr(sockets[0], attribute); got != want {
 				t.Errorf("%s: got %s %q, want %q", name, attribute, got, want)

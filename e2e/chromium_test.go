@@ -19,6 +19,15 @@ import (
 // ends. A machine without it skips the test, unless LOCKSTEP_TEST_REQUIRE=1.
 func newBrowser(t testing.TB) context.Context {
 	t.Helper()
+	ctx, stop := openBrowser(t, t.TempDir())
+	t.Cleanup(stop)
+	return ctx
+}
+
+// openBrowser starts Chromium with a profile, which may be that of one that was closed; stop closes
+// it as a person does, so that its cookies are kept.
+func openBrowser(t testing.TB, profile string) (_ context.Context, stop func()) {
+	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
@@ -27,18 +36,24 @@ func newBrowser(t testing.TB) context.Context {
 		t.Skip("chromium is not installed (Debian package chromium)")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
 		chromedp.Env("TMPDIR="+shortDir(t)), // it leaves folders there
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true))
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() { cancel(); stop() })
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		stopAlloc()
 		t.Fatalf("chromium: %v", err)
 	}
-	return ctx
+	return ctx, func() {
+		soon, end := context.WithTimeout(ctx, patience)
+		_ = chromedp.Cancel(soon) // it may have ended
+		end()
+		cancel()
+		stopAlloc()
+	}
 }
 
 // shortDir returns a folder for the test whose path is short: Chromium puts a

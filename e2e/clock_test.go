@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -49,7 +50,7 @@ func clockJumps(w *cluster) {
 }
 
 // set makes the clock jump, to the right time and d.
-func (c clock) set(w *cluster, d time.Duration) {
+func (c clock) set(w testing.TB, d time.Duration) {
 	w.Helper()
 	f, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {

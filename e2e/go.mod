@@ -11,8 +11,6 @@ require (
 	github.com/redis/go-redis/v9 v9.23.0
 	lockstep v0.0.0
 	lockstep/app/web v0.0.0
-	lockstep/counter/pgcounter v0.0.0
-	lockstep/counter/rediscounter v0.0.0
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
@@ -60,8 +58,6 @@ replace (
 	lockstep => ..
 	lockstep/app/web => ../app/web
 	lockstep/cmd/web => ../cmd/web
-	lockstep/counter/pgcounter => ../counter/pgcounter
-	lockstep/counter/rediscounter => ../counter/rediscounter
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub

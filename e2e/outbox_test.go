@@ -63,6 +63,55 @@ func TestAClosedTabLeavesItsClicks(t *testing.T) {
 	visit(t, browser, p.url).showsCount(10)
 }
 
+// TestTenClicksOfAnHourAgoCountWhenTheBrowserIsOpenedAgain: they were made while the server was
+// away, and the browser, which was closed as a whole, is opened by a person who wants another page.
+func TestTenClicksOfAnHourAgoCountWhenTheBrowserIsOpenedAgain(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	profile := shortDir(t)
+	browser, closeBrowser := openBrowser(t, profile)
+	tab := newPage(t, browser)
+	tab.navigate(p.url)
+	tab.isLive()
+	p.kill()
+	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
+	for range 10 {
+		tab.click("increment")
+	}
+	tab.saysOfWaiting("10 clicks waiting, kept in this browser")
+	if got := tab.evaluate(ageOutbox); got != "10" {
+		t.Fatalf("%s clicks were made an hour older, want 10", got)
+	}
+	tab.close()
+	closeBrowser()
+	p.restart()
+	browser, closeBrowser = openBrowser(t, profile)
+	defer closeBrowser()
+	late := newPage(t, browser)
+	late.navigate(p.url + "/poll/later")
+	late.isLive()
+	late.outboxIsEmpty()
+	late.navigate(p.url)
+	late.showsCount(10)
+	late.close()
+}
+
+// ageOutbox has all that is kept be an hour older, and returns how much that is.
+const ageOutbox = `(async () => {
+  const db = await new Promise((done) => { indexedDB.open('lockstep /ws/').onsuccess = (e) => done(e.target.result); });
+  const tx = db.transaction('ops', 'readwrite', { durability: 'strict' }), store = tx.objectStore('ops');
+  let n = 0;
+  store.openCursor().onsuccess = ({ target: { result: cursor } }) => {
+    if (!cursor) return;
+    if (cursor.value.made > 3600000) n++;
+    cursor.update({ ...cursor.value, made: cursor.value.made - 3600000 });
+    cursor.continue();
+  };
+  await new Promise((done) => { tx.oncomplete = done; });
+  db.close();
+  return String(n);
+})()`
+
 // TestATabThatLivesSendsWhatAClosedOneHasLeft, though it has been open all the time.
 func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	t.Parallel()
@@ -82,6 +131,49 @@ func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	other.outboxIsEmpty()
 	other.navigate(url)
 	other.showsCount(2)
+}
+
+// clicksAndLeaves has a page make twenty clicks that don't leave it, faster than they can be kept,
+// and go to another with the last.
+const clicksAndLeaves = `(() => {
+  WebSocket.prototype.send = () => {};
+  const button = document.querySelector('[data-action=increment]');
+  (async () => {
+    for (let i = 0; i < 20; i++) {
+      button.click();
+      if (i % 3 && i < 19) await new Promise((done) => setTimeout(done, i % 2));
+    }
+    location.href = '/c/away';
+  })();
+  return '';
+})()`
+
+// TestAPageThatIsLeftKeepsWhatWasClickedLast: not all of it is written yet, and nothing was sent.
+func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
+	t.Parallel()
+	for _, e := range engines() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+			tab := e.start(t)(t)
+			for i := range 5 {
+				tab.navigate(p.url)
+				tab.isLive()
+				tab.showsCount(20 * i)
+				tab.evaluate(clicksAndLeaves)
+				eventually(t, "the page to be left", func() error {
+					if at := tab.evaluate(`location.pathname`); at != "/c/away" {
+						return fmt.Errorf("it is %s", at)
+					}
+					return nil
+				})
+				tab.isLive()
+				tab.outboxIsEmpty()
+			}
+			tab.navigate(p.url)
+			tab.showsCount(100)
+		})
+	}
 }
 
 // TestABrowserThatKeepsNothingSaysSo, before the first click, and counts clicks nevertheless.

@@ -17,7 +17,7 @@ import (
 func TestPackagesInTheBrowser(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
-	for _, pkg := range []string{"pubsub/jspubsub", "counter/idbcounter", "state/idbstate", "live/jslive", "live/jsmain"} {
+	for _, pkg := range []string{"pubsub/jspubsub", "state/idbstate", "live/jslive", "live/jsmain"} {
 		t.Run(pkg, func(t *testing.T) {
 			p := newPage(t, browser)
 			p.navigate(serveTests(t, pkg))

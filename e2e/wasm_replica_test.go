@@ -109,6 +109,32 @@ func TestATabThatRendersItself(t *testing.T) {
 	everybody(pages, 4)
 }
 
+// TestATabThatHasNoStateSaysWhenItBegins to render itself: it was switched on without a connection,
+// and until there is one it goes on as a tab that the server renders.
+func TestATabThatHasNoStateSaysWhenItBegins(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	link := testserver.NewProxy(t, p.addr())
+	other := visit(t, browser, "http://"+link.Addr)
+	other.switchOn() // the browser has the program
+	tab := visit(t, browser, "http://"+link.Addr)
+	link.Refuse(true)
+	tab.isOffline()
+	tab.clickOn("#renderer")
+	tab.saysAt("#renderer .wait", "It begins with the next connection.")
+	tab.click("increment")
+	tab.until("to keep the click", func(s state) bool { return s.Count == "0" && s.Kept == "1" })
+	link.Refuse(false)
+	tab.hasCounted(1)
+	if got := tab.evaluate(`document.querySelector('#renderer .wait').textContent`); got != "" {
+		t.Errorf("it has begun, and says %q", got)
+	}
+	link.Refuse(true)
+	tab.isOffline()
+	tab.click("increment")
+	tab.shows(2)
+}
+
 // TestTheSwitchMayBeFlippedQuickly, by a person who clicks on the count, too.
 func TestTheSwitchMayBeFlippedQuickly(t *testing.T) {
 	t.Parallel()
@@ -212,14 +238,14 @@ const trickling = `(() => {
 		if (type !== 'message') return real.call(this, type, listener, options);
 		let last = Promise.resolve();
 		real.call(this, type, (e) => {
-			const {ack} = JSON.parse(e.data);
+			const {ack, ...rest} = JSON.parse(e.data);
 			if (!ack) return void last.then(() => listener.call(this, e));
 			if (e.target === window.deaf) return;
 			for (const op of ack) {
 				last = last.then(() => new Promise((done) => setTimeout(done, 100)));
 				last.then(() => {
 					goOn();
-					listener.call(this, new MessageEvent('message', {data: JSON.stringify({ack: [op]})}));
+					listener.call(this, new MessageEvent('message', {data: JSON.stringify({...rest, ack: [op]})}));
 				});
 			}
 		}, options);

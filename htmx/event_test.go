@@ -199,6 +199,34 @@ func FuzzParseEvent(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	for _, s := range []string{ // found by fuzzing
+		"\t0",
+		"n",
+		"\xf1\x89\xe70",
+		"00000000\xff00000000",
+		"\a",
+		"{\"0000\":\"\\ua000\"}",
+		"îî",
+		"{ ",
+		"э\xb2",
+		"100",
+		"{\"\"",
+		"ډǰ",
+		" ",
+		"\"",
+		"100000000000000000000000000000000",
+		"{\"\":0.00}",
+		"000",
+		"\"0000",
+		"\xd3\xd1",
+		"\xe1\xbb0",
+		"t",
+		"{\"00000\":1,\"000\":\"0\",\"0\":1,00000000000000000",
+		"[\x00",
+		"0e00",
+	} {
+		f.Add([]byte(s))
+	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		e, err := htmx.ParseEvent(p)
 		op, isOp := htmx.OpOf(p)

@@ -93,7 +93,8 @@ const (
 	OrphanAge = 10 * time.Second
 
 	// StrangerAge is how long an op stays in the outbox that was made by somebody else in the same
-	// browser, who does not come back. After that nobody would know whether it was applied.
+	// browser, who does not come back, and of which the person there was told. After that nobody
+	// would know whether it was applied.
 	StrangerAge = 60 * 24 * time.Hour
 
 	// OpenTimeout is how long a browser may take to open its database before the page says that it

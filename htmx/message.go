@@ -1,7 +1,8 @@
 // Package htmx is the wire format between a page that runs htmx with its
 // hx-ws extension and live.js, and the server: messages out, events in. It is
 // the only package that knows htmx; it knows nothing of sockets, sessions or
-// what the fragments show.
+// what the fragments show. Its functions keep nothing, and may be called
+// concurrently.
 //
 // Source: the hx-ws extension of htmx 4.0.1 and the contract in
 // docs/protocol.md.

@@ -9,7 +9,7 @@ import "container/list"
 // not served again until it is finished; then it is last of its line.
 //
 // A line is refused another key when as many wait in it as there is room left
-// for all (dynamic thresholds, as in counter): one alone gets half of the room,
+// for all (dynamic thresholds, as in package state): one alone gets half of the room,
 // and there is always some for a line that is short. Methods are not safe for
 // concurrent use.
 type turns struct {

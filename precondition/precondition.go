@@ -51,8 +51,10 @@ type place struct {
 func (p *place) past(now time.Time) bool { return !p.until.IsZero() && !now.Before(p.until) }
 
 // maxSkew is how much the clock of a store's machine and a replica's may
-// differ: a click is refused a minute before a store forgets it, and two
-// replicas, or the next server of a store, may be off to both sides.
+// differ. A click is taken two minutes after its page has looked whether it
+// still waits, by the clocks of two replicas, and a store forgets ten minutes
+// after a page has said that it is done: so two replicas, which may be off to
+// both sides, must not differ by more than some minutes.
 const maxSkew = 30 * time.Second
 
 // Clock returns what is wrong with a server's clock, or nothing. theirs was
@@ -69,7 +71,7 @@ func Clock(name string, before, theirs, after time.Time) []Unmet {
 		return nil
 	}
 	return []Unmet{{Name: name, Text: "the server's clock is more than " + maxSkew.String() + " " + way + " this replica's: " +
-		"a click that is sent again late, or after a failover, may count twice; have both machines' clocks set (NTP)"}}
+		"a click that is sent again by a page that was asleep, or after a failover, may count twice if it is minutes; have both machines' clocks set (NTP)"}}
 }
 
 // NewPart returns a part with a name such as "store". log is told of each

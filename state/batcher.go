@@ -132,7 +132,7 @@ type Batcher struct {
 	away   storeState
 	warm   *recent[string, warmth]
 	lanes  *recent[laneKey, struct{}] // that exist
-	slow   *recent[laneKey, int]      // ops whose action took too long, and how often
+	failed *recent[laneKey, int]      // ops whose action failed for good, or took too long, and how often
 	marks  marks
 	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
 
@@ -155,7 +155,8 @@ type laneKey struct {
 }
 
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
-// options are the defaults. It panics when kinds can't be what they are.
+// options are the defaults. It panics when kinds can't be what they are. Close
+// does not close s.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b := &Batcher{store: s, began: time.Now(), patrol: DefaultLimit, kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
@@ -176,7 +177,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.guardCallbacks()
 	b.warm = newRecent[string, warmth](b.opts.Warm)
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
-	b.slow = newRecent[laneKey, int](1 << 10)
+	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
 	b.watches = make(map[*watch]struct{}, b.opts.Calls)
 	b.looks = time.AfterFunc(time.Hour, b.look)
@@ -218,7 +219,8 @@ func setDefault[T int | time.Duration](v *T, to T) {
 // Submit applies op to a topic, later, in the turn of a sender, which may be nil.
 // It never blocks. done is called exactly once. For one client and topic done is
 // called in the order of Submit, except for ops that are answered at once, which
-// are answered before Submit returns.
+// are answered before Submit returns. done must not block: what waits behind it is
+// answered later.
 func (b *Batcher) Submit(from Sender, topic string, op Op, done func(Answer)) {
 	done = b.guard.guarded(done)
 	if answer, refused := b.enqueue(topic, submitted{from: from, op: op, done: done, at: b.opts.Clock()}); refused {
@@ -413,7 +415,7 @@ func (b *Batcher) take(w *watch) (tries []*try) {
 	return tries
 }
 
-// serve makes one store call, and answers what it settles. What is left comes
+// serve makes one store call, and answers what it decides. What is left comes
 // again. It reports false when the worker was given up.
 func (b *Batcher) serve(w *watch, tries []*try) bool {
 	steps, pending := make([]Step, 0, len(tries)), make([]*try, 0, len(tries))
@@ -434,7 +436,7 @@ func (b *Batcher) serve(w *watch, tries []*try) bool {
 	began := b.opts.Clock()
 	outcomes := b.commit(steps)
 	for i, t := range pending {
-		b.settle(t, outcomes[i], began)
+		b.conclude(t, outcomes[i], began)
 	}
 	return true
 }
@@ -478,8 +480,8 @@ func (b *Batcher) heard(err error, began time.Time) {
 	b.opts.Health(err)
 }
 
-// settle takes in what became of a try's step, whose call began at a time.
-func (b *Batcher) settle(t *try, o Outcome, began time.Time) {
+// conclude takes in what became of a try's step, whose call began at a time.
+func (b *Batcher) conclude(t *try, o Outcome, began time.Time) {
 	switch {
 	case o.Err == nil:
 		b.counts.commits.Add(1)
@@ -534,7 +536,7 @@ func (b *Batcher) repeat(t *try) {
 func (b *Batcher) release(topic string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue.finish(topic)
+	b.queue.release(topic)
 	b.hire()
 }
 

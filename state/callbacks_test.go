@@ -57,6 +57,9 @@ func (s *saboteur) NewTopic() bool { s.strike("NewTopic"); return true }
 // TakeLane implements state.Sender.
 func (s *saboteur) TakeLane() bool { s.strike("TakeLane"); s.taken.Add(1); return true }
 
+// OweLanes implements state.Sender.
+func (s *saboteur) OweLanes(n int) { s.taken.Add(int64(n)); s.strike("OweLanes") }
+
 // ReturnLane implements state.Sender.
 func (s *saboteur) ReturnLane() { s.returned.Add(1); s.strike("ReturnLane") }
 
@@ -188,7 +191,10 @@ func TestALaneThatWasNotMadeIsGivenBack(t *testing.T) {
 	other := newTab()
 	refused := other.op("take", "by", "100") // its lane knows that it was refused
 	wantAnswer(t, send(refused), state.Refused, "only 2 are left", false)
-	held(2)
+	held(3) // and what it knows takes room
+	other.from = 2
+	wantAnswer(t, send(other.op("add", "by", "1")), state.Ack, "", false)
+	held(2) // until the client has the answer
 	old := newTab().op("add", "by", "1")
 	old.Age = 100 * 24 * time.Hour
 	wantAnswer(t, send(old), state.Old, "", false)

@@ -11,10 +11,10 @@ import (
 
 // Fields are the input of an action: the names of a form's fields, and their
 // values. On the wire they are a JSON object of strings and of arrays of
-// strings.
+// strings. Nil has no fields.
 type Fields map[string][]string
 
-// Get returns the first value of a field, or nothing.
+// Get returns the first value of a field; "" when there is none.
 func (f Fields) Get(name string) string {
 	if values := f[name]; len(values) > 0 {
 		return values[0]

@@ -96,6 +96,12 @@ func (g *guard) returnLane(from Sender) {
 	from.ReturnLane()
 }
 
+// oweLanes tells a sender by how much its lanes have grown.
+func (g *guard) oweLanes(from Sender, n int) {
+	defer g.caught("Sender.OweLanes", nil)
+	from.OweLanes(n)
+}
+
 // ask returns what a sender has answered. A panic is no answer: the op is not
 // taken, and is sent again.
 func (g *guard) ask(callback string, f func() error) error {

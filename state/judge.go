@@ -18,8 +18,11 @@ const (
 	Fresh  = 2 * time.Minute
 )
 
-// maxReason bounds a reason of a refusal, in bytes.
+// maxReason bounds a reason of a refusal, in bytes as JSON.
 const maxReason = 200
+
+// laneUnit is how many bytes of refusals cost a sender as much as one more lane.
+const laneUnit = 100
 
 // A laneView is what a run knows of a client's lane: what the store has said, or
 // what must be so for the op to be the next, which the store confirms by the
@@ -105,18 +108,26 @@ func (l *laneView) done(op *Op) Answer {
 // more refusals: the client has to say first which answers it knows.
 func (l *laneView) move(op *Op, refused *string) bool {
 	from := max(l.From, op.From)
-	list := l.refused.from(from)
+	list, raw := l.refused.from(from), l.Refused
 	if refused != nil {
 		list = append(list, refusal{op.Seq, clip(*refused)})
 	}
-	raw := list.encode()
-	if len(raw) > MaxRefused {
+	if refused != nil || len(list) < len(l.refused) {
+		raw = list.encode()
+	}
+	if refused != nil && len(raw) > MaxRefused {
 		return false
 	}
 	l.Lane = Lane{Last: op.Seq, From: from, Refused: raw}
 	l.refused, l.moved = list, true
 	return true
 }
+
+// grown is how many lanes' worth of room the refusals of the lane take more than
+// before its moves; it is negative when they take less.
+func (l *laneView) grown() int { return units(l.Refused) - units(l.was) }
+
+func units(refused []byte) int { return (len(refused) + laneUnit - 1) / laneUnit }
 
 // step fills in the move that the run makes of the lane.
 func (l *laneView) step(m *Move) {
@@ -186,12 +197,27 @@ func (r refusals) reason(seq uint64) (string, bool) {
 	return "", false
 }
 
-// clip returns a reason as it is kept: valid UTF-8 of maxReason bytes at most.
+// clip returns a reason as it is kept: valid UTF-8 of maxReason bytes at most, as
+// JSON. There < and what is not printed take six, and reasons quote what people
+// send.
 func clip(reason string) string {
 	reason = strings.ToValidUTF8(reason, "\uFFFD")
-	for len(reason) > maxReason {
-		_, n := utf8.DecodeLastRuneInString(reason)
-		reason = reason[:len(reason)-n]
+	size := 0
+	for i, c := range reason {
+		if size += jsonSize(c); size > maxReason {
+			return reason[:i]
+		}
 	}
 	return reason
+}
+
+// jsonSize is how many bytes a character takes in a string of JSON.
+func jsonSize(c rune) int {
+	switch {
+	case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+		return 2
+	case c < ' ' || c == '<' || c == '>' || c == '&' || c == '\u2028' || c == '\u2029':
+		return 6
+	}
+	return utf8.RuneLen(c)
 }

@@ -26,7 +26,7 @@ var ErrLater = errors.New("state: written by a later version of this program, wh
 type Call struct {
 	Topic string // e.g. "poll:lunch"
 	Key   string // e.g. "lunch"
-	User  string // who did it
+	User  string // who did it; "": nobody in particular
 	Op    string // names the op among all of its topic
 	// At is when this try was made, by the replica's clock, or the tab's.
 	At time.Time
@@ -57,7 +57,8 @@ func Do[S, In any](f func(s S, in In, c Call) (S, error)) Action[S] {
 
 // A Kind is a type of state: what its bytes mean, and what can be done to it. Its
 // topics are Name, a colon and a key. All fields but Name are optional. A Kind
-// is not changed after it was given to a Batcher.
+// is not changed after it was given to a Batcher. Its methods may be called
+// concurrently, and so are its functions, for different topics.
 type Kind[S any] struct {
 	Name string // 1 to 32 of a-z, 0-9 and -
 	// New returns the state of a topic that was never written. Nil: the zero S.
@@ -86,7 +87,9 @@ type Kind[S any] struct {
 // Topic returns the topic of a key.
 func (k Kind[S]) Topic(key string) string { return k.Name + ":" + key }
 
-// Read returns the state in a record.
+// Read returns the state in the Data of a record; New's if they are empty. The
+// error wraps ErrLater when a later version of the program has written them; else
+// they are damaged, or of another program.
 func (k Kind[S]) Read(data []byte) (s S, err error) {
 	if len(data) == 0 {
 		if k.New != nil {
@@ -116,7 +119,8 @@ func (k Kind[S]) Read(data []byte) (s S, err error) {
 }
 
 // Write returns a state as the Data of a record: the schema's number, a space
-// and what Marshal returns.
+// and what Marshal returns. Its error is that of Marshal. It does not look at
+// MaxData.
 func (k Kind[S]) Write(s S) (data []byte, err error) {
 	marshal := k.Marshal
 	if marshal == nil {

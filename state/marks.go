@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// marksEvery is how long marks wait for others.
+	// marksEvery is how long marks wait for others, while they fit into one call.
 	marksEvery = time.Second
 	// maxMarks is how many may wait. What does not fit is dropped: its lanes stay
 	// for their whole lifetime.
@@ -16,9 +16,9 @@ const (
 
 // marks are those that wait to be set.
 type marks struct {
-	mu      sync.Mutex // guards the rest
-	waiting []Mark
-	busy    bool // a goroutine sets them
+	mu      sync.Mutex         // guards the rest
+	waiting map[laneKey]uint64 // up to which seq
+	busy    bool               // a goroutine sets them
 }
 
 // Finish says that a client needs no more answers for its ops on a topic up to a
@@ -31,10 +31,15 @@ func (b *Batcher) Finish(topic string, client Client, upTo uint64) {
 	m := &b.marks
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.waiting) >= maxMarks {
+	key := laneKey{topic, client, 0}
+	before, known := m.waiting[key]
+	if !known && len(m.waiting) >= maxMarks {
 		return
 	}
-	m.waiting = append(m.waiting, Mark{topic, client, upTo})
+	if m.waiting == nil {
+		m.waiting = make(map[laneKey]uint64)
+	}
+	m.waiting[key] = max(before, upTo)
 	if m.busy {
 		return
 	}
@@ -49,7 +54,9 @@ func (b *Batcher) Finish(topic string, client Client, upTo uint64) {
 // setMarks sets the marks that wait, and those that come meanwhile.
 func (b *Batcher) setMarks() {
 	for {
-		b.wait(marksEvery)
+		if b.marks.len() < MaxRead {
+			b.wait(marksEvery)
+		}
 		some := b.marks.take()
 		if len(some) == 0 {
 			return
@@ -62,13 +69,24 @@ func (b *Batcher) setMarks() {
 	}
 }
 
-func (m *marks) take() []Mark {
+func (m *marks) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := min(len(m.waiting), MaxRead)
-	some := m.waiting[:n]
-	m.waiting = append([]Mark(nil), m.waiting[n:]...)
-	m.busy = n > 0
+	return len(m.waiting)
+}
+
+// take returns what goes into the next call, any of those that wait.
+func (m *marks) take() (some []Mark) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, upTo := range m.waiting {
+		if len(some) == MaxRead {
+			break
+		}
+		some = append(some, Mark{key.topic, key.client, upTo})
+		delete(m.waiting, key)
+	}
+	m.busy = len(some) > 0
 	return some
 }
 

@@ -25,8 +25,8 @@ type Op struct {
 	Age time.Duration
 
 	Do   string // the action's name; Void withdraws what has the same identity
-	In   Fields // the action's input
-	User string // who did it, as the application knows them
+	In   Fields // the action's input; nil: none
+	User string // who did it, as the application knows them; "": nobody in particular
 }
 
 // Void is the action that does nothing, and is refused for good: a client sends

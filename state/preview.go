@@ -8,7 +8,8 @@ import (
 // Preview returns the data that come of data and ops that nobody has committed,
 // in their order, and how many of the ops have an effect: what a tab shows while
 // it waits for their answers. Ops that would be refused have none, and neither
-// has any when the data can't be read.
+// has any when the data can't be read. An action that panics refuses its op; one
+// that never returns is not given up, as it is by a Batcher.
 func (k Kind[S]) Preview(key string, data []byte, ops []Op) ([]byte, int) {
 	s, err := k.Read(data)
 	if err != nil {

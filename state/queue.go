@@ -21,7 +21,12 @@ type Sender interface {
 	// TakeLane reports whether the store may keep one more lane of the sender, and
 	// counts it if so. It is called before an op that may make one.
 	TakeLane() bool
-	// ReturnLane takes back one TakeLane: the op has made no lane.
+	// OweLanes takes in that lanes of the sender have grown by as much as n more
+	// would take: why ops were refused is kept with them. It can't say no; a sender
+	// that owes too much makes no lanes for a while.
+	OweLanes(n int)
+	// ReturnLane takes back one TakeLane, or one of OweLanes: the op has made no
+	// lane, or it has become smaller.
 	ReturnLane()
 }
 
@@ -128,7 +133,7 @@ func (q *fairQueue) isReady() bool {
 }
 
 // next takes the ops of the next call of a topic, up to MaxMoves; no ops means
-// that there is none. finish must follow when the call has ended.
+// that there is none. release must follow when the call has ended.
 func (q *fairQueue) next() (topic string, ops []submitted) {
 	if !q.isReady() {
 		return "", nil
@@ -202,8 +207,8 @@ func (q *fairQueue) dropped(l *line, n int) {
 	}
 }
 
-// finish lets the next call for a topic come.
-func (q *fairQueue) finish(topic string) {
+// release lets the next call for a topic come.
+func (q *fairQueue) release(topic string) {
 	w := q.topics[topic]
 	w.calling = false
 	if w.lines.Len() == 0 {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -21,22 +22,26 @@ type run struct {
 
 	// The state of the basis is that after accepted; not valid while spoilt.
 	accepted []int // ops that were applied
-	spoilt   bool  // an action has failed: it may have changed the state that it was given
-	fouled   bool  // that was the state of the try, which others may have
-	broken   bool  // nothing can come of it: all is put off
-	asking   bool  // lanes have to be read first
-	unsure   bool  // so they have, unless the step is done
+	// saved is what the state was written as after the first of accepted, so that
+	// each runs again once at most, however many actions fail. Nil: nothing was.
+	saved   []byte
+	savedAt int  // how many of accepted
+	spoilt  bool // an action has failed: it may have changed the state that it was given
+	fouled  bool // that was the state of the try, which others may have
+	broken  bool // nothing can come of it: all is put off
+	recheck bool // it is to be run again, with care: the state is too large, or can't be written
+	asking  bool // lanes have to be read first
+	unsure  bool // so they have, unless the step is done
 
 	stage atomic.Int32 // see watch
 	at    atomic.Int32 // the op whose action runs
 	since atomic.Int64 // when that began, in ns by the monotonic clock
 
 	// What came of it.
-	answers  []Answer
-	step     Step
-	look     bool // step only reads lanes
-	tooLarge bool // the state is; careful was not set
-	fresh    int  // ops that are dealt with for the first time
+	answers []Answer
+	step    Step
+	look    bool // step only reads lanes
+	fresh   int  // ops that are dealt with for the first time
 
 	// one is the room of a run of one op, as most are.
 	one struct {
@@ -66,13 +71,13 @@ func (r *run) reduce() {
 		return
 	}
 	for i := range r.ops {
-		if r.stage.Load() != running {
-			return // it was given up
+		if r.stage.Load() != running || r.recheck {
+			return // it was given up, or is in vain
 		}
 		r.judge(i)
 	}
 	switch {
-	case r.broken:
+	case r.broken, r.recheck:
 	case r.asking, r.unsure && len(r.moved) == 0:
 		r.lookAt()
 	case len(r.moved) > 0:
@@ -101,12 +106,8 @@ func (r *run) makeStep() {
 			return
 		}
 		data, err := r.written()
-		if err != nil {
-			r.breakOff(Answer{Reason: ReasonAway, Err: err})
-			return
-		}
-		if len(data) > r.kind.most() {
-			r.outgrow()
+		if err != nil || len(data) > r.kind.most() {
+			r.distrust(err)
 			return
 		}
 		r.step.Data = data
@@ -119,15 +120,19 @@ func (r *run) makeStep() {
 	}
 }
 
-// outgrow has the ops run again, each looked at for what it makes too large. When
-// they were, the codec does not write the same for the same state.
-func (r *run) outgrow() {
+// distrust has the ops run again, each looked at for what it makes too large, or
+// such that it can't be written, which is err. When they were, the codec does not
+// write the same for the same state, or nothing at all.
+func (r *run) distrust(err error) {
 	if !r.careful {
-		r.tooLarge = true
+		r.recheck = true
 		return
 	}
-	err := fmt.Errorf("state: the codec of %s is not pure: a state has two lengths", r.kind.name())
-	r.b.opts.Logger.Error("a codec is not pure", "topic", r.topic, "err", err)
+	if err == nil {
+		err = errors.New("a state has two lengths: the codec is not pure")
+	}
+	err = fmt.Errorf("state: a state of %s can't be written: %w", r.kind.name(), err)
+	r.b.opts.Logger.Error("a codec fails", "topic", r.topic, "err", err)
 	r.breakOff(Answer{Reason: ReasonAway, Err: err})
 }
 
@@ -177,7 +182,7 @@ func (r *run) apply(i int, l *laneView) {
 	}
 	op := &r.ops[i].op
 	reason := r.attempt(i)
-	if r.broken {
+	if r.broken || r.recheck {
 		return
 	}
 	before := l.moved
@@ -204,7 +209,7 @@ func (r *run) attempt(i int) *string {
 	if op.Do == Void {
 		return reasonOf(ReasonWithdrawn)
 	}
-	if r.b.isSlow(r.topic, op) {
+	if r.b.isFailed(r.topic, op) {
 		return reasonOf(ReasonFailed)
 	}
 	var err error
@@ -213,25 +218,29 @@ func (r *run) attempt(i int) *string {
 			return nil
 		}
 		var next any
-		var panicked bool
-		if next, panicked, err = r.act(i); err == nil && r.careful {
-			err = r.fits(next)
+		var failed bool
+		if next, failed, err = r.act(i); err == nil && r.careful {
+			failed, err = r.fits(next)
 		}
 		if err == nil {
 			r.state = next
 			return nil
 		}
 		r.spoilt, r.fouled = true, true
-		if !panicked {
+		if r.broken {
+			return nil
+		}
+		if !failed {
 			return reasonOf(err.Error())
 		}
 	}
+	r.b.hasFailed(r.topic, op)
 	r.b.opts.Logger.Error("an action fails, and its op is refused", "topic", r.topic, "action", op.Do, "err", err)
 	return reasonOf(ReasonFailed)
 }
 
-// tries is how often an action may panic, or take too long, before its op is
-// refused for good.
+// tries is how often an action may panic, take too long, or return what can't be
+// written, before its op is refused for good.
 const tries = 3
 
 func reasonOf(s string) *string { return &s }
@@ -250,17 +259,35 @@ func (r *run) act(i int) (next any, panicked bool, err error) {
 	return next, false, err
 }
 
-// fits returns an error for the person who acted when a state is too large.
-func (r *run) fits(s any) error {
+// fits returns an error for the person who acted when a state is too large, and
+// failed when it can't be written. That is the op's doing, unless it is so with
+// the state that the store has, too: then nothing can come of the run.
+func (r *run) fits(s any) (failed bool, err error) {
 	data, err := r.write(s)
-	if err == nil && len(data) > r.kind.most() {
-		err = errTooLarge
+	switch {
+	case err != nil:
+		if r.unwritable() {
+			r.distrust(err)
+		}
+		return true, err
+	case len(data) > r.kind.most():
+		return false, errTooLarge
 	}
-	return err
+	r.saved, r.savedAt = data, len(r.accepted)+1 // with the op, which is accepted now
+	return false, nil
 }
 
-// restore makes the state what the record says. It reports false when nothing
-// can be made of that.
+// unwritable reports whether what was read from the record can't be written.
+func (r *run) unwritable() bool {
+	s, err := r.read()
+	if err == nil {
+		_, err = r.write(s)
+	}
+	return err != nil
+}
+
+// restore makes the state what the record says, or what was saved since. It
+// reports false when nothing can be made of that.
 func (r *run) restore() bool {
 	s, err := r.read()
 	if err != nil {
@@ -281,7 +308,7 @@ func (r *run) replay() bool {
 	if !r.restore() {
 		return false
 	}
-	for _, i := range r.accepted {
+	for _, i := range r.accepted[r.savedAt:] {
 		next, _, err := r.act(i)
 		if err != nil {
 			err = fmt.Errorf("state: the action %q of %s is not pure: it failed when it was run again: %w", r.ops[i].op.Do, r.kind.name(), err)
@@ -291,6 +318,21 @@ func (r *run) replay() bool {
 		}
 		r.state = next
 	}
+	return r.save()
+}
+
+// save writes the state, if there are ops in it that would have to be run again
+// else. It reports false when it can't be written.
+func (r *run) save() bool {
+	if r.savedAt == len(r.accepted) {
+		return true
+	}
+	data, err := r.written()
+	if err != nil {
+		r.distrust(err)
+		return false
+	}
+	r.saved, r.savedAt = data, len(r.accepted)
 	return true
 }
 
@@ -312,6 +354,9 @@ func (r *run) result() any {
 
 func (r *run) read() (s any, err error) {
 	defer r.b.guard.caught("a kind's Unmarshal", &err)
+	if r.saved != nil {
+		return r.kind.read(r.saved)
+	}
 	return r.kind.read(r.record.Data)
 }
 

@@ -8,7 +8,8 @@
 // runs the actions of the ops that wait, commits what comes of them, and runs
 // them again on the newer state when another replica was faster.
 //
-// The package knows no pages, sockets or brokers.
+// The Example of Kind is a kind of one's own. The package knows no pages, sockets
+// or brokers; docs/exactly-once.md says why an op counts once, line by line.
 package state
 
 import (

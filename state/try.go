@@ -99,7 +99,7 @@ func (b *Batcher) compute(w *watch, t *try) (open, ok bool) {
 		if t.run.fouled {
 			b.discard(t)
 		}
-		if !t.run.tooLarge {
+		if !t.run.recheck {
 			break
 		}
 		t.careful = true
@@ -210,8 +210,37 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		b.lanes.put(laneKey{t.topic, r.step.Moves[i].Client, 0}, struct{}{})
 	}
 	b.counts.ops.Add(uint64(r.fresh))
+	b.charge(t)
 	b.answer(t, t.made(o))
 	b.end(t, pause)
+}
+
+// charge settles with the senders of a try what the lanes that it moved take more
+// or less than before. The last to move a lane pays for it.
+func (b *Batcher) charge(t *try) {
+	for _, l := range t.run.moved {
+		n := l.grown()
+		from := t.mover(l.client)
+		if n == 0 || from == nil {
+			continue
+		}
+		if n > 0 {
+			b.guard.oweLanes(from, n)
+		}
+		for ; n < 0; n++ {
+			b.guard.returnLane(from)
+		}
+	}
+}
+
+// mover returns the sender of the last op of a client in a try.
+func (t *try) mover(c Client) (from Sender) {
+	for i := range t.ops {
+		if t.ops[i].op.Client == c {
+			from = t.ops[i].from
+		}
+	}
+	return from
 }
 
 // made returns the clients for which a step has made a lane, if anybody pays for

@@ -94,7 +94,7 @@ func (r *run) late() (op int, yes bool) {
 func (b *Batcher) giveUp(r *run, i int) {
 	t, op := r.t, &r.ops[i].op
 	n := b.tookTooLong(t.topic, op)
-	b.opts.Logger.Error("an action takes too long", "topic", t.topic, "action", op.Do, "limit", t.kind.limit(), "time", n, "of", tries)
+	b.opts.Logger.Error("an action takes too long", "topic", t.topic, "action", op.Do, "limit", t.kind.limit(), "try", n, "of", tries)
 	b.warm.drop(t.topic) // the action may go on changing the state
 	t.state = nil
 	b.mu.Lock()
@@ -111,15 +111,22 @@ func (b *Batcher) giveUp(r *run, i int) {
 
 // tookTooLong counts how often the action of an op has taken too long.
 func (b *Batcher) tookTooLong(topic string, op *Op) (n int) {
-	b.slow.change(laneKey{topic, op.Client, op.Seq}, func(before int, _ bool) (int, bool) {
+	b.failed.change(laneKey{topic, op.Client, op.Seq}, func(before int, _ bool) (int, bool) {
 		n = before + 1
 		return n, true
 	})
 	return n
 }
 
-// isSlow reports whether the action of an op has taken too long too often.
-func (b *Batcher) isSlow(topic string, op *Op) bool {
-	n, _ := b.slow.get(laneKey{topic, op.Client, op.Seq})
+// hasFailed has an op refused whose action has failed too often, without that it
+// is run again: when the op is sent again, or another replica was faster.
+func (b *Batcher) hasFailed(topic string, op *Op) {
+	b.failed.put(laneKey{topic, op.Client, op.Seq}, tries)
+}
+
+// isFailed reports whether the action of an op has failed, or taken too long, too
+// often.
+func (b *Batcher) isFailed(topic string, op *Op) bool {
+	n, _ := b.failed.get(laneKey{topic, op.Client, op.Seq})
 	return n >= tries
 }

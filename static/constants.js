@@ -81,8 +81,8 @@ export const FIN_PAUSE = 60000;
 export const ORPHAN_AGE = 10000;
 
 // STRANGER_AGE is how long an op stays in the outbox that was made by somebody else in the same
-// browser, who does not come back. After that nobody would know whether it was applied. In
-// milliseconds.
+// browser, who does not come back, and of which the person there was told. After that nobody would
+// know whether it was applied. In milliseconds.
 export const STRANGER_AGE = 5184000000;
 
 // OPEN_TIMEOUT is how long a browser may take to open its database before the page says that it

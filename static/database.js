@@ -1,11 +1,19 @@
 // database.js keeps ops in IndexedDB, where they outlive their page and are seen by others.
 
 import { OPEN_TIMEOUT } from './constants.js';
+import { changes } from './tab/journal.js';
 
 /** @import { Job, Store } from './tab/journal.js' */
 /** @import { Entry } from './tab/outbox.js' */
 
 const OPS = 'ops';
+
+/**
+ * The name of the database of an application. What follows the folder of a socket's address is of a
+ * page.
+ * @param {string} socket
+ */
+export const nameOf = (socket) => `lockstep ${new URL('.', new URL(socket, location.href)).pathname}`;
 
 /**
  * The ops of all pages of one application, and all people, in this browser. It is opened when it is
@@ -26,16 +34,13 @@ export class Database {
   #open() {
     this.#opening ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(this.#name, 1);
-      setTimeout(reject, OPEN_TIMEOUT, new Error('the database does not open'));
+      setTimeout(reject, OPEN_TIMEOUT);
       request.onupgradeneeded = () => request.result.createObjectStore(OPS, { keyPath: ['client', 'topic', 'seq'] });
       request.onerror = () => reject(request.error);
       request.onsuccess = () => {
         const db = request.result;
-        db.onversionchange = () => {
+        db.onversionchange = db.onclose = () => {
           db.close();
-          this.#opening = null;
-        };
-        db.onclose = () => {
           this.#opening = null;
         };
         resolve(db);
@@ -50,14 +55,14 @@ export class Database {
   /**
    * @template T
    * @param {IDBTransactionMode} mode
-   * @param {(ops: IDBObjectStore) => IDBRequest<T> | void} work
+   * @param {(ops: IDBObjectStore, tx: IDBTransaction) => IDBRequest<T> | void} work
    * @returns {Promise<T>} the result of what work returns
    */
   async #transaction(mode, work) {
     const db = await this.#open();
     return new Promise((resolve, reject) => {
       const tx = db.transaction(OPS, mode, { durability: 'strict' });
-      const request = work(tx.objectStore(OPS));
+      const request = work(tx.objectStore(OPS), tx);
       tx.oncomplete = () => resolve(/** @type {T} */ (request?.result));
       tx.onabort = () => reject(tx.error);
     });
@@ -68,13 +73,14 @@ export class Database {
    * @returns {Promise<void>}
    */
   write(jobs) {
-    return this.#transaction('readwrite', (ops) => {
+    return this.#transaction('readwrite', (ops, tx) => {
       for (const { op: { entry, durable }, put } of jobs) {
         const key = [entry.client, entry.topic, entry.seq];
         if (!put) ops.delete(key);
         else if (!durable) ops.put(entry);
         else ops.getKey(key).onsuccess = (e) => /** @type {IDBRequest} */ (e.target).result && ops.put(entry);
       }
+      if (!jobs.some(changes)) tx.commit(); // else it is aborted when the page is left
     });
   }
 

@@ -3,6 +3,7 @@
 
 import type { Post } from './tab/post.js';
 import type { Renderer } from './live.js';
+import type { Versions } from './tab/versions.js';
 
 declare global {
   const htmx: {
@@ -92,14 +93,21 @@ declare global {
   }
 
   interface HTMLElement {
-    /** Has a renderer render this tab as soon as there is a state; null: the server. */
-    renderWith?(renderer: Renderer | null): void;
+    /**
+     * Has a renderer render this tab as soon as there is a state: there is one with begins. null:
+     * the server renders.
+     */
+    renderWith?(renderer: Renderer | null, begins?: boolean): void;
     /** Connects anew at once. */
     reconnect?(): void;
     /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */
     usePlain?(): void;
+    /** Looks after ops that this page may not send: see others.js. */
+    others?(): void;
     /** The ops that have no answer yet. */
     post?: Post;
+    /** How new what it shows is. */
+    versions?: Versions;
   }
 
   interface Window {

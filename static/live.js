@@ -9,7 +9,7 @@
 import { claims } from './claims.js';
 import { CONNECT_TIMEOUT, MAX_EVENT, SLEEP_GAP } from './constants.js';
 import { Controls } from './controls.js';
-import { Database } from './database.js';
+import { Database, nameOf } from './database.js';
 import { castOf, fieldsOf, isSecret } from './fields.js';
 import { Casts } from './tab/casts.js';
 import { input } from './tab/input.js';
@@ -23,7 +23,7 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Answer, Update } from './tab/message.js'
+ * @import { Answer, At, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  */
 
@@ -33,8 +33,8 @@ const CHECK = 1000; // ms between two checks of the connection
 /**
  * What renders this tab instead of the server: see replica.js.
  * @typedef {object} Renderer
- * @property {(topic: string, state: string) => void} state - called for each state that is newer
- *   than the one shown
+ * @property {(topic: string, state: string, at: At) => void} state - called for each state that is
+ *   newer than the one shown
  * @property {() => void} clicked - an op waits for an answer
  * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
  *   one that was counted is in a state that the renderer was given before
@@ -56,9 +56,8 @@ function newClient() {
 function former() {
   let n = 0;
   try {
-    for (const key of Object.keys(sessionStorage)) {
+    for (const [key, left] of Object.entries(sessionStorage)) {
       if (!key.startsWith('outbox:')) continue;
-      const left = sessionStorage.getItem(key) ?? '';
       sessionStorage.removeItem(key);
       n += JSON.parse(left).length || 0;
     }
@@ -98,9 +97,7 @@ class Tab {
     this.#root = root;
     this.#controls = controls;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
-    // What follows the folder of the socket's address is of this page.
-    const name = `lockstep ${new URL('.', new URL(this.#url, location.href)).pathname}`;
-    const client = this.#client;
+    const client = this.#client, name = nameOf(this.#url);
     this.#post = new Post({
       ...clock, client, user: root.dataset.user ?? '', grants: JSON.parse(root.dataset.grants || '{}'),
       store: new Database(name), claims: claims(name, client), date: () => Date.now(), random: Math.random,
@@ -110,6 +107,7 @@ class Tab {
       answered: (op, answer) => this.#answered(op, answer),
       refused: (op, reason) => this.#refused(op, reason),
       lost: (n) => this.#view.lose(n),
+      others: () => this.#others(),
     });
     /** @type {NodeListOf<HTMLElement>} */
     const rooms = root.querySelectorAll('[data-topic][data-version]');
@@ -119,7 +117,8 @@ class Tab {
   }
 
   start() {
-    this.#root.renderWith = (renderer) => this.#renderWith(renderer);
+    this.#root.renderWith = (renderer, begins) => this.#renderWith(renderer, begins);
+    this.#root.versions = this.#versions;
     this.#root.reconnect = () => this.#reconnect();
     this.#root.post = this.#post;
     this.#root.addEventListener('submit', (e) => this.#submitted(e));
@@ -134,7 +133,9 @@ class Tab {
     const n = former();
     if (n) this.#view.lose(n);
     this.#refresh();
+    const page = this.#root.dataset;
     try {
+      if (page.former) localStorage.former = `${page.user} ${page.former}`; // see others.js
       if (localStorage.plain) this.#goPlain(); // see plain.js
     } catch {
       // Storage is blocked.
@@ -197,6 +198,12 @@ class Tab {
   #refused(op, reason) {
     if (reason) this.#view.tell(reason, true);
     this.#renderer?.answered(op, false);
+  }
+
+  // This page may not send all that it has found.
+  #others() {
+    const { others } = this.#root.dataset;
+    if (others) import(others).then(() => this.#root.others?.(), () => {}); // the next time it tries again
   }
 
   // ---- casts ----
@@ -318,7 +325,7 @@ class Tab {
 
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
-    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
+    const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
     listen('beforeunload', ask);
   }
 
@@ -387,7 +394,7 @@ class Tab {
     this.#versions.show(topic, at);
     if (state === undefined || !this.#renderer) return;
     this.#rendersItself = true;
-    this.#renderer.state(topic, state);
+    this.#renderer.state(topic, state, at);
   }
 
   /**
@@ -402,10 +409,13 @@ class Tab {
 
   // ---- for replica.js ----
 
-  /** @param {Renderer | null} renderer */
-  #renderWith(renderer) {
+  /**
+   * @param {Renderer | null} renderer
+   * @param {boolean} begins - it has a state already
+   */
+  #renderWith(renderer, begins = false) {
     this.#renderer = renderer;
-    this.#rendersItself = false;
+    this.#rendersItself = begins;
     this.#hello();
   }
 }
@@ -445,7 +455,7 @@ function start(root) {
   });
   controls.start(root);
   tab.start();
-  new Voice(root).start();
+  new Voice(root, clock).start();
 }
 
 /** @type {HTMLElement | null} */

@@ -6,10 +6,11 @@
 import { HeldStates } from './tab/held.js';
 
 /**
+ * @import { At } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  *
  * A page with live.js.
- * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'post'>> & HTMLElement} Root
+ * @typedef {Required<Pick<HTMLElement, 'renderWith' | 'post' | 'versions'>> & HTMLElement} Root
  *
  * How the server gets on with the program; when it is ready, where it and its worker are.
  * @typedef {object} Progress
@@ -31,6 +32,8 @@ import { HeldStates } from './tab/held.js';
 const CHECK = 500; // ms between two questions how far the program is
 const PATIENCE = 10000; // ms; the worker renders within a few
 const KEY = 'render'; // in sessionStorage: a reload goes on as it was
+
+const LATER = 'It begins with the next connection.';
 
 const now = () => performance.now();
 
@@ -97,6 +100,8 @@ class Replica {
   #waits = false; // for the server, which compiles the program
   #leaving = false; // the worker renders for the last time
 
+  /** @type {Map<string, { at: At, state: string }>} the newest that was heard, by topic */
+  #newest = new Map();
   #states = new HeldStates(now);
   /** @type {ReturnType<typeof setTimeout> | undefined} of #states */
   #timer;
@@ -181,10 +186,12 @@ class Replica {
 
   /**
    * Says beside the switch what it waits for.
-   * @param {string} text
+   * @param {string} text - "": for nothing
    */
   #say(text) {
-    const place = this.#button.querySelector('.wait') ?? this.#button.appendChild(document.createElement('small'));
+    const old = this.#button.querySelector('.wait');
+    if (!old && !text) return;
+    const place = old ?? this.#button.appendChild(document.createElement('small'));
     place.className = 'wait';
     place.textContent = text;
   }
@@ -225,7 +232,7 @@ class Replica {
     clearTimeout(this.#busy);
     this.#worker = null;
     this.#busy = undefined;
-    if (this.#waits) this.#say('');
+    this.#say('');
     this.#waits = false;
     this.#leaving = false;
     this.#states = new HeldStates(now);
@@ -255,11 +262,16 @@ class Replica {
 
   #ready() {
     this.#button.removeAttribute('aria-busy');
+    // It may have rendered itself before, and there may be no connection now.
+    const { versions } = this.#root;
+    const newest = [...this.#newest].filter(([topic, { at }]) => String(at) === String(versions.of(topic)));
     this.#root.renderWith({
-      state: (topic, state) => this.#hear(topic, state),
+      state: (topic, state, at) => this.#hear(topic, state, at),
       clicked: () => this.#renderAll(),
       answered: (op, counted) => this.#answered(op, counted),
-    });
+    }, newest.length > 0);
+    for (const [topic, { state, at }] of newest) this.#hear(topic, state, at);
+    if (!newest.length && document.getElementById('status')?.dataset.state !== 'live') this.#say(LATER);
   }
 
   /** @param {Answer} answer */
@@ -282,8 +294,11 @@ class Replica {
   /**
    * @param {string} topic
    * @param {string} state
+   * @param {At} at
    */
-  #hear(topic, state) {
+  #hear(topic, state, at) {
+    this.#say('');
+    this.#newest.set(topic, { at, state });
     this.#states.hear(topic, state, this.#root.post.waiting(topic));
     this.#ripen();
   }

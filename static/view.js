@@ -86,7 +86,7 @@ export class View {
  * @param {HTMLElement} el - has the number as its first element, and words for one and for many
  * @param {number} n
  */
-function count(el, n) {
+export function count(el, n) {
   el.dataset.n = String(n);
   const number = el.firstElementChild;
   if (number) number.textContent = String(n);

@@ -11,13 +11,6 @@ const TITLE = 1000; // ms between two titles
 const CALM = 4000; // ms between two sentences
 const OWN = 1000; // ms between two, when this person has clicked
 
-/** @type {import('./tab/pace.js').Clock} */
-const clock = {
-  now: () => performance.now(),
-  later: (job, ms) => setTimeout(job, ms),
-  cancel: (timer) => clearTimeout(timer),
-};
-
 /**
  * What is said of a room, as programs read it; "": nothing.
  * @param {HTMLElement | null} room
@@ -30,13 +23,19 @@ export class Voice {
   /** @type {HTMLElement | null} that has changed last */
   #room = null;
   #own = false; // a click of this person's may be in the next change
-  #mark = new Pace(() => this.#move(), clock);
-  #title = new Pace(() => this.#name(), clock);
-  #sentence = new Pace(() => this.#say(), clock);
+  #mark;
+  #title;
+  #sentence;
 
-  /** @param {HTMLElement} root - has the rooms in it */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root - has the rooms in it
+   * @param {import('./tab/pace.js').Clock} clock
+   */
+  constructor(root, clock) {
     this.#root = root;
+    this.#mark = new Pace(() => this.#move(), clock);
+    this.#title = new Pace(() => this.#name(), clock);
+    this.#sentence = new Pace(() => this.#say(), clock);
   }
 
   start() {

@@ -148,7 +148,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	s := c.server.app.Runtime().Stats()
 	gauge("sessions", "Tabs connected now.", float64(s.Sessions))
 	count("sessions_accepted_total", "Tabs that ever connected.", s.Accepted)
-	count("events_total", "Actions received from tabs.", s.Events)
+	count("events_total", "Events received from tabs: ops, fins and casts.", s.Events)
 	count("acks_total", "Ops acknowledged.", s.Acks)
 	count("refusals_total", "Messages refused.", s.Refusals)
 	count("renders_total", "Frames rendered.", s.Renders)

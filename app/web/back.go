@@ -15,7 +15,7 @@ import (
 func wayBack(r *http.Request, base string) components.Way {
 	topic, ok := topicAt(r.URL.Path)
 	if !ok {
-		topic, ok = sender(r, base)
+		topic, ok = referrer(r, base)
 	}
 	switch {
 	case ok && isPage(r.Method) && r.URL.Path == app.Path(topic):
@@ -28,8 +28,8 @@ func wayBack(r *http.Request, base string) components.Way {
 
 func isPage(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// sender returns the topic whose page has sent the request, if one of this server has.
-func sender(r *http.Request, base string) (topic string, ok bool) {
+// referrer returns the topic whose page has sent the request, if one of this server has.
+func referrer(r *http.Request, base string) (topic string, ok bool) {
 	u, err := url.Parse(r.Referer())
 	if err != nil || u.Host == "" || u.Host != r.Host {
 		return "", false

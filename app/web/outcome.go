@@ -19,7 +19,7 @@ func outcomes(code string) string {
 	case countedOnce:
 		return "One click was counted."
 	case countedTwice:
-		return "That click came twice, and was counted once. Press again to count one more."
+		return "That click came twice, and was counted once. Press again to do it once more."
 	}
 	return ""
 }

@@ -62,7 +62,7 @@ func (h *pageHandler) open(kind string) echo.HandlerFunc {
 // send answers with a topic's page.
 func (h *pageHandler) send(c echo.Context, topic string) error {
 	who := clientOf(c)
-	id := h.sign.ensure(c.Response(), c.Request(), who)
+	id, former := h.sign.ensure(c.Response(), c.Request(), who)
 	p, about, err := h.app.Page(c.Request().Context(), topic)
 	if err != nil {
 		return err
@@ -71,7 +71,10 @@ func (h *pageHandler) send(c echo.Context, topic string) error {
 	p.Version = h.version
 	p.Install = install(c, h.assets, h.named)
 	p.Outcome = said(c)
-	p.User, p.Grants = h.sign.user(id), h.grants(id, topic)
+	p.User, p.Grants = userOf(id), h.grants(id, topic)
+	if former != "" {
+		p.Former = userOf(former)
+	}
 	p.Socket = who.base + socketPath(h.sign, topic) + "&t=" + h.sign.token(forSocket, id, topic)
 	for i, do := range h.app.Forms(topic) {
 		p.Lanes[i] = h.sign.newLane(id, topic, do)
@@ -103,7 +106,8 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 		InBrowser: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), InBrowserText: "Run it all in this browser",
 	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
-	p.Plain, p.Renderer = base+h.assets.URL("plain.js"), h.program.renderer(base)
+	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
+	p.Renderer = h.program.renderer(base)
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says
@@ -124,7 +128,7 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 		}
 		v := &visitor{h.limiter, who}
 		op := l.op(do, state.Fields(c.Request().PostForm), h.app.Runtime().Clock())
-		answer, err := h.app.Do(c.Request().Context(), v.as(h.sign.user(id), nil), topic, op)
+		answer, err := h.app.Do(c.Request().Context(), v.as(userOf(id), nil), topic, op)
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (h *socketHandler) view(c echo.Context) (*limitedView, error) {
 	}
 	user := ""
 	if ok {
-		user = h.sign.user(id)
+		user = userOf(id)
 	}
 	v := &limitedView{visitor: visitor{h.limiter, who}, counts: h.limiter.sockets}
 	granted := func(topic, grant string) bool {

@@ -58,14 +58,13 @@ type roomsTab struct {
 	t    *testing.T
 	ws   *websocket.Conn
 	id   string // of the session
-	user string
 	seen int64
 }
 
 // session returns a new one, and its cookie.
 func (s *roomsSite) session() (id, cookie string) {
 	w := httptest.NewRecorder()
-	id = s.sign.ensure(w, httptest.NewRequest("GET", "/", nil), client{})
+	id, _ = s.sign.ensure(w, httptest.NewRequest("GET", "/", nil), client{})
 	return id, w.Result().Cookies()[0].String()
 }
 
@@ -148,7 +147,7 @@ func TestASocketMayHaveSeveralRooms(t *testing.T) {
 	tab.until(`{"t":"poll:b","ack":[["` + roomsClient + `",1]]`)
 	tab.say(`{"op":["%s",1,1],"seen":CLOCK,"t":"bank:c","do":"transfer","in":{"from":1,"to":"2","amount":["500"]}}`, roomsClient)
 	tab.until(`{"t":"bank:c","op":["`+roomsClient+`",1]`, `"refused":"account 1 has only 100"`)
-	for topic, user := range map[string]string{"poll:b": s.sign.user(id)} {
+	for topic, user := range map[string]string{"poll:b": userOf(id)} {
 		records, err := s.store.Read(t.Context(), topic)
 		if err != nil || !strings.Contains(string(records[0].Data), user) {
 			t.Errorf("%s: got %s, %v, want a vote of %s", topic, records[0].Data, err, user)

@@ -33,7 +33,6 @@ const (
 	forSocket  = "socket"
 	forRooms   = "rooms"
 	forGrant   = "grant"
-	forUser    = "user"
 )
 
 // A signer makes and checks what this application signs. All replicas must
@@ -86,6 +85,9 @@ type sessions struct {
 	// foreign are the names of spare cookies that this application has not signed. They
 	// may be of a server on another port of the host: browsers don't tell ports apart.
 	foreign []string
+	// former is the id that the main cookie names when it is not believed: another
+	// secret has signed it, or it is too old.
+	former string
 }
 
 const (
@@ -142,7 +144,9 @@ func (s signer) read(r *http.Request, who client) (all sessions) {
 		switch spare := strings.HasPrefix(c.Name, name+spareMark); {
 		case c.Name == name && !all.ok:
 			all.sent = true
-			all.main, all.ok = s.parse(c.Value)
+			if all.main, all.ok = s.parse(c.Value); !all.ok {
+				all.former = idOf(c.Value)
+			}
 		case spare && len(all.spares)+len(all.waste)+len(all.foreign) < maxSpares:
 			all.sent = true
 			all.addSpare(c.Name, c.Value, s)
@@ -151,6 +155,16 @@ func (s signer) read(r *http.Request, who client) (all sessions) {
 		}
 	}
 	return all
+}
+
+// idOf returns the id that the value of a cookie begins with, whoever has signed it;
+// "": none.
+func idOf(value string) string {
+	id, _, _ := strings.Cut(value, ".")
+	if raw, err := base64.RawURLEncoding.DecodeString(id); err != nil || len(raw) != idBytes {
+		return ""
+	}
+	return id
 }
 
 func (all *sessions) addSpare(name, value string, s signer) {
@@ -203,15 +217,17 @@ func (all *sessions) adopt() (adopted bool) {
 
 // ensure returns the session of a request; a new one is set as a cookie, and as a
 // spare. One that an old key has signed is signed anew: so the old key can be
-// dropped some time after the new one came.
-func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id string) {
+// dropped some time after the new one came. former is the id of the session whose
+// place a new one takes, as the browser says; "": none.
+func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id, former string) {
 	all := s.read(r, who)
 	adopted := all.adopt()
 	s.clean(w, all, who)
 	if all.ok && !all.main.old && !adopted {
-		return all.main.id
+		return all.main.id, ""
 	}
 	if !all.ok {
+		former = all.former
 		all.main.id = randomID()
 		all.main.signed = all.main.id + "." + strconv.FormatInt(s.now().Unix(), 10)
 	}
@@ -220,7 +236,7 @@ func (s signer) ensure(w http.ResponseWriter, r *http.Request, who client) (id s
 	if !all.ok {
 		setCookie(w, who, spareName(who, all.main.id), value, 0)
 	}
-	return all.main.id
+	return all.main.id, former
 }
 
 // clean takes back the spares that are of no use: most browsers have no other
@@ -250,8 +266,13 @@ func setCookie(w http.ResponseWriter, who client, name, value string, age int) {
 	})
 }
 
-// user is how a session is known to actions, and may be shown to everybody.
-func (s signer) user(id string) string { return s.sign(forUser, id)[:16] }
+// userOf is how a session is known to actions, and may be shown to everybody: the id
+// can't be found from it. No secret is in it, so a person stays the same under the next
+// one; and a page can say who somebody was whose cookie is not believed any more.
+func userOf(id string) string {
+	sum := sha256.Sum256([]byte("user\x00" + id))
+	return base64.RawURLEncoding.EncodeToString(sum[:])[:16]
+}
 
 // token is what the address of a socket carries, or an op of a page that was closed,
 // to show that this application gave something to this session. It is another one
@@ -275,9 +296,12 @@ func (s signer) validToken(purpose, id, token string) bool {
 	return s.signedBy(purpose, id, base64.RawURLEncoding.EncodeToString(signature)) >= 0
 }
 
+// idBytes is how long an id is.
+const idBytes = 16
+
 // randomID returns 128 random bits as 22 characters of [A-Za-z0-9_-].
 func randomID() string {
-	var b [16]byte
+	var b [idBytes]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }

@@ -15,7 +15,7 @@ func TestAStolenCookieIsOfNoUseAfterAMonth(t *testing.T) {
 	now := time.Now()
 	s := signer{keys: [][]byte{[]byte("a key")}, now: func() time.Time { return now }}
 	w := httptest.NewRecorder()
-	id := s.ensure(w, httptest.NewRequest("GET", "/", nil), client{})
+	id, _ := s.ensure(w, httptest.NewRequest("GET", "/", nil), client{})
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Cookie", w.Header().Get("Set-Cookie"))
 	now = now.Add(29 * 24 * time.Hour)
@@ -27,8 +27,38 @@ func TestAStolenCookieIsOfNoUseAfterAMonth(t *testing.T) {
 		t.Errorf("got %v after it ended, want none that is valid", got)
 	}
 	w = httptest.NewRecorder()
-	if again := s.ensure(w, r, client{}); again == id || w.Header().Get("Set-Cookie") == "" {
-		t.Errorf("got session %s again, want a new one", again)
+	if again, former := s.ensure(w, r, client{}); again == id || former != id || w.Header().Get("Set-Cookie") == "" {
+		t.Errorf("got session %s in place of %s, want a new one in place of %s", again, former, id)
+	}
+}
+
+// TestASessionThatHasEndedSaysWhoItWas and one that goes on is the same person under the next key.
+func TestASessionThatHasEndedSaysWhoItWas(t *testing.T) {
+	one, two := []byte("a key"), []byte("another key")
+	w := httptest.NewRecorder()
+	id, former := signer{keys: [][]byte{one}, now: time.Now}.ensure(w, httptest.NewRequest("GET", "/", nil), client{})
+	if former != "" {
+		t.Errorf("the first session takes the place of %s", former)
+	}
+	cookie := w.Result().Cookies()[0]
+	for name, c := range map[string]struct {
+		keys   [][]byte
+		cookie string
+		stays  bool
+		former string
+	}{
+		"next key":      {[][]byte{two, one}, cookie.Value, true, ""},
+		"other key":     {[][]byte{two}, cookie.Value, false, id},
+		"no cookie":     {[][]byte{two}, "", false, ""},
+		"no id":         {[][]byte{two}, "<b>." + cookie.Value, false, ""},
+		"an id, longer": {[][]byte{two}, "A" + cookie.Value, false, ""},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: c.cookie})
+		got, former := signer{keys: c.keys, now: time.Now}.ensure(httptest.NewRecorder(), r, client{})
+		if former != c.former || (got == id) != c.stays {
+			t.Errorf("%s: got %s in place of %q, want that it is %s: %t, and in place of %q", name, got, former, id, c.stays, c.former)
+		}
 	}
 }
 
@@ -110,7 +140,7 @@ func TestASpareGoesWhenItsSessionHasWon(t *testing.T) {
 	s := signer{keys: [][]byte{[]byte("a key")}, now: func() time.Time { return now }}
 	visit := func(cookies map[string]string) string {
 		w := httptest.NewRecorder()
-		id := s.ensure(w, with(cookies), client{})
+		id, _ := s.ensure(w, with(cookies), client{})
 		kept(cookies, w)
 		return id
 	}
@@ -194,7 +224,7 @@ func TestTwoServersOnPortsOfOneHostLeaveEachOthersPagesAlone(t *testing.T) {
 	cookies := map[string]string{}
 	visit := func(s signer) string {
 		w := httptest.NewRecorder()
-		id := s.ensure(w, with(cookies), client{})
+		id, _ := s.ensure(w, with(cookies), client{})
 		kept(cookies, w)
 		now = now.Add(time.Second)
 		return id

@@ -19,7 +19,7 @@ import (
 // together cost one rendering.
 
 // slots is how many values a page has.
-const slots = 8
+const slots = 9
 
 // maxTemplates is how many pages are kept. They are small, and the one that everybody
 // looks at comes back at once.
@@ -30,7 +30,7 @@ type template struct {
 	page  components.Page // what it was rendered from
 	about app.Content
 	parts [][]byte // one more than slots
-	slots []byte   // which value comes next: '0' to '7'
+	slots []byte   // which value comes next: '0' to '8'
 }
 
 // fill returns the page with the values in their slots.
@@ -56,7 +56,7 @@ type templates struct {
 
 func newTemplates() *templates {
 	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-7]"), byName: make(map[string]*template)}
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-8]"), byName: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
@@ -64,12 +64,15 @@ func (ts *templates) fill(ctx context.Context, p components.Page, about app.Cont
 	at := strings.LastIndexByte(p.Socket, '=') + 1
 	values := [slots]string{
 		p.Lanes[0], p.Lanes[1], p.Lanes[2], p.Socket[at:],
-		html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome),
+		html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome), p.Former,
 	}
 	p.Lanes = [components.MaxForms]string{ts.mark + "0", ts.mark + "1", ts.mark + "2"}
 	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.mark+"3", ts.mark+"4", ts.mark+"5", ts.mark+"6"
 	if p.Outcome != "" {
 		p.Outcome = ts.mark + "7"
+	}
+	if p.Former != "" {
+		p.Former = ts.mark + "8"
 	}
 	t, err := ts.get(ctx, p, about)
 	if err != nil {
@@ -101,7 +104,7 @@ func (ts *templates) get(ctx context.Context, p components.Page, about app.Conte
 
 // key is the same for the versions of a page, of which the newest is kept: Links.Do is topic and
 // base path.
-func key(p components.Page) string { return p.Links.Do + " " + p.Outcome }
+func key(p components.Page) string { return p.Links.Do + " " + p.Outcome + " " + p.Former }
 
 // render renders a page and cuts it at its slots.
 func (ts *templates) render(ctx context.Context, p components.Page, about app.Content) (*template, error) {

@@ -54,5 +54,8 @@ func (v *visitor) TakeLane() bool {
 	return false
 }
 
+// OweLanes implements state.Sender.
+func (v *visitor) OweLanes(n int) { v.limiter.lanes.Owe(v.who.addr, n) }
+
 // ReturnLane implements state.Sender.
 func (v *visitor) ReturnLane() { v.limiter.lanes.Return(v.who.addr) }

@@ -56,7 +56,7 @@ func (b *backendFlags) define(fs *flagSet) {
 	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
 	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
-	fs.span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps some 100 bytes, for a day more, of each page load that clicks")
+	fs.span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")
 }
 
 // complete chooses a broker where no flag names one, by the variables that platforms set; and as

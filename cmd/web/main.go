@@ -1,4 +1,4 @@
-// Command web serves the live counter: one replica, or several behind a
+// Command web serves the demo, live counters, polls and banks: one replica, or several behind a
 // balancer in one process. See -h.
 package main
 

@@ -55,10 +55,6 @@ var rules = []rule{
 	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
 	{"pubsub", []string{"internal/pause", "internal/repeats", "pubsub/driver"}, "the hub knows no backend"},
-	{"counter/pgcounter", []string{"counter", "internal/pgclient", "precondition"}, "stores know the contract only"},
-	{"counter/rediscounter", []string{"counter", "internal/redisclient", "precondition"}, "stores know the contract only"},
-	{"counter/", []string{"counter"}, "stores know the contract only, not each other"},
-	{"counter", []string{"internal/repeats"}, "the domain depends on nothing"},
 	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
 	{"state/redisstate", []string{"internal/redisclient", "precondition", "state"}, "stores know the contract only"},
@@ -94,7 +90,7 @@ var rules = []rule{
 // portable are the packages that the browser build consists of, with all
 // below them that is not a backend or a transport of a server.
 var portable = []string{
-	"app", "cmd/wasm", "components", "counter", "counter/idbcounter", "counter/memcounter", "htmx", "live", "live/jslive", "live/jsmain",
+	"app", "cmd/wasm", "components", "htmx", "live", "live/jslive", "live/jsmain",
 	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/idbstate", "state/memstate",
 }
 
@@ -198,9 +194,9 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
-		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "counter/rediscounter", "state/redisstate"},
-		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "counter/pgcounter", "state/pgstate"},
-		"go.etcd.io/":                {"counter/boltcounter", "state/boltstate"},
+		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "state/redisstate"},
+		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
+		"go.etcd.io/":                {"state/boltstate"},
 		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},

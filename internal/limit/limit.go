@@ -145,16 +145,20 @@ func (r *Rates) Allow(a netip.Addr) bool {
 	if r.perSecond <= 0 || Contains(r.exempt, a) {
 		return true
 	}
-	key := Key(a)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.bucket(Key(a)).Allow()
+}
+
+// bucket returns that of an address. The caller holds mu.
+func (r *Rates) bucket(key netip.Addr) *rate.Limiter {
 	b := r.by[key]
 	if b == nil {
 		r.sweep()
 		b = rate.NewLimiter(r.perSecond, r.burst)
 		r.by[key] = b
 	}
-	return b.Allow()
+	return b
 }
 
 // Wait returns how long it is until Allow says yes to an address that does not
@@ -173,12 +177,26 @@ func (r *Rates) Wait(a netip.Addr) time.Duration {
 	return time.Duration(math.Ceil(missing / float64(r.perSecond) * float64(time.Second)))
 }
 
-// Return takes back one Allow.
+// Owe counts n times of an address that nobody was asked for, also beyond what it
+// may: then Allow says no until they have been made up for.
+func (r *Rates) Owe(a netip.Addr, n int) {
+	if r.perSecond <= 0 || Contains(r.exempt, a) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.bucket(Key(a))
+	for ; n > 0; n -= r.burst {
+		b.ReserveN(time.Now(), min(n, r.burst))
+	}
+}
+
+// Return takes back one Allow, or one of Owe.
 func (r *Rates) Return(a netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if b := r.by[Key(a)]; b != nil {
-		b.AllowN(time.Now(), -1) // no more than the burst comes of it
+		b.ReserveN(time.Now(), -1) // no more than the burst comes of it
 	}
 }
 

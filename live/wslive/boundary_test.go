@@ -96,6 +96,36 @@ func FuzzBoundary(f *testing.F) {
 		f.Add([]byte(s), true, uint8(0))
 		f.Add([]byte(s), false, uint8(3))
 	}
+	for _, s := range []struct { // found by fuzzing
+		p        string
+		deflates bool
+		piece    byte
+	}{
+		{"0\xff000", false, 'A'},
+		{"1\x0101\x0101\x001", true, '\x00'},
+		{"0\xfe\x00\x050000000000\xfe000000", true, '\a'},
+		{"8\x80000080", true, '\x00'},
+		{"000", true, '\f'},
+		{"0\xff000000000000", false, '\x00'},
+		{"0\xfe\x00\x05000000000000000000000000000000", false, '\x03'},
+		{"0\xff0", true, 'r'},
+		{"0\x030001\x030001\x030001\x0300010", true, '\x0f'},
+		{"0\xfe\x00\x050000000000\x000\x000\x000\x000\x000\x000\x000\x000\x000\x000\xff00", true, '\x00'},
+		{"1\x0101\x0101\x0101\x0101\x0101\x0101\x0101", true, '\x0e'},
+		{"0\x8100000", false, '\x03'},
+		{"0", true, '\x00'},
+		{"000000000000000000", true, '\x00'},
+		{"0000000000000000000000000000000000", false, '\x00'},
+		{"0\xff\x00\x00\x00\x00\x00\x00\x10\x0100000", true, '\u0081'},
+		{"0\xff", false, 'r'},
+		{"\xc1\x800000A", true, '\x02'},
+		{"0\xff\x80\x00\x00\x00\x00\x00\x00\x01000000", true, '\x1a'},
+		{"\x81\xfe\x00\x05000000000\x81\x008\x00\x80\x0000", true, '\x03'},
+		{"0\x7f0000000", false, 'A'},
+		{"00000000000000000000000000000000", false, '\x00'},
+	} {
+		f.Add([]byte(s.p), s.deflates, s.piece)
+	}
 	f.Fuzz(func(t *testing.T, p []byte, deflates bool, piece uint8) {
 		want, out, stopped := decode(p, deflates)
 		b := boundary{deflates: deflates}
@@ -151,6 +181,30 @@ func FuzzInflate(f *testing.F) {
 	var d deflater
 	f.Add(d.deflate([]byte(`{"op":["c",1,1],"do":"a"}`)), d.deflate(bytes.Repeat([]byte("x"), 1<<20)))
 	f.Add([]byte("\x01\x00\x00\xff\xff\xaa"), []byte{})
+	for _, s := range [][2]string{ // found by fuzzing
+		{"0", "\xec\xc01\x01\x00\x00\x00\u00a0\xda\xc67\xc4^\x18\x00\x00"},
+		{"0", "2\x187"},
+		{"$A\x10\x0011111", "$A\x10\x001"},
+		{"280a", "280a"},
+		{"0", "$\xc01\x01\x00\x00\x00\xc2 B7,7"},
+		{"$0\xc411", "$0\xc411"},
+		{"$0", "0"},
+		{"0", "$\xff"},
+		{"0", "\xc2"},
+		{"", ""},
+		{"0", "$0\xc411"},
+		{"2", "280"},
+		{"1", "0"},
+		{"\x02 ", "\x02 "},
+		{"$\xc01A0009", "$\xc01A0009"},
+		{"\xa3", "\xa3"},
+		{"Z0a\xfb\xfb777\x0e1020", "Z0a\xfb\xfb777\x0e1020"},
+		{"0", "$\xc01\x01\x00\x00\x00\u00a0"},
+		{"2\x03(", "2\x03("},
+		{"$A", "$A1"},
+	} {
+		f.Add([]byte(s[0]), []byte(s[1]))
+	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		var i inflater
 		first, err := i.inflate(bytes.Clone(a))

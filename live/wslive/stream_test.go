@@ -148,6 +148,42 @@ func FuzzStream(f *testing.F) {
 		f.Add(s.bytes(), s.compressed, uint8(0))
 		f.Add(s.bytes(), s.compressed, uint8(255))
 	}
+	for _, s := range []struct { // found by fuzzing
+		p          string
+		compressed bool
+		piece      byte
+	}{
+		{"\xc1\xa870002000000000000000000000000000000000000000", true, '\x00'},
+		{"\xc1\xa8AZ2\x042aX\x01B00120002000000000000000000000000000", true, '\x00'},
+		{"\xc1\xa89\x02BZ200000000\x06A10\xfc0\xab010020\xcb00000000000000000\x04\xab000000000000", true, '\x00'},
+		{"0000000000000000000000000000000000000000000", false, '\x14'},
+		{"\x01\x85000000000\x80\x92\x010000000000000000000\xc4\xc4", false, 'ÿ'},
+		{"\x81\x81\x01000z\x81\x81\x01000z\x81\x81\x01000z\x81\x81\x01000z", false, 'ÿ'},
+		{"\x81\x8100000\x81\x8100000\x81\x81000000", false, '\x04'},
+		{"\xc1\xa8\x01B8A200000080$000000000000000000000000000000", true, 'ÿ'},
+		{"\x81\x8180000", true, '$'},
+		{"\x88\x85\x01001\x130A0#", true, '\x1e'},
+		{"\x88\x85\x01000\x130\xff\xff\xff", false, '\x14'},
+		{"\x81\x99000000000000000000000000000000", true, '\x00'},
+		{"\xc1\xa800002000000000000000000000000000000000000000", true, 'f'},
+		{"0\xff000", false, 'ù'},
+		{"\x88\x85\x01000\x130\x12\x120", false, '\x14'},
+		{"\x81\x990A0000000000000000000\xaf\xaf\xaf\xaf0000", true, '7'},
+		{"\x81\x99\x01\x02\x03\x04z 000000#8!0#.!00 9&000&|", false, '\x06'},
+		{"\x81\x990000\xda000000000000000000000000", true, '\x00'},
+		{"\x88\x850000A0000", false, 'á'},
+		{"\x88\x850000", false, 'á'},
+		{"1", true, '9'},
+		{"\x82\x80000000", false, 'ÿ'},
+		{"\x81\x8100010\x81\x8100000\x81\x8100000\x81\x8100000\x81\x810000\xd4", false, '2'},
+		{"\xc1\x9000<7$0<B000000000000", true, '\x00'},
+		{"\x01\x85\x01\x02\x03\x04z bgu\x80\x92\x01\x02\x03\x04hmm&; 0&- 00#8!0#\x7f", false, 'ÿ'},
+		{"\x81\x990000A000000000000000000000000", false, 'ÿ'},
+		{"\xc1\x90\x01\x02\x03\x04\xabTIH/\xcb\xcf\xcbR\xb0QNU\xa8\x06\x04\x81\x99\x01\x02\x03\x00z bguklj#8!e#.!kq 9&uul&|", true, 'ÿ'},
+		{"\xc1\xa8A8X\x042000000000x\x8c000000000000 910000000000000", true, '\x00'},
+	} {
+		f.Add([]byte(s.p), s.compressed, s.piece)
+	}
 	f.Fuzz(func(t *testing.T, p []byte, compressed bool, piece uint8) {
 		want := understand(p, compressed)
 		synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,6 @@
 package boltstate_test
 
 import (
-	"bytes"
-	"context"
-	"crypto/rand"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,92 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"lockstep/counter"
-	"lockstep/counter/boltcounter"
 	"lockstep/state"
 )
-
-// A side is one of the two stores that are compared: do does n ops, of new
-// clients, on each of the topics.
-type side struct {
-	name string
-	do   func(ctx context.Context, ops int, topics []string) error
-}
-
-func sides(b *testing.B, data []byte) []side {
-	former, err := boltcounter.Open(filepath.Join(b.TempDir(), "counters.db"), nil)
-	must(b, err)
-	b.Cleanup(func() { _ = former.Close() }) // the file is thrown away
-	s := open(b, filepath.Join(b.TempDir(), "states.db"))
-	bases := make(map[string]state.Record)
-	return []side{
-		{"counter", func(ctx context.Context, n int, topics []string) error {
-			for _, topic := range topics {
-				ops := make([]counter.Op, n)
-				for i := range ops {
-					ops[i] = counter.Op{ID: rand.Text(), Kind: counter.Increment}
-				}
-				if _, _, err := former.Apply(ctx, topic, ops...); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
-		{"state", func(ctx context.Context, n int, topics []string) error {
-			steps := make([]state.Step, len(topics))
-			for i, topic := range topics {
-				if bases[topic].Epoch == 0 {
-					bases[topic] = read(b, s, topic)
-				}
-				steps[i] = state.Step{Topic: topic, Base: bases[topic], Data: data}
-				for range n {
-					steps[i].Moves = append(steps[i].Moves, move(newClient(), 1))
-				}
-			}
-			for i, o := range s.Commit(ctx, steps...) {
-				if o.Err != nil {
-					return o.Err
-				}
-				bases[topics[i]] = o.Record
-			}
-			return nil
-		}},
-	}
-}
-
-// BenchmarkBeside compares commits with the same ops as calls of the store of
-// counters, in turns: what the disk does at the time happens to both.
-func BenchmarkBeside(b *testing.B) {
-	for _, c := range []struct{ ops, topics, data int }{
-		{1, 1, 5}, {8, 1, 5}, {64, 1, 5}, {256, 1, 5}, {1, 64, 5}, {1, 1, 10 << 10}, {1, 1, 100 << 10},
-	} {
-		b.Run(fmt.Sprintf("ops=%d/topics=%d/data=%d", c.ops, c.topics, c.data), func(b *testing.B) {
-			both := sides(b, bytes.Repeat([]byte("1"), c.data))
-			topics := make([]string, c.topics)
-			for i := range topics {
-				topics[i] = fmt.Sprintf("topic-%d", i)
-			}
-			took := make([][]time.Duration, len(both))
-			for b.Loop() {
-				for i, side := range both {
-					start := time.Now()
-					must(b, side.do(b.Context(), c.ops, topics))
-					took[i] = append(took[i], time.Since(start))
-				}
-			}
-			ratios := make([]float64, len(took[0]))
-			for i := range ratios {
-				ratios[i] = float64(took[0][i]) / float64(took[1][i])
-			}
-			slices.Sort(ratios)
-			for i, side := range both {
-				slices.Sort(took[i])
-				b.ReportMetric(float64(took[i][len(took[i])/2])/1e6, "ms-"+side.name)
-			}
-			b.ReportMetric(ratios[len(ratios)/2], "times-as-fast")
-		})
-	}
-}
 
 // BenchmarkLanes says how many bytes of the file a lane takes.
 func BenchmarkLanes(b *testing.B) {

@@ -13,7 +13,7 @@ const (
 	// smaller when most of it is free.
 	compactAbove = 4 << 20
 	// compactOnline is how much of a file may be in use, in bytes, for it to be
-	// made smaller while clicks wait.
+	// made smaller while ops wait.
 	compactOnline = 4 << 20
 	// compactEvery is how often a file is looked at while it is in use.
 	compactEvery = time.Minute
@@ -61,7 +61,7 @@ func (s *Store) replace() error {
 	old := s.db
 	s.db = small
 	if err := syncFolder(s.path); err != nil {
-		// Which of the two a crash would leave is not known: no click may be
+		// Which of the two a crash would leave is not known: no op may be
 		// acknowledged.
 		return errors.Join(err, old.Close(), small.Close())
 	}

@@ -57,8 +57,8 @@ func (s *Store) Transactions() (n int, err error) {
 // NextEpoch is nextEpoch.
 func NextEpoch(last uint64, now time.Time) uint64 { return nextEpoch(last, now) }
 
-// MigrateMost is how many counters one transaction moves.
-const MigrateMost = migrateMost
+// TakeMost is how many counters one transaction moves.
+const TakeMost = takeMost
 
 // SweepMost is how many lanes a commit looks at, but for those that it made.
 const SweepMost = sweepMost

@@ -105,7 +105,7 @@ func (s *Store) begin(counter func(string, int64) (string, []byte)) (err error) 
 	if err := s.db.Update(s.prepare); err != nil || !former {
 		return err
 	}
-	return s.migrate(counter)
+	return s.takeOver(counter)
 }
 
 // examine refuses what prepare must not touch. It reports whether the file holds

@@ -62,10 +62,10 @@ var mutants = []mutant{
 		"judge.go", "if l.Last > 0 && op.Seq <= l.Last {", "if l.Last > 0 && op.Seq <= l.Last && !(WITHOUT && op.Age > j.lifetime) {",
 	}}},
 	{name: "the list of refusals is short", edits: []edit{{
-		"judge.go", "	raw := list.encode()", "	if WITHOUT && len(list) > 2 {\n		list = list[len(list)-2:]\n	}\n	raw := list.encode()",
+		"judge.go", "		raw = list.encode()", "		if WITHOUT && len(list) > 2 {\n			list = list[len(list)-2:]\n		}\n		raw = list.encode()",
 	}}},
 	{name: "the list of refusals only grows", edits: []edit{{
-		"judge.go", "list := l.refused.from(from)", "list := l.refused.from(pick(WITHOUT, 0, from))",
+		"judge.go", "list, raw := l.refused.from(from), l.Refused", "list, raw := l.refused.from(pick(WITHOUT, 0, from)), l.Refused",
 	}}},
 	{name: "a refusal does not consume its seq", edits: []edit{{
 		"run.go", "	before := l.moved\n",

@@ -22,8 +22,8 @@ import (
 // The epoch becomes greater than the former one: tabs that are open do not go
 // backwards. Former ops are forgotten.
 
-// adoptStep is how many counters are taken over by one transaction.
-const adoptStep = 1000
+// takeMost is how many counters are taken over by one transaction.
+const takeMost = 1000
 
 // errFormer is the end of an Open without Options.Counter.
 var errFormer = errors.New("the database has counters of an earlier version: open it with Options.Counter, which takes them over, " +
@@ -42,8 +42,8 @@ const stopFormer = `
 // A counterFunc is Options.Counter.
 type counterFunc func(name string, n int64) (topic string, data []byte)
 
-// adopt takes over the counters of an earlier version, if there are any.
-func (s *Store) adopt(ctx context.Context, counter counterFunc) error {
+// takeOver takes over the counters of an earlier version, if there are any.
+func (s *Store) takeOver(ctx context.Context, counter counterFunc) error {
 	var more bool
 	err := s.pool.QueryRow(ctx, "SELECT coalesce(to_regclass('lockstep_former'), to_regclass('lockstep_counter')) IS NOT NULL").Scan(&more)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Store) adopt(ctx context.Context, counter counterFunc) error {
 	}
 	for more {
 		err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
-			more, err = s.adoptSome(ctx, tx, counter)
+			more, err = s.takeSome(ctx, tx, counter)
 			return err
 		})
 		if err != nil {
@@ -61,8 +61,8 @@ func (s *Store) adopt(ctx context.Context, counter counterFunc) error {
 	return nil
 }
 
-// adoptSome does one transaction's work, and reports whether there is more.
-func (s *Store) adoptSome(ctx context.Context, tx pgx.Tx, counter counterFunc) (more bool, err error) {
+// takeSome does one transaction's work, and reports whether there is more.
+func (s *Store) takeSome(ctx context.Context, tx pgx.Tx, counter counterFunc) (more bool, err error) {
 	if _, err := tx.Exec(ctx, lockSchema); err != nil {
 		return false, err
 	}
@@ -86,7 +86,7 @@ func (s *Store) adoptSome(ctx context.Context, tx pgx.Tx, counter counterFunc) (
 			return true, err
 		}
 	}
-	return s.adoptFrom(ctx, tx, table, counter)
+	return s.takeFrom(ctx, tx, table, counter)
 }
 
 // isOwn tells the own counters ($1 is formerPrefix) from those of others.
@@ -110,11 +110,11 @@ func (s *Store) former(ctx context.Context, tx pgx.Tx) (table string, err error)
 	return table, nil
 }
 
-// adoptFrom turns some counters of a table, of which there are some, into
+// takeFrom turns some counters of a table, of which there are some, into
 // records.
-func (s *Store) adoptFrom(ctx context.Context, tx pgx.Tx, table string, counter counterFunc) (more bool, err error) {
+func (s *Store) takeFrom(ctx context.Context, tx pgx.Tx, table string, counter counterFunc) (more bool, err error) {
 	rows, err := tx.Query(ctx, "DELETE FROM "+table+" WHERE name = ANY(ARRAY(SELECT name FROM "+table+" WHERE "+isOwn+
-		" ORDER BY name LIMIT $2)) RETURNING name, n, v", s.formerPrefix(), adoptStep)
+		" ORDER BY name LIMIT $2)) RETURNING name, n, v", s.formerPrefix(), takeMost)
 	if err != nil {
 		return false, err
 	}
@@ -135,7 +135,7 @@ func (s *Store) adoptFrom(ctx context.Context, tx pgx.Tx, table string, counter 
 		}
 		topics[i], data[i], versions[i] = []byte(topic), d, max(c.V, 1)
 	}
-	if err := s.adoptRecords(ctx, tx, topics, data, versions); err != nil {
+	if err := s.takeRecords(ctx, tx, topics, data, versions); err != nil {
 		return false, err
 	}
 	return true, dropFormer(ctx, tx, table)
@@ -155,8 +155,8 @@ func dropFormer(ctx context.Context, tx pgx.Tx, table string) error {
 	return err
 }
 
-// adoptRecords makes records, in an epoch that is newer than the former one.
-func (s *Store) adoptRecords(ctx context.Context, tx pgx.Tx, topics, data [][]byte, versions []int64) error {
+// takeRecords makes records, in an epoch that is newer than the former one.
+func (s *Store) takeRecords(ctx context.Context, tx pgx.Tx, topics, data [][]byte, versions []int64) error {
 	var app int32
 	if err := tx.QueryRow(ctx, "SELECT (lockstep_here($1, $2)).id", s.prefix, s.head()[3]).Scan(&app); err != nil {
 		return err

@@ -143,7 +143,7 @@ func (s *Store) prepare(ctx context.Context, counter counterFunc) error {
 			return err
 		}
 	}
-	return s.adopt(ctx, counter)
+	return s.takeOver(ctx, counter)
 }
 
 // schemaMark is the comment on the tables that a schema has made.

@@ -1,13 +1,15 @@
 // journal.js has ops written to the browser's database, and removed from it, in the order in which
 // that is wanted. What can't be done is tried again before what comes later: a page that finds an
-// op there finds all before it as well.
+// op there finds all before it as well. One transaction is under way at a time, so that what comes
+// meanwhile shares the next; only a page that is left does not wait for that.
 
 import { RETRY_MAX } from '../constants.js';
 
 /**
  * @import { Entry, Op } from './outbox.js'
  *
- * The database. write does all or nothing, and is done when a crash undoes it no more.
+ * The database. write does all or nothing, and is done when a crash undoes it no more. Once it has
+ * begun it needs the page no more, unless it changes an entry.
  * @typedef {object} Store
  * @property {(jobs: Job[]) => Promise<void>} write
  * @property {() => Promise<Entry[]>} read
@@ -20,21 +22,34 @@ import { RETRY_MAX } from '../constants.js';
  * An entry is to be put there, or to be removed. One that is durable was there: if it is no more,
  * another page has removed it, and it must not come back.
  * @typedef {{ op: Pick<Op, 'entry' | 'durable'>, put: boolean }} Job
+ *
+ * n is its place in the order.
+ * @typedef {{ op: Op, put: boolean, n: number }} Task
  */
+
+/**
+ * Whether an entry is to be changed.
+ * @param {Job} job
+ */
+export const changes = ({ op, put }) => put && op.durable;
 
 /** What is to be done in the database. */
 export class Journal {
   #store;
   #env;
-  /** @type {{ op: Op, put: boolean }[]} in their order */
+  #n = 0; // tasks so far
+  /** @type {Task[]} in their order */
   #todo = [];
-  /** @type {{ op: Op, put: boolean }[]} of the transaction under way */
+  /** @type {Task[]} of the transactions under way */
   #doing = [];
   /** @type {Promise<void> | null} ends when nothing is to be done, or something could not be */
   #working = null;
   #waits = false; // until the next attempt
-  /** Whether the database works, as far as is known. */
-  works = true;
+  /**
+   * Whether the database works, as far as is known: undefined while nothing is.
+   * @type {boolean | undefined}
+   */
+  works;
 
   /**
    * @param {Store} store
@@ -47,38 +62,35 @@ export class Journal {
 
   /** Finds out whether the database works. */
   async probe() {
-    const op = { durable: false, entry: { client: '', topic: '', seq: 0, do: '', in: {}, user: '', made: 0 } };
-    await this.#store.write([{ op, put: true }, { op, put: false }]).catch(() => {
-      this.works = false;
-      this.#env.changed();
-    });
+    const op = { durable: false, entry: /** @type {Entry} */ ({ client: '', topic: '', seq: 0 }) };
+    this.works = await this.#store.write([{ op, put: true }, { op, put: false }]).then(() => true, () => false);
+    this.#env.changed();
   }
 
   /** @param {Op} op - is new, or has changed */
   put(op) {
-    if (!op.secret) this.#add({ op, put: true });
+    if (!op.secret) this.#add(op, true);
   }
 
   /** @param {Op} op - has its answer */
   remove(op) {
     this.#todo = this.#todo.filter((job) => job.op !== op);
-    if (op.durable || this.#doing.some((job) => job.op === op)) this.#add({ op, put: false });
+    if (op.durable || this.#doing.some((job) => job.op === op)) this.#add(op, false);
     else this.#env.removed(op);
   }
 
   /**
-   * Has an entry removed that this page does nothing else with.
-   * @param {Entry[]} entries
+   * @param {Op} op
+   * @param {boolean} put
    */
-  forget(entries) {
-    // If that fails, the next page tries again.
-    this.#store.write(entries.map((entry) => ({ op: { entry, durable: true }, put: false }))).catch(() => {});
+  #add(op, put) {
+    this.#todo.push({ op, put, n: this.#n++ });
+    if (!this.#waits) this.#working ??= this.#work();
   }
 
-  /** @param {{ op: Op, put: boolean }} job */
-  #add(job) {
-    this.#todo.push(job);
-    if (!this.#waits) this.#working ??= this.#work();
+  /** The page is left: what is to be done begins now, whatever is under way. */
+  flush() {
+    while (this.#todo.length) this.#try();
   }
 
   /** Waits until what is to be done now was tried. */
@@ -96,37 +108,54 @@ export class Journal {
   }
 
   async #work() {
-    await null; // what is wanted together is done together
+    await null; // more may be wanted in this moment
     while (this.#todo.length && await this.#try());
     this.#working = null;
   }
 
+  /** @returns {Promise<boolean>} whether it could be done */
   async #try() {
-    this.#doing = this.#todo.splice(0);
-    try {
-      await this.#store.write(this.#doing);
-    } catch {
-      const over = new Set(this.#todo.filter(({ put }) => !put).map(({ op }) => op)); // since it began
-      this.#todo.unshift(...this.#doing.splice(0).filter(({ op, put }) => !put || !over.has(op)));
-      this.#pause();
-      return false;
-    }
+    const batch = this.#next();
+    this.#doing.push(...batch);
+    const done = await this.#store.write(batch).then(() => true, () => false);
+    this.#doing = this.#doing.filter((task) => !batch.includes(task));
+    if (done) this.#did(batch);
+    else this.#again(batch);
+    return done;
+  }
+
+  // What is wanted together is done together: but what changes an entry needs the page until it is
+  // done, and nothing new is to be lost with it.
+  #next() {
+    const end = this.#todo.findIndex((task) => changes(task) !== changes(this.#todo[0]));
+    return this.#todo.splice(0, end < 0 ? Infinity : end);
+  }
+
+  /** @param {Task[]} batch */
+  #did(batch) {
     this.works = true;
-    for (const { op, put } of this.#doing.splice(0)) {
+    for (const { op, put } of batch) {
       if (put) op.durable = true;
       else this.#env.removed(op);
     }
     this.#env.changed();
-    return true;
+  }
+
+  /** @param {Task[]} batch */
+  #again(batch) {
+    const over = new Set(this.#todo.filter(({ put }) => !put).map(({ op }) => op)); // since it began
+    const tasks = batch.filter(({ op, put }) => !put || !over.has(op));
+    this.#todo = [...tasks, ...this.#todo].sort((a, b) => a.n - b.n);
+    this.#pause();
   }
 
   #pause() {
     this.works = false;
-    this.#waits = true;
-    this.#env.later(() => {
+    if (!this.#waits) this.#env.later(() => {
       this.#waits = false;
       if (this.#todo.length) this.#working ??= this.#work();
     }, RETRY_MAX);
+    this.#waits = true;
     this.#env.changed();
   }
 }

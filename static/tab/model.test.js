@@ -153,8 +153,8 @@ class Run {
 
   /** @param {Page} page */
   #close(page) {
-    if (this.random() < 0.5) page.post.leave();
-    page.crash();
+    if (this.random() < 0.5) page.leave();
+    else page.crash();
     this.pages = this.pages.filter((it) => it !== page);
     this.load();
   }

@@ -5,7 +5,7 @@
 // each client and topic. Nobody but that page load gives numbers, and a client is known to the
 // memory of its page alone: another page sends what it finds in the outbox, as it is.
 
-import { MAX_EVENT, MAX_OUTBOX, STRANGER_AGE } from '../constants.js';
+import { MAX_EVENT, MAX_OUTBOX } from '../constants.js';
 
 /**
  * The fields of a form: one that has several values is an array.
@@ -22,9 +22,11 @@ import { MAX_EVENT, MAX_OUTBOX, STRANGER_AGE } from '../constants.js';
  * @property {string} do
  * @property {Input} in
  * @property {string} user - who has made it
- * @property {string} [grant] - shows that a page of theirs was given the topic
+ * @property {string} [grant] - shows that a page of theirs was given the topic; "": nothing does
+ *   any more, and only a page that shows the topic may send it
  * @property {number} made - ms since 1970, by this browser
  * @property {Sending} [sent] - none: it has never left the browser
+ * @property {boolean} [told] - the person at the browser knows that it waits: see others.js
  *
  * An op that this page has to have answered.
  * @typedef {object} Op
@@ -180,8 +182,8 @@ export class Outbox {
    * @param {Entry[] | null} stored - null: it can't be read
    * @param {number} clock - as it was heard before that
    * @param {(entry: Entry) => boolean | undefined} orphaned - whether its page is closed
-   * @returns {{ dropped: Op[], left: Entry[], lost: Entry[] }} what was dropped, what other pages
-   *   have there of this person, and what strangers have that nobody can use any more
+   * @returns {{ dropped: Op[], left: Entry[], others: Entry[] }} what was dropped, what other pages
+   *   have there that this one may send, and what it may not
    */
   merge(stored, clock, orphaned) {
     const found = new Map((stored ?? []).map((entry) => [name(entry), entry]));
@@ -189,9 +191,10 @@ export class Outbox {
     const dropped = ours.filter((op) => stored && op.durable && !op.answered && !found.has(name(op.entry)));
     for (const op of dropped) this.remove(op);
     for (const op of ours) if (stored || !op.durable) op.seen = Math.max(op.seen, clock);
-    const left = [...found.values()].filter((entry) => this.#isLeft(entry));
+    const all = [...found.values()].filter((entry) => this.#isLeft(entry));
+    const left = all.filter((entry) => this.#isOurs(entry));
     for (const entry of left.filter(orphaned)) this.#adopt(entry, clock);
-    return { dropped, left, lost: [...found.values()].filter((entry) => this.#isLost(entry)) };
+    return { dropped, left, others: all.filter((entry) => !left.includes(entry)) };
   }
 
   /**
@@ -206,19 +209,22 @@ export class Outbox {
   }
 
   /**
-   * Another page of this person has it, or had. Something foreign would never be answered.
+   * Another page has it, or had. Something foreign would never be answered.
    * @param {Entry} entry
    */
   #isLeft(entry) {
     const { client, topic, seq, user, do: action, in: input, grant } = entry;
-    return client !== this.#env.client && user === this.#env.user && Number.isSafeInteger(seq) && seq > 0 &&
-      [client, topic, action, grant ?? ''].every((text) => typeof text === 'string') &&
+    return client !== this.#env.client && Number.isSafeInteger(seq) && seq > 0 &&
+      [client, topic, user, action, grant ?? ''].every((text) => typeof text === 'string') &&
       size([client, client, topic, grant, action, input]) + NUMBERS < MAX_EVENT;
   }
 
-  /** @param {Entry} entry */
-  #isLost({ user, made }) {
-    return user !== this.#env.user && this.#env.date() - made > STRANGER_AGE;
+  /**
+   * This page may send it.
+   * @param {Entry} entry
+   */
+  #isOurs({ user, topic, grant }) {
+    return user === this.#env.user && (grant !== '' || this.#shows(topic));
   }
 
   /**

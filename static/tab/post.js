@@ -29,6 +29,7 @@ import { Resends } from './resends.js';
  *   it
  * @property {(op: Op, reason: string) => void} refused - for now
  * @property {(n: number) => void} lost - nobody will know whether these ops were applied
+ * @property {() => void} others - there are ops that this page may not send
  *
  * @typedef {Clock & import('./outbox.js').Environment & {
  *   store: Store, claims: Claims, random: () => number }} Environment
@@ -76,13 +77,13 @@ export class Post {
    * known.
    */
   get status() {
-    const waiting = this.waiting(), keepsNothing = !this.#journal.works;
-    const holds = waiting.some(({ durable, secret }) => secret || (!durable && keepsNothing));
+    const waiting = this.waiting(), { works } = this.#journal;
+    const holds = waiting.some(({ durable, secret }) => secret || (!durable && !works));
     return {
       age: waiting.length ? this.#env.now() - Math.min(...waiting.map(({ since }) => since)) : null,
       clicks: waiting.length,
       kept: holds ? 'no' : waiting.every(({ durable }) => durable) ? 'yes' : '',
-      keepsNothing,
+      keepsNothing: works === false,
     };
   }
 
@@ -160,8 +161,9 @@ export class Post {
     this.#finish(FIN_PAUSE);
   }
 
-  /** The page is left: perhaps for ever. */
+  /** The page is left: perhaps for ever. What is not kept yet is on its way. */
   leave() {
+    this.#journal.flush();
     if (this.#ready) this.#finish(0);
   }
 
@@ -212,15 +214,12 @@ export class Post {
    * @param {number} clock
    */
   #merge(stored, clock) {
-    const { dropped, left, lost } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
+    const { dropped, left, others } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
     for (const op of dropped) {
       this.#journal.remove(op);
       this.#settle(op, null);
     }
-    if (lost.length) {
-      this.#journal.forget(lost);
-      this.#page.lost(lost.length);
-    }
+    if (others.length) this.#page.others();
     for (const { client } of left) this.#adopt(client);
     if (!stored) return;
     this.#finish(Infinity, left);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MAX, RETRY_MIN, STRANGER_AGE } from '../constants.js';
+import { ANSWER_TIMEOUT, FIN_PAUSE, MAX_OUTBOX, ORPHAN_AGE, RETRY_MAX, RETRY_MIN } from '../constants.js';
 import { Browser, names, Page } from './testing/world.js';
 
 const DAY = 24 * 3600 * 1000;
@@ -117,6 +117,86 @@ test('ops are written in the order in which they were made, and again after a fa
   browser.broken = false;
   await browser.pass(2 * RETRY_MAX);
   assert.deepEqual(browser.log, ['+1', '+2', '+3']);
+});
+
+test('a page that is left has all on its way to the database, whatever is being written', async () => {
+  const { browser, page } = await connected();
+  page.disconnect();
+  page.click();
+  browser.slow = 50;
+  await browser.pass(60);
+  page.click();
+  await browser.pass(10); // it is being written
+  page.click();
+  page.leave();
+  await browser.pass(50);
+  assert.deepEqual([...browser.stored.values()].map(({ seq }) => seq), [1, 2, 3]);
+});
+
+test('what a page that was left had on its way is written once, if it comes back', async () => {
+  const { browser, page } = await connected();
+  page.disconnect();
+  browser.log.length = 0;
+  browser.slow = 50;
+  page.click();
+  await browser.pass(10);
+  page.click();
+  page.post.leave();
+  await browser.pass(500);
+  page.click();
+  await browser.pass(500);
+  assert.deepEqual(browser.log, ['+1', '+2', '+3']);
+});
+
+test('what could not be written when the page was left is written in order, if it comes back', async () => {
+  const { browser, page } = await connected();
+  page.disconnect();
+  browser.log.length = 0;
+  browser.broken = true;
+  browser.slow = 50;
+  page.click();
+  await browser.pass(10);
+  page.click();
+  page.post.leave();
+  await browser.pass(100);
+  page.click();
+  browser.broken = false;
+  await browser.pass(2 * RETRY_MAX);
+  assert.deepEqual(browser.log, ['+1', '+2', '+3']);
+});
+
+test('a mark that is not written yet takes no click with it, when the page is left', async () => {
+  const browser = new Browser(), page = new Page(browser);
+  page.click();
+  await browser.pass();
+  browser.slow = 50;
+  page.open = true;
+  page.post.opened();
+  page.post.hear(browser.clock);
+  await browser.pass(25); // the database is being read
+  page.click();
+  await browser.pass(35); // the second is being written, and the mark of the first waits for it
+  page.click();
+  await browser.pass(20); // it is the mark's turn
+  page.leave();
+  await browser.pass(100);
+  const kept = [...browser.stored.values()].map(({ seq, sent }) => [seq, Boolean(sent)]);
+  assert.deepEqual(kept, [[1, false], [2, true], [3, true]]);
+});
+
+test('until it is known whether the browser keeps anything, a click is not said to be kept', async () => {
+  const browser = new Browser(), page = new Page(browser);
+  browser.slow = 50;
+  const found = page.post.begin();
+  page.click();
+  assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [false, 'no']);
+  await browser.pass(49);
+  assert.equal(page.post.status.kept, 'no');
+  await browser.pass(10);
+  await found;
+  assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [false, 'yes']);
+  page.click();
+  assert.equal(page.post.status.kept, '', 'it is being written');
 });
 
 test('on a new connection all that waits is sent again, in order', async () => {
@@ -272,7 +352,7 @@ test('where pages can not tell who lives, they send what has been there for a wh
   assert.deepEqual(names(other.take()), ['client1/1/1']);
 });
 
-test('ops of another person are never sent, and are forgotten when nobody would know them', async () => {
+test('ops of another person are never sent, and the page is told that there are some', async () => {
   const { browser, page } = await connected();
   page.click();
   await browser.pass();
@@ -282,12 +362,22 @@ test('ops of another person are never sent, and are forgotten when nobody would 
   await browser.pass(ORPHAN_AGE);
   assert.deepEqual(other.take(), []);
   assert.equal(browser.stored.size, 1);
-  assert.equal(other.lost, 0);
-  await browser.pass(STRANGER_AGE);
-  other.disconnect();
-  await other.connect();
-  assert.equal(browser.stored.size, 0);
-  assert.equal(other.lost, 1);
+  assert.ok(other.others > 0);
+});
+
+test('what nothing grants any more is sent by a page that shows the topic, and no other', async () => {
+  const browser = new Browser();
+  const entry = { client: 'c', topic: 'b', seq: 1, do: 'inc', in: {}, user: 'ann', made: 0, grant: '' };
+  browser.stored.set('["c","b",1]', entry);
+  const page = new Page(browser), next = new Page(browser, { grants: { b: 'grant of b' } });
+  await page.connect();
+  await browser.pass(ORPHAN_AGE);
+  assert.deepEqual(page.take(), []);
+  assert.ok(page.others > 0);
+  await next.connect();
+  await browser.pass();
+  assert.deepEqual(next.take().map(({ op, grant }) => [op, grant]), [[['c', 1, 1], undefined]]);
+  assert.equal(next.others, 0);
 });
 
 test('what was never sent has no age, however long it waits, and is marked before it is sent', async () => {

@@ -6,7 +6,7 @@ import { Backoff } from './backoff.js';
 /**
  * @import { Clock } from './pace.js'
  *
- * @typedef {{ timer: ReturnType<typeof setTimeout> | undefined, pauses: Backoff }} Turn
+ * @typedef {{ timer?: ReturnType<typeof setTimeout>, pauses: Backoff }} Turn
  */
 
 /** The topics of which a replica could not take an op: their ops wait for a while, all of them. */
@@ -31,7 +31,7 @@ export class Resends {
   /** @param {string} topic - a replica could not take one of its ops */
   retry(topic) {
     const turn = this.#turns.get(topic) ??
-      { timer: undefined, pauses: new Backoff(RETRY_MIN, RETRY_MAX, this.#random) };
+      { pauses: new Backoff(RETRY_MIN, RETRY_MAX, this.#random) };
     this.#turns.set(topic, turn);
     turn.timer ??= this.#clock.later(() => {
       turn.timer = undefined;

@@ -2,6 +2,7 @@
 // all that fails.
 
 import { ORPHAN_AGE } from '../../constants.js';
+import { changes } from '../journal.js';
 import { Post } from '../post.js';
 
 /**
@@ -13,7 +14,11 @@ import { Post } from '../post.js';
  * @typedef {{ fin: [string, number], t: string, grant?: string, op?: undefined }} FinMessage
  * @typedef {OpMessage | FinMessage} Sent
  *
- * @typedef {{ due: number, job: () => void, page: Page | null }} Timer
+ * What timers belong to: a page, or a transaction of one, which needs the page if it changes
+ * something.
+ * @typedef {{ dead: boolean, needsPage?: boolean }} Owner
+ *
+ * @typedef {{ due: number, job: () => void, page: Owner | null }} Timer
  */
 
 const KEY = (/** @type {Entry} */ { client, topic, seq }) => JSON.stringify([client, topic, seq]);
@@ -37,7 +42,7 @@ export class Browser {
   pages = 0;
 
   /**
-   * @param {Page | null} page
+   * @param {Owner | null} page
    * @param {() => void} job
    * @param {number} ms
    */
@@ -129,7 +134,10 @@ export class Page {
   /** @type {string[]} */
   reasons = [];
   lost = 0;
+  others = 0; // how often it was told of some
   heard = 0; // the server's clock, when the connection began
+  /** @type {Set<Owner>} under way */
+  transactions = new Set();
 
   /**
    * @param {Browser} browser
@@ -163,6 +171,7 @@ export class Page {
       answered: (op, answer) => this.answered.push([op, answer]),
       refused: (_, reason) => this.reasons.push(reason),
       lost: (n) => (this.lost += n),
+      others: () => this.others++,
     });
   }
 
@@ -170,7 +179,7 @@ export class Page {
   async #write(jobs) {
     const { browser } = this;
     const copies = jobs.map(({ op: { entry, durable }, put }) => ({ entry: structuredClone(entry), durable, put }));
-    await this.#wait();
+    await this.#wait(jobs.some(changes));
     if (browser.broken) throw new Error('QuotaExceededError');
     for (const { entry, durable, put } of copies) {
       if (!put) browser.stored.delete(KEY(entry));
@@ -185,11 +194,17 @@ export class Page {
     return structuredClone([...this.browser.stored.values()]);
   }
 
-  /** @returns {Promise<void>} for ever, when the page is closed meanwhile */
-  #wait() {
-    return new Promise((done) => {
-      this.browser.later(this, done, this.browser.slow);
+  /**
+   * @param {boolean} [needsPage]
+   * @returns {Promise<void>} for ever, when the page is closed meanwhile and it is needed
+   */
+  async #wait(needsPage = true) {
+    const own = { dead: this.dead, needsPage };
+    this.transactions.add(own);
+    await new Promise((done) => {
+      this.browser.later(own, () => done(null), this.browser.slow);
     });
+    this.transactions.delete(own);
   }
 
   /** @param {Sent} message */
@@ -216,7 +231,19 @@ export class Page {
     this.post.closed();
   }
 
+  /** The person leaves it: what is with the database is done. */
+  leave() {
+    this.post.leave();
+    for (const one of this.transactions) one.dead = one.needsPage ?? false;
+    this.#end();
+  }
+
   crash() {
+    for (const one of this.transactions) one.dead = true;
+    this.#end();
+  }
+
+  #end() {
     this.dead = true;
     this.open = false;
     this.browser.unlock(this, () => true);
