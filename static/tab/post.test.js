@@ -210,8 +210,16 @@ test('until it is known whether the browser keeps anything, a click is not said 
   await browser.pass(10);
   await found;
   assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [false, 'yes']);
+});
+
+test('a click is kept when it is durable, and not before', async () => {
+  const { browser, page } = await connected();
+  await Promise.all([page.post.begin(), browser.pass()]);
+  browser.slow = 50;
   page.click();
   assert.equal(page.post.status.kept, '', 'it is being written');
+  await browser.pass(60);
+  assert.equal(page.post.status.kept, 'yes');
 });
 
 test('on a new connection all that waits is sent again, in order', async () => {
