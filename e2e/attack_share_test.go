@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,8 +43,19 @@ func lanesGuard() guard {
 	}
 }
 
-// storeDelay is the way to a store that is a few networks away, and back.
-const storeDelay = 10 * time.Millisecond
+func refusalsGuard() guard {
+	return guard{
+		"what is kept of refusals counts as lanes", "app/web/visitor.go",
+		"v.limiter.lanes.Owe(v.who.addr, n)", "v.limiter.lanes.Owe(v.who.addr, map[bool]int{false: n}[WITHOUT])",
+	}
+}
+
+// storeDelay is the way to a store on the other side of the world, and the same back: it does fewer
+// calls than a flood from one machine can ask for.
+const storeDelay = 100 * time.Millisecond
+
+// floodedCounters are more than go into all the calls that may be under way in a second.
+const floodedCounters = 2000
 
 // shareAttacks take more of the store than is one address's.
 func shareAttacks() []attack {
@@ -55,8 +67,10 @@ func shareAttacks() []attack {
 			guards: []guard{turnsGuard()}, run: floodCounters,
 		}
 	}
+	file := turns("in a file", func(v *target) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") })
+	file.guards, file.why = nil, "a file takes more clicks than a flood from one machine has; state/statetest has one on a slow disk"
 	return []attack{
-		turns("in a file", func(v *target) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") }),
+		file,
 		turns("in Redis", func(v *target) string { return far(v, testserver.Redis(v)) }),
 		turns("in Postgres", func(v *target) string { return far(v, testserver.Postgres(v)) }),
 		{
@@ -72,6 +86,10 @@ func shareAttacks() []attack {
 			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithLanes,
 		},
 		{
+			name: "flood of refusals that the store has to keep", flood: true, flags: slices.Concat(unlimited, []string{"-lanes-per-addr", "200"}),
+			guards: []guard{refusalsGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithRefusals,
+		},
+		{
 			name: "flood of forms that the store has to know", flood: true, flags: []string{"-lanes-per-addr", "40", "-request-rate", "0"},
 			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithForms,
 		},
@@ -80,9 +98,18 @@ func shareAttacks() []attack {
 
 // far returns the URL of a store that is storeDelay away.
 func far(v *target, server *testserver.Server) string {
-	p := testserver.NewProxy(v, server.Addr)
-	p.Delay(storeDelay)
-	return p.Rewrite(server.URL)
+	v.way = testserver.NewProxy(v, server.Addr)
+	v.way.Delay(storeDelay)
+	return v.way.Rewrite(server.URL)
+}
+
+// nearer has f find the store of the target near.
+func (v *target) nearer(f func()) {
+	if v.way != nil {
+		v.way.Delay(0)
+		defer v.way.Delay(storeDelay)
+	}
+	f()
 }
 
 // floodCounters clicks on many counters, so that something waits for each all
@@ -90,15 +117,17 @@ func far(v *target, server *testserver.Server) string {
 func floodCounters(v *target) error {
 	w := v.from(newcomer).connect("witness")
 	op := newOpOn("counter:witness")
-	quiet := median(waits(v, w, &op, func(n int) bool { return n < 9 }))
 	var all []*clicker
-	for i := range 900 { // one call takes up to 64
-		all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
-	}
+	v.nearer(func() {
+		for i := range floodedCounters { // one call takes up to 64
+			all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
+		}
+	})
+	quiet := median(waits(v, w, &op, func(n int) bool { return n < 9 }))
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	flood.Go(func() { clickAround(all, stop) })
-	took := median(waits(v, w, &op, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
+	took := median(waits(v, w, &op, func(n int) bool { return n < 15 || time.Now().Before(v.ends) }))
 	close(stop)
 	flood.Wait()
 	for _, c := range all {
@@ -218,6 +247,39 @@ func fillWithLanes(v *target) error {
 	}
 	if counted > 200 {
 		return fmt.Errorf("the store has to know %d page loads of one address, where 200 are allowed", counted)
+	}
+	return nil
+}
+
+// fillWithRefusals has as much kept of why ops were refused as a lane can keep: the reason quotes
+// what was sent.
+func fillWithRefusals(v *target) error {
+	kept := 0
+	for round := range v.rounds {
+		ws := v.from(hostile).connectTo("/bank/lobby")
+		for range 30 {
+			op := newOpOn("bank:lobby")
+			op.do, op.in = "transfer", map[string]string{"from": strings.Repeat("x", 300)}
+			for op.Seq < 30 {
+				op.in["to"] = fmt.Sprint(op.Seq, round)
+				op.in["from"] = fmt.Sprint(op.Seq) + op.in["from"]
+				ws.text(clickText(op))
+				m := ws.verdict()
+				if m.cut || m.code != 0 {
+					v.Fatalf("the tab is %s", m)
+				}
+				if m.Refused == nil {
+					break // it is to be sent again: there is no room for more, or no lane
+				}
+				kept += len(*m.Refused)
+				op.Seq++
+			}
+		}
+		_ = ws.Close()
+	}
+	// Half of the lanes at once, which are 100 bytes each, and what was begun when they were gone.
+	if most := 200*100/2 + 4<<10; kept > most {
+		return fmt.Errorf("the store has to keep %d bytes of why it has refused one address's clicks, where %d are allowed", kept, most)
 	}
 	return nil
 }

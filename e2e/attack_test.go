@@ -171,7 +171,8 @@ type target struct {
 	p        *process
 	admin    string // http://host:port
 	ends     time.Time
-	broker   string // URL of its Redis
+	broker   string            // URL of its Redis
+	way      *testserver.Proxy // to its store; nil: there is none
 	chromium context.Context
 
 	mu       sync.Mutex

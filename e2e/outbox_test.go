@@ -136,17 +136,22 @@ func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	other.showsCount(2)
 }
 
-// clicksAndLeaves has a page make twenty clicks that don't leave it, and go to another with the
-// last.
+// clicksAndLeaves has a page make twenty clicks that don't leave it, faster than they can be kept,
+// and go to another with the last.
 const clicksAndLeaves = `(() => {
   WebSocket.prototype.send = () => {};
   const button = document.querySelector('[data-action=increment]');
-  for (let i = 0; i < 20; i++) button.click();
-  location.href = '/c/away';
+  (async () => {
+    for (let i = 0; i < 20; i++) {
+      button.click();
+      if (i % 3 && i < 19) await new Promise((done) => setTimeout(done, i % 2));
+    }
+    location.href = '/c/away';
+  })();
   return '';
 })()`
 
-// TestAPageThatIsLeftKeepsWhatWasClickedLast: it is being written, and nothing was sent.
+// TestAPageThatIsLeftKeepsWhatWasClickedLast: not all of it is written yet, and nothing was sent.
 func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
 	t.Parallel()
 	for _, e := range engines() {
@@ -157,9 +162,7 @@ func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
 			for i := range 5 {
 				tab.navigate(p.url)
 				tab.isLive()
-				tab.click("increment")
-				tab.showsCount(21*i + 1)
-				tab.outboxIsEmpty() // and nothing is written
+				tab.showsCount(20 * i)
 				tab.evaluate(clicksAndLeaves)
 				eventually(t, "the page to be left", func() error {
 					if at := tab.evaluate(`location.pathname`); at != "/c/away" {
@@ -171,7 +174,7 @@ func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
 				tab.outboxIsEmpty()
 			}
 			tab.navigate(p.url)
-			tab.showsCount(105)
+			tab.showsCount(100)
 		})
 	}
 }

@@ -210,6 +210,9 @@ func TestWhatALaneKeepsOfRefusalsIsBounded(t *testing.T) {
 					wantAnswer(t, a, state.Retry, state.ReasonEarly, false)
 					break
 				}
+				if again := apply(t, newBatcher(t, s, nil), "tally:a", op); again.Verdict != state.Refused || again.Reason != a.Reason {
+					t.Fatalf("got %+v when it is sent again, want %+v", again, a)
+				}
 				if refused++; refused == 1 {
 					if n := len(s.topics["tally:a"].lanes[mine.client].Refused); n > 250 {
 						t.Errorf("one refusal takes %d bytes", n)

@@ -103,14 +103,15 @@ func (l *laneView) done(op *Op) Answer {
 	return Answer{Verdict: Ack, Again: true}
 }
 
-// move takes in that an op is dealt with; refused is why it is refused, or nil.
+// move takes in that an op is dealt with; refused is why it is refused, clipped,
+// or nil.
 // It reports false, and nothing has changed, when the lane can't remember any
 // more refusals: the client has to say first which answers it knows.
 func (l *laneView) move(op *Op, refused *string) bool {
 	from := max(l.From, op.From)
 	list, raw := l.refused.from(from), l.Refused
 	if refused != nil {
-		list = append(list, refusal{op.Seq, clip(*refused)})
+		list = append(list, refusal{op.Seq, *refused})
 	}
 	if refused != nil || len(list) < len(l.refused) {
 		raw = list.encode()

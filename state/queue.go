@@ -46,6 +46,10 @@ type submitted struct {
 // what waits for its topic from all senders, so many at one topic are as
 // cheap as one. It is not safe for concurrent use.
 //
+// A sender has one call under way at a time, in which it has maxTurns turns at
+// most: so the store has little to do before it comes to what somebody else has
+// just sent.
+//
 // A sender's place is refused when it has as many ops waiting as there is room
 // left for all (dynamic thresholds, Choudhury and Hahne 1998): one alone gets
 // half of the queue, two a third each, and there is always room for a sender
@@ -55,17 +59,30 @@ type fairQueue struct {
 	n      int // ops in it
 	shares map[any]*share
 	topics map[string]*waiting
-	// turns are the shares that have a ready line, in the order of their turns.
+	// turns are the shares that have a ready line, and may have one more turn, in the
+	// order of their turns.
 	turns *list.List
 }
 
-// A share is what waits of one sender. It exists while something does.
+// maxTurns is how many topics a sender has in a call. With as many as a call takes,
+// in four calls, others waited ten times as long as alone, and more; now it is five
+// times at most, whatever a store costs (statetest.BenchmarkShares).
+const maxTurns = 4
+
+// A share is what waits of one sender, and is under way in its turns. It exists
+// while something does.
 type share struct {
 	key   any
 	n     int        // ops
+	calls int        // topics of its turns in calls under way
+	sent  bool       // a call with some of them is on its way: no more go with it
 	ready *list.List // lines whose turn may come, in that order
 	turn  *list.Element
 }
+
+// mayCall reports whether a share may have one more turn. What is nobody's in
+// particular always may.
+func (sh *share) mayCall() bool { return sh.key == nil || !sh.sent && sh.calls < maxTurns }
 
 // A waiting is what waits for one topic. It exists while something does, or
 // a call is under way.
@@ -132,11 +149,12 @@ func (q *fairQueue) isReady() bool {
 	return false
 }
 
-// next takes the ops of the next call of a topic, up to MaxMoves; no ops means
-// that there is none. release must follow when the call has ended.
-func (q *fairQueue) next() (topic string, ops []submitted) {
+// next takes the ops of the next call of a topic, up to MaxMoves, in the turn of a
+// share; no ops means that there is none. back must follow when the call has ended,
+// and release when the next of the topic may come.
+func (q *fairQueue) next() (topic string, ops []submitted, turn *share) {
 	if !q.isReady() {
-		return "", nil
+		return "", nil, nil
 	}
 	sh, _ := q.turns.Front().Value.(*share)
 	l := q.readyLine(sh)
@@ -144,7 +162,47 @@ func (q *fairQueue) next() (topic string, ops []submitted) {
 	q.turns.MoveToBack(sh.turn)
 	l.waiting.calling = true
 	l.waiting.lines.MoveToFront(l.place) // it is its turn
-	return l.waiting.topic, q.take(l.waiting, MaxMoves)
+	q.call(sh)
+	return l.waiting.topic, q.take(l.waiting, MaxMoves), sh
+}
+
+// call takes in that a topic of a share's turn goes into a call, for the first
+// time or again.
+func (q *fairQueue) call(sh *share) {
+	sh.calls++
+	q.setTurn(sh)
+}
+
+// send takes in that a call with topics of a share's turns is complete.
+func (q *fairQueue) send(sh *share) {
+	sh.sent = true
+	q.setTurn(sh)
+}
+
+// back takes in that the call has ended.
+func (q *fairQueue) back(sh *share) {
+	sh.calls--
+	sh.sent = sh.sent && sh.calls > 0
+	q.setTurn(sh)
+	q.drop(sh)
+}
+
+// setTurn has a share take turns if it may and has something for them.
+func (q *fairQueue) setTurn(sh *share) {
+	switch may := sh.ready.Len() > 0 && sh.mayCall(); {
+	case may && sh.turn == nil:
+		sh.turn = q.turns.PushBack(sh)
+	case !may && sh.turn != nil:
+		q.turns.Remove(sh.turn)
+		sh.turn = nil
+	}
+}
+
+// drop forgets a share of which nothing waits and nothing is under way.
+func (q *fairQueue) drop(sh *share) {
+	if sh.n == 0 && sh.calls == 0 {
+		delete(q.shares, sh.key)
+	}
 }
 
 // readyLine returns the line of a share whose turn is next. It parks those of
@@ -202,9 +260,7 @@ func (q *fairQueue) dropped(l *line, n int) {
 	q.park(l)
 	l.waiting.lines.Remove(l.place)
 	delete(l.waiting.by, l.share)
-	if l.share.n == 0 {
-		delete(q.shares, l.share.key)
-	}
+	q.drop(l.share)
 }
 
 // release lets the next call for a topic come.
@@ -225,9 +281,7 @@ func (q *fairQueue) release(topic string) {
 // makeReady puts a line among those whose turn may come.
 func (q *fairQueue) makeReady(l *line) {
 	l.ready = l.share.ready.PushBack(l)
-	if l.share.turn == nil {
-		l.share.turn = q.turns.PushBack(l.share)
-	}
+	q.setTurn(l.share)
 }
 
 // park takes a line from among those whose turn may come.
@@ -237,8 +291,5 @@ func (q *fairQueue) park(l *line) {
 	}
 	l.share.ready.Remove(l.ready)
 	l.ready = nil
-	if l.share.ready.Len() == 0 {
-		q.turns.Remove(l.share.turn)
-		l.share.turn = nil
-	}
+	q.setTurn(l.share)
 }

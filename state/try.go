@@ -10,8 +10,9 @@ import (
 type try struct {
 	basis
 	ops     []submitted
-	allowed bool // a sender may make the topic
-	open    bool // what waits for the topic may join it
+	turn    *share // in whose turn it is
+	allowed bool   // a sender may make the topic
+	open    bool   // what waits for the topic may join it
 
 	conflicts, failures int
 	run                 *run
@@ -50,9 +51,9 @@ type warmth struct {
 	row    *row // the pause after the last commit; nil: there is none
 }
 
-func (b *Batcher) newTry(topic string, ops []submitted) *try {
+func (b *Batcher) newTry(topic string, ops []submitted, turn *share) *try {
 	kind, key := keyOf(topic)
-	t := &try{ops: ops}
+	t := &try{ops: ops, turn: turn}
 	t.topic, t.key, t.kind = topic, key, b.kinds[kind]
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
 		t.known, t.record, t.state = true, w.record, w.state
@@ -82,7 +83,7 @@ func (t *try) learn(o Outcome, began time.Time) (same bool) {
 // compute makes the step of a try. open is false when it needs none: its ops
 // are answered. ok is false when the worker was given up, because an action took
 // too long.
-func (b *Batcher) compute(t *try) (open, ok bool) {
+func (b *Batcher) compute(w *watch, t *try) (open, ok bool) {
 	if err := b.away.away(); err != nil && b.opts.Clock().Sub(newest(t.ops)) > b.opts.Patience {
 		// Each would be one more call that fails, and all behind it would wait.
 		b.putOff(t, Answer{Reason: ReasonAway, Err: err})
@@ -93,7 +94,7 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	}
 	for {
 		t.run = newRun(b, t)
-		if !b.watched(t.run) {
+		if !w.computes(t.run) {
 			return false, false
 		}
 		if t.run.fouled {

@@ -67,6 +67,9 @@ function former() {
   return n;
 }
 
+/** @param {BeforeUnloadEvent} e */
+const ask = (e) => e.preventDefault();
+
 /** One load of a page. */
 class Tab {
   #root;
@@ -322,19 +325,9 @@ class Tab {
 
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
-    const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
-    listen('beforeunload', this.#ask);
+    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
+    listen('beforeunload', ask);
   }
-
-  /**
-   * The page is about to be left, and not all is kept: the person is asked. What can be kept is
-   * meanwhile.
-   * @param {BeforeUnloadEvent} e
-   */
-  #ask = (e) => {
-    this.#post.leave();
-    e.preventDefault();
-  };
 
   // ---- what hx-ws says ----
 

@@ -40,6 +40,7 @@ type Store struct {
 	lifetime lifetimes
 	epoch    uint64
 	now      func() time.Time
+	turns    chan struct{} // has room for the one that writes; others wait in their order
 	every    time.Duration // how often maybeCompact looks
 	above    int64         // bytes: compact leaves smaller files alone
 
@@ -80,7 +81,7 @@ func Open(path string, opts *Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, path: path, lifetime: lifetimes{lanes: state.Lifetime, done: state.DoneLifetime},
-		now: steadyClock(), every: compactEvery, above: compactAbove, looked: time.Now(),
+		now: steadyClock(), turns: make(chan struct{}, 1), every: compactEvery, above: compactAbove, looked: time.Now(),
 	}
 	if opts.Lifetime > 0 {
 		s.lifetime.lanes = opts.Lifetime
@@ -147,8 +148,15 @@ func (s *Store) Close() error {
 }
 
 // update runs a transaction, which is on disk when update returns nil. It waits
-// for its turn: a caller that has gone meanwhile gets nothing done.
+// for its turn, first come, first served: a mutex has whoever writes all the time
+// go before those that wait. A caller that has gone meanwhile gets nothing done.
 func (s *Store) update(ctx context.Context, f func(tx *bbolt.Tx) error) (err error) {
+	select {
+	case s.turns <- struct{}{}:
+		defer func() { <-s.turns }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	defer damageAsError(&err)

@@ -97,3 +97,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	statetest.Benchmark(b, open(b, filepath.Join(b.TempDir(), "states.db")))
 }
+
+func BenchmarkShares(b *testing.B) {
+	statetest.BenchmarkShares(b, open(b, filepath.Join(b.TempDir(), "states.db")))
+}

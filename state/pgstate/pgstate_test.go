@@ -267,3 +267,7 @@ func TestErrorsContainNoPassword(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	statetest.Benchmark(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
 }
+
+func BenchmarkShares(b *testing.B) {
+	statetest.BenchmarkShares(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
+}

@@ -93,3 +93,7 @@ func TestStoreKeepsTheContractInACluster(t *testing.T) {
 func BenchmarkStore(b *testing.B) {
 	statetest.Benchmark(b, open(b, testserver.Redis(b, "--appendfsync", "no").URL, &redisstate.Options{Prefix: "bench:"}))
 }
+
+func BenchmarkShares(b *testing.B) {
+	statetest.BenchmarkShares(b, open(b, testserver.Redis(b).URL, &redisstate.Options{Prefix: "bench:"}))
+}
