@@ -123,6 +123,7 @@ func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	browser := newBrowser(t)
 	url := "http://" + proxy.Addr
 	tab, other := visit(t, browser, url), visit(t, browser, url+"/c/other")
+	other.evaluate(`localStorage['lockstep /ws/ left nobody'] = '{', ''`) // something foreign
 	proxy.Refuse(true)
 	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
 	tab.click("increment")

@@ -16,6 +16,15 @@ const LEFT = ' left '; // between the name of the database and a client, in loca
  */
 export const nameOf = (socket) => `lockstep ${new URL('.', new URL(socket, location.href)).pathname}`;
 
+// The keys of localStorage; none where storage is blocked.
+function keys() {
+  try {
+    return Object.keys(localStorage);
+  } catch {
+    return [];
+  }
+}
+
 /**
  * The ops of all pages of one application, and all people, in this browser. It is opened when it is
  * needed, and again when the browser has closed it.
@@ -98,14 +107,18 @@ export class Database {
     }
   }
 
+  /** @param {string} key - in localStorage, of what a page has left there */
+  async #take(key) {
+    /** @type {Entry[]} */
+    const entries = JSON.parse(localStorage[key]);
+    await this.write(entries.map((entry) => ({ op: { entry, durable: false }, put: true })));
+    localStorage.removeItem(key);
+  }
+
   /** @returns {Promise<Entry[]>} */
   async read() {
-    for (const key of Object.keys(localStorage)) {
-      if (!key.startsWith(this.#name + LEFT)) continue;
-      /** @type {Entry[]} */
-      const entries = JSON.parse(localStorage[key]);
-      await this.write(entries.map((entry) => ({ op: { entry, durable: false }, put: true })));
-      localStorage.removeItem(key);
+    for (const key of keys()) {
+      if (key.startsWith(this.#name + LEFT)) await this.#take(key).catch(() => {}); // it may be foreign
     }
     return this.#transaction('readonly', (ops) => ops.getAll());
   }
