@@ -5,6 +5,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,6 +41,10 @@ type Options struct {
 	Refresh, Digest time.Duration
 	// OpLifetime is how old an op may be; see state.BatcherOptions.
 	OpLifetime time.Duration
+	// OpLifetimeDiffers is called when another replica is heard that has another
+	// OpLifetime, every few seconds: lanes are forgotten by the shorter one, and ops
+	// taken by the longer. It must not block. Nil: it is not called.
+	OpLifetimeDiffers func()
 	// Rebalance is how many movable tabs this replica sends to others in a
 	// second, at most, while it has more than they have; see live.Movable. 0 or
 	// less: none, and the others send it none.
@@ -80,6 +85,9 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.OpLifetimeDiffers == nil {
+		o.OpLifetimeDiffers = func() {}
+	}
 	switch {
 	case d == nil:
 		panic("app: New needs a driver of a broker: mempubsub.NewBus() for one in this process")
@@ -109,6 +117,8 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	a.presence = presence.NewTracker(a.hub, name, &presence.Options{
 		Logger:  o.Logger,
 		Changed: func(topic string, n int) { a.tabs.Commit(topic, n) },
+		Setting: cmp.Or(o.OpLifetime, state.OpLifetime).String(),
+		Differs: func(string) { a.opts.OpLifetimeDiffers() },
 	})
 	return a
 }

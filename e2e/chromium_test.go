@@ -81,19 +81,31 @@ type chromiumTab struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	read    sync.WaitGroup
-	console []string // owned by the reader until read is done
+	read    sync.WaitGroup // the readers, which end with ctx
+	console []string       // owned by its reader until read is done
 }
 
 func newChromiumTab(ctx context.Context, cancel context.CancelFunc) *chromiumTab {
 	c := &chromiumTab{ctx: ctx, cancel: cancel}
 	messages := chromedp.Console(ctx)
-	c.read.Go(func() { // ends with ctx
+	c.read.Go(func() {
 		for m, err := range messages {
 			if err != nil {
 				return
 			}
 			c.console = append(c.console, fmt.Sprintf("%s: %s", m.Type, m.Text))
+		}
+	})
+	// Whoever is asked whether to leave a page with clicks that are not kept leaves it.
+	dialogs := chromedp.Events(ctx, cdppage.JavascriptDialogOpening)
+	c.read.Go(func() {
+		for dialog, err := range dialogs {
+			if err != nil {
+				return
+			}
+			if dialog.Type == cdppage.DialogTypeBeforeunload {
+				_, _ = chromedp.Call(ctx, cdppage.HandleJavaScriptDialog, cdppage.HandleJavaScriptDialogParams{Accept: true}) // ctx may have ended
+			}
 		}
 	})
 	return c

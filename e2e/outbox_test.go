@@ -55,6 +55,9 @@ func TestAClosedTabLeavesItsClicks(t *testing.T) {
 		tab.click("increment")
 	}
 	tab.saysOfWaiting("10 clicks waiting, kept in this browser")
+	if tab.asks() {
+		t.Error("the page asks before it is left, and all is kept")
+	}
 	tab.close()
 	other.close()
 	p.restart()
@@ -176,6 +179,16 @@ func TestAPageThatIsLeftKeepsWhatWasClickedLast(t *testing.T) {
 	}
 }
 
+// asks reports whether a page asks before it is left.
+func (p *page) asks() bool {
+	p.t.Helper()
+	return p.evaluate(`(() => {
+		const e = new Event('beforeunload', { cancelable: true });
+		dispatchEvent(e);
+		return String(e.defaultPrevented);
+	})()`) == "true"
+}
+
 // TestABrowserThatKeepsNothingSaysSo, before the first click, and counts clicks nevertheless.
 func TestABrowserThatKeepsNothingSaysSo(t *testing.T) {
 	t.Parallel()
@@ -199,6 +212,9 @@ func TestABrowserThatKeepsNothingSaysSo(t *testing.T) {
 	tab.until("to be offline", func(s state) bool { return s.Status == "offline" })
 	tab.click("increment")
 	tab.saysOfWaiting("1 click waiting, lost if you leave this page")
+	if !tab.asks() {
+		t.Error("the page does not ask before the click is lost with it")
+	}
 	proxy.Refuse(false)
 	tab.showsCount(2)
 }

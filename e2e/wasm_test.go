@@ -161,12 +161,12 @@ const socketTest = `(async () => {
 	const wrong = [];
 	const want = (what, got, wanted) => { if (got !== wanted) wrong.push(what + ': got ' + got + ', want ' + wanted); };
 	const thrown = (f) => { try { f(); } catch (e) { return e.name; } };
-	const url = 'ws://' + location.host + '/wasm/socket/lobby';
+	const url = 'ws://' + location.host + '/wasm/socket/counter:lobby';
 	const on = (s, type) => new Promise((done) => s.addEventListener(type, done, {once: true}));
 
 	let s = new WebSocket(url);
 	want('url', s.url, url);
-	const path = new WebSocket('/wasm/socket/lobby');
+	const path = new WebSocket('/wasm/socket/counter:lobby');
 	want('url of a path', path.url, url);
 	path.close();
 	want('readyState', s.readyState, WebSocket.CONNECTING);
@@ -207,7 +207,6 @@ const socketTest = `(async () => {
 	s.close();
 	want('close without a code', (await closed).code, 1005);
 
-	const page = await (await fetch('/')).text();
 	const page = await (await fetch('/')).text();
 	const real = new WebSocket('ws://' + location.host + page.match(/hx-ws:connect="([^"]+)"/)[1].replaceAll('&amp;', '&'));
 	want('another address', real.constructor.name, 'WebSocket');

@@ -21,7 +21,7 @@ var errAnnouncement = errors.New("presence: not an announcement of a replica")
 
 // valid reports whether a replica can have announced this.
 func (a *announcement) valid() bool {
-	if a.Replica == "" || len(a.Replica) > maxName || len(a.Counts) > chunk {
+	if a.Replica == "" || len(a.Replica) > maxName || len(a.Counts) > chunk || len(a.Setting) > maxName {
 		return false
 	}
 	for topic, n := range a.Counts {

@@ -50,6 +50,12 @@ type Options struct {
 	// pubsub.Message.Trusted): on a broker without signatures there is nothing
 	// else. Whoever may publish there can then have any number shown.
 	Unsigned bool
+	// Setting is what all replicas must have alike, 512 bytes at most; it is part of
+	// each announcement. Differs is called with each announcement of a replica that is
+	// counted and has another one, which is not empty. It must not block. Nil: it is
+	// not called.
+	Setting string
+	Differs func(setting string)
 }
 
 // none is announced of a topic in which a replica takes no part (any more), where
@@ -65,6 +71,8 @@ type announcement struct {
 	Counts map[string]int `json:"c,omitempty"` // none: forget what was announced before
 	// Ask is set by a replica that has just come: the others answer.
 	Ask bool `json:"ask,omitempty"`
+	// Setting is that of the replica. Empty: a version that does not say it.
+	Setting string `json:"s,omitempty"`
 }
 
 // A Tracker counts for one replica. Its methods may be called concurrently.
@@ -115,6 +123,8 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 		panic("presence: NewTracker needs a Hub")
 	case replica == "" || len(replica) > maxName:
 		panic(fmt.Sprintf("presence: the name of a replica has 1 to %d bytes, and all have another", maxName))
+	case len(t.opts.Setting) > maxName:
+		panic(fmt.Sprintf("presence: Options.Setting has more than %d bytes", maxName))
 	case t.opts.Interval < 0 || t.opts.TTL < 0:
 		panic("presence: Options.Interval and TTL can't be negative, and 0 is the default")
 	}
@@ -131,6 +141,9 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	}
 	if t.opts.Changed == nil {
 		t.opts.Changed = func(string, int) {}
+	}
+	if t.opts.Differs == nil {
+		t.opts.Differs = func(string) {}
 	}
 	return t
 }
@@ -338,7 +351,7 @@ func (t *Tracker) leave() {
 func (t *Tracker) broadcast(a announcement) {
 	defer t.caught("Hub.Broadcast")
 	t.number++
-	a.Replica, a.Number = t.replica, t.number
+	a.Replica, a.Number, a.Setting = t.replica, t.number, t.opts.Setting
 	// The hub bounds the call. What is lost is announced again after Interval.
 	if err := t.topic.Broadcast(context.Background(), t.hub, a); err != nil {
 		t.opts.Logger.Debug("presence not announced", "err", err)
@@ -360,6 +373,8 @@ func (t *Tracker) receive(_ context.Context, e pubsub.Event[announcement]) error
 		return nil
 	case !a.valid():
 		return errAnnouncement
+	case a.Setting != "" && a.Setting != t.opts.Setting:
+		t.opts.Differs(a.Setting) // its panic is the hub's: the announcement comes again
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -514,13 +515,14 @@ func TestTrackerKnowsWhichReplicaHasHowMany(t *testing.T) {
 func TestTrackerKnowsHowManyOthersThereAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()
-		a, b, c := start(t, w.hub("a"), "a", nil), start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+		a := start(t, w.hub("a"), "a", nil)
 		defer a.Stop()
-		defer b.Stop()
-		defer c.Stop()
 		if got := a.Others(); got != 0 {
 			t.Errorf("got %d before anything was announced", got)
 		}
+		b, c := start(t, w.hub("b"), "b", nil), start(t, w.hub("c"), "c", nil)
+		defer b.Stop()
+		defer c.Stop()
 		b.Participate(topic)
 		c.Enter("another")
 		c.Enter(topic)
@@ -547,4 +549,43 @@ func TestStartReturnsWhyItCannotListen(t *testing.T) {
 		t.Errorf("got %v, want %v", err, w.refuse)
 	}
 	tr.Stop()
+}
+
+// What all replicas must have alike is compared with each announcement of those that
+// are counted.
+func TestAReplicaWithAnotherSettingIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		var differs []string
+		first := start(t, w.hub("a"), "a", &presence.Options{Setting: "7d", Differs: func(s string) { differs = append(differs, s) }})
+		same := start(t, w.hub("b"), "b", &presence.Options{Setting: "7d"})
+		former := start(t, w.hub("c"), "c", nil)
+		for _, tr := range []*presence.Tracker{first, same, former} {
+			defer tr.Stop()
+			tr.Enter("t")
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if len(differs) > 0 {
+			t.Errorf("got %q, want nothing of replicas that have the same, or say nothing", differs)
+		}
+		defer start(t, w.hub("d"), "d", &presence.Options{Setting: "1d"}).Stop() // it has no tab, and says no more
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if !slices.Equal(differs, []string{"1d"}) {
+			t.Errorf("got %q, want that of the new one, once", differs)
+		}
+		for _, m := range []pubsub.Message{
+			{Payload: []byte(`{"r":"x","n":1,"s":"2d"}`)}, // nobody knows of whom
+			{Payload: []byte(`{"r":"x","n":1,"s":"` + strings.Repeat("x", 513) + `"}`), Trusted: true},
+		} {
+			w.mu.Lock()
+			h := w.handlers["a"]
+			w.mu.Unlock()
+			_ = h(t.Context(), m) // an error, or nothing
+		}
+		if len(differs) != 1 {
+			t.Errorf("got %q of strangers", differs)
+		}
+	})
 }

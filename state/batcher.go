@@ -115,11 +115,13 @@ type Stats struct {
 // Its methods may be called concurrently.
 type Batcher struct {
 	// set once
-	store Store
-	kinds map[string]Reducer
-	opts  BatcherOptions
-	guard *guard
-	began time.Time
+	store  Store
+	kinds  map[string]Reducer
+	opts   BatcherOptions
+	guard  *guard
+	began  time.Time
+	patrol time.Duration // the shortest limit of an action
+	looks  *time.Timer   // of look
 	// base ends when Close has run out of time: it is the context of all
 	// store calls.
 	base context.Context
@@ -136,8 +138,11 @@ type Batcher struct {
 
 	mu      sync.Mutex // guards the rest
 	queue   *fairQueue
-	again   []*try // to be made again now
-	working int    // goroutines in work
+	again   []*try              // to be made again now
+	working int                 // goroutines in work
+	watches map[*watch]struct{} // of these
+	off     []*watch            // of no worker, at most as many as there were at a time
+	patrols bool                // looks is set
 	closed  bool
 	wg      sync.WaitGroup // Add only under mu while not closed, or by what it counts
 }
@@ -153,7 +158,7 @@ type laneKey struct {
 // options are the defaults. It panics when kinds can't be what they are. Close
 // does not close s.
 func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
-	b := &Batcher{store: s, began: time.Now(), kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
+	b := &Batcher{store: s, began: time.Now(), patrol: DefaultLimit, kinds: make(map[string]Reducer, len(kinds)), closing: make(chan struct{})}
 	for _, k := range kinds {
 		if err := k.problem(); err != nil {
 			panic(err.Error())
@@ -162,6 +167,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 			panic(fmt.Sprintf("state: two kinds %q", k.name()))
 		}
 		b.kinds[k.name()] = k
+		b.patrol = min(b.patrol, k.limit())
 	}
 	b.base, b.cut = context.WithCancel(context.Background())
 	if opts != nil {
@@ -173,6 +179,9 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
 	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
+	b.watches = make(map[*watch]struct{}, b.opts.Calls)
+	b.looks = time.AfterFunc(time.Hour, b.look)
+	b.looks.Stop() // until there is a worker
 	return b
 }
 
@@ -271,6 +280,7 @@ func (b *Batcher) Stats() Stats {
 // is harmless.
 func (b *Batcher) Close(ctx context.Context) error {
 	b.close()
+	defer b.looks.Stop()
 	ended := make(chan struct{})
 	go func() { b.wg.Wait(); close(ended) }() // ends with the last store call
 	select {
@@ -356,8 +366,9 @@ func (b *Batcher) hire() {
 	if b.working < b.opts.Calls && (len(b.again) > 0 || b.queue.isReady()) {
 		b.working++
 		b.wg.Add(1)
+		w := b.startWatch()
 		go func() { // ends when there is nothing to do, or is given up
-			if b.work() {
+			if b.work(w) {
 				b.wg.Done()
 			}
 		}()
@@ -366,13 +377,13 @@ func (b *Batcher) hire() {
 
 // work makes store calls until nothing waits for one. It reports false when it
 // was given up.
-func (b *Batcher) work() bool {
+func (b *Batcher) work(w *watch) bool {
 	for {
-		tries := b.take()
+		tries := b.take(w)
 		if len(tries) == 0 {
 			return true
 		}
-		if !b.serve(tries) {
+		if !b.serve(w, tries) {
 			return false
 		}
 		b.back(tries)
@@ -390,7 +401,7 @@ func (b *Batcher) back(tries []*try) {
 }
 
 // take returns what goes into the next call; nothing means that work has ended.
-func (b *Batcher) take() (tries []*try) {
+func (b *Batcher) take(w *watch) (tries []*try) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(b.again), MaxSteps)
@@ -414,18 +425,19 @@ func (b *Batcher) take() (tries []*try) {
 	}
 	if len(tries) == 0 {
 		b.working--
+		b.endWatch(w)
 	}
 	return tries
 }
 
 // serve makes one store call, and answers what it decides. What is left comes
 // again. It reports false when the worker was given up.
-func (b *Batcher) serve(tries []*try) bool {
+func (b *Batcher) serve(w *watch, tries []*try) bool {
 	steps, pending := make([]Step, 0, len(tries)), make([]*try, 0, len(tries))
 	all := &shift{tries}
 	for _, t := range tries {
 		t.shift = all
-		open, ok := b.compute(t)
+		open, ok := b.compute(w, t)
 		if !ok {
 			return false
 		}

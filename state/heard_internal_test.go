@@ -1,8 +1,10 @@
 package state
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 )
 
 // What replicas say of topics that nobody uses here costs no memory, whatever it is.
@@ -14,4 +16,39 @@ func TestNothingIsKeptOfTopicsThatTheStoreHasSaidNothingOf(t *testing.T) {
 	if n := len(b.warm.now) + len(b.warm.old); n != 0 {
 		t.Errorf("got %d topics, want none", n)
 	}
+}
+
+// A worker whose run was given up is looked at no more, and nothing looks at an idle
+// batcher.
+func TestNobodyLooksAtWhatWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		defer close(end)
+		b := NewBatcher(emptyStore{}, nil, Kind[int]{Name: "k", Actions: map[string]Action[int]{
+			"hang": func(n int, _ Fields, _ Call) (int, error) { <-end; return n, nil },
+		}})
+		if _, err := b.Apply(t.Context(), nil, "k:a", Op{Client: Client{1}, Seq: 1, From: 1, Do: "hang"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.watches) != 0 || len(b.off) > b.opts.Calls {
+			t.Errorf("got %d watches, and %d of nobody", len(b.watches), len(b.off))
+		}
+	})
+}
+
+// An emptyStore says that nothing was written, and takes what comes.
+type emptyStore struct{ Store }
+
+func (emptyStore) Commit(_ context.Context, steps ...Step) []Outcome {
+	all := make([]Outcome, len(steps))
+	for i, s := range steps {
+		all[i].Record.Epoch = 1
+		if all[i].Made = make([]bool, len(s.Moves)); s.Base.Epoch == 0 {
+			all[i].Err, all[i].Lanes = ErrConflict, make([]Lane, len(s.Moves))
+		}
+	}
+	return all
 }

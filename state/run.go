@@ -33,7 +33,7 @@ type run struct {
 	asking  bool // lanes have to be read first
 	unsure  bool // so they have, unless the step is done
 
-	stage atomic.Int32 // of watched
+	stage atomic.Int32 // see watch
 	at    atomic.Int32 // the op whose action runs
 	since atomic.Int64 // when that began, in ns by the monotonic clock
 

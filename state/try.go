@@ -83,7 +83,7 @@ func (t *try) learn(o Outcome, began time.Time) (same bool) {
 // compute makes the step of a try. open is false when it needs none: its ops
 // are answered. ok is false when the worker was given up, because an action took
 // too long.
-func (b *Batcher) compute(t *try) (open, ok bool) {
+func (b *Batcher) compute(w *watch, t *try) (open, ok bool) {
 	if err := b.away.away(); err != nil && b.opts.Clock().Sub(newest(t.ops)) > b.opts.Patience {
 		// Each would be one more call that fails, and all behind it would wait.
 		b.putOff(t, Answer{Reason: ReasonAway, Err: err})
@@ -94,7 +94,7 @@ func (b *Batcher) compute(t *try) (open, ok bool) {
 	}
 	for {
 		t.run = newRun(b, t)
-		if !b.watched(t.run) {
+		if !w.computes(t.run) {
 			return false, false
 		}
 		if t.run.fouled {

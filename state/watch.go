@@ -1,6 +1,7 @@
 package state
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -14,30 +15,79 @@ const (
 // A shift is what a worker has taken.
 type shift struct{ tries []*try }
 
-// watched runs a run in this goroutine. When an action takes longer than its
-// limit, the run is given up, for Go can't end it: watched returns false, if it
-// ever does, and the goroutine must end. Another worker is in its place.
-func (b *Batcher) watched(r *run) bool {
-	look := time.AfterFunc(r.kind.limit(), func() { b.look(r) })
+// A watch is what others see of a worker: Go can't end an action that takes longer
+// than its limit, so a run is given up, and another worker takes the place of its
+// own. One timer looks at all of them, as often as the shortest limit of all kinds
+// and only while there is a worker: a run costs two stores.
+type watch struct {
+	run atomic.Pointer[run] // that the worker computes; nil: it does something else
+}
+
+// computes runs a run in this goroutine. It returns false, if it ever does, when
+// the run was given up: then the goroutine must end.
+func (w *watch) computes(r *run) bool {
+	w.run.Store(r)
 	r.reduce()
-	look.Stop()
+	w.run.Store(nil)
 	return r.stage.CompareAndSwap(running, ended)
 }
 
-// look gives a run up whose action takes too long.
-func (b *Batcher) look(r *run) {
-	limit := r.kind.limit()
-	i := int(r.at.Load()) - 1
-	spent := time.Since(b.began) - time.Duration(r.since.Load())
-	switch {
-	case r.stage.Load() != running:
-	case i < 0:
-		time.AfterFunc(limit, func() { b.look(r) })
-	case spent < limit:
-		time.AfterFunc(limit-spent, func() { b.look(r) })
-	case r.stage.CompareAndSwap(running, givenUp):
-		b.giveUp(r, i)
+// startWatch returns the watch of a worker. The caller holds mu.
+func (b *Batcher) startWatch() *watch {
+	w := new(watch)
+	if n := len(b.off); n > 0 {
+		w, b.off = b.off[n-1], b.off[:n-1]
 	}
+	b.watches[w] = struct{}{}
+	if !b.patrols {
+		b.patrols = true
+		b.looks.Reset(b.patrol)
+	}
+	return w
+}
+
+// endWatch ends that of a worker that ends. The caller holds mu.
+func (b *Batcher) endWatch(w *watch) {
+	delete(b.watches, w)
+	b.off = append(b.off, w)
+}
+
+// look gives up the runs whose action takes too long.
+func (b *Batcher) look() {
+	for r, op := range b.overdue() {
+		b.giveUp(r, op)
+	}
+}
+
+// overdue returns the runs that are to be given up, each with the number of the
+// op whose action takes too long.
+func (b *Batcher) overdue() map[*run]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all map[*run]int
+	for w := range b.watches {
+		r := w.run.Load()
+		if r == nil {
+			continue
+		}
+		if op, late := r.late(); late && r.stage.CompareAndSwap(running, givenUp) {
+			delete(b.watches, w)
+			if all == nil {
+				all = make(map[*run]int)
+			}
+			all[r] = op
+		}
+	}
+	if b.patrols = len(b.watches) > 0; b.patrols {
+		b.looks.Reset(b.patrol)
+	}
+	return all
+}
+
+// late reports whether an action runs for longer than its limit, and of which op.
+func (r *run) late() (op int, yes bool) {
+	op = int(r.at.Load()) - 1
+	return op, op >= 0 && time.Since(r.b.began)-time.Duration(r.since.Load()) >= r.kind.limit()
 }
 
 // giveUp takes from a worker what it has, and puts another into its place.

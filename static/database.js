@@ -7,6 +7,7 @@ import { changes } from './tab/journal.js';
 /** @import { Entry } from './tab/outbox.js' */
 
 const OPS = 'ops';
+const LEFT = ' left '; // between the name of the database and a client, in localStorage
 
 /**
  * The name of the database of an application. What follows the folder of a socket's address is of a
@@ -84,8 +85,28 @@ export class Database {
     });
   }
 
+  /**
+   * Keeps new entries of a page that is left, at once, until somebody reads: a browser may abort
+   * what such a page has begun to write (Firefox does).
+   * @param {Entry[]} entries - of one client
+   */
+  leave(entries) {
+    try {
+      localStorage[this.#name + LEFT + entries[0].client] = JSON.stringify(entries);
+    } catch {
+      // It is blocked, or full.
+    }
+  }
+
   /** @returns {Promise<Entry[]>} */
-  read() {
+  async read() {
+    for (const key of Object.keys(localStorage)) {
+      if (!key.startsWith(this.#name + LEFT)) continue;
+      /** @type {Entry[]} */
+      const entries = JSON.parse(localStorage[key]);
+      await this.write(entries.map((entry) => ({ op: { entry, durable: false }, put: true })));
+      localStorage.removeItem(key);
+    }
     return this.#transaction('readonly', (ops) => ops.getAll());
   }
 }

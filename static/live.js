@@ -325,7 +325,7 @@ class Tab {
 
   #refresh() {
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
-    const listen = this.#post.status.kept === 'yes' ? removeEventListener : addEventListener;
+    const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
     listen('beforeunload', ask);
   }
 

@@ -100,7 +100,7 @@ class Replica {
   #waits = false; // for the server, which compiles the program
   #leaving = false; // the worker renders for the last time
 
-  /** @type {Map<string, { at: At, state: string }>} the newest that was heard, by topic */
+  /** @type {Map<string, { at: At, state: string, came: number }>} the newest of each topic */
   #newest = new Map();
   #states = new HeldStates(now);
   /** @type {ReturnType<typeof setTimeout> | undefined} of #states */
@@ -270,7 +270,7 @@ class Replica {
       clicked: () => this.#renderAll(),
       answered: (op, counted) => this.#answered(op, counted),
     }, newest.length > 0);
-    for (const [topic, { state, at }] of newest) this.#hear(topic, state, at);
+    for (const [topic, { state, at, came }] of newest) this.#hear(topic, state, at, came);
     if (!newest.length && document.getElementById('status')?.dataset.state !== 'live') this.#say(LATER);
   }
 
@@ -295,11 +295,12 @@ class Replica {
    * @param {string} topic
    * @param {string} state
    * @param {At} at
+   * @param {number} [came] - when it was heard
    */
-  #hear(topic, state, at) {
+  #hear(topic, state, at, came = now()) {
     this.#say('');
-    this.#newest.set(topic, { at, state });
-    this.#states.hear(topic, state, this.#root.post.waiting(topic));
+    this.#newest.set(topic, { at, state, came });
+    this.#states.hear(topic, state, this.#root.post.waiting(topic).filter(({ since }) => since <= came));
     this.#ripen();
   }
 

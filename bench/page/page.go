@@ -1,5 +1,5 @@
 // Package page writes docs/benchmarks.md, of which two programs write a part
-// each, and describes the machine in it.
+// each, and people the end, and describes the machine in it.
 package page
 
 import (
@@ -11,6 +11,9 @@ import (
 
 // mark is the line between the two parts.
 const mark = "<!-- Below is what make bench-stores writes. -->\n"
+
+// people is the line above what no program writes.
+const people = "<!-- Below is what people write. -->\n"
 
 // WritePeers writes what is above the mark, and keeps what is below.
 func WritePeers(path, text string) error {
@@ -24,11 +27,15 @@ func WritePeers(path, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// WriteStores writes what is below the mark, and keeps what is above.
+// WriteStores writes what is below the mark, and keeps what is above, and the end
+// that people have written.
 func WriteStores(path, text string) error {
-	peers, _, err := read(path)
+	peers, stores, err := read(path)
 	if err != nil {
 		return err
+	}
+	if _, end, ok := strings.Cut(stores, people); ok {
+		text += "\n" + people + end
 	}
 	return os.WriteFile(path, []byte(strings.TrimRight(peers, "\n")+"\n\n"+mark+"\n"+text), 0o644)
 }

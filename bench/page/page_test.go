@@ -55,4 +55,13 @@ func TestEachPartOfAPageIsKeptByTheOther(t *testing.T) {
 	if got := write(page.WritePeers, "others\n"); got != want {
 		t.Errorf("both anew: got %q, want %q", got, want)
 	}
+
+	end := "\n<!-- Below is what people write. -->\n\ntheirs\n"
+	if err := os.WriteFile(path, []byte(first+end), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	write(page.WriteStores, "files\n")
+	if got := write(page.WritePeers, "others\n"); got != want+end {
+		t.Errorf("with an end that people have written: got %q, want %q", got, want+end)
+	}
 }

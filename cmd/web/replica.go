@@ -46,7 +46,8 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 	watch := &strangers{part: d.peers, replica: o.name}
 	a := app.New(d.driver, d.store, &app.Options{
 		Logger: log, Prefix: d.prefix, Replica: o.name, OpLifetime: d.life, Rebalance: o.rebalance,
-		Hub: pubsub.Options{OnForged: watch.heard},
+		OpLifetimeDiffers: func() { otherLifetime(d.peers, o.name) },
+		Hub:               pubsub.Options{OnForged: watch.heard},
 	})
 	watch.others = func() int { return a.Others() - (o.of - 1) }
 	if err := a.Start(ctx); err != nil {

@@ -69,3 +69,11 @@ func (s *strangers) unmet() precondition.Unmet {
 		"(if there is no other replica, somebody publishes there who must not: change the broker's password)"
 	return u
 }
+
+// otherLifetime says that a replica shares broker and store with one that has another -op-lifetime.
+func otherLifetime(part *precondition.Part, replica string) {
+	u := precondition.Unmet{Name: "op_lifetime_shared"}
+	u.Text = "another replica has another -op-lifetime: the store may forget who has clicked by the shorter one, and a click " +
+		"that is sent again after that, and within the longer, may count twice; give all replicas the same -op-lifetime"
+	part.SawFor(strangersMemory, "-op-lifetime of "+replica, "", u)
+}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"lockstep/app"
+	"lockstep/live"
+	"lockstep/live/livetest"
 	"lockstep/precondition"
 	"lockstep/pubsub"
 	"lockstep/pubsub/driver"
@@ -133,4 +135,71 @@ func startWatched(t *testing.T, d driver.Driver, part *precondition.Part, name s
 		}
 	})
 	return a
+}
+
+// TestAReplicaWithAnotherLifetimeIsNoticed by all others, and it says so itself, until it has gone.
+func TestAReplicaWithAnotherLifetimeIsNoticed(t *testing.T) {
+	for name, c := range map[string]struct {
+		lives  []time.Duration // of each replica; 0: the default
+		secret string          // of the last one
+		want   bool
+	}{
+		"all have the default":         {[]time.Duration{0, 7 * day, 0}, longSecret, false},
+		"one has another":              {[]time.Duration{0, 0, day}, longSecret, true},
+		"each has its own":             {[]time.Duration{day, 2 * day, 3 * day}, longSecret, true},
+		"who has others is a stranger": {[]time.Duration{0, day}, otherSecret, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				logger := slog.New(slog.NewTextHandler(&log, nil)) // one: it is the handler that locks
+				bus, store := mempubsub.NewBus(), memstate.New(nil)
+				var parts []*precondition.Part
+				var apps []*app.App
+				for i, life := range c.lives {
+					name, part := "replica "+string(rune('a'+i)), precondition.NewPart("replicas", logger)
+					secret := longSecret
+					if i == len(c.lives)-1 {
+						secret = c.secret
+					}
+					a := app.New(signedWith(t, bus, secret), store, &app.Options{
+						Replica: name, OpLifetime: life, OpLifetimeDiffers: func() { otherLifetime(part, name) },
+					})
+					if err := a.Start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					parts, apps = append(parts, part), append(apps, a)
+				}
+				livetest.Open(t, apps[0].Runtime(), page(t, apps[0])) // it is there for all to hear
+				livetest.Open(t, apps[len(apps)-1].Runtime(), page(t, apps[len(apps)-1]))
+				time.Sleep(5 * time.Minute)
+				for i, part := range parts {
+					if got := said(part); (got != "") != c.want || c.want && !strings.Contains(got, "the same -op-lifetime") {
+						t.Errorf("%d: got %q, want anything: %t", i, got, c.want)
+					}
+				}
+				if n := strings.Count(log.String(), "op_lifetime_shared"); n > len(parts) {
+					t.Errorf("got %d lines of log, want one for each replica at most", n)
+				}
+				for _, a := range apps {
+					if err := a.Stop(context.Background(), 0); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(2 * time.Minute)
+				if got := said(parts[0]); got != "" {
+					t.Errorf("got %q after all have gone", got)
+				}
+			})
+		})
+	}
+}
+
+func page(t *testing.T, a *app.App) live.View {
+	t.Helper()
+	v, err := a.View(app.Visitor{}, "counter:x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
 }

@@ -126,7 +126,7 @@ func (r *replica) broadcast(t int, record state.Record) {
 			life := other.life
 			r.after(r.wire(), func() {
 				if other.life == life {
-					other.learn(t, record)
+					other.show(t, record)
 					other.batcher.Heard(topicOf(t), string(rune('a'+r.id)), record)
 				}
 			})

@@ -12,6 +12,8 @@ import { RETRY_MAX } from '../constants.js';
  * begun it needs the page no more, unless it changes an entry.
  * @typedef {object} Store
  * @property {(jobs: Job[]) => Promise<void>} write
+ * @property {(entries: Entry[]) => void} leave - keeps new ones at once, for whoever reads next:
+ *   the page goes away, and perhaps what it has begun to write
  * @property {() => Promise<Entry[]>} read
  *
  * @typedef {object} Environment
@@ -90,6 +92,8 @@ export class Journal {
 
   /** The page is left: what is to be done begins now, whatever is under way. */
   flush() {
+    const fresh = [...this.#doing, ...this.#todo].filter(({ op, put }) => put && !op.durable);
+    if (fresh.length) this.#store.leave(fresh.map(({ op }) => op.entry));
     while (this.#todo.length) this.#try();
   }
 

@@ -72,7 +72,7 @@ export class Post {
 
   /**
    * How it is with what waits. age is how long the person has waited, in milliseconds; null:
-   * nothing waits. kept is yes if all of it outlives the page, and no if something can't: what is
+   * nothing waits. kept is yes if all of it outlives the page, and no if something may not: what is
    * being written is neither. keepsNothing is whether the browser keeps nothing, as far as is
    * known.
    */

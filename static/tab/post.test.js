@@ -133,6 +133,21 @@ test('a page that is left has all on its way to the database, whatever is being 
   assert.deepEqual([...browser.stored.values()].map(({ seq }) => seq), [1, 2, 3]);
 });
 
+test('what a browser aborts of a page that is left is found by the next one', async () => {
+  const { browser, page } = await connected();
+  page.disconnect();
+  browser.slow = 50;
+  page.click();
+  await browser.pass(10);
+  page.click();
+  page.post.leave();
+  page.crash();
+  const next = new Page(browser);
+  await next.connect();
+  await browser.pass(1000);
+  assert.deepEqual(names(next.take()), [`${page.client}/1/1`, `${page.client}/2/1`]);
+});
+
 test('what a page that was left had on its way is written once, if it comes back', async () => {
   const { browser, page } = await connected();
   page.disconnect();
@@ -195,8 +210,16 @@ test('until it is known whether the browser keeps anything, a click is not said 
   await browser.pass(10);
   await found;
   assert.deepEqual([page.post.status.keepsNothing, page.post.status.kept], [false, 'yes']);
+});
+
+test('a click is kept when it is durable, and not before', async () => {
+  const { browser, page } = await connected();
+  await Promise.all([page.post.begin(), browser.pass()]);
+  browser.slow = 50;
   page.click();
   assert.equal(page.post.status.kept, '', 'it is being written');
+  await browser.pass(60);
+  assert.equal(page.post.status.kept, 'yes');
 });
 
 test('on a new connection all that waits is sent again, in order', async () => {

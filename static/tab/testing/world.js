@@ -30,6 +30,8 @@ export class Browser {
   clock = 2e12; // of the server
   /** @type {Map<string, Entry>} */
   stored = new Map();
+  /** @type {Entry[]} what pages had on their way when they were left */
+  left = [];
   /** @type {string[]} what was written, in order */
   log = [];
   broken = false; // the database can't be written
@@ -156,6 +158,7 @@ export class Page {
       random: () => 0.5,
       store: {
         write: (jobs) => this.#write(jobs),
+        leave: (entries) => browser.left.push(...structuredClone(entries)),
         read: () => this.#read(),
       },
       claims: locks ? {
@@ -191,6 +194,7 @@ export class Page {
   async #read() {
     await this.#wait();
     if (this.browser.blind) throw new Error('InvalidStateError');
+    for (const entry of this.browser.left.splice(0)) this.browser.stored.set(KEY(entry), entry);
     return structuredClone([...this.browser.stored.values()]);
   }
 
