@@ -24,10 +24,11 @@ let timer;
 function former() {
   try {
     const [of, before] = localStorage.former.split(' ');
-    return of === user ? before : undefined;
+    if (of === user) return before;
   } catch {
-    return root.dataset.former; // storage is blocked, or there was no session before
+    // Storage is blocked, or there was no session before.
   }
+  return root.dataset.former;
 }
 
 // The clients whose pages are open: they hold their locks.

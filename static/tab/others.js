@@ -27,7 +27,7 @@ import { ORPHAN_AGE, STRANGER_AGE } from '../constants.js';
  */
 export function sort(entries, here) {
   const { user, former, shows, date } = here;
-  const others = entries.filter((entry) => (
+  const others = entries.filter((entry) => isWhole(entry) && (
     entry.user === user ? entry.grant === '' && !shows.includes(entry.topic) : entry.user !== former));
   return {
     mended: entries.filter((entry) => entry.user === former).map((entry) => ({ ...entry, user, grant: '' })),
@@ -35,6 +35,13 @@ export function sort(entries, here) {
     over: others.filter(({ told, made }) => told && date - made > STRANGER_AGE),
   };
 }
+
+/**
+ * Whether it may be an op of somebody: what is foreign is left alone.
+ * @param {Entry} entry
+ */
+const isWhole = ({ client, topic, user, do: action }) => (
+  [client, topic, user, action].every((text) => typeof text === 'string'));
 
 /**
  * Whether the page is closed that has made it.

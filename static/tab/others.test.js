@@ -43,3 +43,9 @@ test('nothing is said of pages that are open', () => {
   const lives = undefined, young = entry({ made: DATE - ORPHAN_AGE }), old = entry({ made: DATE - ORPHAN_AGE - 1 });
   assert.deepEqual(sorted([young, old], { lives }).strange, [old], 'where that can not be told, of what is new');
 });
+
+test('what something else has left in the database is left alone', () => {
+  const foreign = [{ client: 7 }, { user: undefined }, { topic: [] }, { do: {} }];
+  const { mended, strange, over } = sorted(foreign.map((what) => entry(/** @type {any} */ (what))), { former: 'x' });
+  assert.deepEqual([mended, strange, over], [[], [], []]);
+});

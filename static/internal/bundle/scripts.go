@@ -13,7 +13,9 @@ import (
 // modules are the scripts that are made of modules, which import others. worker.js is none of
 // them: it is joined with a script of Go's own where a program is compiled, and that needs no
 // esbuild.
-func modules() []string { return []string{"live.js", "others.js", "plain.js", "replica.js", "wasm/page.js"} }
+func modules() []string {
+	return []string{"live.js", "others.js", "plain.js", "replica.js", "wasm/page.js"}
+}
 
 // flags have esbuild put a script and what it imports into one function, for browsers that have
 // what htmx needs as well. The settings of tsc are none of its business.
