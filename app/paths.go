@@ -1,6 +1,10 @@
 package app
 
-import "strings"
+import (
+	"strings"
+
+	"lockstep/components"
+)
 
 // Lobby is the topic of the start page.
 const Lobby = "counter:lobby"
@@ -20,4 +24,16 @@ func Path(topic string) string {
 	}
 	kind, name, _ := strings.Cut(topic, ":")
 	return "/" + Prefix(kind) + "/" + name
+}
+
+// Elsewhere are links to a page of each other kind, each of which is named like the
+// start page. address makes that of a topic's page.
+func Elsewhere(kind string, address func(topic string) string) []components.Link {
+	var links []components.Link
+	for _, other := range KindNames() {
+		if other != kind {
+			links = append(links, components.Link{To: address(other + ":lobby"), Text: "A " + other})
+		}
+	}
+	return links
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -371,6 +372,34 @@ func TestAVisitorThatHasDoneAsMuchAsItMayWaits(t *testing.T) {
 			t.Errorf("got %d, want 2", got)
 		}
 	})
+}
+
+// TestAClientThatIsDoneCountsAsAnOp: the store is written to for it, too.
+func TestAClientThatIsDoneCountsAsAnOp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &finishes{Store: memstate.New(nil)}
+		a := start(t, mempubsub.NewBus(), store, "one")
+		left := 1
+		tab := livetest.Open(t, a.Runtime(), viewFor(t, a, app.Visitor{Allow: func() bool { left--; return left >= 0 }}, "counter:x"))
+		for seq := range 3 {
+			tab.Send(fin(tab, seq+1, "counter:x", ""))
+			time.Sleep(5 * time.Second)
+		}
+		if n := store.marks.Load(); n != 1 {
+			t.Errorf("%d marks were set, want 1", n)
+		}
+	})
+}
+
+// A finishes is a store that counts its marks.
+type finishes struct {
+	state.Store
+	marks atomic.Int64
+}
+
+func (s *finishes) Finish(ctx context.Context, marks ...state.Mark) error {
+	s.marks.Add(int64(len(marks)))
+	return s.Store.Finish(ctx, marks...)
 }
 
 // rendered is a component as HTML.

@@ -101,10 +101,12 @@ type Links struct {
 	// OpenKind is in the query's kind; "": Open is of one kind.
 	OpenKind string
 	Do       string // with the name of an action behind it: where its form posts to
-	// InBrowser is the same application in this browser, and InBrowserText what
-	// is said of it. An empty InBrowser shows nothing.
-	InBrowser, InBrowserText string
+	// Elsewhere are other pages.
+	Elsewhere []Link
 }
+
+// A Link leads to a page.
+type Link struct{ To, Text string }
 
 // A Boot is the page that an application is loaded into, to run in the browser.
 type Boot struct {

@@ -46,7 +46,7 @@ func page() components.Page {
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
 		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2"}, Version: "v1.2.3",
 		Links: components.Links{
-			Home: "/", Open: "/c", Do: "/c/lobby/", InBrowser: "/wasm/?topic=counter%3Alobby", InBrowserText: "Run it here",
+			Home: "/", Open: "/c", Do: "/c/lobby/", Elsewhere: []components.Link{{To: "/poll/lobby", Text: "A poll"}, {To: "/wasm/?topic=counter%3Alobby", Text: "Run it here"}},
 		},
 		Renderer: components.Renderer{Script: "/static/replica.0.js", Worker: "/static/worker.0.js", Program: "/static/lockstep.0.wasm"},
 	}
@@ -86,7 +86,7 @@ func hostilePage() components.Page {
 		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
 		p.Plain, p.Others = hostile, hostile
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile}, hostile
-		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, InBrowser: hostile, InBrowserText: hostile}
+		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
 	})
 }
@@ -217,7 +217,7 @@ func skeleton(t *testing.T, doc string) string {
 func TestALinkIsNoScript(t *testing.T) {
 	const script = "javascript:alert(1)//"
 	p := with(page(), func(p *components.Page) {
-		p.Links = components.Links{Home: script, Open: script, Do: script, InBrowser: script}
+		p.Links = components.Links{Home: script, Open: script, Do: script, Elsewhere: []components.Link{{To: script, Text: script}}}
 	})
 	for _, c := range []component{
 		components.CounterPage(p, lobby()), components.PollPage(p, lunch()), components.BankPage(p, vault()),

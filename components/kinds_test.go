@@ -31,7 +31,8 @@ func pageOf(kind, name, sum string) components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Kind, p.Name, p.Sum = kind, name, sum
 		p.Socket, p.Grants = "/ws/rooms?in="+kind+"%3A"+name+"&of=s&t=token", `{"`+kind+":"+name+`":"grant"}`
-		p.Links.Open, p.Links.Do, p.Links.InBrowser = "/"+kind, "/"+kind+"/"+name+"/", "/wasm/?topic="+kind+"%3A"+name
+		p.Links.Open, p.Links.Do = "/"+kind, "/"+kind+"/"+name+"/"
+		p.Links.Elsewhere = []components.Link{{To: "/", Text: "A counter"}, {To: "/wasm/?topic=" + kind + "%3A" + name, Text: "Run it here"}}
 	})
 }
 

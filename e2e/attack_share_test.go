@@ -52,7 +52,7 @@ func refusalsGuard() guard {
 
 // storeDelay is the way to a store on the other side of the world, and the same back: it does fewer
 // calls than a flood from one machine can ask for.
-const storeDelay = 100 * time.Millisecond
+const storeDelay = 250 * time.Millisecond
 
 // floodedCounters are more than go into all the calls that may be under way in a second.
 const floodedCounters = 2000
@@ -115,25 +115,29 @@ func (v *target) nearer(f func()) {
 // floodCounters clicks on many counters, so that something waits for each all
 // the time, and looks how long somebody else's clicks take.
 func floodCounters(v *target) error {
-	w := v.from(newcomer).connect("witness")
-	op := newOpOn("counter:witness")
 	var all []*clicker
 	v.nearer(func() {
 		for i := range floodedCounters { // one call takes up to 64
 			all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
 		}
 	})
+	w := v.from(newcomer).connect("witness") // which nobody has left unread
+	op := newOpOn("counter:witness")
 	quiet := median(waits(v, w, &op, func(n int) bool { return n < 9 }))
+	if quiet == patience {
+		v.Fatal("the witness is cut off, or put off, before anything has begun")
+	}
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	flood.Go(func() { clickAround(all, stop) })
-	took := median(waits(v, w, &op, func(n int) bool { return n < 15 || time.Now().Before(v.ends) }))
+	took := median(waits(v, w, &op, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
 	close(stop)
 	flood.Wait()
 	for _, c := range all {
 		_ = c.ws.Close() // what still waits is nobody's
 		c.reading.Wait()
 	}
+	v.Logf("a click of somebody else took %v, and %v when it was quiet", took, quiet)
 	// Whoever takes turns waits for the calls under way and goes with the next, and else for all that
 	// the counters of the flood need.
 	if took > 5*quiet {
@@ -143,19 +147,22 @@ func floodCounters(v *target) error {
 	return nil
 }
 
-// waits clicks, and returns how long each click took. One that nobody answers is the last.
+// waits clicks, and returns how long each click took. One that nobody answers, or that is put off,
+// is the last, and takes patience.
 func waits(v *target, w *rawSocket, op *wireOp, more func(n int) bool) (took []time.Duration) {
 	for more(len(took)) {
 		start := time.Now()
 		w.text(clickText(*op))
 		*op = op.next()
 		m := w.verdict()
-		if len(m.Ack) == 0 && !m.cut {
+		if len(m.Ack) > 0 {
+			took = append(took, time.Since(start))
+			continue
+		}
+		if !m.cut && !m.Retry {
 			v.Fatalf("the witness's click is %v", m)
 		}
-		if took = append(took, time.Since(start)); m.cut {
-			return append(took, slices.Repeat(took[len(took)-1:], len(took))...) // it is the median, too
-		}
+		return append(took, slices.Repeat([]time.Duration{patience}, len(took)+1)...) // it is the median, too
 	}
 	return took
 }

@@ -271,6 +271,7 @@ const (
 	finBinary = 0x82
 	finClose  = 0x88
 	finPing   = 0x89
+	finPong   = 0x8a
 	justText  = 0x01 // more frames follow
 	more      = 0x00
 	finMore   = 0x80
@@ -350,6 +351,9 @@ func (ws *rawSocket) hear() said {
 			return said{cut: true}
 		case opcode == 8 && len(payload) >= 2:
 			return said{code: int(bigendian.BigEndian.Uint16(payload))}
+		case opcode == 9:
+			_, _ = ws.Write(masked(finPong, payload)) // as browsers do by themselves; it may have been closed
+			continue
 		case opcode != 1:
 			continue
 		}

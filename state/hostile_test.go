@@ -269,6 +269,7 @@ func TestManyMarksAreSetSoon(t *testing.T) {
 			b.Finish("tally:a", state.Client{byte(i), byte(i >> 8)}, 7)
 		}
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if n := len(s.marks); n != 10_001 || s.marks[state.Mark{Topic: "tally:a", Client: many, UpTo: 1000}] != 1 {
 			t.Errorf("%d marks were set in three seconds, want 10,001, one of them of the client that sent many", n)
 		}

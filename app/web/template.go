@@ -86,7 +86,7 @@ func (ts *templates) get(ctx context.Context, p components.Page, about app.Conte
 	ts.mu.Lock()
 	t := ts.byName[key(p)]
 	ts.mu.Unlock()
-	if t != nil && t.page == p && reflect.DeepEqual(t.about, about) {
+	if t != nil && reflect.DeepEqual(t.page, p) && reflect.DeepEqual(t.about, about) {
 		return t, nil
 	}
 	t, err := ts.render(ctx, p, about)

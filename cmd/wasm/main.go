@@ -71,8 +71,10 @@ func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) 
 	}
 	p.Socket, p.User, p.Grants = "socket/"+topic, user, "{}"
 	p.Links = components.Links{Home: "./", Open: "./", OpenKind: p.Kind, Do: "./"}
+	p.Links.Elsewhere = app.Elsewhere(p.Kind, func(topic string) string { return "./?topic=" + topic })
 	if at.Server != "" {
-		p.Links.InBrowser, p.Links.InBrowserText = at.Server+strings.TrimPrefix(app.Path(topic), "/"), "Back to the server"
+		back := components.Link{To: at.Server + strings.TrimPrefix(app.Path(topic), "/"), Text: "Back to the server"}
+		p.Links.Elsewhere = append(p.Links.Elsewhere, back)
 	}
 	return jsmain.Page{Title: p.Title(), Body: content.Body(p)}, nil
 }

@@ -225,3 +225,36 @@ func TestCountsAndRatesMayBeUsedConcurrently(t *testing.T) {
 		t.Errorf("got %v when all have gone, want nil", err)
 	}
 }
+
+// TestWhatIsOwedIsMadeUpFor before anything is allowed again; what is given back counts at once.
+func TestWhatIsOwedIsMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := limit.NewRates(1, 10, loopback)
+		who := addr("192.0.2.1")
+		r.Owe(who, 35)
+		r.Owe(addr("127.0.0.1"), 1000)
+		if r.Allow(who) || !r.Allow(addr("192.0.2.2")) || !r.Allow(addr("127.0.0.1")) {
+			t.Error("want that it waits, and nobody else")
+		}
+		for range 20 {
+			r.Return(who)
+		}
+		time.Sleep(5 * time.Second)
+		if r.Allow(who) {
+			t.Error("it may again when nothing is left")
+		}
+		time.Sleep(time.Second + time.Millisecond)
+		if !r.Allow(who) || r.Allow(who) {
+			t.Error("want one, 26 s after 35 were owed: 10 were there, and 20 were given back")
+		}
+		time.Sleep(time.Hour)
+		r.Return(who)
+		n := 0
+		for r.Allow(who) {
+			n++
+		}
+		if n != 10 {
+			t.Errorf("got %d at once after an hour, want the burst", n)
+		}
+	})
+}
