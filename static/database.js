@@ -1,6 +1,6 @@
 // database.js keeps ops in IndexedDB, where they outlive their page and are seen by others.
 
-import { OPEN_TIMEOUT } from './constants.js';
+import { OPEN_TIMEOUT, STRANGER_AGE } from './constants.js';
 import { changes } from './tab/journal.js';
 
 /** @import { Job, Store } from './tab/journal.js' */
@@ -23,6 +23,22 @@ function keys() {
   } catch {
     return [];
   }
+}
+
+/**
+ * Reads what a page has left; nothing, if it is foreign.
+ * @param {string} text
+ * @returns {{ at: number, entries: Entry[] }}
+ */
+function leftIn(text) {
+  try {
+    const left = JSON.parse(text);
+    const isEntry = (/** @type {Entry} */ { client, topic, seq }) => client && topic && seq > 0;
+    if (left.at > 0 && left.entries.every(isEntry)) return left;
+  } catch {
+    // It is foreign.
+  }
+  return { at: 0, entries: [] };
 }
 
 /**
@@ -101,25 +117,35 @@ export class Database {
    */
   leave(entries) {
     try {
-      localStorage[this.#name + LEFT + entries[0].client] = JSON.stringify(entries);
+      localStorage[this.#name + LEFT + entries[0].client] = JSON.stringify({ at: Date.now() + Math.random(), entries });
     } catch {
       // It is blocked, or full.
     }
   }
 
-  /** @param {string} key - in localStorage, of what a page has left there */
+  /**
+   * Takes what a page has left in localStorage, once: a browser that is killed may bring it back
+   * when the ops have long been answered. A mark in the database says that it was taken.
+   * @param {string} key
+   */
   async #take(key) {
-    /** @type {Entry[]} */
-    const entries = JSON.parse(localStorage[key]);
-    await this.write(entries.map((entry) => ({ op: { entry, durable: false }, put: true })));
+    const { at, entries } = leftIn(localStorage[key]);
+    if (!entries.length) return;
+    await this.#transaction('readwrite', (ops) => {
+      ops.delete(IDBKeyRange.bound(['', LEFT, 0], ['', LEFT, at - STRANGER_AGE]));
+      ops.getKey(['', LEFT, at]).onsuccess = (e) => {
+        if (/** @type {IDBRequest} */ (e.target).result) return;
+        for (const entry of [{ client: '', topic: LEFT, seq: at }, ...entries]) ops.put(entry);
+      };
+    });
     localStorage.removeItem(key);
   }
 
   /** @returns {Promise<Entry[]>} */
   async read() {
-    for (const key of keys()) {
-      if (key.startsWith(this.#name + LEFT)) await this.#take(key).catch(() => {}); // it may be foreign
-    }
-    return this.#transaction('readonly', (ops) => ops.getAll());
+    // What can't be taken must not be read either: it would be taken when it has its answer.
+    for (const key of keys()) if (key.startsWith(this.#name + LEFT)) await this.#take(key);
+    const all = await this.#transaction('readonly', (ops) => ops.getAll());
+    return all.filter(({ client }) => client);
   }
 }

@@ -43,12 +43,12 @@ func become(name string, n int64) (string, []byte) {
 func TestCountersOfAnEarlierVersionAreTakenOverOnce(t *testing.T) {
 	const n = 1500
 	prefix := "a[b]*c?:"
-	for name, url := range map[string]func() string{
-		"server":  func() string { return testserver.Redis(t).URL },
-		"cluster": func() string { return "redis+cluster://" + strings.Join(startCluster(t), ",") },
+	for name, url := range map[string]func(*testing.T) string{
+		"server":  func(t *testing.T) string { return testserver.Redis(t).URL },
+		"cluster": func(t *testing.T) string { return "redis+cluster://" + strings.Join(startCluster(t), ",") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := url()
+			url := url(t)
 			c := connect(t, url)
 			counters(t, c, prefix, n)
 			counters(t, c, "another:", 1)

@@ -171,18 +171,18 @@ func TestScriptsThatRedisHasForgottenAreSentAgain(t *testing.T) {
 // TestALostAnswerIsNotAConflict: a call whose answer is lost is not made again
 // by the client, or it would find that it came first.
 func TestALostAnswerIsNotAConflict(t *testing.T) {
-	for name, start := range map[string]func() (string, *testserver.Server){
-		"server": func() (string, *testserver.Server) {
+	for name, start := range map[string]func(*testing.T) (string, *testserver.Server){
+		"server": func(t *testing.T) (string, *testserver.Server) {
 			server := testserver.Redis(t)
 			return server.URL, server
 		},
-		"cluster": func() (string, *testserver.Server) {
+		"cluster": func(t *testing.T) (string, *testserver.Server) {
 			servers := startServers(t)
 			return "redis+cluster://" + servers[0].Addr, servers[0]
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url, server := start()
+			url, server := start(t)
 			server.Own()
 			admin := connect(t, "redis://"+server.Addr)
 			s := open(t, url, nil)
