@@ -39,7 +39,7 @@ const readOutbox = `(async () => {
     db.transaction('ops').objectStore('ops').getAll().onsuccess = (e) => done(e.target.result);
   });
   db.close();
-  return JSON.stringify(all);
+  return JSON.stringify(all.filter(({client}) => client));
 })()`
 
 // TestAClosedTabLeavesItsClicks: a tab is closed with clicks that its server, which is away, has
@@ -135,6 +135,40 @@ func TestATabThatLivesSendsWhatAClosedOneHasLeft(t *testing.T) {
 	other.outboxIsEmpty()
 	other.navigate(url)
 	other.showsCount(2)
+}
+
+// left is what a page of this person has left that was closed while it wrote.
+const left = `localStorage['lockstep /ws/ left ' + 'A'.repeat(22)] = JSON.stringify({at: 1795900000000.5, entries: [{
+	client: 'A'.repeat(22), topic: 'counter:lobby', seq: 1, do: 'increment', in: {}, made: Date.now(),
+	user: document.querySelector('main').dataset.user,
+	grant: JSON.parse(document.querySelector('main').dataset.grants)['counter:lobby'],
+}]}), ''`
+
+// TestWhatAPageHasLeftIsTakenOnce also if the browser brings it back.
+func TestWhatAPageHasLeftIsTakenOnce(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	tab := newPage(t, newBrowser(t))
+	tab.beforeItsScripts(`window.ops = '';
+		const send = WebSocket.prototype.send;
+		WebSocket.prototype.send = function (m) { if (m.includes('"op"')) ops += m; return send.call(this, m); };`)
+	tab.navigate(p.url)
+	tab.isLive()
+	for i, sent := range []string{"true", "false"} {
+		tab.evaluate(left)
+		tab.reload()
+		tab.isLive()
+		tab.showsCount(1 + i) // what was left, and a click
+		tab.click("increment")
+		tab.showsCount(2 + i)
+		tab.outboxIsEmpty()
+		if got := tab.evaluate(`String(ops.includes('A'.repeat(22)))`); got != sent {
+			t.Errorf("round %d: got that it was sent: %s, want %s", i, got, sent)
+		}
+		if got := tab.evaluate(`Object.keys(localStorage).join()`); got != "" {
+			t.Errorf("round %d: %s is there still", i, got)
+		}
+	}
 }
 
 // clicksAndLeaves has a page make twenty clicks that don't leave it, faster than they can be kept,
