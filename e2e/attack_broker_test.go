@@ -32,19 +32,21 @@ func brokerAttacks() []attack {
 			name: "false states on the broker", redis: true, guards: []guard{brokerSignatureGuard()},
 			refused: "lockstep_pubsub_forged_total",
 			run: func(v *target) error {
-				return neighbour(v, func(b *brokerWire, now count) {
-					// What has a replica read the store comes first: it would set the rest right.
-					for i := range uint64(3) {
-						b.publish("_digest:counter", fmt.Sprintf(`{"lobby":[%d,%d]}`, now.Epoch, now.Version+1+i))
-						b.publish(lobby, stateText("666", now.Epoch+1_000_000_000, 1))
-						b.publish("presence", fmt.Sprintf(`{"r":"x","n":%d,"c":{"counter:lobby":666}}`, i+1))
-						for _, version := range []uint64{1<<64 - 1, 1 << 40, now.Version + 100_000, now.Version + 1000, now.Version + 1 + i} {
-							b.publish(lobby, stateText("666", now.Epoch, version))
+				return v.patiently(func() error {
+					return neighbour(v, func(b *brokerWire, now count) {
+						// What has a replica read the store comes first: it would set the rest right.
+						for i := range uint64(3) {
+							b.publish("_digest:counter", fmt.Sprintf(`{"lobby":[%d,%d]}`, now.Epoch, now.Version+1+i))
+							b.publish(lobby, stateText("666", now.Epoch+1_000_000_000, 1))
+							b.publish("presence", fmt.Sprintf(`{"r":"x","n":%d,"c":{"counter:lobby":666}}`, i+1))
+							for _, version := range []uint64{1<<64 - 1, 1 << 40, now.Version + 100_000, now.Version + 1000, now.Version + 1 + i} {
+								b.publish(lobby, stateText("666", now.Epoch, version))
+							}
 						}
-					}
-					for i := range uint64(20) {
-						b.publish(lobby, stateText("666", now.Epoch, now.Version+200_000+i))
-					}
+						for i := range uint64(20) {
+							b.publish(lobby, stateText("666", now.Epoch, now.Version+200_000+i))
+						}
+					})
 				})
 			},
 		},
@@ -170,7 +172,7 @@ func neighbour(v *target, poison func(b *brokerWire, now count)) error {
 	poison(b, now)
 	// Other clicks are shown and acknowledged behind all that: for as long as what was published
 	// may take.
-	clicks := int64(1)
+	clicks := now.N
 	for began := time.Now(); time.Since(began) < 500*time.Millisecond; clicks++ {
 		if err := honestClick(ws); err != nil {
 			return err

@@ -113,7 +113,8 @@ func (v *target) nearer(f func()) {
 }
 
 // floodCounters clicks on many counters, so that something waits for each all
-// the time, and looks how long somebody else's clicks take.
+// the time, and looks how long somebody else's clicks take. Whoever takes turns waits for the calls
+// under way and goes with the next, and else for all that the counters of the flood need.
 func floodCounters(v *target) error {
 	var all []*clicker
 	v.nearer(func() {
@@ -121,16 +122,29 @@ func floodCounters(v *target) error {
 			all = append(all, newClicker(v, fmt.Sprintf("flooded-%d", i)))
 		}
 	})
-	w := v.from(newcomer).connect("witness") // which nobody has left unread
-	op := newOpOn("counter:witness")
-	quiet := median(waits(v, w, &op, func(n int) bool { return n < 9 }))
-	if quiet == patience {
-		v.Fatal("the witness is cut off, or put off, before anything has begun")
+	nine := func(n int) bool { return n < 9 }
+	var w *rawSocket
+	var op wireOp
+	var quiet time.Duration
+	for tries := 0; quiet == 0 || quiet == patience; tries++ { // its store has gone far away just now
+		if tries == 5 {
+			v.Fatal("the witness is cut off, or put off, before anything has begun")
+		}
+		w, op = v.from(newcomer).connect("witness"), newOpOn("counter:witness") // which nobody has left unread
+		quiet = median(waits(v, w, &op, nine))
 	}
 	stop := make(chan struct{})
 	var flood sync.WaitGroup
 	flood.Go(func() { clickAround(all, stop) })
-	took := median(waits(v, w, &op, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
+	var took time.Duration
+	err := v.patiently(func() error {
+		took = median(waits(v, w, &op, func(n int) bool { return n < 9 || time.Now().Before(v.ends) }))
+		if took <= 5*quiet {
+			return nil
+		}
+		return fmt.Errorf("a click of somebody else takes %v, and %v when it is quiet; half of them longer",
+			took.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	})
 	close(stop)
 	flood.Wait()
 	for _, c := range all {
@@ -138,34 +152,36 @@ func floodCounters(v *target) error {
 		c.reading.Wait()
 	}
 	v.Logf("a click of somebody else took %v, and %v when it was quiet", took, quiet)
-	// Whoever takes turns waits for the calls under way and goes with the next, and else for all that
-	// the counters of the flood need.
-	if took > 5*quiet {
-		return fmt.Errorf("a click of somebody else takes %v, and %v when it is quiet; half of them longer",
-			took.Round(time.Millisecond), quiet.Round(time.Millisecond))
-	}
-	return nil
+	return err
 }
 
-// waits clicks, and returns how long each click took. One that nobody answers, or that is put off,
-// is the last, and takes patience.
+// waits clicks, and returns how long each click took. What is put off is sent again, as a tab does.
+// One that nobody answers is the last, and takes patience.
 func waits(v *target, w *rawSocket, op *wireOp, more func(n int) bool) (took []time.Duration) {
 	for more(len(took)) {
 		start := time.Now()
-		w.text(clickText(*op))
+		for {
+			w.text(clickText(*op))
+			m := w.verdict()
+			if len(m.Ack) > 0 {
+				break
+			}
+			if !m.cut && !m.Retry {
+				v.Fatalf("the witness's click is %v", m)
+			}
+			if m.cut || time.Since(start) > patience {
+				return append(took, slices.Repeat([]time.Duration{patience}, len(took)+1)...) // it is the median, too
+			}
+			<-time.After(resendPause)
+		}
+		took = append(took, time.Since(start))
 		*op = op.next()
-		m := w.verdict()
-		if len(m.Ack) > 0 {
-			took = append(took, time.Since(start))
-			continue
-		}
-		if !m.cut && !m.Retry {
-			v.Fatalf("the witness's click is %v", m)
-		}
-		return append(took, slices.Repeat([]time.Duration{patience}, len(took)+1)...) // it is the median, too
 	}
 	return took
 }
+
+// resendPause is how long a click waits that was put off.
+const resendPause = 200 * time.Millisecond
 
 func median(all []time.Duration) time.Duration {
 	slices.Sort(all)

@@ -154,6 +154,17 @@ func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
 	s.result(a).achieved = err.Error()
 }
 
+// patiently makes an attempt and, where the guard is away, up to twenty: what chance decides
+// succeeds in one of them.
+func (v *target) patiently(attempt func() error) error {
+	for range 20 {
+		if err := attempt(); err != nil || v.armed {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *suite) result(a attack) *attackResult {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -109,8 +109,8 @@ func (p *Proxy) Hole() { p.set(func() { maps.Copy(p.dead, p.open) }) }
 // StallAnswers is Stall for what comes from the server.
 func (p *Proxy) StallAnswers(stall bool) { p.set(func() { p.stalled[answer] = stall }) }
 
-// Delay makes everything late by d, in its order: connecting, each piece of at
-// most 16 KiB, the end.
+// Delay makes everything late by d, in its order: connecting, what comes, the
+// end. What comes while something waits may be late by twice d.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
 
 func (p *Proxy) set(f func()) {
@@ -194,6 +194,9 @@ func (p *Proxy) drop(c net.Conn) {
 func (p *Proxy) pass(direction int, to, from net.Conn) {
 	buffer := make([]byte, 16<<10)
 	for {
+		if len(buffer) < maxLate && p.delayed() {
+			buffer = make([]byte, maxLate)
+		}
 		n, err := from.Read(buffer)
 		if !p.wait(direction, from) {
 			p.drop(to)
@@ -215,6 +218,16 @@ func (p *Proxy) pass(direction int, to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// maxLate is how much passes at once of what is delayed, in bytes: as much as
+// comes meanwhile, or a delay would be a limit of the rate, too.
+const maxLate = 1 << 20
+
+func (p *Proxy) delayed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.delay > 0
 }
 
 func written(to net.Conn, b []byte) bool {
