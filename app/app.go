@@ -276,7 +276,7 @@ func (a *App) tryRead(ctx context.Context) (err error) {
 			err = fmt.Errorf("app: panic in Store.Read: %v", p)
 		}
 	}()
-	_, err = a.store.Read(ctx, Counters().Topic("lobby"))
+	_, err = a.store.Read(ctx, Lobby)
 	return err
 }
 

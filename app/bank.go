@@ -62,7 +62,7 @@ func lookOfBank(name string, s shown[Bank], waiting int) (string, live.Component
 
 func bankProps(name string, s shown[Bank], known bool, waiting int) components.Bank {
 	return components.Bank{
-		Name: name, Topic: Banks().Topic(name), Epoch: s.Epoch, Version: s.Version, Known: known,
+		Name: name, Topic: s.topic, Epoch: s.Epoch, Version: s.Version, Known: known,
 		Balances: s.state.Balances[:], Waiting: waiting,
 	}
 }

@@ -54,7 +54,7 @@ func lookOfCounter(name string, s shown[Count], waiting int) (string, live.Compo
 
 func counterProps(name string, s shown[Count], known bool) components.Counter {
 	return components.Counter{
-		Name: name, Topic: Counters().Topic(name), N: int64(s.state), Epoch: s.Epoch, Version: s.Version, Known: known,
+		Name: name, Topic: s.topic, N: int64(s.state), Epoch: s.Epoch, Version: s.Version, Known: known,
 	}
 }
 

@@ -2,9 +2,7 @@ package app_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,27 +27,6 @@ type design struct {
 
 func full() design { return design{true, true, true, true, true, true, true} }
 
-// seeds returns which seeds to run: one to replay, as many as the environment
-// says, or n.
-func seeds(t *testing.T, n uint64) (first, last uint64) {
-	t.Helper()
-	number := func(name string) uint64 {
-		v, err := strconv.ParseUint(os.Getenv(name), 10, 64)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return v
-	}
-	switch {
-	case os.Getenv("LOCKSTEP_SEED") != "":
-		one := number("LOCKSTEP_SEED")
-		return one, one
-	case os.Getenv("LOCKSTEP_SEEDS") != "":
-		return 1, number("LOCKSTEP_SEEDS")
-	}
-	return 1, n
-}
-
 // TestTheInvariantsHold runs the real application, replicas in one bubble of
 // virtual time, under faults that a seed decides, for each kind of state by its own
 // rule.
@@ -71,7 +48,7 @@ func invariantsHold(t *testing.T, kind modelKind) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sum tally
-			first, last := seeds(t, short.Of[uint64](25, 3))
+			first, last := short.Seeds(t, short.Of[uint64](25, 3))
 			for seed := first; seed <= last; seed++ {
 				run := simulate(t, seed, kind, full(), c)
 				if len(run.found) > 0 {
@@ -120,7 +97,7 @@ func TestEachMechanismIsNeeded(t *testing.T) {
 			t.Run(name+" without "+c.without, func(t *testing.T) {
 				d := full()
 				c.remove(&d)
-				first, last := seeds(t, 200) // also with -short: the first seed that breaks it ends the search
+				first, last := short.Seeds(t, 200) // also with -short: the first seed that breaks it ends the search
 				for seed := first; seed <= last; seed++ {
 					for _, v := range simulate(t, seed, kind, d, c.weather).found {
 						if v.Rule == c.breaks {

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"lockstep/components"
@@ -28,9 +30,9 @@ func Path(topic string) string {
 
 // Elsewhere are links to a page of each other kind, each of which is named like the
 // start page. address makes that of a topic's page.
-func Elsewhere(kind string, address func(topic string) string) []components.Link {
+func (a *App) Elsewhere(kind string, address func(topic string) string) []components.Link {
 	var links []components.Link
-	for _, other := range KindNames() {
+	for _, other := range slices.Sorted(maps.Keys(a.families)) {
 		if other != kind {
 			links = append(links, components.Link{To: address(other + ":lobby"), Text: "A " + other})
 		}

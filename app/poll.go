@@ -52,7 +52,7 @@ func lookOfPoll(name string, s shown[Poll], waiting int) (string, live.Component
 
 func pollProps(name string, s shown[Poll], known bool, waiting int) components.Poll {
 	p := components.Poll{
-		Name: name, Topic: Polls().Topic(name), Epoch: s.Epoch, Version: s.Version, Known: known,
+		Name: name, Topic: s.topic, Epoch: s.Epoch, Version: s.Version, Known: known,
 		Voters: len(s.state.Votes), Waiting: waiting,
 	}
 	for _, option := range PollOptions() {

@@ -21,7 +21,7 @@ import (
 // render is what a tab of user shows that renders itself.
 func render(t *testing.T, topic, record, user string, waiting ...htmx.Event) (target, html string, err error) {
 	t.Helper()
-	target, c, err := app.Render(topic, []byte(record), waiting, user)
+	target, c, err := app.NewRender()(topic, []byte(record), waiting, user)
 	if err != nil {
 		return "", "", err
 	}

@@ -16,6 +16,7 @@ import (
 // A shown is a state with what the store's record says.
 type shown[S any] struct {
 	state.Record
+	topic string // what looks is told; rooms have none
 	state S
 	err   error  // why the record can't be read, by this version of the program
 	by    string // the replica whose broadcast it was; "": it was none
@@ -43,18 +44,19 @@ func (sh *shared[S]) read(r state.Record) loaded {
 	return loaded{Record: r, state: s, err: err}
 }
 
-// typed returns what read has returned. A state that was never loaded is zero.
-func (sh *shared[S]) typed(l loaded) shown[S] {
+// typed returns what read has returned, as it is shown. A state that was never
+// loaded is zero.
+func (sh *shared[S]) typed(key string, l loaded) shown[S] {
 	s, _ := l.state.(S)
-	return shown[S]{Record: l.Record, state: s, err: l.err}
+	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err}
 }
 
 func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
-	return sh.look(key, sh.typed(l), waiting)
+	return sh.look(key, sh.typed(key, l), waiting)
 }
 
 func (sh *shared[S]) pageOf(key string, l loaded, known bool) (Content, string) {
-	return sh.page(key, sh.typed(l), known)
+	return sh.page(key, sh.typed(key, l), known)
 }
 
 func (sh *shared[S]) preview(key string, data []byte, ops []state.Op) ([]byte, int) {

@@ -159,12 +159,22 @@ func (a *App) Do(ctx context.Context, v Visitor, topic string, op state.Op) (sta
 	return a.batcher.Apply(ctx, v.Sender, topic, op)
 }
 
-// Render is what a tab that renders itself shows of a topic: the state that it was
+// A Render is what a tab that renders itself shows of a topic: the state that it was
 // sent, and the effect of its own ops that wait for an answer. It is what the
 // server would show, made by the same component; what it makes never leaves the
 // tab. user is whose the tab is.
-func Render(topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error) {
-	f, key, ok := familyOf(families(), topic)
+type Render = func(topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error)
+
+// NewRender returns a Render, which may be called concurrently.
+func NewRender() Render {
+	all := families()
+	return func(topic string, record []byte, waiting []htmx.Event, user string) (string, live.Component, error) {
+		return render(all, topic, record, waiting, user)
+	}
+}
+
+func render(all map[string]*family, topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error) {
+	f, key, ok := familyOf(all, topic)
 	if !ok {
 		return "", nil, ErrNoTopic
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -27,19 +25,7 @@ const schedules = 500
 // and broker can do to them, and then wants every tab to show what the store
 // has. A seed always does the same at the same times.
 func TestRandomSchedules(t *testing.T) {
-	first, last := uint64(1), short.Of[uint64](schedules, 50)
-	for name, set := range map[string]func(n uint64){
-		"LOCKSTEP_SEEDS": func(n uint64) { last = n },
-		"LOCKSTEP_SEED":  func(n uint64) { first, last = n, n },
-	} {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.ParseUint(text, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			set(n)
-		}
-	}
+	first, last := short.Seeds(t, short.Of[uint64](schedules, 50))
 	for seed := first; seed <= last; seed++ {
 		var steps []string
 		synctest.Test(t, func(t *testing.T) { steps = runSchedule(t, seed) })

@@ -28,7 +28,7 @@ const place = "lockstep"
 // user is who acts: all tabs of a browser are one person's.
 const user = "browser"
 
-func main() { jsmain.Run(os.Args[1:], jsmain.Program{Start: start, Render: app.Render}) }
+func main() { jsmain.Run(os.Args[1:], jsmain.Program{Start: start, Render: app.NewRender()}) }
 
 // start starts the application.
 func start(ctx context.Context) (jsmain.App, error) {
@@ -71,7 +71,7 @@ func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) 
 	}
 	p.Socket, p.User, p.Grants = "socket/"+topic, user, "{}"
 	p.Links = components.Links{Home: "./", Open: "./", OpenKind: p.Kind, Do: "./"}
-	p.Links.Elsewhere = app.Elsewhere(p.Kind, func(topic string) string { return "./?topic=" + topic })
+	p.Links.Elsewhere = d.app.Elsewhere(p.Kind, func(topic string) string { return "./?topic=" + topic })
 	if at.Server != "" {
 		back := components.Link{To: at.Server + strings.TrimPrefix(app.Path(topic), "/"), Text: "Back to the server"}
 		p.Links.Elsewhere = append(p.Links.Elsewhere, back)

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -36,4 +37,25 @@ func Of[N int | uint64](n, few N) N {
 		return few
 	}
 	return n
+}
+
+// Seeds returns which seeds to run: one to replay (LOCKSTEP_SEED), as many as
+// LOCKSTEP_SEEDS says, or n.
+func Seeds(t testing.TB, n uint64) (first, last uint64) {
+	t.Helper()
+	number := func(name string) uint64 {
+		v, err := strconv.ParseUint(os.Getenv(name), 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		return v
+	}
+	switch {
+	case os.Getenv("LOCKSTEP_SEED") != "":
+		one := number("LOCKSTEP_SEED")
+		return one, one
+	case os.Getenv("LOCKSTEP_SEEDS") != "":
+		return 1, number("LOCKSTEP_SEEDS")
+	}
+	return 1, n
 }

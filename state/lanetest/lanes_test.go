@@ -1,36 +1,13 @@
 package lanetest
 
 import (
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"lockstep/internal/short"
 )
-
-// seeds returns which seeds to run: one to replay, as many as the environment
-// says, or n.
-func seeds(t *testing.T, n uint64) (first, last uint64) {
-	t.Helper()
-	number := func(name string) uint64 {
-		v, err := strconv.ParseUint(os.Getenv(name), 10, 64)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return v
-	}
-	switch {
-	case os.Getenv("LOCKSTEP_SEED") != "":
-		one := number("LOCKSTEP_SEED")
-		return one, one
-	case os.Getenv("LOCKSTEP_SEEDS") != "":
-		return 1, number("LOCKSTEP_SEEDS")
-	}
-	return 1, n
-}
 
 // inBubble runs one seed.
 func inBubble(t *testing.T, d design, seed uint64) (s *sim) {
@@ -60,7 +37,7 @@ func TestTheRuleHolds(t *testing.T) {
 	for name, d := range variants() {
 		t.Run(name, func(t *testing.T) {
 			var sum tally
-			first, last := seeds(t, short.Of[uint64](500, 100))
+			first, last := short.Seeds(t, short.Of[uint64](500, 100))
 			for seed := first; seed <= last; seed++ {
 				s := inBubble(t, d, seed)
 				if s.breach != "" {

@@ -41,7 +41,7 @@ func TestEachLineOfTheTabIsNeeded(t *testing.T) {
 		}
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			_, last := seeds(t, 1000)
+			_, last := short.Seeds(t, 1000)
 			if m.rare {
 				last = max(last, rareSeeds)
 			}
