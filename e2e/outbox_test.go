@@ -33,12 +33,17 @@ func (p *page) outboxIsEmpty() {
 	})
 }
 
+// readOutbox is what waits in the browser, of all applications of its address, as JSON.
 const readOutbox = `(async () => {
-  const db = await new Promise((done) => { indexedDB.open('lockstep /ws/').onsuccess = (e) => done(e.target.result); });
-  const all = await new Promise((done) => {
-    db.transaction('ops').objectStore('ops').getAll().onsuccess = (e) => done(e.target.result);
-  });
-  db.close();
+  const all = [], names = (await indexedDB.databases()).map(({name}) => name).filter((name) => name.startsWith('lockstep /'));
+  if (!names.length) throw new Error('there is no outbox');
+  for (const name of names) {
+    const db = await new Promise((done) => { indexedDB.open(name).onsuccess = (e) => done(e.target.result); });
+    all.push(...await new Promise((done) => {
+      db.transaction('ops').objectStore('ops').getAll().onsuccess = (e) => done(e.target.result);
+    }));
+    db.close();
+  }
   return JSON.stringify(all.filter(({client}) => client));
 })()`
 

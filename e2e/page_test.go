@@ -70,17 +70,7 @@ func pageOf(ctx context.Context, t testing.TB, tab tab) *page {
 // outboxOf is all that waits in the browser, and whose pages are open.
 const outboxOf = `(async () => {
 	const held = (await navigator.locks?.query())?.held.map(({name}) => name);
-	const ops = (await indexedDB.databases()).map(({name}) => new Promise((done) => {
-		const opening = indexedDB.open(name);
-		opening.onerror = () => done(name);
-		opening.onsuccess = () => {
-			const db = opening.result;
-			if (!db.objectStoreNames.contains('ops')) return done(name);
-			const reading = db.transaction('ops').objectStore('ops').getAll();
-			reading.onsuccess = () => done(reading.result);
-		};
-	}));
-	return JSON.stringify({held, ops: await Promise.all(ops), left: {...localStorage}});
+	return JSON.stringify({held, ops: await ` + readOutbox + `, left: {...localStorage}});
 })()`
 
 // close closes the tab, if that has not been done, and judges its console.

@@ -172,22 +172,28 @@ func TestAFloodOfClaimsCostsFewReadsAndRenders(t *testing.T) {
 	})
 }
 
+// answersLate has one read for each value of slow be answered when answer says so: the
+// store has read by then, and its answer is on the way.
+func answersLate(store *fakeStore, slow, answer <-chan struct{}) func(*live.RoomsOptions[state]) {
+	return func(o *live.RoomsOptions[state]) {
+		o.Load = func(ctx context.Context, keys ...string) ([]state, error) {
+			states, err := store.load(ctx, keys...)
+			select {
+			case <-slow:
+				<-answer
+			default:
+			}
+			return states, err
+		}
+	}
+}
+
 // A read that began before the tab spoke knows nothing of what it shows.
 func TestAReadThatBeganBeforeAClaimIsNoAnswerToIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, hub := newStore(), newHub()
 		slow, answer := make(chan struct{}, 1), make(chan struct{})
-		r := start(store, hub, nil, slowRefresh, func(o *live.RoomsOptions[state]) {
-			o.Load = func(ctx context.Context, keys ...string) ([]state, error) {
-				states, err := store.load(ctx, keys...)
-				select {
-				case <-slow:
-					<-answer // the store has read, and its answer is on the way
-				default:
-				}
-				return states, err
-			}
-		})
+		r := start(store, hub, nil, slowRefresh, answersLate(store, slow, answer))
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Until("the first state", shows(tab, "n=0<"))

@@ -1,7 +1,6 @@
 package live_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"sync/atomic"
@@ -186,17 +185,7 @@ func TestWhatIsHeardDuringAReadIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, hub := newStore(), newHub()
 		slow, answer := make(chan struct{}, 1), make(chan struct{})
-		r := start(store, hub, nil, slowRefresh, func(o *live.RoomsOptions[state]) {
-			o.Load = func(ctx context.Context, keys ...string) ([]state, error) {
-				states, err := store.load(ctx, keys...)
-				select {
-				case <-slow:
-					<-answer // the store has read, and its answer is on the way
-				default:
-				}
-				return states, err
-			}
-		})
+		r := start(store, hub, nil, slowRefresh, answersLate(store, slow, answer))
 		defer r.rt.Stop()
 		tab := livetest.Open(t, r.rt, page{r, "a"})
 		tab.Until("the first state", shows(tab, "n=0<"))
