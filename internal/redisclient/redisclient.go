@@ -48,6 +48,9 @@ var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:por
 // A connection to a server that says that it is a replica is an error
 // (ErrReplica), except in a cluster, where nodes say themselves who is asked.
 //
+// A new connection costs two round trips before its first call, which waits for
+// them in its own time: go-redis names itself in none, and see ask.
+//
 // MaxRetries is off: a retried INCR whose answer was lost is applied twice and
 // reported as success (measured with go-redis 9.23). Maintenance
 // notifications are off: plain servers do not know them.
@@ -89,7 +92,7 @@ func newClient(raw string, u use) (redis.UniversalClient, error) {
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
 	}
-	o.OnConnect = u.prove
+	o.OnConnect, o.DisableIdentity = u.prove, true
 	if o.TLSConfig != nil {
 		o.Dialer = secureDialer(o.TLSConfig)
 	}
@@ -107,7 +110,7 @@ func cluster(rest string, f security, secure *tls.Config, use use) (redis.Univer
 		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
 		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4, ClusterStateReloadInterval: reload,
 		NewClient: func(o *redis.Options) *redis.Client {
-			o.OnConnect = use.look(o.Addr)
+			o.OnConnect, o.DisableIdentity = use.look(o.Addr), true
 			return redis.NewClient(o)
 		},
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

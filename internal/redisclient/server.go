@@ -20,28 +20,26 @@ var ErrReplica = errors.New("the server is a replica of another Redis, and takes
 // master. Where a user may ask neither INFO nor ROLE nobody can tell: the
 // connection is taken, a write shows, and that is said.
 func (u use) prove(ctx context.Context, c *redis.Conn) error {
-	before := time.Now()
-	says, err := info(ctx, c)
+	says := u.ask(ctx, c)
 	switch {
-	case refused(err):
-		return u.proveByRole(ctx, c)
-	case err != nil:
-		return err
-	case says["role"] == "slave":
+	case refused(says.err):
+		return u.proveByRole(says.role)
+	case says.err != nil:
+		return says.err
+	case says.info["role"] == "slave":
 		return ErrReplica
 	}
-	u.seen.Saw("", says["run_id"], append(u.clock(before, says), u.unmet(ctx, c, says)...)...)
+	u.seen.Saw("", says.info["run_id"], u.unmet(says)...)
 	return nil
 }
 
 // proveByRole is prove without INFO.
-func (u use) proveByRole(ctx context.Context, c *redis.Conn) error {
-	answer := c.Do(ctx, "ROLE")
-	if refused(answer.Err()) {
+func (u use) proveByRole(role *redis.Cmd) error {
+	if refused(role.Err()) {
 		u.seen.Saw("", "", precondition.Unmet{Name: "redis_role",
 			Text: "the user may ask neither INFO nor ROLE: a Redis that has become a replica is found out later; allow +role"})
 	}
-	return ReadRole(answer)
+	return ReadRole(role)
 }
 
 // look is prove for a node of a cluster: those that are replicas are asked
@@ -51,25 +49,47 @@ func (u use) look(addr string) func(context.Context, *redis.Conn) error {
 		if u.seen == nil {
 			return nil
 		}
-		before := time.Now()
-		says, err := info(ctx, c)
+		says := u.ask(ctx, c)
 		switch {
-		case refused(err):
+		case refused(says.err):
 			return nil
-		case err != nil:
-			return err
-		case says["role"] == "slave":
-			u.seen.Saw(addr, says["run_id"])
+		case says.err != nil:
+			return says.err
+		case says.info["role"] == "slave":
+			u.seen.Saw(addr, says.info["run_id"])
 		default:
-			u.seen.Saw(addr, says["run_id"], append(u.clock(before, says), u.unmet(ctx, c, says)...)...)
+			u.seen.Saw(addr, says.info["run_id"], u.unmet(says)...)
 		}
 		return nil
 	}
 }
 
-// A commander is a connection or a client.
-type commander interface {
-	Do(ctx context.Context, args ...any) *redis.Cmd
+// An answer is what a server says of itself when it is asked.
+type answer struct {
+	info          map[string]string
+	err           error      // of INFO
+	role          *redis.Cmd // of ROLE
+	fsync, lazy   string     // settings; "" where the user may not ask, or need not
+	before, after time.Time  // of ours
+}
+
+// ask asks for all at once: a call that needs a new connection waits for this,
+// too, and has no time for more round trips where the server is far away.
+func (u use) ask(ctx context.Context, c *redis.Conn) answer {
+	pipe := c.Pipeline()
+	text, role := pipe.Do(ctx, "INFO"), pipe.Do(ctx, "ROLE")
+	var fsync, lazy *redis.Cmd
+	if u.seen != nil && u.store {
+		fsync, lazy = pipe.Do(ctx, "CONFIG", "GET", "appendfsync"), pipe.Do(ctx, "CONFIG", "GET", "lazyfree-lazy-expire")
+	}
+	says := answer{before: time.Now(), role: role}
+	_, _ = pipe.Exec(ctx) // each command has its error
+	says.after = time.Now()
+	says.info, says.err = info(text)
+	if fsync != nil {
+		says.fsync, says.lazy = setting(fsync, "appendfsync"), setting(lazy, "lazyfree-lazy-expire")
+	}
+	return says
 }
 
 // ReadRole reads the answer to ROLE. Nil means that the server is a master, or
@@ -93,9 +113,9 @@ func refused(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// info returns what a server says of itself.
-func info(ctx context.Context, c commander) (map[string]string, error) {
-	text, err := c.Do(ctx, "INFO").Text()
+// info reads the answer to INFO.
+func info(cmd *redis.Cmd) (map[string]string, error) {
+	text, err := cmd.Text()
 	if err != nil {
 		return nil, err
 	}
@@ -113,10 +133,11 @@ const oldest = 7
 
 // unmet is what we rely on, and a server does not do. What the server does not
 // say is not held against it.
-func (u use) unmet(ctx context.Context, c commander, says map[string]string) (all []precondition.Unmet) {
+func (u use) unmet(answer answer) (all []precondition.Unmet) {
 	if u.seen == nil {
 		return nil
 	}
+	says := answer.info
 	add := func(name, text string) { all = append(all, precondition.Unmet{Name: name, Text: text}) }
 	if major, err := strconv.Atoi(strings.Split(says["redis_version"], ".")[0]); err == nil && major < oldest {
 		add("redis_version", "it is Redis "+says["redis_version"]+", and 7 is the oldest that is tested")
@@ -124,6 +145,7 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 	if !u.store {
 		return all
 	}
+	all = append(all, clock(answer)...)
 	// Without a limit nothing is evicted, whatever the policy.
 	if policy := says["maxmemory_policy"]; policy != "" && policy != "noeviction" && says["maxmemory"] != "0" {
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
@@ -133,10 +155,10 @@ func (u use) unmet(ctx context.Context, c commander, says map[string]string) (al
 	}
 	if says["aof_enabled"] == "0" {
 		add("redis_persistence", "there is no append-only file: a restart of Redis loses all clicks since its last snapshot; set appendonly yes and appendfsync always")
-	} else if fsync := setting(ctx, c, "appendfsync"); fsync != "" && fsync != "always" {
+	} else if fsync := answer.fsync; fsync != "" && fsync != "always" {
 		add("redis_appendfsync", "appendfsync is "+fsync+": a crash of Redis loses the last acknowledged clicks; set appendfsync always")
 	}
-	if setting(ctx, c, "lazyfree-lazy-expire") == "no" {
+	if answer.lazy == "no" {
 		add("redis_lazyfree", "lazyfree-lazy-expire is no: Redis stands still, up to seconds, when it forgets who has clicked on a large topic that nobody uses any more; set lazyfree-lazy-expire yes")
 	}
 	return all
@@ -149,19 +171,19 @@ func full(says map[string]string) bool {
 	return err == nil && err2 == nil && most > 0 && used > 0.8*most
 }
 
-// clock is what is wrong with the clock of a store's server, which has said
-// what it shows since a moment of ours.
-func (u use) clock(before time.Time, says map[string]string) []precondition.Unmet {
-	micros, err := strconv.ParseInt(says["server_time_usec"], 10, 64)
-	if err != nil || !u.store {
-		return nil // it is older than Redis 6.2, or keeps nothing
+// clock is what is wrong with the clock of a store's server.
+func clock(says answer) []precondition.Unmet {
+	micros, err := strconv.ParseInt(says.info["server_time_usec"], 10, 64)
+	if err != nil {
+		return nil // it is older than Redis 6.2
 	}
-	return precondition.Clock("redis_clock", before, time.UnixMicro(micros), time.Now())
+	return precondition.Clock("redis_clock", says.before, time.UnixMicro(micros), says.after)
 }
 
-// setting returns a setting, or "" where the user may not ask.
-func setting(ctx context.Context, c commander, name string) string {
-	answer, err := c.Do(ctx, "CONFIG", "GET", name).Result()
+// setting reads the answer to CONFIG GET of a setting; "" where the user may not
+// ask.
+func setting(cmd *redis.Cmd, name string) string {
+	answer, err := cmd.Result()
 	if err != nil {
 		return ""
 	}

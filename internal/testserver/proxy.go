@@ -1,6 +1,7 @@
 package testserver
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"maps"
@@ -110,7 +111,7 @@ func (p *Proxy) Hole() { p.set(func() { maps.Copy(p.dead, p.open) }) }
 func (p *Proxy) StallAnswers(stall bool) { p.set(func() { p.stalled[answer] = stall }) }
 
 // Delay makes everything late by d, in its order: connecting, what comes, the
-// end. What comes while something waits may be late by twice d.
+// end. What is on its way already keeps its delay.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
 
 func (p *Proxy) set(f func()) {
@@ -136,12 +137,12 @@ func (p *Proxy) serve(in net.Conn) {
 		return
 	}
 	defer p.drop(in)
-	if !p.wait(question, in) {
+	if !p.wait(question, in, time.Now().Add(p.lateness())) {
 		return
 	}
 	out := p.dial()
 	if out == nil {
-		p.wait(answer, in) // a refusal is one
+		p.wait(answer, in, time.Now().Add(p.lateness())) // a refusal is one
 		return
 	}
 	if !p.keep(out) {
@@ -189,45 +190,72 @@ func (p *Proxy) drop(c net.Conn) {
 	_ = c.Close() // it is over in any case
 }
 
-// pass copies one direction until its end. What is stalled, the end too, waits
-// here and in the buffers of the kernel.
+// A late is what has come, and when it may go on.
+type late struct {
+	b   []byte
+	err error // what came after b, io.EOF at the end
+	due time.Time
+}
+
+// maxLate is how many reads wait of what is delayed or stalled; then it waits in the buffers of the
+// kernel.
+const maxLate = 1024
+
+// pass copies one direction until its end. What is late stays in a line, so that more may follow it
+// at any rate: a delay is not a limit of the rate, too.
 func (p *Proxy) pass(direction int, to, from net.Conn) {
+	line := make(chan late, maxLate)
+	var reading sync.WaitGroup
+	reading.Go(func() { p.take(from, line) })
+	defer reading.Wait()
+	p.hand(direction, to, from, line)
+	for range line { // its end comes with the end of from
+	}
+}
+
+// take puts what comes into the line.
+func (p *Proxy) take(from net.Conn, line chan<- late) {
+	defer close(line)
 	buffer := make([]byte, 16<<10)
 	for {
-		if len(buffer) < maxLate && p.delayed() {
-			buffer = make([]byte, maxLate)
-		}
 		n, err := from.Read(buffer)
-		if !p.wait(direction, from) {
+		line <- late{bytes.Clone(buffer[:n]), err, time.Now().Add(p.lateness())}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// hand writes what is in the line, until its end, which it tells the other side.
+func (p *Proxy) hand(direction int, to, from net.Conn, line <-chan late) {
+	for l := range line {
+		if !p.wait(direction, from, l.due) {
 			p.drop(to)
 			return
 		}
-		if n > 0 && !written(to, buffer[:n]) {
-			p.wait(1-direction, from) // the news goes the other way
+		if len(l.b) > 0 && !written(to, l.b) {
+			p.wait(1-direction, from, time.Now().Add(p.lateness())) // the news goes the other way
 			p.drop(from)
 			return
 		}
-		if errors.Is(err, io.EOF) {
+		if errors.Is(l.err, io.EOF) {
 			if tcp, ok := to.(*net.TCPConn); ok {
 				_ = tcp.CloseWrite() // the other direction may go on
 			}
 			return
 		}
-		if err != nil {
+		if l.err != nil {
 			p.drop(to)
 			return
 		}
 	}
 }
 
-// maxLate is how much passes at once of what is delayed, in bytes: as much as
-// comes meanwhile, or a delay would be a limit of the rate, too.
-const maxLate = 1 << 20
-
-func (p *Proxy) delayed() bool {
+// lateness is by how much is late what comes now.
+func (p *Proxy) lateness() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.delay > 0
+	return p.delay
 }
 
 func written(to net.Conn, b []byte) bool {
@@ -235,22 +263,15 @@ func written(to net.Conn, b []byte) bool {
 	return err == nil
 }
 
-// wait waits while a direction is stalled, and as long as it is delayed. It
-// reports false when the connection has been cut.
-func (p *Proxy) wait(direction int, c net.Conn) bool {
+// wait waits until something is due, and while its direction is stalled. It reports false when the
+// connection has been cut.
+func (p *Proxy) wait(direction int, c net.Conn, due time.Time) bool {
+	time.Sleep(time.Until(due))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delay := p.delay
 	for {
 		if _, open := p.open[c]; !open || p.closed {
 			return false
-		}
-		if delay > 0 {
-			p.mu.Unlock()
-			time.Sleep(delay)
-			p.mu.Lock()
-			delay = 0
-			continue
 		}
 		if _, dead := p.dead[c]; !dead && !p.stalled[direction] {
 			return true

@@ -204,3 +204,20 @@ func TestANewServerIsLookedAt(t *testing.T) {
 		t.Errorf("got %v, want redis_persistence", got)
 	}
 }
+
+// TestACallHasTimeForItsConnection: where the server is far away the call that
+// needs a new connection waits for what that costs, in the time it has itself.
+// It took six round trips once, and calls ran out of time, which cost them the
+// connection: so there was never one.
+func TestACallHasTimeForItsConnection(t *testing.T) {
+	server := testserver.Redis(t)
+	way := testserver.NewProxy(t, server.Addr)
+	s := open(t, way.Rewrite(server.URL), &redisstate.Options{Preconditions: precondition.NewPart("store", nil)})
+	way.Cut()
+	way.Delay(300 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // as the callers of a store have it
+	defer cancel()
+	if _, err := s.Read(ctx, "x"); err != nil { // go-redis sees that the old ones have ended
+		t.Errorf("got %v", err)
+	}
+}
