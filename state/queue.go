@@ -59,9 +59,16 @@ type fairQueue struct {
 	n      int // ops in it
 	shares map[any]*share
 	topics map[string]*waiting
+	lines  map[lineKey]*line
 	// turns are the shares that have a ready line, and may have one more turn, in the
 	// order of their turns.
-	turns *list.List
+	turns list.List
+}
+
+// A lineKey is whose line it is, and for what.
+type lineKey struct {
+	share *share
+	topic *waiting
 }
 
 // maxTurns is how many topics a sender has in a call. With as many as a call takes,
@@ -73,10 +80,10 @@ const maxTurns = 4
 // while something does.
 type share struct {
 	key   any
-	n     int        // ops
-	calls int        // topics of its turns in calls under way
-	sent  bool       // a call with some of them is on its way: no more go with it
-	ready *list.List // lines whose turn may come, in that order
+	n     int       // ops
+	calls int       // topics of its turns in calls under way
+	sent  bool      // a call with some of them is on its way: no more go with it
+	ready list.List // lines whose turn may come, in that order
 	turn  *list.Element
 }
 
@@ -89,8 +96,7 @@ func (sh *share) mayCall() bool { return sh.key == nil || !sh.sent && sh.calls <
 type waiting struct {
 	topic   string
 	calling bool // a call is under way; the next one comes after it
-	lines   *list.List
-	by      map[*share]*line
+	lines   list.List
 }
 
 // A line is what waits of one sender for one topic, in the order of Submit.
@@ -104,7 +110,7 @@ type line struct {
 }
 
 func newFairQueue(most int) *fairQueue {
-	return &fairQueue{max: most, shares: make(map[any]*share), topics: make(map[string]*waiting), turns: list.New()}
+	return &fairQueue{max: most, shares: make(map[any]*share), topics: make(map[string]*waiting), lines: make(map[lineKey]*line)}
 }
 
 // full reports whether there is no room for an op of a share.
@@ -117,19 +123,19 @@ func (q *fairQueue) full(key any) bool {
 func (q *fairQueue) push(topic string, s submitted) {
 	sh := q.shares[s.share]
 	if sh == nil {
-		sh = &share{key: s.share, ready: list.New()}
+		sh = &share{key: s.share}
 		q.shares[s.share] = sh
 	}
 	w := q.topics[topic]
 	if w == nil {
-		w = &waiting{topic: topic, lines: list.New(), by: make(map[*share]*line)}
+		w = &waiting{topic: topic}
 		q.topics[topic] = w
 	}
-	l := w.by[sh]
+	l := q.lines[lineKey{sh, w}]
 	if l == nil {
 		l = &line{share: sh, waiting: w}
 		l.place = w.lines.PushBack(l)
-		w.by[sh] = l
+		q.lines[lineKey{sh, w}] = l
 		if !w.calling {
 			q.makeReady(l)
 		}
@@ -259,7 +265,7 @@ func (q *fairQueue) dropped(l *line, n int) {
 	}
 	q.park(l)
 	l.waiting.lines.Remove(l.place)
-	delete(l.waiting.by, l.share)
+	delete(q.lines, lineKey{l.share, l.waiting})
 	q.drop(l.share)
 }
 

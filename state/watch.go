@@ -18,7 +18,7 @@ type shift struct{ tries []*try }
 // A watch is what others see of a worker: Go can't end an action that takes longer
 // than its limit, so a run is given up, and another worker takes the place of its
 // own. One timer looks at all of them, as often as the shortest limit of all kinds
-// and only while there is a worker: a run costs two stores.
+// and only while a worker is at work: a run costs two stores.
 type watch struct {
 	run atomic.Pointer[run] // that the worker computes; nil: it does something else
 }
@@ -39,11 +39,16 @@ func (b *Batcher) startWatch() *watch {
 		w, b.off = b.off[n-1], b.off[:n-1]
 	}
 	b.watches[w] = struct{}{}
+	b.lookOut()
+	return w
+}
+
+// lookOut has look called as long as a worker is at work. The caller holds mu.
+func (b *Batcher) lookOut() {
 	if !b.patrols {
 		b.patrols = true
 		b.looks.Reset(b.patrol)
 	}
-	return w
 }
 
 // endWatch ends that of a worker that ends. The caller holds mu.
@@ -78,7 +83,7 @@ func (b *Batcher) overdue() map[*run]int {
 			all[r] = op
 		}
 	}
-	if b.patrols = len(b.watches) > 0; b.patrols {
+	if b.patrols = len(b.watches) > b.idle; b.patrols {
 		b.looks.Reset(b.patrol)
 	}
 	return all
