@@ -179,7 +179,9 @@ func offlineTab(w *cluster) {
 	w.hold(w.lasts(60*time.Second, 3*time.Second))
 	relay.Refuse(false)
 	tab.do(chromedp.Reload())
-	tab.until("to be live with nothing waiting", func(s state) bool { return s.Status == "live" && !s.Waiting && s.Kept == "0" })
+	tab.until("to be live", func(s state) bool { return s.Status == "live" })
+	tab.outboxIsEmpty() // the page says that nothing waits before it has looked for what an earlier one left
+	tab.until("to have nothing waiting", func(s state) bool { return !s.Waiting && s.Kept == "0" })
 	shown, err := tab.value()
 	if err != nil {
 		w.Fatal(err)
