@@ -39,7 +39,7 @@ func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *key
 	if d.driver, err = b.openDriver(broker); err != nil {
 		return usageError("-pubsub: %s", err)
 	}
-	if d.store, err = b.openStore(ctx, store); err != nil {
+	if d.store, err = patiently(ctx, func() (state.Store, error) { return b.openStore(ctx, store) }); err != nil {
 		return b.storeFailed(err)
 	}
 	if d.keys, err = k.open(b); err != nil {

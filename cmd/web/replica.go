@@ -43,14 +43,11 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 		o.name = hostPort(l.Addr())
 	}
 	log = log.With("replica", o.name)
-	watch := &strangers{part: d.peers, replica: o.name}
-	a := app.New(d.driver, d.store, &app.Options{
-		Logger: log, Prefix: d.prefix, Replica: o.name, OpLifetime: d.life, Rebalance: o.rebalance,
-		OpLifetimeDiffers: func() { otherLifetime(d.peers, o.name) },
-		Hub:               pubsub.Options{OnForged: watch.heard},
+	a, err := patiently(ctx, func() (*app.App, error) {
+		a := newApp(d, &o, log)
+		return a, a.Start(ctx)
 	})
-	watch.others = func() int { return a.Others() - (o.of - 1) }
-	if err := a.Start(ctx); err != nil {
+	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	trusted, secure := o.surroundings(l, d)
@@ -65,6 +62,18 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 	})
 	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })
 	return &replicaServer{app: a, web: handler, server: serveOn(l, handler, o.edge.server(limiter, secure), log)}, nil
+}
+
+// newApp returns the application of a replica. It starts once.
+func newApp(d *dependencies, o *replicaOptions, log *slog.Logger) *app.App {
+	watch := &strangers{part: d.peers, replica: o.name}
+	a := app.New(d.driver, d.store, &app.Options{
+		Logger: log, Prefix: d.prefix, Replica: o.name, OpLifetime: d.life, Rebalance: o.rebalance,
+		OpLifetimeDiffers: func() { otherLifetime(d.peers, o.name) },
+		Hub:               pubsub.Options{OnForged: watch.heard},
+	})
+	watch.others = func() int { return a.Others() - (o.of - 1) }
+	return a
 }
 
 // surroundings returns whose word about clients a replica takes, and how it speaks TLS: behind the

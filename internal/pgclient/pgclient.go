@@ -193,6 +193,13 @@ func Elsewhere(err error) bool {
 	return strings.HasPrefix(refusal.Code, "08") // connection_exception; poolers say so of the server behind
 }
 
+// Starting reports whether an error says that the server does not take
+// connections yet, or just now: it starts, stops or recovers.
+func Starting(err error) bool {
+	var refusal *pgconn.PgError
+	return errors.As(err, &refusal) && refusal.Code == "57P03" // cannot_connect_now
+}
+
 // cut reports whether a connection has ended without a word of the server. A
 // deadline that has passed is no such end: a server may just be slow.
 func cut(err error) bool {

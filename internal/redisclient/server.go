@@ -219,3 +219,7 @@ func Elsewhere(err error) bool {
 	}
 	return strings.Contains(text, "-READONLY ") // of a script, before Redis 7
 }
+
+// Starting reports whether an error says that the server is reading its data
+// from disk, and answers nothing else before.
+func Starting(err error) bool { return redis.HasErrorPrefix(err, "LOADING") }
