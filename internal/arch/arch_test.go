@@ -28,7 +28,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pause", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "htmx", "internal/limit", "internal/origin", "live", "precondition", "state", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver", "state"}, "the application is free of transports and backends"},
