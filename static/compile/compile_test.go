@@ -229,9 +229,12 @@ func TestStopEndsAllThatItHasStarted(t *testing.T) {
 		_, err = fmt.Sscanf(string(text), "%d %s", &pid, &file)
 		return err
 	})
-	if got := s.assets.Progress(); got.Stage != static.Compiling || !strings.Contains(got.Text, "7 of 200 packages") {
-		t.Errorf("got %+v, want how far it is", got)
-	}
+	eventually(t, "the program to hear how far it is", func() error {
+		if got := s.assets.Progress(); got.Stage != static.Compiling || !strings.Contains(got.Text, "7 of 200 packages") {
+			return fmt.Errorf("it is %+v", got)
+		}
+		return nil
+	})
 	if !strings.HasPrefix(file, s.temp) {
 		t.Errorf("the go command writes to %s", file)
 	}
