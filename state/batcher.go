@@ -143,7 +143,6 @@ type Batcher struct {
 	idle    int                 // of these, that wait for something to do, and were not called
 	more    sync.Cond           // on mu, for them
 	watches map[*watch]struct{} // of these
-	off     []*watch            // of no worker, at most as many as there were at a time
 	patrols bool                // looks is set
 	closed  bool
 	wg      sync.WaitGroup // Add only under mu while not closed, or by what it counts
@@ -451,7 +450,7 @@ func (b *Batcher) take(w *watch) (tries []*try) {
 	}
 	if len(tries) == 0 {
 		b.working--
-		b.endWatch(w)
+		delete(b.watches, w)
 	}
 	return tries
 }

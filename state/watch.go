@@ -35,11 +35,7 @@ func (w *watch) computes(r *run) bool {
 // startWatch returns the watch of a worker. The caller holds mu.
 func (b *Batcher) startWatch() *watch {
 	w := new(watch)
-	if n := len(b.off); n > 0 {
-		w, b.off = b.off[n-1], b.off[:n-1]
-	}
 	b.watches[w] = struct{}{}
-	b.lookOut()
 	return w
 }
 
@@ -49,12 +45,6 @@ func (b *Batcher) lookOut() {
 		b.patrols = true
 		b.looks.Reset(b.patrol)
 	}
-}
-
-// endWatch ends that of a worker that ends. The caller holds mu.
-func (b *Batcher) endWatch(w *watch) {
-	delete(b.watches, w)
-	b.off = append(b.off, w)
 }
 
 // look gives up the runs whose action takes too long.

@@ -137,12 +137,12 @@ func (p *Proxy) serve(in net.Conn) {
 		return
 	}
 	defer p.drop(in)
-	if !p.wait(question, in, time.Now().Add(p.lateness())) {
+	if !p.wait(question, in, p.due()) {
 		return
 	}
 	out := p.dial()
 	if out == nil {
-		p.wait(answer, in, time.Now().Add(p.lateness())) // a refusal is one
+		p.wait(answer, in, p.due()) // a refusal is one
 		return
 	}
 	if !p.keep(out) {
@@ -219,7 +219,7 @@ func (p *Proxy) take(from net.Conn, line chan<- late) {
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
-		line <- late{bytes.Clone(buffer[:n]), err, time.Now().Add(p.lateness())}
+		line <- late{bytes.Clone(buffer[:n]), err, p.due()}
 		if err != nil {
 			return
 		}
@@ -234,7 +234,7 @@ func (p *Proxy) hand(direction int, to, from net.Conn, line <-chan late) {
 			return
 		}
 		if len(l.b) > 0 && !written(to, l.b) {
-			p.wait(1-direction, from, time.Now().Add(p.lateness())) // the news goes the other way
+			p.wait(1-direction, from, p.due()) // the news goes the other way
 			p.drop(from)
 			return
 		}
@@ -251,11 +251,11 @@ func (p *Proxy) hand(direction int, to, from net.Conn, line <-chan late) {
 	}
 }
 
-// lateness is by how much is late what comes now.
-func (p *Proxy) lateness() time.Duration {
+// due is when what comes now may go on.
+func (p *Proxy) due() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.delay
+	return time.Now().Add(p.delay)
 }
 
 func written(to net.Conn, b []byte) bool {
