@@ -223,19 +223,20 @@ func TestAFileRestoredFromACopyBeginsANewEpoch(t *testing.T) {
 }
 
 func TestAnEpochIsNeverUsedTwice(t *testing.T) {
-	now := time.UnixMilli(1_800_000_000_000)
+	now := time.UnixMicro(1_800_000_000_000_000)
 	for name, c := range map[string]struct {
 		last uint64
 		now  time.Time
 	}{
 		"a new file":                        {0, now},
-		"the clock as it should be":         {1_700_000_000_000, now},
-		"twice in one moment":               {1_800_000_000_000, now},
+		"the clock as it should be":         {1_700_000_000_000_000, now},
+		"twice in one moment":               {1_800_000_000_000_000, now},
+		"in ms, as before there were µs":    {1_800_000_000_000, now},
 		"a clock before the year 1970":      {0, time.UnixMilli(-5)},
-		"the clock was ahead, and is right": {1_900_000_000_000, now},
+		"the clock was ahead, and is right": {1_900_000_000_000_000, now},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first, second := boltstate.NextEpoch(c.last, c.now), boltstate.NextEpoch(c.last, c.now.Add(time.Second))
+			first, second := boltstate.NextEpoch(c.last, c.now), boltstate.NextEpoch(c.last, c.now.Add(2*time.Microsecond))
 			if first <= c.last || second <= c.last || first == second {
 				t.Errorf("got %d and %d after %d, want two that are greater", first, second, c.last)
 			}

@@ -168,15 +168,16 @@ func (s *Store) prepare(tx *bbolt.Tx) error {
 }
 
 // nextEpoch returns an epoch that is greater than the last one that the file
-// knows, and was never used before. That is the time, in ms. When the clock is
-// behind the last epoch it says nothing: then two files restored from one copy
-// must not begin the same one.
+// knows, and was never used before: two files restored from one copy must not
+// begin the same one. That is the time, in µs: opening a file takes many of
+// them, so no two are opened in the same one. When the clock is not past the
+// last epoch it says nothing.
 func nextEpoch(last uint64, now time.Time) uint64 {
-	ms := uint64(max(now.UnixMilli(), 0))
-	if ms < last {
+	us := uint64(max(now.UnixMicro(), 0))
+	if us <= last {
 		return last + 1 + rand.Uint64N(1<<20)
 	}
-	return max(ms, last+1)
+	return us
 }
 
 // syncFolder makes a change of a file's name as durable as its content.
