@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -221,6 +222,16 @@ func (rs *Rooms[S]) encode(s S) (payload []byte, err error) {
 
 // take makes k the room's state. The caller holds mu.
 func (rs *Rooms[S]) take(r *stateRoom[S], k known[S]) {
+	if !k.newer(r.known) {
+		r.before = nil // what tabs may show never was
+	}
 	r.known, r.hearsay, r.changed = k, hearsay{}, time.Now()
 	r.accept()
+	if rs.opts.Items == nil {
+		return
+	}
+	if len(r.before) == maxAccepted {
+		r.before = slices.Delete(r.before, 0, maxAccepted/2)
+	}
+	r.before = append(r.before, accepted[S]{k, r.seq})
 }
