@@ -61,6 +61,18 @@ type RoomsOptions[S any] struct {
 	// are not broadcast and the rooms do not listen to the broker.
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
+	// Apply returns the state that a change leads to, where Decode has returned one, or Commit was
+	// called with one: a state of which no more is known than its order and what has changed. known
+	// is what the room has; zero: nothing. What is a state already it returns as it is. False: known
+	// is not what the change leads from, and the store is to be read. Nil: all are states. It must
+	// not change known.
+	Apply func(known, change S) (S, bool)
+	// Equal reports whether two states of the same version are the same. Nil: if Encode returns the
+	// same of both.
+	Equal func(a, b S) bool
+	// Merge returns what is broadcast in place of two states, of which the first was not sent. Nil:
+	// the second.
+	Merge func(older, newer S) S
 	// Heard is called with each state that a broadcast of a replica has brought (see
 	// pubsub.Message.Trusted), also when it is no news, when only its order is known,
 	// and when this replica has sent it: in the order in which they came, for each
@@ -119,6 +131,9 @@ type stateRoom[S any] struct {
 	changed   time.Time     // when known was taken
 	misses    int           // digests that were right to have a newer version, since a broadcast was received
 	search    search        // reads that broadcasts have caused
+	early     []early[S]    // at most maxEarly
+	owed      revision      // the newest that this replica has committed and the room could not show
+	debts     []debt        // of owed; as many as ops may be without an answer
 
 	book  book      // of items; see there
 	drawn *known[S] // what tabs that render themselves were sent last; owned by flush
@@ -152,7 +167,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	if opts.Encode != nil {
-		rs.publisher = newPublisher(rt, rs.broadcast)
+		rs.publisher = newPublisher(rt, opts.Merge != nil, rs.broadcast)
 	}
 	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
@@ -240,11 +255,26 @@ func (rs *Rooms[S]) Commit(key string, s S, from ...any) {
 		return // it has been logged
 	}
 	if r := rs.room(key); r != nil {
-		rs.settle(r, k, 0)
+		rs.committed(r, k)
 	}
 	if rs.publisher != nil {
 		rs.publisher.offer(key, k, from)
 	}
+}
+
+// committed takes what the own replica has committed.
+func (rs *Rooms[S]) committed(r *stateRoom[S], k known[S]) {
+	made, provisional, ok := rs.apply(r, k)
+	switch {
+	case !ok:
+		rs.owe(r, k)
+		return
+	case provisional:
+		rs.hear(r, made, hearsay{rs.clock.now()})
+	default:
+		rs.settle(r, made, 0)
+	}
+	rs.advance(r)
 }
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
@@ -253,6 +283,9 @@ func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) {
 	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)
+		return
+	}
+	if rs.ackOwed(r, s, op) {
 		return
 	}
 	r.mu.Lock()
@@ -452,7 +485,15 @@ func (rs *Rooms[S]) data(s S) (data []byte, ok bool) {
 	return data, err == nil && failed == nil
 }
 
-func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
+// broadcast sends the last of states, which none of was sent.
+func (rs *Rooms[S]) broadcast(ctx context.Context, key string, states []S) error {
+	s := states[0]
+	for _, newer := range states[1:] {
+		older := s
+		if err := rs.rt.guarded("Merge", func() { s = rs.opts.Merge(older, newer) }); err != nil {
+			s = newer // and it has been logged
+		}
+	}
 	payload, err := rs.encode(s)
 	if err != nil {
 		return err
