@@ -152,7 +152,10 @@ func (w *world) change(f func(things []thing) []thing) listing {
 func (w *world) restore(versions uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	back := w.ever[[2]uint64{w.now.Epoch, w.now.Version - min(w.now.Version, versions)}]
+	back, ok := w.ever[[2]uint64{w.now.Epoch, w.now.Version - min(w.now.Version, versions)}]
+	if !ok {
+		back = w.now // of this epoch
+	}
 	back.Epoch = w.now.Epoch + 1
 	w.now = back
 	w.ever[[2]uint64{back.Epoch, back.Version}] = back
