@@ -4,7 +4,7 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
+// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
 // #notice, #said, #ask.
 package components
 
@@ -54,7 +54,10 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
-	Install             Install
+	// Lists and ListStyle are the paths of the script and the style sheet of lists and logs, which
+	// pages with such load; "": there is none.
+	Lists, ListStyle string
+	Install          Install
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
@@ -68,20 +71,41 @@ type Page struct {
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
+
+	lists bool // it loads Lists and ListStyle
 }
 
-// MaxForms is how many forms a page has at most.
-const MaxForms = 3
+// MaxForms is how many forms a page has at most that have an identity of their own.
+const MaxForms = 8
 
 // A Form has an action done to a topic.
 type Form struct {
 	To        string // where it posts to, without JavaScript
 	Topic, Do string
+	// ID is what buttons outside of the form know it by; "": there are none.
+	ID string
+	// Preview is a CSS selector of the list in which what is sent is shown at once, as the form's
+	// template has it; "": it is not.
+	Preview string
 }
 
 // form returns the i-th form of a page.
 func (p Page) form(topic, do string, i int) Form {
 	return Form{To: p.Links.Do + do + "?lane=" + p.Lanes[i], Topic: topic, Do: do}
+}
+
+// named is form, with an id for buttons elsewhere in the page.
+func (p Page) named(topic, do string, i int) Form {
+	f := p.form(topic, do, i)
+	f.ID = "do-" + do
+	return f
+}
+
+// previewed is form, with a list in which what is sent is shown at once.
+func (p Page) previewed(topic, do string, i int, list string) Form {
+	f := p.form(topic, do, i)
+	f.Preview = list
+	return f
 }
 
 // An Install is what a page has for those who keep it, or send its address to others. The zero
@@ -101,6 +125,9 @@ type Links struct {
 	// OpenKind is in the query's kind; "": Open is of one kind.
 	OpenKind string
 	Do       string // with the name of an action behind it: where its form posts to
+	// Newest is this page, without what its query asks for. Before is what leads to older entries
+	// of a log, with a number behind it.
+	Newest, Before string
 	// Elsewhere are other pages.
 	Elsewhere []Link
 }
@@ -111,6 +138,7 @@ type Link struct{ To, Text string }
 // A Boot is the page that an application is loaded into, to run in the browser.
 type Boot struct {
 	Style, Icon string // paths
+	ListStyle   string // path of the style sheet of lists and logs
 	Install     Install
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none
@@ -188,7 +216,7 @@ func htmxConfig() string {
 }
 
 // Description is what search engines, messengers and launchers say of the application.
-const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
+const Description = "Counters, polls, banks, lists and chats that everybody shares: what one person does, every open tab shows at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
@@ -255,9 +283,27 @@ func (c Counter) Sum() string {
 	return c.number()
 }
 
-func (p Page) scripts() []string {
-	if p.Renderer.Script == "" {
-		return []string{p.Script}
+// withLists is the page with what lists and logs need.
+func (p Page) withLists() Page {
+	p.lists = true
+	return p
+}
+
+// moreStyle is the path of the page's second style sheet; "": it has one.
+func (p Page) moreStyle() string {
+	if p.lists {
+		return p.ListStyle
 	}
-	return []string{p.Script, p.Renderer.Script}
+	return ""
+}
+
+func (p Page) scripts() []string {
+	all := []string{p.Script}
+	if p.lists && p.Lists != "" {
+		all = append(all, p.Lists)
+	}
+	if p.Renderer.Script != "" {
+		all = append(all, p.Renderer.Script)
+	}
+	return all
 }

@@ -39,6 +39,7 @@ func assets() []asset {
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
 		{"app.css", []string{"app.css"}},
+		{"lists.css", []string{"lists.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
