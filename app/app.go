@@ -173,9 +173,9 @@ func ValidName(name string) bool {
 }
 
 // committed shows what was committed, and tells the other replicas.
-func (a *App) committed(topic string, r state.Record, from []any) {
-	if f, key, ok := a.family(topic); ok {
-		f.commit(key, r, from)
+func (a *App) committed(c state.Commit) {
+	if f, key, ok := a.family(c.Topic); ok {
+		f.commit(key, c)
 	}
 }
 

@@ -157,8 +157,12 @@ func (f *family) join(ctx context.Context, s *live.Session, key string) error {
 
 func (f *family) ack(s *live.Session, key string, op htmx.Op) { f.rooms.Ack(s, key, op) }
 
-func (f *family) commit(key string, r state.Record, from []any) {
-	f.rooms.Commit(key, f.kind.read(r), from...)
+func (f *family) commit(key string, c state.Commit) {
+	l := loaded{Record: c.Record, state: c.State}
+	if l.state == nil {
+		l = f.kind.read(c.Record) // which says why it can't be read
+	}
+	f.rooms.Commit(key, l, c.From...)
 }
 
 // render is what a tab shows that renders itself: a state, and the effect of its
