@@ -4,8 +4,8 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
-// #notice, #said, #ask.
+// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #live, #status,
+// #replica, #tabs, #waiting, #unkept, #lost, #notice, #said, #ask.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
