@@ -54,10 +54,10 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
-	// Lists and ListStyle are the paths of the script and the style sheet of lists and logs, which
-	// pages with such load; "": there is none.
-	Lists, ListStyle string
-	Install          Install
+	// ListScript, LogScript and ListStyle are the paths of what pages with lists and logs load
+	// beside that. LogScript goes on where ListScript ends, and the style is that of both.
+	ListScript, LogScript, ListStyle string
+	Install                          Install
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
@@ -72,7 +72,7 @@ type Page struct {
 	// nothing.
 	Outcome string
 
-	lists bool // it loads Lists and ListStyle
+	lists, logs bool // it loads what these need
 }
 
 // MaxForms is how many forms a page has at most that have an identity of their own.
@@ -87,6 +87,8 @@ type Form struct {
 	// Preview is a CSS selector of the list in which what is sent is shown at once, as the form's
 	// template has it; "": it is not.
 	Preview string
+	// Resets is true when its fields are empty again as soon as what was in them is kept.
+	Resets bool
 }
 
 // form returns the i-th form of a page.
@@ -98,6 +100,13 @@ func (p Page) form(topic, do string, i int) Form {
 func (p Page) named(topic, do string, i int) Form {
 	f := p.form(topic, do, i)
 	f.ID = "do-" + do
+	return f
+}
+
+// resetting is form, with fields that are empty again when it was sent.
+func (p Page) resetting(topic, do string, i int) Form {
+	f := p.form(topic, do, i)
+	f.Resets = true
 	return f
 }
 
@@ -146,6 +155,8 @@ type Boot struct {
 	Program     string // the application, compiled
 	Size        int    // of Program, in bytes, as it is before compression
 	Script      string // script of the application's pages
+	ListScript  string // of those with lists, and
+	LogScript   string // of those with logs
 	Offline     string // script that keeps it all for when there is no network
 	ServerURL   string // start page of the server, which has pages too; "": there is none
 	// Progress is where the server tells how far it has compiled the application,
@@ -283,9 +294,15 @@ func (c Counter) Sum() string {
 	return c.number()
 }
 
-// withLists is the page with what lists and logs need.
+// withLists is the page with what lists need.
 func (p Page) withLists() Page {
 	p.lists = true
+	return p
+}
+
+// withLogs is the page with what logs need.
+func (p Page) withLogs() Page {
+	p.lists, p.logs = true, true
 	return p
 }
 
@@ -299,8 +316,11 @@ func (p Page) moreStyle() string {
 
 func (p Page) scripts() []string {
 	all := []string{p.Script}
-	if p.lists && p.Lists != "" {
-		all = append(all, p.Lists)
+	if p.lists {
+		all = append(all, p.ListScript)
+	}
+	if p.logs {
+		all = append(all, p.LogScript)
 	}
 	if p.Renderer.Script != "" {
 		all = append(all, p.Renderer.Script)

@@ -43,7 +43,7 @@ func page() components.Page {
 		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone", Former: "someone-before",
 		Plain: "/static/plain.0.js", Others: "/static/others.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
-		Lists: "/static/lists.0.js", ListStyle: "/static/lists.0.css",
+		ListScript: "/static/list.0.js", LogScript: "/static/log.0.js", ListStyle: "/static/lists.0.css",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
 		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2", "lane.3", "lane.4", "lane.5", "lane.6"}, Version: "v1.2.3",
 		Links: components.Links{
@@ -65,7 +65,7 @@ func inBrowser() components.Page {
 func boot() components.Boot {
 	return components.Boot{
 		Style: "../static/app.0.css", ListStyle: "../static/lists.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
-		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", ServerURL: "../",
+		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", ListScript: "../static/list.0.js", LogScript: "../static/log.0.js", Offline: "sw.js", ServerURL: "../",
 		Install: components.Install{Manifest: "app.webmanifest", Picture: "../static/icon.0.png"},
 	}
 }
@@ -85,7 +85,7 @@ func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
 		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
-		p.Plain, p.Others, p.Lists, p.ListStyle = hostile, hostile, hostile, hostile
+		p.Plain, p.Others, p.ListScript, p.LogScript, p.ListStyle = hostile, hostile, hostile, hostile, hostile
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile, hostile, hostile, hostile, hostile}, hostile
 		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Newest: hostile, Before: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
@@ -184,7 +184,7 @@ func everything() map[string]component {
 			b.Worker, b.Program, b.Size, b.Progress, b.Text = "", "", 0, "progress", "7 of 200 packages are done."
 		})),
 		"boot_hostile": components.BootPage(components.Boot{
-			Style: hostile, ListStyle: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile,
+			Style: hostile, ListStyle: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, ListScript: hostile, LogScript: hostile, Offline: hostile,
 			ServerURL: hostile, Progress: hostile, Text: hostile,
 			Install: components.Install{Manifest: hostile, Picture: hostile},
 		}),

@@ -614,7 +614,7 @@ func ListBody(p Page, l List) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = form(p.form(l.Topic, "add", addForm), "fields").Render(templ.WithChildren(ctx, templ_7745c5c3_Var32), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = form(p.resetting(l.Topic, "add", addForm), "fields").Render(templ.WithChildren(ctx, templ_7745c5c3_Var32), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

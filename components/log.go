@@ -32,6 +32,9 @@ const maxMessage = "500"
 // Sum is what the title of a log's page begins with: nothing. Each message would change it.
 func (l Log) Sum() string { return "" }
 
+// older is the address of the entries before the one numbered n.
+func (p Page) older(n uint64) string { return p.Links.Before + strconv.FormatUint(n, 10) }
+
 // number is the entry's, as programs read it.
 func (e LogEntry) number() string { return strconv.FormatUint(e.N, 10) }
 

@@ -2,6 +2,7 @@
 // what they write before it is confirmed; and brings older entries. A page with an element that has
 // data-stick loads it behind list.js.
 
+import { markOwn, tellTimes } from './mine.js';
 import { bytesOf, opName } from './tab/name.js';
 import { Pace } from './tab/pace.js';
 import { count } from './view.js';
@@ -68,6 +69,7 @@ class Log {
   start() {
     // Whoever listens hears of new entries from #say, calmly, and never of older ones.
     this.#box.setAttribute('aria-live', 'off');
+    tellTimes(this.#list);
     this.#toEnd();
     this.#box.addEventListener('scroll', () => this.#look(), { passive: true });
     const grows = new ResizeObserver(() => this.#sticks && this.#toEnd()); // pictures come late
@@ -127,6 +129,7 @@ class Log {
 
   /** @param {Changed['detail']} change */
   #changed({ fresh, older, missed }) {
+    tellTimes(this.#list);
     for (const el of this.#list.querySelectorAll(':scope > .pending[data-acked]')) el.remove();
     if (!older) this.#link?.toggleAttribute('hidden', !this.#mark());
     if (older) return;
@@ -275,6 +278,7 @@ class Log {
 
 /** @type {HTMLElement | null} */
 const root = document.querySelector('[hx-ws\\:connect]');
+markOwn(root?.dataset.user);
 for (const box of document.querySelectorAll('[data-stick]')) {
   /** @type {HTMLElement | null} */
   const list = box.querySelector('[data-list]');

@@ -35,6 +35,18 @@ function giveBack(form, { entry }) {
   }
 }
 
+/**
+ * Closes what the form of an item was opened in, and goes back to what opens it.
+ * @param {Element | null | undefined} form
+ */
+function fold(form) {
+  const details = form?.closest('[data-list] details');
+  if (!(details instanceof HTMLDetailsElement)) return;
+  const was = details.contains(document.activeElement);
+  details.open = false;
+  if (was) details.querySelector('summary')?.focus();
+}
+
 /** Looks after the forms of the page. */
 export function watch() {
   /** @type {HTMLElement | null} */
@@ -42,6 +54,7 @@ export function watch() {
   root?.addEventListener('op:kept', ({ detail: { sender } }) => {
     const form = sender && formOf(sender);
     if (form?.matches(FORMS)) form.reset();
+    fold(form);
   });
   root?.addEventListener('op:answered', ({ detail: { op, answer } }) => {
     if (answer?.verdict === 'refused') formsOf(op).slice(0, 1).forEach((form) => giveBack(form, op));

@@ -131,6 +131,7 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	inBrowser := components.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
 	p.Links.Elsewhere = append(h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) }), inBrowser)
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
+	p.ListScript, p.LogScript = base+h.assets.URL("list.js"), base+h.assets.URL("log.js")
 	p.ListStyle = base + h.assets.URL("lists.css")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
 	p.Renderer = h.program.renderer(base)
