@@ -207,3 +207,33 @@ func (c listContent) ask(_ context.Context, _ *App, asked state.Fields) (Content
 	}
 	return c, nil
 }
+
+// itemsOfList is a list as items, of which tabs are sent what has changed.
+func itemsOfList(_ string, s shown[Todos]) (live.Items, bool) {
+	if s.err != nil {
+		return live.Items{}, false
+	}
+	return live.Items{
+		Target: "#items",
+		Len:    s.state.Len(),
+		Item: func(i int) live.Item {
+			id, todo := s.state.At(i)
+			return live.Item{ID: "i-" + id, Rev: s.state.Stamp(i), Render: func() live.Component {
+				return components.Item(itemProps(id, todo))
+			}}
+		},
+		HeadTarget: "#head",
+		Head:       components.ListHead(sumOf(s.state)),
+	}, true
+}
+
+// sumOf is how much of a list is done.
+func sumOf(l Todos) components.ListSum {
+	sum := components.ListSum{Known: true, Items: l.Len()}
+	for _, todo := range l.All() {
+		if todo.Done {
+			sum.Done++
+		}
+	}
+	return sum
+}

@@ -143,3 +143,20 @@ func lookOfLog(_ string, s shown[Talk], _ int) (string, live.Component) {
 	}
 	return "#log", components.Entries(waiting)
 }
+
+// itemsOfLog is a log as items: the newest entries that are known, one behind the other.
+func itemsOfLog(entries []state.Entry[Message]) live.Items {
+	items := live.Items{
+		Target: "#log",
+		Len:    len(entries),
+		Item: func(i int) live.Item {
+			e := entries[i]
+			return live.Item{ID: "m-" + e.ID, Rev: e.N, Render: func() live.Component { return components.Entry(entryProps(e)) }}
+		},
+		Log: true, First: 1, Window: logWindow,
+	}
+	if len(entries) > 0 {
+		items.First = entries[0].N
+	}
+	return items
+}
