@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/htmx"
 )
@@ -101,6 +102,7 @@ func (it *Items) head() ([]htmx.Partial, error) {
 
 // renderItems is render for a state that Items has made items of.
 func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, before []accepted[S], it Items) (*frame, error) {
+	defer r.seen(n.seq)
 	items, err := it.all()
 	if err != nil {
 		return nil, err
@@ -124,6 +126,13 @@ func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, 
 	return r.book.turn(t), nil
 }
 
+// seen forgets the states that wait to be shown, up to seq.
+func (r *stateRoom[S]) seen(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = slices.DeleteFunc(r.before, func(a accepted[S]) bool { return a.seq <= seq })
+}
+
 // pages returns the states that were accepted before the one numbered seq, as items. One that can't
 // be shown is left out: a tab that shows it is sent everything.
 func (rs *Rooms[S]) pages(r *stateRoom[S], before []accepted[S], seq uint64) (all []page) {
@@ -131,12 +140,16 @@ func (rs *Rooms[S]) pages(r *stateRoom[S], before []accepted[S], seq uint64) (al
 		if a.seq >= seq {
 			break
 		}
-		it, ok := rs.items(r.key, a.state)
-		if !ok {
-			continue
-		}
-		if items, err := it.all(); err == nil {
-			all = append(all, page{seq: a.seq, at: a.at, items: items, first: it.First})
+		var items []Item
+		var first uint64
+		failed := rs.rt.guarded("Items", func() {
+			if it, ok := rs.items(r.key, a.state); ok {
+				items, _ = it.all()
+				first = it.First
+			}
+		})
+		if failed == nil && items != nil {
+			all = append(all, page{seq: a.seq, at: a.at, items: items, first: first})
 		}
 	}
 	return all
