@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"lockstep/htmx"
 	"lockstep/live"
-	"lockstep/pubsub/driver"
 	"lockstep/state"
 )
 
@@ -18,13 +15,23 @@ type shown[S any] struct {
 	state.Record
 	topic string // what looks is told; rooms have none
 	state S
-	err   error  // why the record can't be read, by this version of the program
-	by    string // the replica whose broadcast it was; "": it was none
+	err   error   // why the record can't be read, by this version of the program
+	by    string  // the replica whose broadcast it was; "": it was none
+	delta delta   // what has changed, if that is known
+	log   []entry // the newest of its log, if it has one; at most roomEntries
 }
 
 // A loaded is a shown as rooms have it, whatever the type of its state: each type
 // of rooms is compiled by itself, and takes some 65 KB of the browser's program.
 type loaded shown[any]
+
+// readable returns the state, or nil if it could not be read.
+func (l loaded) readable() any {
+	if l.err != nil {
+		return nil
+	}
+	return l.state
+}
 
 // A shared is what states of one kind are, and how they look.
 type shared[S any] struct {
@@ -48,7 +55,7 @@ func (sh *shared[S]) read(r state.Record) loaded {
 // loaded is zero.
 func (sh *shared[S]) typed(key string, l loaded) shown[S] {
 	s, _ := l.state.(S)
-	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err}
+	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err, delta: l.delta, log: l.log}
 }
 
 func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
@@ -72,10 +79,20 @@ type family struct {
 		lookOf(key string, l loaded, waiting int) (target string, c live.Component)
 		pageOf(key string, l loaded, known bool) (content Content, sum string)
 		preview(key string, data []byte, ops []state.Op) (after []byte, waiting int)
+		// hasItems says that itemsOf is how states look, and hasLog that entries is how many
+		// entries their log has had.
+		hasItems() bool
+		itemsOf(key string, l loaded) (live.Items, bool)
+		hasLog() bool
+		entries(s any) uint64
+		apply(known any, change []byte) (after any, err error)
+		change(before, after any) ([]byte, error)
+		write(s any) ([]byte, error)
 	}
 	// does are the actions that the page has forms for, components.MaxForms at most.
-	does  []string
-	rooms *live.Rooms[loaded] // set by start
+	does   []string
+	rooms  *live.Rooms[loaded] // set by start
+	latest latest
 }
 
 // name is that of the kind, and what one is called.
@@ -85,7 +102,7 @@ func (f *family) topic(key string) string { return f.name() + ":" + key }
 
 // start makes the rooms; the runtime of a has been started.
 func (f *family) start(a *App) {
-	f.rooms = live.NewRooms(a.rt, a.hub, live.RoomsOptions[loaded]{
+	opts := live.RoomsOptions[loaded]{
 		Name:   f.name(),
 		Topic:  f.topic,
 		Render: func(key string, l loaded) (string, live.Component) { return f.kind.lookOf(key, l, 0) },
@@ -93,30 +110,46 @@ func (f *family) start(a *App) {
 		Load: func(ctx context.Context, keys ...string) ([]loaded, error) {
 			return f.load(ctx, a, keys)
 		},
-		Encode: func(l loaded) ([]byte, error) { return encodeBroadcast(l.Record, a.id) },
+		Encode: func(l loaded) ([]byte, error) { return encodeBroadcast(l.Record, l.delta, a.id) },
 		Decode: f.decode,
 		Heard: func(key string, l loaded) {
 			if l.by != a.id {
-				a.batcher.Heard(f.topic(key), l.by, l.Record)
+				a.batcher.HeardState(f.topic(key), l.by, l.Record, l.readable())
 			}
 		},
-		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record) },
+		Data:    f.encode,
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
-	})
+	}
+	if f.kind.hasItems() {
+		opts.Items, opts.Apply, opts.Equal, opts.Merge = f.kind.itemsOf, f.apply, f.equal, f.merge
+	}
+	f.rooms = live.NewRooms(a.rt, a.hub, opts)
+}
+
+// encode is RoomsOptions.Data.
+func (f *family) encode(l loaded) (_ []byte, err error) {
+	if l.Data, err = f.data(l); err != nil {
+		return nil, err
+	}
+	return encodeRecord(l.Record, delta{})
 }
 
 // decode reads a broadcast; see live.RoomsOptions.
 func (f *family) decode(payload []byte) (loaded, error) {
-	r, by, err := decodeRecord(payload)
+	h, err := decodeMessage(payload)
 	switch {
 	case errors.Is(err, live.ErrReadIt):
-		return loaded{Record: r, by: by}, err
+		return loaded{Record: h.Record, by: h.by}, err
 	case err != nil:
 		return loaded{}, err
+	case h.Data == nil && f.kind.hasItems():
+		return loaded{Record: h.Record, by: h.by, delta: h.delta}, nil // see apply
+	case h.Data == nil:
+		return loaded{Record: h.Record, by: h.by}, live.ErrReadIt
 	}
-	l := f.kind.read(r)
-	l.by = by
+	l := f.kind.read(h.Record)
+	l.by, l.delta = h.by, h.delta
 	return l, nil
 }
 
@@ -135,8 +168,12 @@ func (f *family) load(ctx context.Context, a *App, keys []string) ([]loaded, err
 	}
 	states := make([]loaded, len(keys))
 	for i, r := range records {
-		a.batcher.Learn(topics[i], r)
-		states[i] = f.kind.read(r)
+		if !f.kind.hasItems() {
+			states[i] = f.kind.read(r)
+		} else if states[i], err = f.loadItems(ctx, a.store, keys[i], r); err != nil {
+			return nil, err
+		}
+		a.batcher.LearnState(topics[i], r, states[i].readable())
 	}
 	return states, nil
 }
@@ -157,8 +194,13 @@ func (f *family) join(ctx context.Context, s *live.Session, key string) error {
 
 func (f *family) ack(s *live.Session, key string, op htmx.Op) { f.rooms.Ack(s, key, op) }
 
-func (f *family) commit(key string, r state.Record, from []any) {
-	f.rooms.Commit(key, f.kind.read(r), from...)
+func (f *family) commit(key string, c state.Commit) {
+	l := loaded{Record: c.Record, state: c.State}
+	if l.state == nil {
+		l = f.kind.read(c.Record) // which says why it can't be read
+	}
+	l.delta = deltaOf(c)
+	f.rooms.Commit(key, l, c.From...)
 }
 
 // render is what a tab shows that renders itself: a state, and the effect of its
@@ -172,66 +214,4 @@ func (f *family) render(key string, r state.Record, ops []state.Op) (string, liv
 	}
 	target, c := f.kind.lookOf(key, l, waiting)
 	return target, c, nil
-}
-
-// maxBroadcast is how long a state may be, in bytes as it goes through the broker:
-// what is longer is read from the store by each replica that shows it. A signature
-// comes on top.
-const maxBroadcast = driver.MaxPayload - 64
-
-// A message is a record as it goes through the broker, and to tabs that render
-// themselves. Data that are no text are Bytes.
-type message struct {
-	Epoch   uint64  `json:"e"`
-	Version uint64  `json:"v"`
-	Data    *string `json:"s,omitempty"`
-	Bytes   []byte  `json:"b,omitempty"`
-	Absent  bool    `json:"absent,omitempty"` // too long; to be read
-	By      string  `json:"r,omitempty"`      // the replica that sends it
-}
-
-func messageOf(r state.Record) message {
-	m := message{Epoch: r.Epoch, Version: r.Version}
-	if data := string(r.Data); utf8.ValidString(data) {
-		m.Data = &data
-	} else {
-		m.Bytes = r.Data
-	}
-	return m
-}
-
-func encodeRecord(r state.Record) ([]byte, error) { return json.Marshal(messageOf(r)) }
-
-// encodeBroadcast leaves the data out when the message would be too long.
-func encodeBroadcast(r state.Record, by string) ([]byte, error) {
-	if len(r.Data) < maxBroadcast {
-		m := messageOf(r)
-		m.By = by
-		if payload, err := json.Marshal(m); err != nil || len(payload) <= maxBroadcast {
-			return payload, err
-		}
-	}
-	return json.Marshal(message{Epoch: r.Epoch, Version: r.Version, Absent: true, By: by})
-}
-
-// decodeRecord reads what encodeRecord or encodeBroadcast has made, or anything.
-// by is the replica that a broadcast is of, as it says. The error wraps
-// live.ErrReadIt when the record has no data with it.
-func decodeRecord(payload []byte) (r state.Record, by string, err error) {
-	var m message
-	if err := json.Unmarshal(payload, &m); err != nil {
-		return state.Record{}, "", errors.New("app: not a state")
-	}
-	r = state.Record{Epoch: m.Epoch, Version: m.Version}
-	switch {
-	case m.Absent:
-		return r, m.By, live.ErrReadIt
-	case m.Data != nil:
-		r.Data = []byte(*m.Data)
-	case m.Bytes != nil:
-		r.Data = m.Bytes
-	default:
-		return state.Record{}, "", errors.New("app: a state without data")
-	}
-	return r, m.By, nil
 }
