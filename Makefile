@@ -33,7 +33,7 @@ VERSION ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null ||
 BROWSER := ./app ./cmd/wasm ./components ./htmx ./live ./live/jslive ./live/jsmain ./presence \
   ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub ./state ./state/idbstate ./state/memstate
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers bench-stores wasm deps clean \
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers bench-lists bench-stores wasm deps clean \
   lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check
 
 help: ## list the tasks, and how long they take on two cores (at once)
@@ -126,6 +126,9 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has
 
 bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
 	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
+
+bench-lists: ## measure changes of lists and entries of logs, into docs/benchmarks-lists.md (about ten minutes)
+	cd bench && go run . -lists -tabs $${TABS:-1000,10000} -runs $${RUNS:-3} -markdown ../docs/benchmarks-lists.md
 
 bench-stores: deps ## measure the stores beside those that counters had before, into docs/benchmarks.md (about seven minutes)
 	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_STORES_PAGE=$(CURDIR)/docs/benchmarks.md LOCKSTEP_STORES_ROUNDS=$${ROUNDS:-9} \
