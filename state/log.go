@@ -199,8 +199,8 @@ func (l *Log[M]) age(at time.Time, keepFor time.Duration) {
 	} else if now-ages[len(ages)-1].At >= part {
 		ages = append(ages, entryAge{l.N + 1 - uint64(len(l.fresh)), now})
 	}
-	for len(ages) > 1 && now-ages[1].At >= keepFor.Milliseconds() {
-		ages = ages[1:]
+	for len(ages) > 1 && now-ages[0].At-part >= keepFor.Milliseconds() {
+		ages = ages[1:] // all of that part are older
 	}
 	l.ages = ages
 }
