@@ -88,3 +88,12 @@ func (k Kind[S]) take(s any, at time.Time) (any, appended, error) {
 	a, err := log.take(at, retention{k.Keep, k.KeepFor})
 	return state, a, err
 }
+
+func (k Kind[S]) entries(s any) (uint64, bool) {
+	state, _ := s.(S) // what read or act returned; none has a log, too
+	log := k.appender(&state)
+	if log == nil {
+		return 0, false
+	}
+	return log.count(), true
+}

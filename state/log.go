@@ -127,7 +127,12 @@ type Appender interface {
 	// take returns what is appended, as the store gets it at a time, and takes it out. An
 	// error is a reason.
 	take(at time.Time, r retention) (a appended, err error)
+	// count is how many entries there have been.
+	count() uint64
 }
+
+// count implements Appender.
+func (l *Log[M]) count() uint64 { return l.N }
 
 // A retention says which entries stay.
 type retention struct {
