@@ -329,7 +329,8 @@ func (t *followed) read(ctx context.Context) {
 	close(ended)
 }
 
-// readNew reads what is new. The entries are read first: if the epoch is then as it was, they are of it.
+// readNew reads what is new. The entries are read first: if the epoch is then as it was, they
+// are of it.
 func (t *followed) readNew(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

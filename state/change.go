@@ -14,8 +14,8 @@ type patcher[S any] interface {
 	Patch(change []byte) (S, error)
 }
 
-// Change returns what leads from a state to a newer one, for Apply: the schema's number, a space and
-// what Diff returns. Nil: the kind has no changes, or Diff says that there is none.
+// Change returns what leads from a state to a newer one, for Apply: the schema's number, a
+// space and what Diff returns. Nil: the kind has no changes, or Diff says that there is none.
 func (k Kind[S]) Change(before, after S) (change []byte, err error) {
 	if k.Diff != nil {
 		change, err = k.Diff(before, after)

@@ -105,8 +105,8 @@ func TestACommitSaysWhatHasChanged(t *testing.T) {
 	}
 }
 
-// TestAnOpOnAListIsComputedFromChanges: a replica that has heard of all of them needs no more of the store
-// than one call for each op.
+// TestAnOpOnAListIsComputedFromChanges: a replica that has heard of all of them needs no more
+// of the store than one call for each op.
 func TestAnOpOnAListIsComputedFromChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &countedStore{Store: newMapStore()}

@@ -52,8 +52,8 @@ func (l Log[M]) Append(id string, m M) Log[M] {
 // have appended. They are not to be changed.
 func (l Log[M]) Appended() []Entry[M] { return l.fresh }
 
-// ReadEntries returns what Store.Entries has returned, or a Commit says. An entry that can't be read
-// is an error.
+// ReadEntries returns what Store.Entries has returned, or a Commit says. An entry that can't
+// be read is an error.
 func ReadEntries[M any](first uint64, entries [][]byte) ([]Entry[M], error) {
 	all := make([]Entry[M], len(entries))
 	for i, data := range entries {

@@ -195,8 +195,8 @@ func TestAnOpThatAppendsTooMuchIsRefused(t *testing.T) {
 	wantChat(t, s, "one")
 }
 
-// TestNoFaultLosesOrDoublesAnEntry: several replicas over a store that loses calls and answers, or does
-// them late and twice.
+// TestNoFaultLosesOrDoublesAnEntry: several replicas over a store that loses calls and
+// answers, or does them late and twice.
 func TestNoFaultLosesOrDoublesAnEntry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMapStore()

@@ -47,12 +47,12 @@ type ProducerOptions struct {
 }
 
 // A Producer does ops on one topic for a program that may be killed and started again at any
-// time: it appends what a model says to a log, for example. Each op is applied exactly once, in
-// the order in which they were given. After a restart Resume says how many there were, and what the
-// run before has on its way is not applied any more.
+// time: it appends what a model says to a log, for example. Each op is applied exactly once,
+// in the order in which they were given. After a restart Resume says how many there were, and
+// what the run before has on its way is not applied any more.
 //
-// Its methods may be called concurrently. It has one goroutine, from Resume to the end. A client may
-// have a producer on each of many topics.
+// Its methods may be called concurrently. It has one goroutine, from Resume to the end. A
+// client may have a producer on each of many topics.
 type Producer struct {
 	// set once
 	to     Submitter
@@ -92,8 +92,8 @@ type producerAnswer struct {
 	Answer
 }
 
-// ProducerClient returns the client of a producer by its name: the same for the same secret and name, and not
-// to be guessed without the secret, of 16 bytes or more.
+// ProducerClient returns the client of a producer by its name: the same for the same secret
+// and name, and not to be guessed without the secret, of 16 bytes or more.
 func ProducerClient(secret []byte, name string) (c Client) {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = mac.Write([]byte("lockstep producer " + name)) // it never fails
@@ -125,11 +125,11 @@ func NewProducer(to Submitter, s Store, topic string, client Client, opts *Produ
 	return p
 }
 
-// Resume returns how many ops the client has made on the topic that were dealt with, in this and all
-// former runs, and sees to it that no other will be but those of this run: the program goes on
-// with what comes behind them. Those that were refused count, too. It tries until ctx ends. Of
-// two producers of one client and topic the one that is resumed later wins; the other ends
-// with ErrFenced. A second call is an error.
+// Resume returns how many ops the client has made on the topic that were dealt with, in this
+// and all former runs, and sees to it that no other will be but those of this run: the
+// program goes on with what comes behind them. Those that were refused count, too. It tries
+// until ctx ends. Of two producers of one client and topic the one that is resumed later
+// wins; the other ends with ErrFenced. A second call is an error.
 //
 // A store knows a client for its Lifetime after its last op. One that is resumed later begins
 // with 0.
@@ -184,8 +184,8 @@ func (p *Producer) pause(n int) time.Duration {
 	return p.opts.Rand(min(minRetry<<min(n, 10), maxRetry) + 1)
 }
 
-// tryFence moves the lane if nobody else does meanwhile. When it is unknown whether it was moved, the next
-// try moves it from there.
+// tryFence moves the lane if nobody else does meanwhile. When it is unknown whether it was
+// moved, the next try moves it from there.
 func (p *Producer) tryFence(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, producerTimeout)
 	defer cancel()
@@ -209,11 +209,11 @@ func (p *Producer) tryFence(ctx context.Context) (uint64, error) {
 // producerTimeout bounds one try to move a lane.
 const producerTimeout = 6 * time.Second
 
-// Send does an action, behind all that were given before. It blocks while MaxQueue ops wait for their
-// answers, at most until ctx ends. done is called once: with Ack or Refused, as a Batcher
-// answers, or when the producer ends before that, with Retry and the reason in Err. Then
-// nobody knows what became of the op before the next run is resumed. done must not block. Nil:
-// nobody is told. An error means that the op was not taken.
+// Send does an action, behind all that were given before. It blocks while MaxQueue ops wait
+// for their answers, at most until ctx ends. done is called once: with Ack or Refused, as a
+// Batcher answers, or when the producer ends before that, with Retry and the reason in Err.
+// Then nobody knows what became of the op before the next run is resumed. done must not
+// block. Nil: nobody is told. An error means that the op was not taken.
 func (p *Producer) Send(ctx context.Context, do string, in Fields, done func(Answer)) error {
 	select {
 	case p.room <- struct{}{}:
@@ -224,7 +224,8 @@ func (p *Producer) Send(ctx context.Context, do string, in Fields, done func(Ans
 	return p.push(do, in, done)
 }
 
-// Do is Send, and waits for the answer. When ctx ends first it returns ctx's error, and the op goes on.
+// Do is Send, and waits for the answer. When ctx ends first it returns ctx's error, and the
+// op goes on.
 func (p *Producer) Do(ctx context.Context, do string, in Fields) (Answer, error) {
 	ch := make(chan Answer, 1) // room for an answer that nobody waits for any more
 	if err := p.Send(ctx, do, in, func(a Answer) { ch <- a }); err != nil {
@@ -284,8 +285,9 @@ func (p *Producer) wake() {
 	}
 }
 
-// Close takes no more ops and waits for the answers to those that it has, at most until ctx ends: then
-// what is left is answered Retry, and ctx's error returned. Closing twice is harmless.
+// Close takes no more ops and waits for the answers to those that it has, at most until ctx
+// ends: then what is left is answered Retry, and ctx's error returned. Closing twice is
+// harmless.
 func (p *Producer) Close(ctx context.Context) error {
 	if !p.close() {
 		return nil // there is no goroutine

@@ -40,8 +40,8 @@ func killed() context.Context {
 	return ctx
 }
 
-// TestAProducerThatIsKilledLosesAndDoublesNothing: whenever that is, over a store that loses calls and
-// answers or does them late, with several ops on their way.
+// TestAProducerThatIsKilledLosesAndDoublesNothing: whenever that is, over a store that loses
+// calls and answers or does them late, with several ops on their way.
 func TestAProducerThatIsKilledLosesAndDoublesNothing(t *testing.T) {
 	const n = 150
 	kills := 0
@@ -150,7 +150,8 @@ func (l *lateSubmitter) Submit(from state.Sender, topic string, op state.Op, don
 	l.to.Submit(from, topic, op, done)
 }
 
-// TestAProducerIsResumedFromEachPlace: it is killed at each call of the store, before it is done and after.
+// TestAProducerIsResumedFromEachPlace: it is killed at each call of the store, before it is
+// done and after.
 func TestAProducerIsResumedFromEachPlace(t *testing.T) {
 	for _, done := range []bool{false, true} {
 		for at := range 20 {

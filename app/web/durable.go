@@ -11,8 +11,9 @@ import (
 	"lockstep/app"
 )
 
-// The reading half of the Durable Streams protocol, in its JSON mode (docs/adr/0044-readers.md): a log
-// is a stream of JSON messages, which begins with the oldest entry that there is.
+// The reading half of the Durable Streams protocol, in its JSON mode
+// (docs/adr/0044-readers.md): a log is a stream of JSON messages, which begins with the
+// oldest entry that there is.
 
 // Headers of the protocol.
 const (

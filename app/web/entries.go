@@ -27,8 +27,8 @@ const (
 	eventsRetry  = time.Second      // when a client that has lost a stream comes again
 )
 
-// An entriesHandler serves the entries of logs, as they come: to programs, and to browsers that run none
-// of our scripts.
+// An entriesHandler serves the entries of logs, as they come: to programs, and to browsers
+// that run none of our scripts.
 type entriesHandler struct {
 	app     *app.App
 	readers *limit.Counts // that wait
@@ -133,8 +133,8 @@ func (e *entriesError) Error() string { return e.text }
 
 var errPlace = &entriesError{http.StatusBadRequest, "this can't be a place in a log"}
 
-// place reads what a client says of how far it has come: a number, or what tokenOf has made; "" and -1 are
-// the beginning, and now is the end.
+// place reads what a client says of how far it has come: a number, or what tokenOf has made;
+// "" and -1 are the beginning, and now is the end.
 func (h *entriesHandler) place(c echo.Context, topic, said string) (p app.Place, err error) {
 	switch said {
 	case "", "-1":
@@ -177,8 +177,8 @@ func numbered(p app.Part) []json.RawMessage {
 	return all
 }
 
-// events answers with a stream of events, one for each entry. A browser that has lost it comes again and
-// says which was the last.
+// events answers with a stream of events, one for each entry. A browser that has lost it
+// comes again and says which was the last.
 func (h *entriesHandler) events(c echo.Context, topic string) error {
 	said := c.Request().Header.Get("Last-Event-ID")
 	if said == "" {
@@ -198,8 +198,8 @@ func (h *entriesHandler) events(c echo.Context, topic string) error {
 	})
 }
 
-// stream sends what is behind a place, part after part, as long as the client takes it. closes: a gap ends
-// it.
+// stream sends what is behind a place, part after part, as long as the client takes it.
+// closes: a gap ends it.
 func (h *entriesHandler) stream(c echo.Context, topic string, after app.Place, closes bool, write func(b *bytes.Buffer, p app.Part)) error {
 	leave, err := h.admit(c)
 	if err != nil {

@@ -81,8 +81,9 @@ func benchmarkRead(b *testing.B, s state.Store, n int) {
 	}
 }
 
-// BenchmarkList measures what a change of a list costs, as a batcher commits it: the store is given the
-// whole list each time. It reports the bytes that go to the store and, as a change, to the broker.
+// BenchmarkList measures what a change of a list costs, as a batcher commits it: the store is
+// given the whole list each time. It reports the bytes that go to the store and, as a change,
+// to the broker.
 func BenchmarkList(b *testing.B, s state.Store) {
 	for _, items := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("items=%d", items), func(b *testing.B) { benchmarkList(b, s, items) })
