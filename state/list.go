@@ -115,8 +115,8 @@ func (l List[T]) Set(id string, v T) (List[T], error) {
 	return List[T]{items}, nil
 }
 
-// Move puts an item behind another, or to the front if behind is empty. Behind itself it stays where
-// it is. The error is ErrNoItem.
+// Move puts an item behind another, or to the front if behind is empty. Behind itself it
+// stays where it is. The error is ErrNoItem.
 func (l List[T]) Move(id, behind string) (List[T], error) {
 	from := l.Index(id)
 	to, err := l.placeBehind(behind)

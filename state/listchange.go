@@ -20,9 +20,9 @@ type listChange[T any] struct {
 }
 
 // Diff returns the change that leads from before to l, for Patch. As JSON it is
-// {"put":[["id","pred"],…],"set":[["id",value],…],"gone":["id",…]}, where what is empty is left out.
-// Its size grows with what has changed; an item that has moved costs two ids. The lists
-// may share nothing. The error is that of a value that can't be encoded.
+// {"put":[["id","pred"],…],"set":[["id",value],…],"gone":["id",…]}, where what is empty is
+// left out. Its size grows with what has changed; an item that has moved costs two ids. The
+// lists may share nothing. The error is that of a value that can't be encoded.
 func (l List[T]) Diff(before List[T]) ([]byte, error) {
 	c, err := changeBetween(before.items, l.items)
 	if err != nil {
@@ -226,8 +226,9 @@ func (c *listChange[T]) appendJSON(b []byte) (_ []byte, err error) {
 	return append(b, '}'), nil
 }
 
-// Patch returns the list to which a change leads, which Diff has made from l, or anything else: what
-// does not fit l is an error, and the list that is returned is always one that can be.
+// Patch returns the list to which a change leads, which Diff has made from l, or anything
+// else: what does not fit l is an error, and the list that is returned is always one that can
+// be.
 func (l List[T]) Patch(change []byte) (List[T], error) {
 	var c listChange[T]
 	if err := json.Unmarshal(change, &c); err != nil {
