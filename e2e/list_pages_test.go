@@ -197,7 +197,9 @@ func TestALogIsTheSameInAllTabs(t *testing.T) {
 	say(one, 3)
 	plain.navigate(urls[2] + "/log/talk")
 	for i := 4; i <= 6; i++ {
-		say(plain, i)
+		plain.types(field, fmt.Sprint("message ", i, "\r"))
+		one.showsEntries(numbered(1, i))
+		plain.navigate(urls[2] + "/log/talk")
 	}
 	for _, p := range []*page{one, two, plain} {
 		p.showsEntries(numbered(1, 6))
