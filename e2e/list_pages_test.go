@@ -205,7 +205,7 @@ func TestALogIsTheSameInAllTabs(t *testing.T) {
 		p.showsEntries(numbered(1, 6))
 	}
 	// One browser is one person: all are their own.
-	const sides = `[...new Set([...document.querySelectorAll('.entries > li')].map((li) => getComputedStyle(li).justifyContent))].join()`
+	const sides = `[...new Set([...document.querySelectorAll('.entries > li')].map((li) => getComputedStyle(li.querySelector('span')).justifySelf))].join()`
 	if got := one.evaluate(sides); got != "end" {
 		t.Errorf("own entries are at the %s", got)
 	}
