@@ -83,6 +83,19 @@ func (p *page) hasEmptied(selector string) {
 	})
 }
 
+// adds puts an item at the end of a list, and tells is what a person says in a log.
+func (p *page) adds(text string) { p.fillsIn("#add-text", text) }
+
+func (p *page) tells(text string) { p.fillsIn("form[data-do=say] [name=text]", text) }
+
+// fillsIn types a text into a form's only field and sends it, and waits until there is room for the
+// next.
+func (p *page) fillsIn(selector, text string) {
+	p.t.Helper()
+	p.types(selector, text+"\r")
+	p.hasEmptied(selector)
+}
+
 // TestAListIsTheSameInAllTabs of all replicas, with and without JavaScript, and while somebody
 // types into an item.
 func TestAListIsTheSameInAllTabs(t *testing.T) {
@@ -100,8 +113,7 @@ func TestAListIsTheSameInAllTabs(t *testing.T) {
 		plain.showsList(want)
 	}
 	for _, text := range []string{"milk", "tea", "bread"} {
-		one.types("#add-text", text+"\r")
-		one.hasEmptied("#add-text")
+		one.adds(text)
 	}
 	all("milk,tea,bread")
 	two.presses("up", "bread")
@@ -187,8 +199,7 @@ func TestALogIsTheSameInAllTabs(t *testing.T) {
 	const field = "form[data-do=say] [name=text]"
 	say := func(p *page, n int) {
 		t.Helper()
-		p.types(field, fmt.Sprint("message ", n, "\r"))
-		p.hasEmptied(field)
+		p.tells(fmt.Sprint("message ", n))
 	}
 	say(one, 1)
 	two.showsEntries(numbered(1, 1))
