@@ -155,7 +155,7 @@ func TestPlantedBugsAreFoundWithEachKind(t *testing.T) {
 		{"a change of a list that is sent again is done again", list, planted.Bugs{TwiceOnResend: true}, "counted", "has "},
 		{"entries that are acknowledged and lost", log, planted.Bugs{LoseClick: 50}, "counted", "entries; what was acknowledged and sent allows"},
 		{"changes of a list that are acknowledged and lost", list, planted.Bugs{LoseClick: 10}, "counted", "has "},
-		{"entries of a person in another order", log, planted.Bugs{Disorder: 1}, "counted", "entr"},
+		{"entries of a person in another order", log, planted.Bugs{Disorder: 2}, "counted", "entr"},
 		{"a list that goes backwards", list, planted.Bugs{Backwards: 60}, "forward", "was sent version 59 after 60"},
 		{"a frozen tab of a list", list, planted.Bugs{Freeze: 7}, "in step", ", its page "},
 		{"a frozen tab of a log", log, planted.Bugs{Freeze: 7}, "in step", ", its page "},

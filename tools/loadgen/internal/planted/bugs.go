@@ -83,6 +83,9 @@ func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
 		c.apply(o)
 		o.user += " again" // which matters in a poll
 		c.applyMore(o)
+	case each(b.Disorder, c.ops) && before != nil && c.kind == "log":
+		c.apply(o)
+		c.exchange(nameOf(o), nameOf(*before))
 	case each(b.Disorder, c.ops) && before != nil:
 		c.apply(o)
 		c.applyMore(*before)

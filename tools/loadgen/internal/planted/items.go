@@ -62,8 +62,11 @@ func (c *topic) checkItem(o op) string {
 
 // act does an op on items.
 func (c *topic) act(o op) {
-	c.items = slices.Clone(c.items)
 	i := c.find(o.in["id"])
+	if i < 0 && o.do != "say" && o.do != "add" && o.do != "clear" {
+		return // it was done before, and is done again
+	}
+	c.items = slices.Clone(c.items)
 	switch o.do {
 	case "say":
 		c.said++
@@ -83,6 +86,13 @@ func (c *topic) act(o op) {
 	case "up", "down", "move":
 		c.place(i, o)
 	}
+}
+
+// exchange has two entries in each other's place.
+func (c *topic) exchange(a, b string) {
+	i, j := c.find(a), c.find(b)
+	c.items[i].id, c.items[j].id = b, a
+	c.items[i].text, c.items[j].text = c.items[j].text, c.items[i].text
 }
 
 // place moves item i.

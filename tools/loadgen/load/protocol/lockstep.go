@@ -71,6 +71,8 @@ func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error
 	}
 	v.State, v.Known, v.Topic, v.Items = r.state, r.known, r.topic, r.items
 	switch {
+	case l.Kind.Itemized():
+		v.Known = r.known && (v.Live || r.state.Version > 0) // an empty list, or nothing is known of it
 	case l.Kind == Poll && len(options) == 0:
 		return View{}, errors.New("the poll has no options: nothing is named option")
 	case l.Kind == Poll:

@@ -85,7 +85,7 @@ func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
 	}
 	r.known, r.items = known, &Items{Kind: l.Kind, All: c.Items}
 	r.state = r.items.State(r.state)
-	return r, errors.Join(err, twice(c.Items))
+	return r, err
 }
 
 // begin reads the element itself. What is not known has a sum that is empty.

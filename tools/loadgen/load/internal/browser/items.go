@@ -1,6 +1,8 @@
 package browser
 
 import (
+	"time"
+
 	"lockstep/tools/loadgen/load/protocol"
 )
 
@@ -77,8 +79,10 @@ func (t *tab) change(l *loop, c *protocol.Change, now int64) {
 	switch {
 	case c.HasBase && (!t.known || t.shown.Epoch != c.Epoch || t.shown.Version < c.Base):
 		l.seen.Counts.Afresh++
-		t.lacks = true
-		t.again(l)
+		if !t.lacks || now-t.askedAt >= int64(time.Second) {
+			t.lacks, t.askedAt = true, now
+			t.again(l)
+		}
 		return
 	case c.HasBase && to.Same(t.shown):
 		return // what it has is right already

@@ -51,6 +51,7 @@ type tab struct {
 	lostAt      int64 // the connection before, if nothing has come over the next yet
 	receivedAt  int64 // anything from the server
 	idleSince   int64 // the last click had its answer
+	askedAt     int64 // for all there is, if it lacks that
 
 	attempt  int // to connect, in a row
 	flaps    int // connections in a row that ended soon
