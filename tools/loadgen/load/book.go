@@ -42,7 +42,8 @@ func newBook(k protocol.Kind, before *protocol.View) (*book, error) {
 	return b, nil
 }
 
-// value is what a page shows, as the ledger has it: of a log with all entries that were shown by then.
+// value is what a page shows, as the ledger has it: of a log with all entries that were shown by
+// then.
 func (b *book) value(v *protocol.View) string {
 	switch {
 	case b.kind == protocol.List && v.Items != nil:

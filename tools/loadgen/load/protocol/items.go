@@ -31,7 +31,8 @@ type Item struct {
 	Done bool
 }
 
-// Items are what a tab shows of a list or a log: of the latter the newest. They must not be changed.
+// Items are what a tab shows of a list or a log: of the latter the newest. They must not be
+// changed.
 type Items struct {
 	Kind Kind
 	All  []Item

@@ -64,8 +64,8 @@ func (l Lockstep) root(body []byte) (r root, err error) {
 	return r, nil
 }
 
-// itemsRoot reads the element that shows a list or a log. A page that says in data-sum that it knows
-// nothing is not known.
+// itemsRoot reads the element that shows a list or a log. A page that says in data-sum that it
+// knows nothing is not known.
 func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
 	c, err := l.items(body)
 	if err != nil {

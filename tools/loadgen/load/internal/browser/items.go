@@ -6,8 +6,8 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
-// A models has what the tabs of a loop show of lists and logs. Tabs that show the same share it, and
-// so a change is made once for all of them.
+// A models has what the tabs of a loop show of lists and logs. Tabs that show the same share it,
+// and so a change is made once for all of them.
 type models struct {
 	shown map[moment]*protocol.Items
 	made  map[step]made
@@ -72,8 +72,8 @@ func (m *models) take(counter int, from *protocol.Items, c *protocol.Change, k p
 	return to, wrong, true
 }
 
-// change takes a change of what the tab shows. One from another version than the tab has, or had and
-// went on from, is no use: the tab asks for all there is.
+// change takes a change of what the tab shows. One from another version than the tab has, or had
+// and went on from, is no use: the tab asks for all there is.
 func (t *tab) change(l *loop, c *protocol.Change, now int64) {
 	to := c.State()
 	switch {
