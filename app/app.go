@@ -1,4 +1,4 @@
-// Package app is the demo application: counters, polls and banks that every tab on
+// Package app is the demo application: counters, polls, banks, lists and logs that every tab on
 // every replica shows in step. It is free of transports, so the same code serves a
 // websocket and runs inside a browser. It chooses no backends: it is given a
 // broker's driver and a store.
@@ -138,6 +138,8 @@ func families() map[string]*family {
 		{kind: &shared[Count]{Counters(), lookOfCounter, pageOfCounter}, does: []string{"increment", "decrement", "reset"}},
 		{kind: &shared[Poll]{Polls(), lookOfPoll, pageOfPoll}, does: []string{"vote"}},
 		{kind: &shared[Bank]{Banks(), lookOfBank, pageOfBank}, does: []string{"transfer"}},
+		{kind: &shared[Todos]{Lists(), lookOfList, pageOfList}, does: []string{"add", "toggle", "rename", "up", "down", "remove", "clear"}},
+		{kind: &shared[Talk]{Logs(), lookOfLog, pageOfLog}, does: []string{"say"}},
 	} {
 		all[f.name()] = f
 	}
@@ -173,9 +175,9 @@ func ValidName(name string) bool {
 }
 
 // committed shows what was committed, and tells the other replicas.
-func (a *App) committed(topic string, r state.Record, from []any) {
-	if f, key, ok := a.family(topic); ok {
-		f.commit(key, r, from)
+func (a *App) committed(c state.Commit) {
+	if f, key, ok := a.family(c.Topic); ok {
+		f.commit(key, c)
 	}
 }
 

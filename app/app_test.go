@@ -485,7 +485,7 @@ func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 		store := &hangingStore{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
 		stateOfPage := func() string {
-			p, _, err := a.Page(t.Context(), "counter:x")
+			p, _, err := a.Page(t.Context(), "counter:x", nil)
 			if err != nil {
 				t.Error(err)
 			}

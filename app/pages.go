@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"lockstep/components"
 	"lockstep/htmx"
 	"lockstep/live"
+	"lockstep/state"
 )
 
 // readTimeout is how long a page waits for the store before it is served with
@@ -24,9 +26,23 @@ type Content interface {
 	Body(p components.Page) live.Component
 }
 
+// A Partial is a Content of which a part can be had alone, by a page that has the rest.
+type Partial interface {
+	Content
+	// Part returns nil when the whole is needed.
+	Part(p components.Page) live.Component
+}
+
+// An asker is a Content that may show something else, when the query of its page's address asks
+// for it.
+type asker interface {
+	ask(ctx context.Context, a *App, asked state.Fields) (Content, error)
+}
+
 // Page returns what the page of a topic shows: the state in the store or, while it
-// is away, what this replica knows. The error is ErrNoTopic.
-func (a *App) Page(ctx context.Context, topic string) (components.Page, Content, error) {
+// is away, what this replica knows. asked is what the query of its address has; nil:
+// nothing. The error is ErrNoTopic.
+func (a *App) Page(ctx context.Context, topic string, asked state.Fields) (components.Page, Content, error) {
 	f, key, ok := a.family(topic)
 	if !ok {
 		return components.Page{}, nil, ErrNoTopic
@@ -38,6 +54,11 @@ func (a *App) Page(ctx context.Context, topic string) (components.Page, Content,
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	content, sum, err := f.content(ctx, key)
+	if more, ok := content.(asker); ok {
+		var failed error
+		content, failed = more.ask(ctx, a, asked)
+		err = errors.Join(err, failed)
+	}
 	p := components.Page{
 		Kind: f.name(), Name: key, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
 		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes

@@ -28,13 +28,20 @@ func Path(topic string) string {
 	return "/" + Prefix(kind) + "/" + name
 }
 
-// Elsewhere are links to a page of each other kind, each of which is named like the
-// start page. address makes that of a topic's page.
+// Home is the topic that is shown of a kind when none is asked for.
+func Home(kind string) string {
+	if kind == "list" {
+		return "list:todos"
+	}
+	return kind + ":lobby"
+}
+
+// Elsewhere are links to a page of each other kind, its home. address makes that of a topic's page.
 func (a *App) Elsewhere(kind string, address func(topic string) string) []components.Link {
 	var links []components.Link
 	for _, other := range slices.Sorted(maps.Keys(a.families)) {
 		if other != kind {
-			links = append(links, components.Link{To: address(other + ":lobby"), Text: "A " + other})
+			links = append(links, components.Link{To: address(Home(other)), Text: "A " + other})
 		}
 	}
 	return links

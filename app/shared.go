@@ -2,14 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 
 	"lockstep/htmx"
 	"lockstep/live"
-	"lockstep/pubsub/driver"
 	"lockstep/state"
 )
 
@@ -20,11 +17,20 @@ type shown[S any] struct {
 	state S
 	err   error  // why the record can't be read, by this version of the program
 	by    string // the replica whose broadcast it was; "": it was none
+	delta delta  // what has changed, if that is known
 }
 
 // A loaded is a shown as rooms have it, whatever the type of its state: each type
 // of rooms is compiled by itself, and takes some 65 KB of the browser's program.
 type loaded shown[any]
+
+// readable returns the state, or nil if it could not be read.
+func (l loaded) readable() any {
+	if l.err != nil {
+		return nil
+	}
+	return l.state
+}
 
 // A shared is what states of one kind are, and how they look.
 type shared[S any] struct {
@@ -48,7 +54,7 @@ func (sh *shared[S]) read(r state.Record) loaded {
 // loaded is zero.
 func (sh *shared[S]) typed(key string, l loaded) shown[S] {
 	s, _ := l.state.(S)
-	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err}
+	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err, delta: l.delta}
 }
 
 func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
@@ -93,14 +99,14 @@ func (f *family) start(a *App) {
 		Load: func(ctx context.Context, keys ...string) ([]loaded, error) {
 			return f.load(ctx, a, keys)
 		},
-		Encode: func(l loaded) ([]byte, error) { return encodeBroadcast(l.Record, a.id) },
+		Encode: func(l loaded) ([]byte, error) { return encodeBroadcast(l.Record, l.delta, a.id) },
 		Decode: f.decode,
 		Heard: func(key string, l loaded) {
 			if l.by != a.id {
-				a.batcher.Heard(f.topic(key), l.by, l.Record)
+				a.batcher.HeardState(f.topic(key), l.by, l.Record, l.readable())
 			}
 		},
-		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record) },
+		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record, l.delta) },
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
 	})
@@ -108,15 +114,17 @@ func (f *family) start(a *App) {
 
 // decode reads a broadcast; see live.RoomsOptions.
 func (f *family) decode(payload []byte) (loaded, error) {
-	r, by, err := decodeRecord(payload)
+	h, err := decodeMessage(payload)
 	switch {
 	case errors.Is(err, live.ErrReadIt):
-		return loaded{Record: r, by: by}, err
+		return loaded{Record: h.Record, by: h.by}, err
 	case err != nil:
 		return loaded{}, err
+	case h.Data == nil:
+		return loaded{Record: h.Record, by: h.by}, live.ErrReadIt
 	}
-	l := f.kind.read(r)
-	l.by = by
+	l := f.kind.read(h.Record)
+	l.by, l.delta = h.by, h.delta
 	return l, nil
 }
 
@@ -135,8 +143,8 @@ func (f *family) load(ctx context.Context, a *App, keys []string) ([]loaded, err
 	}
 	states := make([]loaded, len(keys))
 	for i, r := range records {
-		a.batcher.Learn(topics[i], r)
 		states[i] = f.kind.read(r)
+		a.batcher.LearnState(topics[i], r, states[i].readable())
 	}
 	return states, nil
 }
@@ -157,8 +165,13 @@ func (f *family) join(ctx context.Context, s *live.Session, key string) error {
 
 func (f *family) ack(s *live.Session, key string, op htmx.Op) { f.rooms.Ack(s, key, op) }
 
-func (f *family) commit(key string, r state.Record, from []any) {
-	f.rooms.Commit(key, f.kind.read(r), from...)
+func (f *family) commit(key string, c state.Commit) {
+	l := loaded{Record: c.Record, state: c.State}
+	if l.state == nil {
+		l = f.kind.read(c.Record) // which says why it can't be read
+	}
+	l.delta = deltaOf(c)
+	f.rooms.Commit(key, l, c.From...)
 }
 
 // render is what a tab shows that renders itself: a state, and the effect of its
@@ -172,66 +185,4 @@ func (f *family) render(key string, r state.Record, ops []state.Op) (string, liv
 	}
 	target, c := f.kind.lookOf(key, l, waiting)
 	return target, c, nil
-}
-
-// maxBroadcast is how long a state may be, in bytes as it goes through the broker:
-// what is longer is read from the store by each replica that shows it. A signature
-// comes on top.
-const maxBroadcast = driver.MaxPayload - 64
-
-// A message is a record as it goes through the broker, and to tabs that render
-// themselves. Data that are no text are Bytes.
-type message struct {
-	Epoch   uint64  `json:"e"`
-	Version uint64  `json:"v"`
-	Data    *string `json:"s,omitempty"`
-	Bytes   []byte  `json:"b,omitempty"`
-	Absent  bool    `json:"absent,omitempty"` // too long; to be read
-	By      string  `json:"r,omitempty"`      // the replica that sends it
-}
-
-func messageOf(r state.Record) message {
-	m := message{Epoch: r.Epoch, Version: r.Version}
-	if data := string(r.Data); utf8.ValidString(data) {
-		m.Data = &data
-	} else {
-		m.Bytes = r.Data
-	}
-	return m
-}
-
-func encodeRecord(r state.Record) ([]byte, error) { return json.Marshal(messageOf(r)) }
-
-// encodeBroadcast leaves the data out when the message would be too long.
-func encodeBroadcast(r state.Record, by string) ([]byte, error) {
-	if len(r.Data) < maxBroadcast {
-		m := messageOf(r)
-		m.By = by
-		if payload, err := json.Marshal(m); err != nil || len(payload) <= maxBroadcast {
-			return payload, err
-		}
-	}
-	return json.Marshal(message{Epoch: r.Epoch, Version: r.Version, Absent: true, By: by})
-}
-
-// decodeRecord reads what encodeRecord or encodeBroadcast has made, or anything.
-// by is the replica that a broadcast is of, as it says. The error wraps
-// live.ErrReadIt when the record has no data with it.
-func decodeRecord(payload []byte) (r state.Record, by string, err error) {
-	var m message
-	if err := json.Unmarshal(payload, &m); err != nil {
-		return state.Record{}, "", errors.New("app: not a state")
-	}
-	r = state.Record{Epoch: m.Epoch, Version: m.Version}
-	switch {
-	case m.Absent:
-		return r, m.By, live.ErrReadIt
-	case m.Data != nil:
-		r.Data = []byte(*m.Data)
-	case m.Bytes != nil:
-		r.Data = m.Bytes
-	default:
-		return state.Record{}, "", errors.New("app: a state without data")
-	}
-	return r, m.By, nil
 }

@@ -178,7 +178,7 @@ func render(all map[string]*family, topic string, record []byte, waiting []htmx.
 	if !ok {
 		return "", nil, ErrNoTopic
 	}
-	r, _, err := decodeRecord(record)
+	h, err := decodeMessage(record)
 	if err != nil {
 		return "", nil, err
 	}
@@ -188,5 +188,5 @@ func render(all map[string]*family, topic string, record []byte, waiting []htmx.
 			ops = append(ops, op)
 		}
 	}
-	return f.render(key, r, ops)
+	return f.render(key, h.Record, ops)
 }

@@ -95,7 +95,7 @@ func TestATopicThatThereIsNotIsNobodys(t *testing.T) {
 			if _, err := a.Do(t.Context(), app.Visitor{}, topic, form("increment")); !errors.Is(err, app.ErrNoTopic) {
 				t.Errorf("%q: an op gives %v", topic, err)
 			}
-			if _, _, err := a.Page(t.Context(), topic); !errors.Is(err, app.ErrNoTopic) {
+			if _, _, err := a.Page(t.Context(), topic, nil); !errors.Is(err, app.ErrNoTopic) {
 				t.Errorf("%q: a page gives %v", topic, err)
 			}
 			if got := a.Forms(topic); got != nil {
@@ -434,7 +434,7 @@ func TestAPageShowsWhatTheStoreHas(t *testing.T) {
 				state.Op{Do: "transfer", In: state.Fields{"from": {"1"}, "to": {"2"}, "amount": {"50"}}},
 			},
 		} {
-			p, content, err := a.Page(t.Context(), c.topic)
+			p, content, err := a.Page(t.Context(), c.topic, nil)
 			if err != nil || !strings.Contains(rendered(t, content, p), c.without) {
 				t.Errorf("%s: got a page without %s, %v", c.topic, c.without, err)
 			}
@@ -442,7 +442,7 @@ func TestAPageShowsWhatTheStoreHas(t *testing.T) {
 			if answer, err := a.Do(t.Context(), app.Visitor{User: "me"}, c.topic, c.op); err != nil || answer.Verdict != state.Ack {
 				t.Errorf("%s: got %+v, %v", c.topic, answer, err)
 			}
-			p, content, err = a.Page(t.Context(), c.topic)
+			p, content, err = a.Page(t.Context(), c.topic, nil)
 			if err != nil || p.Kind != c.word || p.Name != c.name || p.Sum != c.sum || p.State != components.Connecting {
 				t.Errorf("%s: got %+v, %v", c.topic, p, err)
 			}
@@ -485,7 +485,7 @@ func TestAStateOfALaterVersionIsNeverOverwritten(t *testing.T) {
 				op := tab.Do(topic, c.do, c.in)
 				tab.Until("that the click waits", func() bool { return tab.Retried(op) == state.ReasonLater })
 				tab.Until("that nothing is known", func() bool { return strings.Contains(tab.Shown(topic).Content, "not known yet") })
-				p, content, err := a.Page(t.Context(), topic)
+				p, content, err := a.Page(t.Context(), topic, nil)
 				if err != nil || p.State != string(htmx.Degraded) || p.Sum != "" || !strings.Contains(rendered(t, content, p), "not known yet") {
 					t.Errorf("got a page that says %q, %q, %v", p.State, p.Sum, err)
 				}

@@ -4,8 +4,8 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
-// #notice, #said, #ask.
+// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #live, #status,
+// #replica, #tabs, #waiting, #unkept, #lost, #notice, #said, #ask.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
@@ -54,7 +54,10 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
-	Install             Install
+	// ListScript, LogScript and ListStyle are the paths of what pages with lists and logs load
+	// beside that. LogScript goes on where ListScript ends, and the style is that of both.
+	ListScript, LogScript, ListStyle string
+	Install                          Install
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
@@ -68,20 +71,50 @@ type Page struct {
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
+
+	lists, logs bool // it loads what these need
 }
 
-// MaxForms is how many forms a page has at most.
-const MaxForms = 3
+// MaxForms is how many forms a page has at most that have an identity of their own.
+const MaxForms = 8
 
 // A Form has an action done to a topic.
 type Form struct {
 	To        string // where it posts to, without JavaScript
 	Topic, Do string
+	// ID is what buttons outside of the form know it by; "": there are none.
+	ID string
+	// Preview is a CSS selector of the list in which what is sent is shown at once, as the form's
+	// template has it; "": it is not.
+	Preview string
+	// Resets is true when its fields are empty again as soon as what was in them is kept.
+	Resets bool
 }
 
 // form returns the i-th form of a page.
 func (p Page) form(topic, do string, i int) Form {
 	return Form{To: p.Links.Do + do + "?lane=" + p.Lanes[i], Topic: topic, Do: do}
+}
+
+// named is form, with an id for buttons elsewhere in the page.
+func (p Page) named(topic, do string, i int) Form {
+	f := p.form(topic, do, i)
+	f.ID = "do-" + do
+	return f
+}
+
+// resetting is form, with fields that are empty again when it was sent.
+func (p Page) resetting(topic, do string, i int) Form {
+	f := p.form(topic, do, i)
+	f.Resets = true
+	return f
+}
+
+// previewed is form, with a list in which what is sent is shown at once.
+func (p Page) previewed(topic, do string, i int, list string) Form {
+	f := p.form(topic, do, i)
+	f.Preview = list
+	return f
 }
 
 // An Install is what a page has for those who keep it, or send its address to others. The zero
@@ -101,6 +134,9 @@ type Links struct {
 	// OpenKind is in the query's kind; "": Open is of one kind.
 	OpenKind string
 	Do       string // with the name of an action behind it: where its form posts to
+	// Newest is this page, without what its query asks for. Before is what leads to older entries
+	// of a log, with a number behind it.
+	Newest, Before string
 	// Elsewhere are other pages.
 	Elsewhere []Link
 }
@@ -111,6 +147,7 @@ type Link struct{ To, Text string }
 // A Boot is the page that an application is loaded into, to run in the browser.
 type Boot struct {
 	Style, Icon string // paths
+	ListStyle   string // path of the style sheet of lists and logs
 	Install     Install
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none
@@ -118,6 +155,8 @@ type Boot struct {
 	Program     string // the application, compiled
 	Size        int    // of Program, in bytes, as it is before compression
 	Script      string // script of the application's pages
+	ListScript  string // of those with lists, and
+	LogScript   string // of those with logs
 	Offline     string // script that keeps it all for when there is no network
 	ServerURL   string // start page of the server, which has pages too; "": there is none
 	// Progress is where the server tells how far it has compiled the application,
@@ -188,7 +227,7 @@ func htmxConfig() string {
 }
 
 // Description is what search engines, messengers and launchers say of the application.
-const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
+const Description = "Counters, polls, banks, lists and chats that everybody shares: what one person does, every open tab shows at once."
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
@@ -255,9 +294,36 @@ func (c Counter) Sum() string {
 	return c.number()
 }
 
-func (p Page) scripts() []string {
-	if p.Renderer.Script == "" {
-		return []string{p.Script}
+// withLists is the page with what lists need.
+func (p Page) withLists() Page {
+	p.lists = true
+	return p
+}
+
+// withLogs is the page with what logs need.
+func (p Page) withLogs() Page {
+	p.lists, p.logs = true, true
+	return p
+}
+
+// moreStyle is the path of the page's second style sheet; "": it has one.
+func (p Page) moreStyle() string {
+	if p.lists {
+		return p.ListStyle
 	}
-	return []string{p.Script, p.Renderer.Script}
+	return ""
+}
+
+func (p Page) scripts() []string {
+	all := []string{p.Script}
+	if p.lists {
+		all = append(all, p.ListScript)
+	}
+	if p.logs {
+		all = append(all, p.LogScript)
+	}
+	if p.Renderer.Script != "" {
+		all = append(all, p.Renderer.Script)
+	}
+	return all
 }

@@ -43,8 +43,9 @@ func page() components.Page {
 		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone", Former: "someone-before",
 		Plain: "/static/plain.0.js", Others: "/static/others.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
+		ListScript: "/static/list.0.js", LogScript: "/static/log.0.js", ListStyle: "/static/lists.0.css",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
-		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2"}, Version: "v1.2.3",
+		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2", "lane.3", "lane.4", "lane.5", "lane.6"}, Version: "v1.2.3",
 		Links: components.Links{
 			Home: "/", Open: "/c", Do: "/c/lobby/", Elsewhere: []components.Link{{To: "/poll/lobby", Text: "A poll"}, {To: "/wasm/?topic=counter%3Alobby", Text: "Run it here"}},
 		},
@@ -63,8 +64,8 @@ func inBrowser() components.Page {
 
 func boot() components.Boot {
 	return components.Boot{
-		Style: "../static/app.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
-		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", Offline: "sw.js", ServerURL: "../",
+		Style: "../static/app.0.css", ListStyle: "../static/lists.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
+		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", ListScript: "../static/list.0.js", LogScript: "../static/log.0.js", Offline: "sw.js", ServerURL: "../",
 		Install: components.Install{Manifest: "app.webmanifest", Picture: "../static/icon.0.png"},
 	}
 }
@@ -84,9 +85,9 @@ func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
 		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
-		p.Plain, p.Others = hostile, hostile
-		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile}, hostile
-		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
+		p.Plain, p.Others, p.ListScript, p.LogScript, p.ListStyle = hostile, hostile, hostile, hostile, hostile
+		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile, hostile, hostile, hostile, hostile}, hostile
+		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Newest: hostile, Before: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
 	})
 }
@@ -126,7 +127,40 @@ func everything() map[string]component {
 		"bank_page":         components.BankPage(bankPage(), vault()),
 		"bank_page_unknown": components.BankPage(with(bankPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownBank()),
 		"bank_page_hostile": components.BankPage(hostilePage(), with(vault(), func(b *components.Bank) { b.Name, b.Topic = hostile, hostile })),
-		"problem":           components.ProblemPage(problem()),
+		"item":              components.Item(todo().Items[0]),
+		"item_done":         components.Item(todo().Items[1]),
+		"list":              components.ListView(todo()),
+		"list_empty":        components.ListView(with(todo(), func(l *components.List) { l.Items = nil })),
+		"list_unknown":      components.ListView(unknownList()),
+		"list_waiting":      components.ListView(with(todo(), func(l *components.List) { l.Waiting = 2 })),
+		"list_head":         components.ListHead(todo().Count()),
+		"list_page":         components.ListPage(listPage(), todo()),
+		"list_page_unknown": components.ListPage(with(listPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownList()),
+		"list_page_rename": components.ListPage(listPage(), with(todo(), func(l *components.List) {
+			l.Edit = components.ListItem{ID: "a-1", Text: "oat milk"}
+		})),
+		"list_page_hostile": components.ListPage(hostilePage(), with(todo(), func(l *components.List) {
+			l.Name, l.Topic = hostile, hostile
+			for i := range l.Items {
+				l.Items[i].Text = hostile
+			}
+		})),
+		"entry":         components.Entry(talk().Entries[0]),
+		"entry_waiting": components.Entry(with(talk().Entries[0], func(e *components.LogEntry) { e.N = 0 })),
+		"log_older":     components.OlderEntries(logPage(), talk()),
+		"log_page":      components.LogPage(logPage(), talk()),
+		"log_page_all":  components.LogPage(logPage(), with(talk(), func(l *components.Log) { l.Before = 0 })),
+		"log_page_past": components.LogPage(logPage(), with(talk(), func(l *components.Log) { l.Past = true })),
+		"log_page_unknown": components.LogPage(with(logPage(), func(p *components.Page) { p.State = "degraded" }), with(talk(), func(l *components.Log) {
+			l.Known, l.Entries, l.Before, l.Epoch, l.Version = false, nil, 0, 0, 0
+		})),
+		"log_page_hostile": components.LogPage(hostilePage(), with(talk(), func(l *components.Log) {
+			l.Name, l.Topic = hostile, hostile
+			for i := range l.Entries {
+				l.Entries[i].Text, l.Entries[i].By = hostile, hostile
+			}
+		})),
+		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
 		})),
@@ -150,7 +184,7 @@ func everything() map[string]component {
 			b.Worker, b.Program, b.Size, b.Progress, b.Text = "", "", 0, "progress", "7 of 200 packages are done."
 		})),
 		"boot_hostile": components.BootPage(components.Boot{
-			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, Offline: hostile,
+			Style: hostile, ListStyle: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, ListScript: hostile, LogScript: hostile, Offline: hostile,
 			ServerURL: hostile, Progress: hostile, Text: hostile,
 			Install: components.Install{Manifest: hostile, Picture: hostile},
 		}),
@@ -187,6 +221,7 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 func TestHostileTextChangesNothingButText(t *testing.T) {
 	for _, c := range []struct{ plain, hostile string }{
 		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
+		{"list_page", "list_page_hostile"}, {"log_page", "log_page_hostile"},
 		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 	} {
 		want := skeleton(t, render(t, everything()[c.plain]))
@@ -217,10 +252,11 @@ func skeleton(t *testing.T, doc string) string {
 func TestALinkIsNoScript(t *testing.T) {
 	const script = "javascript:alert(1)//"
 	p := with(page(), func(p *components.Page) {
-		p.Links = components.Links{Home: script, Open: script, Do: script, Elsewhere: []components.Link{{To: script, Text: script}}}
+		p.Links = components.Links{Home: script, Open: script, Do: script, Newest: script, Before: script, Elsewhere: []components.Link{{To: script, Text: script}}}
 	})
 	for _, c := range []component{
-		components.CounterPage(p, lobby()), components.PollPage(p, lunch()), components.BankPage(p, vault()),
+		components.CounterPage(p, lobby()), components.PollPage(p, lunch()), components.BankPage(p, vault()), components.ListPage(p, todo()),
+		components.LogPage(p, talk()), components.LogPage(p, with(talk(), func(l *components.Log) { l.Past = true })),
 		components.ProblemPage(components.Problem{Again: components.Again{To: script}, Back: components.Way{To: script, Text: "x"}}),
 	} {
 		for n := range parse(t, render(t, c)).Descendants() {
@@ -355,7 +391,7 @@ func actions(root *html.Node) (all []string) {
 
 // A page has one socket, whatever is on it, and says there whose it is and what it was given.
 func TestAPageHasOneSocket(t *testing.T) {
-	for name, p := range map[string]components.Page{"page": page(), "poll_page": pollPage(), "bank_page": bankPage(), "page_degraded": page()} {
+	for name, p := range map[string]components.Page{"page": page(), "poll_page": pollPage(), "bank_page": bankPage(), "list_page": listPage(), "log_page": logPage(), "page_degraded": page()} {
 		var sockets []*html.Node
 		for n := range parse(t, render(t, everything()[name])).Descendants() {
 			if attr(n, "hx-ws:connect") != "" {
@@ -384,9 +420,19 @@ func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
 		"page":      {"counter:lobby decrement lane.1", "counter:lobby increment lane.0", "counter:lobby reset lane.2"},
 		"poll_page": {"poll:lunch vote lane.0 option"},
 		"bank_page": {"bank:vault transfer lane.0 amount from to"},
+		"list_page": {
+			"list:todos add lane.0 text", "list:todos clear lane.6", "list:todos down lane.4 id", "list:todos remove lane.5 id",
+			"list:todos toggle lane.1 id", "list:todos up lane.3 id",
+		},
+		"list_page_rename": {
+			"list:todos add lane.0 text", "list:todos clear lane.6", "list:todos down lane.4 id", "list:todos remove lane.5 id",
+			"list:todos rename lane.2 id text", "list:todos toggle lane.1 id", "list:todos up lane.3 id",
+		},
+		"log_page": {"log:lobby say lane.0 text"},
 	} {
 		var got []string
-		for n := range parse(t, render(t, everything()[name])).Descendants() {
+		root := parse(t, render(t, everything()[name]))
+		for n := range root.Descendants() {
 			if n.Data != "form" || attr(n, "method") != "post" {
 				continue
 			}
@@ -399,7 +445,7 @@ func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
 			if want := "/" + kind + "/" + key + "/" + do; address != want || attr(n, "autocomplete") != "off" || !has(n, "hx-ws:send") {
 				t.Errorf("%s: got %v, want that it posts to %s, is not restored, and is sent by live.js", name, n.Attr, want)
 			}
-			form := append([]string{topic, do, lane}, fieldNames(n)...)
+			form := append([]string{topic, do, lane}, fieldNames(root, n)...)
 			got = append(got, strings.Join(form, " "))
 		}
 		slices.Sort(got)
@@ -409,12 +455,18 @@ func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
 	}
 }
 
-// fieldNames are those of a form, sorted, each once.
-func fieldNames(form *html.Node) []string {
+// fieldNames are those of a form, sorted, each once, and of what belongs to it elsewhere in the
+// page.
+func fieldNames(root, form *html.Node) []string {
 	names := map[string]bool{}
 	for n := range form.Descendants() {
 		if name := attr(n, "name"); name != "" {
 			names[name] = true
+		}
+	}
+	for n := range root.Descendants() {
+		if id := attr(form, "id"); id != "" && attr(n, "form") == id && attr(n, "name") != "" {
+			names[attr(n, "name")] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(names))

@@ -110,7 +110,7 @@ func checkAttributes(t *testing.T, tok html.Token, ids map[string]bool) {
 
 // What the parser had to move or make up is markup in a wrong place.
 func TestAParserKeepsTheMarkupAsItIs(t *testing.T) {
-	for _, name := range []string{"page", "page_degraded", "poll_page", "bank_page", "bank_page_unknown", "problem", "problem_again"} {
+	for _, name := range []string{"page", "page_degraded", "poll_page", "bank_page", "bank_page_unknown", "list_page", "list_page_rename", "log_page", "log_page_past", "problem", "problem_again"} {
 		doc := render(t, everything()[name])
 		var want, got []string
 		z := html.NewTokenizer(strings.NewReader(doc))
@@ -131,7 +131,7 @@ func TestAParserKeepsTheMarkupAsItIs(t *testing.T) {
 }
 
 func TestEveryControlHasAName(t *testing.T) {
-	for _, name := range []string{"page", "poll_page", "bank_page", "problem", "problem_again"} {
+	for _, name := range []string{"page", "poll_page", "bank_page", "list_page", "list_page_rename", "log_page", "log_page_past", "problem", "problem_again"} {
 		root := parse(t, render(t, everything()[name]))
 		labelled := map[string]bool{}
 		for n := range root.Descendants() {
@@ -140,14 +140,21 @@ func TestEveryControlHasAName(t *testing.T) {
 			}
 		}
 		within := func(n *html.Node) bool { return n.Parent.Data == "label" && text(n.Parent) != "" }
+		// byOthers is what others say of an element.
+		byOthers := func(n *html.Node) (words string) {
+			for id := range strings.FieldsSeq(attr(n, "aria-labelledby")) {
+				words += text(find(t, root, id))
+			}
+			return words
+		}
 		for n := range root.Descendants() {
 			if n.Type != html.ElementNode {
 				continue
 			}
 			switch {
-			case (n.Data == "button" || n.Data == "a") && text(n) == "":
+			case (n.Data == "button" || n.Data == "a" || n.Data == "summary") && text(n)+byOthers(n) == "":
 				t.Errorf("%s: a %s has no text", name, n.Data)
-			case n.Data == "input" && attr(n, "type") != "hidden" && !labelled[attr(n, "id")] && !within(n):
+			case n.Data == "input" && attr(n, "type") != "hidden" && !labelled[attr(n, "id")] && !within(n) && byOthers(n) == "":
 				t.Errorf("%s: input %q has no label", name, attr(n, "name"))
 			case n.Data == "svg" && attr(n, "aria-hidden") != "true":
 				t.Errorf("%s: a picture without words is read out", name)

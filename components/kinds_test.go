@@ -3,7 +3,9 @@ package components_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"lockstep/components"
 )
@@ -53,6 +55,36 @@ func bankPage() components.Page {
 	return pageOf("bank", "vault", vault().Sum())
 }
 
+func todo() components.List {
+	return components.List{
+		Name: "todos", Topic: "list:todos", Epoch: 3, Version: 11, Known: true,
+		Items: []components.ListItem{{ID: "a-1", Text: "milk"}, {ID: "b_C-2", Text: "bread & butter", Done: true}, {ID: "c-3", Text: "tea"}},
+	}
+}
+
+func unknownList() components.List {
+	return with(todo(), func(l *components.List) { l.Known, l.Items, l.Epoch, l.Version = false, nil, 0, 0 })
+}
+
+func listPage() components.Page { return pageOf("list", "todos", todo().Sum()) }
+
+func talk() components.Log {
+	at := time.Date(2026, 11, 29, 9, 41, 44, 0, time.UTC)
+	return components.Log{
+		Name: "lobby", Topic: "log:lobby", Epoch: 3, Version: 12, Known: true, Before: 41,
+		Entries: []components.LogEntry{
+			{ID: "k-1", N: 41, At: at, By: "someone", Text: "Is anybody here?"},
+			{ID: "k-2", N: 42, At: at.Add(time.Hour), By: "another", Text: "I am <here>."},
+		},
+	}
+}
+
+func logPage() components.Page {
+	return with(pageOf("log", "lobby", talk().Sum()), func(p *components.Page) {
+		p.Links.Newest, p.Links.Before = "/log/lobby", "/log/lobby?before="
+	})
+}
+
 // TestThePagesOfOtherKindsKeepTheirContract: what tests and tools read.
 func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 	for _, c := range []struct{ page, id, attribute, want string }{
@@ -76,12 +108,23 @@ func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 		{"bank_page_unknown", "bank", "data-sum", ""},
 		{"bank_page_unknown", "account-1", "data-balance", ""},
 		{"bank_waiting", "bank", "data-waiting", "3"},
+		{"list_page", "list", "data-topic", "list:todos"},
+		{"list_page", "list", "data-epoch", "3"},
+		{"list_page", "list", "data-version", "11"},
+		{"list_page", "do-toggle", "data-do", "toggle"},
+		{"list_waiting", "list", "data-waiting", "2"},
+		{"log_page", "log-room", "data-topic", "log:lobby"},
+		{"log_page", "log-room", "data-epoch", "3"},
+		{"log_page", "log-room", "data-version", "12"},
+		{"log_page", "m-k-2", "data-n", "42"},
+		{"log_page", "m-k-2", "data-by", "another"},
+		{"log_page_unknown", "log-room", "data-version", "0"},
 	} {
 		if got := attr(find(t, parse(t, render(t, everything()[c.page])), c.id), c.attribute); got != c.want {
 			t.Errorf("%s: #%s: got %s %q, want %q", c.page, c.id, c.attribute, got, c.want)
 		}
 	}
-	for page, want := range map[string]string{"poll_page": "[vote vote vote vote]", "bank_page": "[transfer]"} {
+	for page, want := range map[string]string{"poll_page": "[vote vote vote vote]", "bank_page": "[transfer]", "log_page": "[say]"} {
 		if got := fmt.Sprint(actions(parse(t, render(t, everything()[page])))); got != want {
 			t.Errorf("%s: got the actions %s, want %s", page, got, want)
 		}
@@ -96,5 +139,66 @@ func TestABarIsAsLongAsItsShare(t *testing.T) {
 				t.Errorf("%d of %d: got %s, want %d", c.votes, c.voters, attr(n, "value"), c.want)
 			}
 		}
+	}
+}
+
+// TestAnItemIsTheSameForEverybody: it is rendered once, and sent to all.
+func TestAnItemIsTheSameForEverybody(t *testing.T) {
+	for _, name := range []string{"list_page", "log_page"} {
+		html := render(t, everything()[name])
+		for personal, what := range map[string]string{"lane.": "the identity of a form", "grant": "a grant", `"someone"`: "whose page it is"} {
+			for _, item := range strings.Split(html, "<li ")[1:] {
+				item, _, _ = strings.Cut(item, "</li>")
+				if strings.Contains(item, personal) && !strings.Contains(item, "data-by") {
+					t.Errorf("%s: an item has %s: %s", name, what, item)
+				}
+			}
+		}
+	}
+}
+
+// TestTheButtonsOfAnItemSayWhichItIs, to those who hear one after the other.
+func TestTheButtonsOfAnItemSayWhichItIs(t *testing.T) {
+	root := parse(t, render(t, everything()["list_page"]))
+	want := map[string]string{"toggle": "milk", "up": "Move up: milk", "down": "Move down: milk", "remove": "Remove milk", "rename": "Save"}
+	got := make(map[string]string)
+	for n := range find(t, root, "i-a-1").Descendants() {
+		if n.Data != "button" {
+			continue
+		}
+		words := []string{text(n)}
+		for id := range strings.FieldsSeq(attr(n, "aria-labelledby")) {
+			words = append(words, text(find(t, root, id)))
+		}
+		got[attr(n, "data-action")] = strings.TrimSpace(strings.Join(words, " "))
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTheSumOfAList(t *testing.T) {
+	for _, c := range []struct {
+		known       bool
+		items, done int
+		want        string
+	}{
+		{false, 0, 0, ""}, {true, 0, 0, "Nothing to do"}, {true, 3, 1, "2 to do"}, {true, 3, 3, "All done"}, {true, 1234, 0, "1,234 to do"},
+	} {
+		if got := (components.ListSum{Known: c.known, Items: c.items, Done: c.done}).Text(); got != c.want {
+			t.Errorf("%+v: got %q", c, got)
+		}
+	}
+}
+
+// TestAnEntryIsShort: ten thousand tabs are sent it.
+func TestAnEntryIsShort(t *testing.T) {
+	const most = 400 - 150 // bytes; what a frame adds may take the rest
+	e := components.LogEntry{
+		ID: strings.Repeat("x", 12) + "-zz", N: 123456, At: time.Date(2026, 11, 29, 9, 41, 44, 0, time.UTC),
+		By: strings.Repeat("b", 16), Text: strings.Repeat("word ", 12),
+	}
+	if got := len(render(t, components.Entry(e))); got > most {
+		t.Errorf("got %d bytes, want %d at most", got, most)
 	}
 }

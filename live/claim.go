@@ -1,6 +1,9 @@
 package live
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // What tabs claim.
 //
@@ -17,24 +20,79 @@ type claim struct {
 	heard tick
 }
 
-// claim takes in what the tab shows, by topic.
-func (s *Session) claim(at map[string][2]uint64) {
+// greet takes in what the tab shows, by topic. Nil: it has not said so, but something else.
+func (s *Session) greet(at map[string][2]uint64) {
 	s.mu.Lock()
+	first := !s.greeted
+	s.greeted = true
 	rooms := s.rooms[:len(s.rooms):len(s.rooms)] // is only appended to
 	s.mu.Unlock()
+	if !first && at == nil {
+		return
+	}
 	for _, m := range rooms {
-		if shown, ok := at[m.room.topic]; ok && m.room.claimed != nil {
+		shown, ok := at[m.room.topic]
+		switch {
+		case m.room.locate != nil:
+			s.base(m, shown, ok)
+		case ok && m.room.claimed != nil:
 			m.room.claimed(m, shown)
+		}
+	}
+	s.wake()
+}
+
+// base takes in what the tab shows of a room of items, so that it is sent what has changed since.
+func (s *Session) base(m *member, shown revision, said bool) {
+	if !said {
+		s.start(m, 0, false)
+		return
+	}
+	seq, found, ahead := m.room.locate(shown)
+	if !ahead {
+		s.start(m, seq, found)
+		return
+	}
+	s.mu.Lock()
+	if m.phase != phaseJoining {
+		m.phase, m.fresh = phaseAhead, true
+	}
+	s.mu.Unlock()
+	if !m.room.claimed(m, shown) {
+		s.start(m, 0, false)
+	}
+}
+
+// start has a member sent what leads from the state numbered seq, if that is known.
+func (s *Session) start(m *member, seq uint64, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case m.phase == phaseJoining:
+	case m.phase == phaseBegun || m.phase == phaseAhead:
+		if !known || s.wire.data && seq != m.sent { // a change of a state is right from that alone
+			seq, known = 0, false
+		}
+		m.sent, m.floor, m.fresh, m.phase = seq, 0, !known, phaseBegun
+	default:
+		m.phase = phaseReady
+		join := m.sent
+		if !known || s.wire.data || join > seq+math.MaxUint16 {
+			break // what the tab shows is HTML, or old
+		}
+		m.sent, m.fresh = seq, false
+		if join > seq {
+			m.floor = uint16(join - seq)
 		}
 	}
 }
 
-// claimed has the store asked when a tab shows what is ahead of the room.
-func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) {
+// claimed has the store asked when a tab shows what is ahead of the room, and reports whether it is.
+func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) (asks bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !at.newer(r.known.at) {
-		return
+		return false
 	}
 	if r.claims == nil {
 		r.claims = make(map[*member]claim)
@@ -43,6 +101,7 @@ func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) {
 	if !r.asking {
 		r.asking = rs.rt.spawn(func() { rs.ask(r) })
 	}
+	return true
 }
 
 // ask reads the store until no claim is newer than the read. When the store is
@@ -76,7 +135,14 @@ func (rs *Rooms[S]) asked(r *stateRoom[S], got loaded[S]) bool {
 
 // answer judges the claims that were heard before a read of the store began.
 func (rs *Rooms[S]) answer(r *stateRoom[S], began tick) {
-	wrong := rs.wrong(r, began)
+	wrong, right := rs.wrong(r, began)
+	for m, at := range right {
+		if r.locate != nil {
+			seq, known, _ := r.locate(at)
+			m.session.start(m, seq, known)
+			m.session.wake()
+		}
+	}
 	if len(wrong) == 0 {
 		return
 	}
@@ -89,20 +155,26 @@ func (rs *Rooms[S]) answer(r *stateRoom[S], began tick) {
 	}
 }
 
-// wrong removes those claims, and returns whose were of what never was.
-func (rs *Rooms[S]) wrong(r *stateRoom[S], began tick) (all []*member) {
+// wrong removes those claims, and returns whose were of what never was, and what the
+// others are of.
+func (rs *Rooms[S]) wrong(r *stateRoom[S], began tick) (wrong []*member, right map[*member]revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.claims) > 0 {
+		right = make(map[*member]revision)
+	}
 	for m, c := range r.claims {
 		if c.heard > began {
 			continue
 		}
 		delete(r.claims, m)
 		if c.at.newer(r.known.at) {
-			all = append(all, m)
+			wrong = append(wrong, m)
+		} else {
+			right[m] = c.at
 		}
 	}
-	return all
+	return wrong, right
 }
 
 // correction renders the newest state as one that takes tabs back.
@@ -114,7 +186,9 @@ func (rs *Rooms[S]) correction(r *stateRoom[S]) (*frame, error) {
 // that is newer: what the tab was sent meanwhile it has dropped.
 func (s *Session) correct(m *member, f *frame) {
 	s.mu.Lock()
-	m.sent = min(m.sent, f.seq)
+	if m.sent = min(m.sent, f.seq); m.room.locate != nil && m.phase != phaseJoining {
+		m.took(f) // which the tab shows from now on
+	}
 	s.pushLocked(f)
 	s.mu.Unlock()
 	s.wake()

@@ -32,6 +32,11 @@ type frame struct {
 	message []byte
 	data    []byte // the same for tabs that render themselves; nil: they are sent message
 
+	// base is the seq of the state that it leads from; 0: from all. book makes the frames of those
+	// that show another one; it is nil when base is 0.
+	base uint64
+	book *book
+
 	encodings atomic.Pointer[[]encoding] // nil: none
 	encoding  sync.Mutex                 // held while one is added
 }
@@ -39,6 +44,22 @@ type frame struct {
 type encoding struct {
 	wire  *Wire
 	bytes []byte
+}
+
+// leads reports whether the frame is right for a member: whether it leads from what its tab shows.
+// The caller holds the session's mu.
+func (f *frame) leads(m *member) bool { return f.base == 0 || m.sent == f.base && !m.fresh }
+
+// from returns what a member is sent that leads to the frame's state or a newer one; nil: it is on
+// its way. The caller holds the session's mu.
+func (f *frame) from(m *member, data bool) *frame {
+	switch {
+	case f.leads(m) || f.base < m.sent && !m.fresh && !data:
+		return f
+	case m.fresh || data: // the change of a state is right from exactly that
+		return f.book.since(0)
+	}
+	return f.book.since(m.sent)
 }
 
 // on returns the frame as it looks on a wire.

@@ -10,12 +10,30 @@ import (
 // A member is one session's place in one room.
 type member struct {
 	session *Session
-	sent    uint64 // seq of the newest frame sent; guarded by session.mu
-	index   int32  // in shard.members; guarded by shard.mu
-	held    bool   // send nothing yet; guarded by session.mu
-	begun   bool   // something was sent since then; guarded by session.mu
+	sent    uint64      // seq of the newest frame sent, or of what the tab shows; guarded by session.mu
+	index   int32       // in shard.members; guarded by shard.mu
+	floor   uint16      // so many frames behind sent are older than the join; guarded by session.mu
+	phase   memberPhase // guarded by session.mu
+	fresh   bool        // nobody knows what the tab shows: see book.go; guarded by session.mu
 	room    *room
 }
+
+// A memberPhase is how far a member has come. Before phaseReady it is sent nothing.
+type memberPhase uint8
+
+const (
+	phaseJoining memberPhase = iota // Join has not returned
+	phaseWaiting                    // the tab has not yet said what it shows: rooms of items wait for that
+	phaseAhead                      // it shows what is newer than what is known here
+	phaseReady
+	phaseBegun // something was sent
+)
+
+// done reports whether a member needs no frame of that seq.
+func (m *member) done(seq uint64) bool { return m.sent+uint64(m.floor) >= seq }
+
+// took records that a member was sent a frame.
+func (m *member) took(f *frame) { m.sent, m.floor, m.fresh, m.phase = f.seq, 0, false, phaseBegun }
 
 // A room renders its newest state once and makes the writers send it. It does not
 // know what the state is: the stateRoom around it does.
@@ -23,10 +41,12 @@ type room struct {
 	// set once
 	rt          *Runtime
 	topic       string
-	versioned   bool                    // its states have an order
-	renderState func() (*frame, error)  // of the newest state; called by one goroutine at a time
-	claimed     func(*member, revision) // takes in what a tab says that it shows; nil: it means nothing
-	shards      []shard                 // one for each writer
+	versioned   bool                                        // its states have an order
+	renderState func() (*frame, error)                      // of the newest state; called by one goroutine at a time
+	claimed     func(*member, revision) (asks bool)         // takes in what a tab says that it shows; nil: it means nothing
+	locate      func(revision) (seq uint64, ok, ahead bool) // the state that a tab says that it shows; nil: it has no items
+	wantsData   atomic.Bool                                 // a tab here renders itself
+	shards      []shard                                     // one for each writer
 
 	// at least, between two frames; perTab is added for each member
 	interval, perTab time.Duration
@@ -37,6 +57,7 @@ type room struct {
 	members  int
 	seq      uint64 // counts accepted states; 0: none is known
 	flushing bool   // a goroutine is in flush
+	again    bool   // flush is to render once more
 	shown    time.Time
 	deserted time.Time         // when the last member left
 	claims   map[*member]claim // that the store has not been asked about
@@ -47,6 +68,17 @@ type room struct {
 // holds mu.
 func (r *room) accept() {
 	r.seq++
+	r.startFlush()
+}
+
+// renderData has the newest state rendered again when the first tab comes that renders itself.
+func (r *room) renderData() {
+	if r.locate == nil || r.wantsData.Swap(true) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.again = r.flushing
 	r.startFlush()
 }
 
@@ -87,7 +119,8 @@ func (r *room) offer(f *frame, err error) (done bool) {
 	if err == nil {
 		r.frame.Store(f)
 	}
-	done = err != nil || f.seq == r.seq
+	done = (err != nil || f.seq == r.seq) && !r.again
+	r.again = false
 	r.flushing = !done
 	r.mu.Unlock()
 	if err == nil {

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +37,17 @@ type RoomsOptions[S any] struct {
 	// element whose content is replaced, and the content.
 	Render func(key string, s S) (target string, c Component)
 
+	// Items returns a state as items, of which tabs are sent what has changed; false: it is shown as
+	// Render says. Nil: all are. It needs Order and Load.
+	Items func(key string, s S) (Items, bool)
+
 	// Data returns a state as text, for tabs that render themselves: they are
 	// sent it instead of what Render returns. Nil: they are sent HTML, as all are.
 	// It needs Order.
 	Data func(s S) ([]byte, error)
+	// Change returns what leads from one state of items to another as text, for these tabs; false:
+	// they are sent the whole state. Nil: always.
+	Change func(before, after S) ([]byte, bool)
 
 	// Order returns what states of a key are ordered by, first epoch and then
 	// version. Nil: each state is newer than the one before, and the tabs are
@@ -55,6 +61,18 @@ type RoomsOptions[S any] struct {
 	// are not broadcast and the rooms do not listen to the broker.
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
+	// Apply returns the state that a change leads to, where Decode has returned one, or Commit was
+	// called with one: a state of which no more is known than its order and what has changed. known
+	// is what the room has; zero: nothing. What is a state already it returns as it is. False: known
+	// is not what the change leads from, and the store is to be read. Nil: all are states. It must
+	// not change known.
+	Apply func(known, change S) (S, bool)
+	// Equal reports whether two states of the same version are the same. Nil: if Encode returns the
+	// same of both.
+	Equal func(a, b S) bool
+	// Merge returns what is broadcast in place of two states, of which the first was not sent. Nil:
+	// the second.
+	Merge func(older, newer S) S
 	// Heard is called with each state that a broadcast of a replica has brought (see
 	// pubsub.Message.Trusted), also when it is no news, when only its order is known,
 	// and when this replica has sent it: in the order in which they came, for each
@@ -105,14 +123,30 @@ type stateRoom[S any] struct {
 	ready  chan struct{} // closed when the first attempt to subscribe has ended
 
 	// guarded by room.mu
-	known     known[S]  // the newest state; nothing while seq is 0
-	hearsay   hearsay   // where known is from, if the store has not said it
-	peak      revision  // the newest that tabs were shown and the store never had
-	listening bool      // subscribed at the hub
-	changed   time.Time // when known was taken
-	misses    int       // digests that were right to have a newer version, since a broadcast was received
-	search    search    // reads that broadcasts have caused
+	known     known[S]      // the newest state; nothing while seq is 0
+	before    []accepted[S] // that flush has not seen, if they are items; at most maxAccepted, with known
+	hearsay   hearsay       // where known is from, if the store has not said it
+	peak      revision      // the newest that tabs were shown and the store never had
+	listening bool          // subscribed at the hub
+	changed   time.Time     // when known was taken
+	misses    int           // digests that were right to have a newer version, since a broadcast was received
+	search    search        // reads that broadcasts have caused
+	early     []early[S]    // at most maxEarly
+	owed      revision      // the newest that this replica has committed and the room could not show
+	debts     []debt        // of owed; as many as ops may be without an answer
+
+	book  book      // of items; see there
+	drawn *known[S] // what tabs that render themselves were sent last; owned by flush
 }
+
+// An accepted is a state that a room has shown, or will.
+type accepted[S any] struct {
+	known[S]
+	seq uint64
+}
+
+// maxAccepted bounds the states that wait to be shown. Of more, some are forgotten.
+const maxAccepted = 64
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
 // the end of the rooms' goroutine. hub may be nil when opts.Encode is nil. It
@@ -133,7 +167,7 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	if opts.Encode != nil {
-		rs.publisher = newPublisher(rt, rs.broadcast)
+		rs.publisher = newPublisher(rt, opts.Merge != nil, rs.broadcast)
 	}
 	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
@@ -221,11 +255,26 @@ func (rs *Rooms[S]) Commit(key string, s S, from ...any) {
 		return // it has been logged
 	}
 	if r := rs.room(key); r != nil {
-		rs.settle(r, k, 0)
+		rs.committed(r, k)
 	}
 	if rs.publisher != nil {
 		rs.publisher.offer(key, k, from)
 	}
+}
+
+// committed takes what the own replica has committed.
+func (rs *Rooms[S]) committed(r *stateRoom[S], k known[S]) {
+	made, provisional, ok := rs.apply(r, k)
+	switch {
+	case !ok:
+		rs.owe(r, k)
+		return
+	case provisional:
+		rs.hear(r, made, hearsay{rs.clock.now()})
+	default:
+		rs.settle(r, made, 0)
+	}
+	rs.advance(r)
 }
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
@@ -234,6 +283,9 @@ func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) {
 	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)
+		return
+	}
+	if rs.ackOwed(r, s, op) {
 		return
 	}
 	r.mu.Lock()
@@ -322,7 +374,10 @@ func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
 	r.shards = make([]shard, len(rs.rt.writers))
 	r.renderState = func() (*frame, error) { return rs.render(r, false) }
 	if r.versioned && rs.loader != nil {
-		r.claimed = func(m *member, at revision) { rs.claimed(r, m, at) }
+		r.claimed = func(m *member, at revision) bool { return rs.claimed(r, m, at) }
+	}
+	if r.book.topic = topic; rs.opts.Items != nil {
+		r.locate = func(at revision) (uint64, bool, bool) { return rs.locate(r, at) }
 	}
 	return r, nil
 }
@@ -356,29 +411,64 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	r.mu.Lock()
 	k, seq := r.known, r.seq
+	alone := back // for one tab
 	back = back || r.peak.newer(k.at)
-	r.mu.Unlock()
-	target, c := rs.opts.Render(r.key, k.state)
-	if c == nil {
-		return nil, errors.New("the callback returned no component")
+	var before []accepted[S]
+	if !alone {
+		before, r.before = r.before, nil
 	}
-	var html bytes.Buffer
-	if err := c.Render(context.Background(), &html); err != nil {
+	r.mu.Unlock()
+	var parts []htmx.Partial
+	it, items := rs.items(r.key, k.state)
+	var err error
+	switch {
+	case items && !alone:
+		return rs.renderItems(r, k, seq, back, before, it)
+	case items:
+		parts, err = rs.wholeItems(it)
+	default:
+		if rs.opts.Items != nil && !alone {
+			r.book.reset()
+		}
+		parts, err = rs.renderWhole(r.key, k.state)
+	}
+	if err != nil {
 		return nil, err
 	}
-	part := htmx.Partial{Target: target, HTML: html.String()}
 	if !k.order {
-		return &frame{seq: seq, message: htmx.Fragment(r.topic, part)}, nil
+		return &frame{seq: seq, message: htmx.Fragment(r.topic, parts...)}, nil
 	}
 	message, states := htmx.State, htmx.Data
 	if back {
 		message, states = htmx.Correction, htmx.DataCorrection
 	}
-	f := &frame{seq: seq, message: message(r.topic, k.at[0], k.at[1], part)}
+	f := &frame{seq: seq, message: message(r.topic, k.at[0], k.at[1], parts...)}
 	if data, ok := rs.data(k.state); ok {
 		f.data = states(r.topic, k.at[0], k.at[1], string(data))
 	}
 	return f, nil
+}
+
+// renderWhole calls Render.
+func (rs *Rooms[S]) renderWhole(key string, s S) ([]htmx.Partial, error) {
+	target, c := rs.opts.Render(key, s)
+	html, err := htmlOf(c)
+	return []htmx.Partial{{Target: target, HTML: string(html)}}, err
+}
+
+// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what is
+// known.
+func (rs *Rooms[S]) locate(r *stateRoom[S], at revision) (seq uint64, ok, ahead bool) {
+	r.mu.Lock()
+	ahead = at.newer(r.known.at)
+	for i := len(r.before) - 1; i >= 0 && !ok; i-- {
+		seq, ok = r.before[i].seq, r.before[i].at == at
+	}
+	r.mu.Unlock()
+	if !ok && !ahead {
+		seq, ok = r.book.lookup(at)
+	}
+	return seq, ok, ahead
 }
 
 // data returns a state for tabs that render themselves. When it can't, they are
@@ -395,7 +485,15 @@ func (rs *Rooms[S]) data(s S) (data []byte, ok bool) {
 	return data, err == nil && failed == nil
 }
 
-func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
+// broadcast sends the last of states, which none of was sent.
+func (rs *Rooms[S]) broadcast(ctx context.Context, key string, states []S) error {
+	s := states[0]
+	for _, newer := range states[1:] {
+		older := s
+		if err := rs.rt.guarded("Merge", func() { s = rs.opts.Merge(older, newer) }); err != nil {
+			s = newer // and it has been logged
+		}
+	}
 	payload, err := rs.encode(s)
 	if err != nil {
 		return err

@@ -42,6 +42,8 @@ type Session struct {
 	queued bool // the writer has it on a list
 	busy   bool // the connection is full
 
+	greeted bool // the tab has said what it shows, or something else
+
 	tracked bool // in writer.blocked; owned by the writer
 
 	inline [2]member // memory for those of the first rooms
@@ -180,12 +182,13 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		// said after the connect. A hello needs no more than that, but where the
 		// tab shows what the store has not said.
 		s.sendData(e.As == htmx.AsData)
-		s.claim(e.At)
+		s.greet(e.At)
 		if e.Prove {
 			s.push(&frame{message: s.writer.rt.proof()})
 		}
 		return true
 	}
+	s.greet(nil)
 	s.writer.rt.stats.events.Add(1)
 	if err := s.guard(func() error { return s.view.HandleEvent(ctx, s, e) }); err != nil {
 		s.fail(err)
@@ -203,17 +206,24 @@ func (s *Session) sendData(itself bool) {
 	s.mu.Lock()
 	changed := s.wire != wire
 	s.wire = wire
+	rooms := s.rooms[:len(s.rooms):len(s.rooms)] // is only appended to
 	if changed {
 		for _, m := range s.rooms {
-			if m.begun { // otherwise what the room has now may be older than the join
-				m.sent = 0 // in the other form
+			if m.phase == phaseBegun { // otherwise what the room has now may be older than the join
+				m.sent, m.fresh = 0, true // in the other form
 			}
 		}
 	}
 	s.mu.Unlock()
-	if changed {
-		s.wake()
+	if !changed {
+		return
 	}
+	if itself {
+		for _, m := range rooms {
+			m.room.renderData()
+		}
+	}
+	s.wake()
 }
 
 // admit waits until the tab may send another message: until it has taken most of
@@ -323,7 +333,7 @@ func (s *Session) join(r *room) (*member, bool) {
 		return nil, false
 	}
 	m := s.newMember()
-	*m = member{room: r, session: s, held: true}
+	*m = member{room: r, session: s, phase: phaseJoining}
 	s.rooms = append(s.rooms, m)
 	return m, true
 }
@@ -336,13 +346,17 @@ func (s *Session) newMember() *member {
 	return new(member)
 }
 
-// releaseIn lets the frames of a room through, from the one numbered seq on.
+// releaseIn lets the frames of a room through, from the one numbered seq on. Those of items wait
+// for what the tab says that it shows.
 func (s *Session) releaseIn(r *room, seq uint64) {
 	s.mu.Lock()
 	for _, m := range s.rooms {
-		if m.room == r && m.held {
-			m.held = false
-			m.sent = max(seq, 1) - 1
+		if m.room != r || m.phase != phaseJoining {
+			continue
+		}
+		m.sent, m.fresh, m.phase = max(seq, 1)-1, true, phaseReady
+		if r.locate != nil && !s.greeted {
+			m.phase = phaseWaiting
 		}
 	}
 	s.mu.Unlock()
@@ -414,9 +428,13 @@ func (s *Session) flush(w *writer) (end bool) {
 		s.makeSpace()
 	}
 	for _, m := range s.rooms {
-		if f := m.room.frame.Load(); f != nil && f.seq > m.sent && !m.held {
+		f := m.room.frame.Load()
+		if f == nil || m.phase < phaseReady || m.done(f.seq) {
+			continue
+		}
+		if f = f.from(m, s.wire.data); f != nil {
 			w.frames = append(w.frames, f)
-			m.sent, m.begun = f.seq, true
+			m.took(f)
 		}
 	}
 	ops := s.takeAcks()

@@ -29,6 +29,7 @@ func (o *RoomsOptions[S]) check(rt *Runtime, hub Hub) error {
 		{o.Encode != nil && o.Decode == nil, "RoomsOptions.Decode is nil, but Encode is not: nobody could read what is broadcast"},
 		{o.Encode != nil && hub == nil, "RoomsOptions.Encode is set, but there is no Hub to broadcast on"},
 		{o.Encode != nil && o.Name == "", "RoomsOptions.Name is empty: rooms that are broadcast need one"},
+		{o.Items != nil && (o.Order == nil || o.Load == nil), "RoomsOptions.Items needs Order and Load: a tab must know what is newer, and somebody what is true"},
 		{o.Data != nil && o.Order == nil, "RoomsOptions.Data needs Order: a tab that renders itself must know what is newer"},
 	} {
 		if wrong.is {

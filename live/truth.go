@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -82,13 +83,23 @@ func (rs *Rooms[S]) receive(_ context.Context, r *stateRoom[S], m pubsub.Message
 	if err != nil && !absent {
 		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
 	}
-	if m.Trusted {
-		rs.tell(r.key, k.state)
+	v, fits := rs.judge(r, k, m.Trusted), false
+	made := k
+	if v == believed && !absent {
+		made, _, fits = rs.apply(r, k)
 	}
-	switch v := rs.judge(r, k, m.Trusted); {
-	case v == believed && !absent:
-		rs.hear(r, k, hearsay{heard})
-	case v != ignored:
+	if m.Trusted {
+		rs.tell(r.key, made.state)
+	}
+	switch {
+	case v == ignored:
+	case fits:
+		rs.hear(r, made, hearsay{heard})
+		rs.advance(r)
+	default:
+		if m.Trusted && !absent {
+			rs.keep(r, k, heard)
+		}
 		rs.seek(r, heard, absent)
 	}
 	return nil
@@ -165,6 +176,7 @@ func (rs *Rooms[S]) confirm(r *stateRoom[S], got loaded[S]) (missed bool) {
 		return false
 	}
 	missed = rs.settle(r, k, got.began)
+	rs.advance(r)
 	rs.answer(r, got.began)
 	return missed
 }
@@ -204,14 +216,25 @@ func (rs *Rooms[S]) denied(r *stateRoom[S], k known[S]) tick {
 	if h.at == 0 || k.at != was.at {
 		return 0
 	}
-	said, err := rs.encode(k.state)
-	if err != nil {
-		return 0
-	}
-	if shown, err := rs.encode(was.state); err != nil || bytes.Equal(said, shown) {
+	if rs.same(k.state, was.state) {
 		return 0
 	}
 	return h.at
+}
+
+// same reports whether two states of one version are the same, as far as that can be told.
+func (rs *Rooms[S]) same(a, b S) (same bool) {
+	if rs.opts.Equal != nil {
+		same = true
+		_ = rs.rt.guarded("Equal", func() { same = rs.opts.Equal(a, b) }) // it has been logged
+		return same
+	}
+	said, err := rs.encode(a)
+	if err != nil {
+		return true
+	}
+	shown, err := rs.encode(b)
+	return err != nil || bytes.Equal(said, shown)
 }
 
 func (rs *Rooms[S]) encode(s S) (payload []byte, err error) {
@@ -221,6 +244,16 @@ func (rs *Rooms[S]) encode(s S) (payload []byte, err error) {
 
 // take makes k the room's state. The caller holds mu.
 func (rs *Rooms[S]) take(r *stateRoom[S], k known[S]) {
+	if !k.newer(r.known) {
+		r.before = nil // what tabs may show never was
+	}
 	r.known, r.hearsay, r.changed = k, hearsay{}, time.Now()
 	r.accept()
+	if rs.opts.Items == nil {
+		return
+	}
+	if len(r.before) == maxAccepted {
+		r.before = slices.Delete(r.before, 0, maxAccepted/2)
+	}
+	r.before = append(r.before, accepted[S]{k, r.seq})
 }

@@ -195,9 +195,9 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.busy || s.stage >= stageShut || m.held || m.sent >= f.seq:
+	case s.busy || s.stage >= stageShut || m.phase < phaseReady || m.done(f.seq):
 		return 0
-	case several || s.own:
+	case several || s.own || !f.leads(m):
 		if !s.queued {
 			s.queued = true
 			w.later = append(w.later, s)
@@ -205,7 +205,7 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 		return 0
 	}
 	b := f.on(s.wire)
-	m.sent, m.begun = f.seq, true
+	m.took(f)
 	if !s.conn.Send(b) {
 		w.block(s)
 	}

@@ -80,13 +80,12 @@ type BatcherOptions struct {
 	// Warm is how many topics' newest records are kept at least, so that an op needs
 	// no read. Default 1,024.
 	Warm int
-	// Committed is called once after each step that was done, with the record it
-	// made, in order for each topic, before the calls of done for its ops. It is also
-	// called before ops are acknowledged that a newer record contains, which it was
+	// Committed is called once after each step that was done, in order for each
+	// topic, before the calls of done for its ops. It is also called, without a
+	// Base, before ops are acknowledged that a newer record contains, which it was
 	// not called with: the answer of their step was lost, or another replica has done
-	// it. from has the shares of their senders, nil for those without one, and is not
-	// kept. It must not block. Nil: it is not called.
-	Committed func(topic string, r Record, from []any)
+	// it. It must not block. Nil: it is not called.
+	Committed func(c Commit)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with a conflict, and else with its error. A call that has run
 	// out of time while others were answered is slow, and no error: it is repeated,
@@ -195,7 +194,7 @@ func (o *BatcherOptions) setDefaults() {
 	setDefault(&o.OpLifetime, OpLifetime)
 	setDefault(&o.Warm, 1<<10)
 	if o.Committed == nil {
-		o.Committed = func(string, Record, []any) {}
+		o.Committed = func(Commit) {}
 	}
 	if o.Health == nil {
 		o.Health = func(error) {}
@@ -246,14 +245,29 @@ func (b *Batcher) Apply(ctx context.Context, from Sender, topic string, op Op) (
 // Learn takes in a record of a topic that the store has said, or a replica that
 // is believed: the next op of the topic is computed from it. What is older than
 // what is known changes nothing. r must not be changed afterwards.
-func (b *Batcher) Learn(topic string, r Record) {
+func (b *Batcher) Learn(topic string, r Record) { b.LearnState(topic, r, nil) }
+
+// LearnState is Learn, with the state of the record if the caller has read it: see
+// HeardState.
+func (b *Batcher) LearnState(topic string, r Record, s any) {
+	s = b.shared(topic, s)
 	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
 		if !r.Newer(w.record) {
 			return w, false
 		}
-		w.record, w.state = r, nil
+		w.record, w.bare, w.state = r, false, s
 		return w, true
 	})
+}
+
+// shared returns a state of a topic, or nil when the actions of its kind may change what they are
+// given: others have it.
+func (b *Batcher) shared(topic string, s any) any {
+	kind, _ := keyOf(topic)
+	if k := b.kinds[kind]; s == nil || k == nil || !k.shares() {
+		return nil
+	}
+	return s
 }
 
 // correct takes in that the store has denied one record, and said another. What
@@ -263,7 +277,7 @@ func (b *Batcher) correct(topic string, denied, said Record) {
 		if said.Same(w.record) || !w.record.Same(denied) && !said.Newer(w.record) {
 			return w, false
 		}
-		w.record, w.state = said, nil
+		w.record, w.bare, w.state = said, false, nil
 		return w, true
 	})
 }

@@ -38,9 +38,9 @@ func (b *Batcher) guardCallbacks() {
 	g := &guard{log: b.opts.Logger}
 	b.guard, b.store = g, guardedStore{b.store, g}
 	committed, health := b.opts.Committed, b.opts.Health
-	b.opts.Committed = func(topic string, r Record, from []any) {
+	b.opts.Committed = func(c Commit) {
 		defer g.caught("Committed", nil)
-		committed(topic, r, from)
+		committed(c)
 	}
 	b.opts.Health = func(err error) {
 		defer g.caught("Health", nil)
@@ -69,6 +69,22 @@ func (g *guard) share(from Sender) (key any, err error) {
 }
 
 func equal(a, b any) bool { return a == b }
+
+// read, write and diff are those of a kind.
+func (g *guard) read(kind Reducer, data []byte) (s any, err error) {
+	defer g.caught("a kind's Unmarshal", &err)
+	return kind.read(data)
+}
+
+func (g *guard) write(kind Reducer, s any) (data []byte, err error) {
+	defer g.caught("a kind's Marshal", &err)
+	return kind.write(s)
+}
+
+func (g *guard) diff(kind Reducer, before, after any) (change []byte, err error) {
+	defer g.caught("a kind's Diff", &err)
+	return kind.diff(before, after)
+}
 
 // newTopic returns nil or why a sender makes no topic.
 func (g *guard) newTopic(from Sender) error {

@@ -15,6 +15,7 @@ import { Casts } from './tab/casts.js';
 import { input } from './tab/input.js';
 import { read } from './tab/message.js';
 import { size } from './tab/outbox.js';
+import { Pace } from './tab/pace.js';
 import { Post } from './tab/post.js';
 import { Uptime } from './tab/uptime.js';
 import { Versions } from './tab/versions.js';
@@ -23,18 +24,18 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Answer, At, Update } from './tab/message.js'
+ * @import { Answer, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  */
 
 const RENEW = 60 * 1000; // ms between two reloads that are to bring a new session
-const CHECK = 1000; // ms between two checks of the connection
+const CHECK = 1000; // ms between two checks of the connection, or two hellos that miss something
 
 /**
  * What renders this tab instead of the server: see replica.js.
  * @typedef {object} Renderer
- * @property {(topic: string, state: string, at: At) => void} state - called for each state that is
- *   newer than the one shown
+ * @property {(update: Update) => void} state - called for each state that is newer than the one
+ *   shown, or for what has changed since a version that was
  * @property {() => void} clicked - an op waits for an answer
  * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
  *   one that was counted is in a state that the renderer was given before
@@ -79,6 +80,9 @@ class Tab {
   #view = new View();
   #controls;
   #versions = new Versions();
+  #again = new Pace(() => this.#hello(), clock);
+  /** @type {Update | undefined} is being put on the page */
+  #coming;
   #watchdog = new Watchdog(now);
   #uptime = new Uptime(now);
   #checked = Date.now();
@@ -104,14 +108,13 @@ class Tab {
     }, {
       send: (message) => this.#sendOp(message),
       changed: () => this.#refresh(),
+      adopted: (op) => this.#say('kept', { op }),
       answered: (op, answer) => this.#answered(op, answer),
       refused: (op, reason) => this.#refused(op, reason),
       lost: (n) => this.#view.lose(n),
       others: () => this.#others(),
     });
-    /** @type {NodeListOf<HTMLElement>} */
-    const rooms = root.querySelectorAll('[data-topic][data-version]');
-    for (const { dataset: { topic, epoch, version } } of rooms) {
+    for (const { dataset: { topic, epoch, version } } of this.#rooms()) {
       this.#versions.show(topic ?? '', [Number(epoch) || 0, Number(version) || 0]);
     }
   }
@@ -168,6 +171,7 @@ class Tab {
     const op = this.#post.add({ topic, do: action.dataset.do ?? '', in: values }, isSecret(sender));
     if (typeof op === 'string') return this.#view.tellOf(op);
     this.#controls.send(op.id, sender);
+    this.#say('kept', { op, sender });
     this.#renderer?.clicked();
     this.#refresh();
   }
@@ -183,10 +187,10 @@ class Tab {
    * @param {Answer | null} answer
    */
   #answered(op, answer) {
-    const verdict = answer?.verdict;
-    this.#controls.answer(op.id, verdict !== 'refused');
+    const verdict = answer?.verdict, refused = verdict === 'refused';
+    this.#controls.answer(op.id, !refused);
     if (!this.#post.status.clicks) this.#view.untell();
-    if (verdict === 'refused') this.#view.tell(answer?.reason ?? '');
+    if (this.#say('answered', { op, answer }) && refused) this.#view.tell(answer?.reason ?? '');
     this.#renderer?.answered(op, verdict === 'ack');
     this.#refresh();
   }
@@ -198,6 +202,16 @@ class Tab {
   #refused(op, reason) {
     if (reason) this.#view.tell(reason, true);
     this.#renderer?.answered(op, false);
+  }
+
+  /**
+   * Says to other scripts what becomes of an op: see htmx.d.ts.
+   * @param {string} what
+   * @param {object} detail
+   * @returns {boolean} false: one of them sees to it
+   */
+  #say(what, detail) {
+    return this.#root.dispatchEvent(new CustomEvent(`op:${what}`, { cancelable: true, detail }));
   }
 
   // This page may not send all that it has found.
@@ -388,13 +402,47 @@ class Tab {
   }
 
   /** @param {Update} update */
-  #update({ topic, at, back, content, state }) {
+  #update(update) {
+    const { topic, at, base, back, content, state } = update;
     if (!back && this.#versions.isOlder(topic, at)) return false;
     if (this.#rendersItself && content !== undefined) return false; // the server did not know it yet
+    if (base !== undefined && (back || !this.#versions.reaches(topic, at, base))) return this.#anew();
     this.#versions.show(topic, at);
-    if (state === undefined || !this.#renderer) return;
-    this.#rendersItself = true;
-    this.#renderer.state(topic, state, at);
+    this.#coming = update;
+    if (state === undefined) return;
+    this.#rendersItself = this.#renderer !== null;
+    this.#renderer?.state(update);
+  }
+
+  /**
+   * Something is missing between what is shown and what has come.
+   * @returns {false}
+   */
+  #anew() {
+    this.#again.ask(CHECK);
+    return false;
+  }
+
+  /**
+   * What has come is on the page, whose rooms say so; or it could not be put there.
+   * @param {boolean} shown
+   */
+  came(shown) {
+    if (!this.#coming) return;
+    const { topic, at } = this.#coming;
+    this.#coming = undefined;
+    if (!shown) {
+      this.#versions.show(topic, [0, 0]);
+      return this.#anew();
+    }
+    for (const { dataset } of this.#rooms()) {
+      if (dataset.topic === topic) [dataset.epoch, dataset.version] = /** @type {any} */ (at);
+    }
+  }
+
+  /** @returns {NodeListOf<HTMLElement>} */
+  #rooms() {
+    return this.#root.querySelectorAll('[data-topic][data-version]');
   }
 
   /**
@@ -440,7 +488,9 @@ function start(root) {
     htmx_after_process: (element) => controls.learn(element),
     htmx_before_swap: () => controls.hold(),
     htmx_before_morph_node: (element, { newNode }) => controls.fold(element, newNode),
-    htmx_before_settle: (target) => controls.settle(target),
+    htmx_before_settle(target, { task }) {
+      for (const el of task.swapSpec.touched ?? [target]) controls.settle(el);
+    },
     // hx-ws ends the connection of a hidden page, and makes none: here every tab stays in step.
     htmx_ws_before_connection(_, { connection }) {
       connection.config.pauseOnBackground = false;
@@ -449,7 +499,9 @@ function start(root) {
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
     htmx_ws_before_message_outgoing: (sender) => tab.outgoing(sender),
     htmx_ws_before_message_incoming: (_, { message }) => tab.incoming(message.data),
+    htmx_ws_after_message_incoming: () => tab.came(true),
     htmx_ws_error(element, { connection, url }) {
+      tab.came(false);
       if (!connection && url) tab.dropped(element);
     },
   });

@@ -266,7 +266,7 @@ class Replica {
     const { versions } = this.#root;
     const newest = [...this.#newest].filter(([topic, { at }]) => String(at) === String(versions.of(topic)));
     this.#root.renderWith({
-      state: (topic, state, at) => this.#hear(topic, state, at),
+      state: ({ topic, state = '', at }) => this.#hear(topic, state, at),
       clicked: () => this.#renderAll(),
       answered: (op, counted) => this.#answered(op, counted),
     }, newest.length > 0);

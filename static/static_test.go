@@ -243,7 +243,7 @@ func TestAnotherVersionOfAFileIsAnsweredWithASubstitute(t *testing.T) {
 	if err := a.SetProgram(program(t)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"app.js", "app.css", "favicon.svg", "replica.js", "wasm.js", "worker.js", "lockstep.wasm"} {
+	for _, name := range []string{"app.js", "list.js", "log.js", "app.css", "favicon.svg", "replica.js", "wasm.js", "worker.js", "lockstep.wasm"} {
 		own, ok := a.Open(a.URL(name), "br")
 		if !ok || own.Substitute || own.Name != name || own.ETag == "" {
 			t.Errorf("%s: got %q, a substitute: %v, %v", name, own.Name, own.Substitute, ok)
@@ -289,11 +289,29 @@ func TestTheBundleStaysSmall(t *testing.T) {
 	}
 }
 
+// What only some pages load has bounds of its own.
+func TestTheScriptsOfListsStaySmall(t *testing.T) {
+	const limit = 8 << 10 // bytes, compressed; three times that as they are
+	a := assets(t)
+	packed, plain := 0, 0
+	for _, name := range []string{"list.js", "log.js"} {
+		f, ok := a.Open(a.URL(name), "br")
+		if !ok {
+			t.Fatalf("%s is missing", name)
+		}
+		packed += len(f.Body)
+		plain += a.Size(name)
+	}
+	if packed > limit || plain > 3*limit {
+		t.Errorf("got %d bytes, %d compressed, want at most %d, %d", plain, packed, 3*limit, limit)
+	}
+}
+
 // The script is served to everybody; comments are for readers of the source. The
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
-	for _, name := range []string{"app.js", "replica.js", "wasm.js", "app.css"} {
+	for _, name := range []string{"app.js", "list.js", "log.js", "replica.js", "wasm.js", "app.css"} {
 		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*|/\* )`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}

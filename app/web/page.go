@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"lockstep/app"
 	"lockstep/components"
+	"lockstep/live"
 	"lockstep/state"
 	"lockstep/static"
 )
@@ -48,9 +50,13 @@ func (h *pageHandler) page(kind string) echo.HandlerFunc {
 	}
 }
 
-// open leads from the little form of a page to what it names.
+// open leads from the little form of a page to what it names, and without a name to the kind's
+// home.
 func (h *pageHandler) open(kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if !c.QueryParams().Has("name") {
+			return c.Redirect(http.StatusSeeOther, clientOf(c).base+app.Path(app.Home(kind)))
+		}
 		name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
 		if !app.ValidName(name) {
 			return badName(kind, name, clientOf(c).base)
@@ -63,7 +69,7 @@ func (h *pageHandler) open(kind string) echo.HandlerFunc {
 func (h *pageHandler) send(c echo.Context, topic string) error {
 	who := clientOf(c)
 	id, former := h.sign.ensure(c.Response(), c.Request(), who)
-	p, about, err := h.app.Page(c.Request().Context(), topic)
+	p, about, err := h.app.Page(c.Request().Context(), topic, state.Fields(c.QueryParams()))
 	if err != nil {
 		return err
 	}
@@ -79,12 +85,28 @@ func (h *pageHandler) send(c echo.Context, topic string) error {
 	for i, do := range h.app.Forms(topic) {
 		p.Lanes[i] = h.sign.newLane(id, topic, do)
 	}
+	if part, ok := about.(app.Partial); ok && c.Request().Header.Get("HX-Request") != "" {
+		if component := part.Part(p); component != nil {
+			return h.sendPart(c, component)
+		}
+	}
 	html, err := h.templates.fill(c.Request().Context(), p, about)
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-cache")
 	return h.compressor.send(c, http.StatusOK, html)
+}
+
+// sendPart answers with a part of a page.
+func (h *pageHandler) sendPart(c echo.Context, part live.Component) error {
+	var b bytes.Buffer
+	if err := part.Render(c.Request().Context(), &b); err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	c.Response().Header().Add("Vary", "HX-Request")
+	return h.compressor.send(c, http.StatusOK, b.Bytes())
 }
 
 // grants are what a page of a session shows, once it was closed, to have been given
@@ -104,9 +126,13 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	p.Links = components.Links{
 		Home: base + "/", Open: base + "/" + app.Prefix(kind), Do: base + "/" + app.Prefix(kind) + "/" + name + "/",
 	}
+	p.Links.Newest = base + app.Path(topic)
+	p.Links.Before = p.Links.Newest + "?before="
 	inBrowser := components.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
 	p.Links.Elsewhere = append(h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) }), inBrowser)
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
+	p.ListScript, p.LogScript = base+h.assets.URL("list.js"), base+h.assets.URL("log.js")
+	p.ListStyle = base + h.assets.URL("lists.css")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
 	p.Renderer = h.program.renderer(base)
 }

@@ -18,8 +18,8 @@ import (
 // once for each version that is asked for, with slots in their places: a thousand tabs that reload
 // together cost one rendering.
 
-// slots is how many values a page has.
-const slots = 9
+// slots is how many values a page has: the lanes of its forms, and six more.
+const slots = components.MaxForms + 6
 
 // maxTemplates is how many pages are kept. They are small, and the one that everybody
 // looks at comes back at once.
@@ -30,7 +30,7 @@ type template struct {
 	page  components.Page // what it was rendered from
 	about app.Content
 	parts [][]byte // one more than slots
-	slots []byte   // which value comes next: '0' to '8'
+	slots []byte   // which value comes next, from 'a' on
 }
 
 // fill returns the page with the values in their slots.
@@ -39,7 +39,7 @@ func (t *template) fill(values [slots]string) []byte {
 	for i, part := range t.parts {
 		b.Write(part)
 		if i < len(t.slots) {
-			b.WriteString(values[t.slots[i]-'0'])
+			b.WriteString(values[t.slots[i]-'a'])
 		}
 	}
 	return b.Bytes()
@@ -56,23 +56,25 @@ type templates struct {
 
 func newTemplates() *templates {
 	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-8]"), byName: make(map[string]*template)}
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[a-z]"), byName: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
 func (ts *templates) fill(ctx context.Context, p components.Page, about app.Content) ([]byte, error) {
 	at := strings.LastIndexByte(p.Socket, '=') + 1
 	values := [slots]string{
-		p.Lanes[0], p.Lanes[1], p.Lanes[2], p.Socket[at:],
-		html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome), p.Former,
+		p.Socket[at:], html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome), p.Former,
 	}
-	p.Lanes = [components.MaxForms]string{ts.mark + "0", ts.mark + "1", ts.mark + "2"}
-	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.mark+"3", ts.mark+"4", ts.mark+"5", ts.mark+"6"
+	n := copy(values[slots-components.MaxForms:], p.Lanes[:])
+	for i := range n {
+		p.Lanes[i] = ts.nth(slots - components.MaxForms + i)
+	}
+	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.nth(0), ts.nth(1), ts.nth(2), ts.nth(3)
 	if p.Outcome != "" {
-		p.Outcome = ts.mark + "7"
+		p.Outcome = ts.nth(4)
 	}
 	if p.Former != "" {
-		p.Former = ts.mark + "8"
+		p.Former = ts.nth(5)
 	}
 	t, err := ts.get(ctx, p, about)
 	if err != nil {
@@ -80,6 +82,9 @@ func (ts *templates) fill(ctx context.Context, p components.Page, about app.Cont
 	}
 	return t.fill(values), nil
 }
+
+// nth is the slot of the i-th value.
+func (ts *templates) nth(i int) string { return ts.mark + string(rune('a'+i)) }
 
 // get returns the template of a page that has slots.
 func (ts *templates) get(ctx context.Context, p components.Page, about app.Content) (*template, error) {

@@ -30,7 +30,7 @@ const workerFile = "sw.js"
 
 // shipped are the assets that the page loads.
 func shipped() []string {
-	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
+	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "list.js", "log.js", "app.css", "lists.css", "favicon.svg"}
 }
 
 // bootPage is the page. Its assets are below its own folder, because a service
@@ -38,10 +38,10 @@ func shipped() []string {
 func bootPage(assets *static.Assets) components.Boot {
 	url := func(name string) string { return "." + assets.URL(name) }
 	return components.Boot{
-		Style: url("app.css"), Icon: url("favicon.svg"),
+		Style: url("app.css"), ListStyle: url("lists.css"), Icon: url("favicon.svg"),
 		Install: components.Install{Manifest: manifestFile, Picture: url("icon.png")},
 		Start:   url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
-		Script: url("app.js"), Offline: workerFile,
+		Script: url("app.js"), ListScript: url("list.js"), LogScript: url("log.js"), Offline: workerFile,
 	}
 }
 

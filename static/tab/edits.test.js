@@ -282,3 +282,16 @@ test('of a form only what was changed is sent as that', () => {
   edits.answer('op', true);
   assert.equal(kind.shown(el), 'b');
 });
+
+test('what is typed after a reset stays when what was sent before is answered, even if it is the same', () => {
+  const edits = new Edits(), el = text('text').make('');
+  el.value = 'hello';
+  edits.edit(el);
+  edits.send('op', [el]);
+  el.value = ''; // the form is reset
+  edits.forget([el]);
+  el.value = 'hello';
+  edits.edit(el);
+  edits.answer('op', true);
+  assert.equal(el.value, 'hello');
+});

@@ -5,8 +5,11 @@
  * @typedef {[epoch: number, version: number]} At
  *
  * A newer state of a topic, as HTML or, for a tab that renders itself, as text. With back it is the
- * truth though it is older: what was shown never was.
- * @typedef {{ topic: string, at: At, back?: boolean, content?: string, state?: string }} Update
+ * truth though it is older: what was shown never was. With base it is what has changed since that
+ * version of the same epoch, and means nothing to a tab that shows less.
+ * @typedef {{
+ *   topic: string, at: At, base?: number, back?: boolean, content?: string, state?: string,
+ * }} Update
  *
  * What has become of an op. ack: it is applied. refused: it never will be. settled: its page has
  * had the answer. old: nobody knows any more. retry: the replica could not take it yet.
@@ -33,7 +36,7 @@
  */
 export function read(data) {
   const m = parse(data);
-  const { status, beat, proof, clock, error, op, t: topic, e, v, back, content, state } = m;
+  const { status, beat, proof, clock, error, op, t: topic, e, a: base, v, back, content, state } = m;
   return {
     status,
     beat,
@@ -42,7 +45,7 @@ export function read(data) {
     answers: answers(m),
     complaint: op ? undefined : error,
     update: topic === undefined || v === undefined ? undefined
-      : { topic, at: [e, v], back, content, state },
+      : { topic, at: [e, v], base, back, content, state },
   };
 }
 

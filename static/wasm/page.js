@@ -8,7 +8,8 @@
   // The addresses of all that is loaded. server is the start page of the server, if there is one,
   // and progress says how the server gets on with the program, while it compiles it.
   const {
-    worker: script = '', program = '', size, script: pages = '', offline = '', server, progress: compiling,
+    worker: script = '', program = '', size, script: pages = '', list = '', log = '', offline = '',
+    server, progress: compiling,
   } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
@@ -55,6 +56,8 @@
   let worker = null;
   let shown = false; // the application's page has taken the place of this one
   let live = false; // and htmx has connected, once at least
+  /** @type {Promise<unknown>} all that shows what comes over a socket has been loaded */
+  let scripts = Promise.resolve();
   let dead = false; // the application does not run, and the person has been told why
 
   if (compiling) wait();
@@ -172,10 +175,24 @@
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
     document.body.innerHTML = policy.createHTML(html); // eslint-disable-line no-restricted-syntax
+    const urls = [pages];
+    if (document.querySelector('[data-list]')) urls.push(list);
+    if (document.querySelector('[data-stick]')) urls.push(log);
+    scripts = Promise.all(urls.map(add));
+  }
+
+  /**
+   * Loads a script of the application's pages. They run in the order in which they are added.
+   * @param {string} url
+   * @returns {Promise<void>}
+   */
+  function add(url) {
     const js = document.createElement('script');
-    js.src = policy.createScriptURL(pages);
+    js.async = false;
+    js.src = policy.createScriptURL(url);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
+    return new Promise((done) => (js.onload = () => done()));
   }
 
   // Called when htmx has connected for the first time.
@@ -280,7 +297,7 @@
       this.#port = port1;
       port1.onmessage = ({ data }) => this.#take(data);
       const topics = decodeURIComponent(new URL(url).pathname.slice(socket.length));
-      worker?.postMessage({ connect: topics }, [port2]);
+      scripts.then(() => worker?.postMessage({ connect: topics }, [port2]));
     }
 
     /** @param {string | { open?: boolean, code: number, reason: string }} data */

@@ -30,15 +30,19 @@ type asset struct {
 // assets are what a browser can load. The script is one file, because an
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
-// render a tab of a server, and wasm.js has it serve one. plain.js is for networks
+// render a tab of a server, and wasm.js has it serve one. list.js is for pages with
+// lists, and log.js, behind it, for those with logs. plain.js is for networks
 // without websockets, and others.js for browsers with clicks of another session.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
+		{"list.js", []string{"list.js"}},
+		{"log.js", []string{"log.js"}},
 		{"replica.js", []string{"replica.js"}},
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
 		{"app.css", []string{"app.css"}},
+		{"lists.css", []string{"lists.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
