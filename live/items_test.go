@@ -27,12 +27,75 @@ type thing struct {
 
 func (t thing) html() string { return fmt.Sprintf(`<li id="%s">%d</li>`, t.ID, t.Rev) }
 
-// A listing is a state with items. As a change it has what leads from Base to Version.
+// A listing is a state with items, or what leads to it, or both.
 type listing struct {
 	Epoch, Version uint64
-	Things         []thing
-	First          uint64 // of a log: the number of the first thing
-	Base           *uint64
+	Things         []thing `json:",omitempty"`
+	First          uint64  // of a log: the number of the first thing
+	Delta          *delta  `json:",omitempty"`
+	bare           bool    // Things are not known
+}
+
+// A delta leads from one version of an epoch to another.
+type delta struct {
+	Base  uint64
+	Order []string // all ids; of a log none
+	Set   []thing  // what is new; of a log behind First
+	First uint64
+}
+
+// deltaOf returns what leads from one listing to another.
+func deltaOf(from, to listing, log bool) *delta {
+	d := &delta{Base: from.Version}
+	if log {
+		d.First = from.First + uint64(len(from.Things))
+		d.Set = to.Things[len(from.Things):]
+		return d
+	}
+	for _, t := range to.Things {
+		d.Order = append(d.Order, t.ID)
+		if !slices.Contains(from.Things, t) {
+			d.Set = append(d.Set, t)
+		}
+	}
+	return d
+}
+
+// apply is RoomsOptions.Apply.
+func apply(known, l listing) (listing, bool) {
+	switch d := l.Delta; {
+	case !l.bare:
+		return l, true
+	case known.Epoch != l.Epoch || known.Version != d.Base:
+		return l, false
+	case d.First > 0:
+		l.Things, l.First = append(slices.Clone(known.Things), d.Set...), known.First
+		if n := len(l.Things) - logKept; n > 0 {
+			l.Things, l.First = l.Things[n:], l.First+uint64(n)
+		}
+	default:
+		for _, id := range d.Order {
+			is := func(t thing) bool { return t.ID == id }
+			i := slices.IndexFunc(d.Set, is)
+			if i >= 0 {
+				l.Things = append(l.Things, d.Set[i])
+				continue
+			}
+			l.Things = append(l.Things, known.Things[slices.IndexFunc(known.Things, is)])
+		}
+	}
+	l.bare = false
+	return l, true
+}
+
+// merge is RoomsOptions.Merge, of logs.
+func merge(older, newer listing) listing {
+	a, b := older.Delta, newer.Delta
+	if a == nil || b == nil || a.First == 0 || older.Version != b.Base {
+		return newer
+	}
+	newer.Delta = &delta{Base: a.Base, First: a.First, Set: append(slices.Clone(a.Set), b.Set...)}
+	return newer
 }
 
 func (l listing) items(log bool) live.Items {
@@ -78,7 +141,9 @@ func (w *world) change(f func(things []thing) []thing) listing {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	base := w.now.Version
-	w.now = listing{Epoch: w.now.Epoch, Version: base + 1, Things: f(slices.Clone(w.now.Things)), First: w.now.First}
+	was := w.now
+	w.now = listing{Epoch: was.Epoch, Version: base + 1, Things: f(slices.Clone(was.Things)), First: was.First}
+	w.now.Delta = deltaOf(was, w.now, w.log)
 	w.ever[[2]uint64{w.now.Epoch, w.now.Version}] = w.now
 	return w.now
 }
@@ -87,7 +152,10 @@ func (w *world) change(f func(things []thing) []thing) listing {
 func (w *world) restore(versions uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	back := w.ever[[2]uint64{w.now.Epoch, w.now.Version - min(w.now.Version, versions)}]
+	back, ok := w.ever[[2]uint64{w.now.Epoch, w.now.Version - min(w.now.Version, versions)}]
+	if !ok {
+		back = w.now // of this epoch
+	}
 	back.Epoch = w.now.Epoch + 1
 	w.now = back
 	w.ever[[2]uint64{back.Epoch, back.Version}] = back
@@ -107,6 +175,15 @@ func (w *world) kept(l listing) listing {
 	if n := len(l.Things) - logKept; w.log && n > 0 {
 		l.Things, l.First = l.Things[n:], l.First+uint64(n)
 	}
+	l.Delta = nil
+	return l
+}
+
+// told is a state as a commit says it: of a log, what is new alone.
+func (w *world) told(l listing) listing {
+	if w.log {
+		l.Things, l.bare = nil, true
+	}
 	return l
 }
 
@@ -125,12 +202,17 @@ func (w *world) thing() thing {
 
 // hallway is a replica with one room of items.
 type hallway struct {
+	w     *world
 	rt    *live.Runtime
 	rooms *live.Rooms[listing]
+
+	mu   sync.Mutex
+	rnd  *rand.Rand
+	made map[string]listing // by op
 }
 
 func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing])) *hallway {
-	h := &hallway{rt: live.NewRuntime(nil)}
+	h := &hallway{w: w, rt: live.NewRuntime(nil), rnd: rand.New(rand.NewSource(1)), made: make(map[string]listing)}
 	h.rt.Start()
 	o := live.RoomsOptions[listing]{
 		Name:   "things",
@@ -141,8 +223,19 @@ func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing
 		Load:   w.load,
 	}
 	if hub != nil {
-		o.Encode = func(l listing) ([]byte, error) { return json.Marshal(l) }
-		o.Decode = func(p []byte) (l listing, err error) { return l, json.Unmarshal(p, &l) }
+		o.Encode = func(l listing) ([]byte, error) {
+			if l.Delta != nil {
+				l.Things = nil
+			}
+			return json.Marshal(l)
+		}
+		o.Decode = func(p []byte) (l listing, err error) {
+			err = json.Unmarshal(p, &l)
+			l.bare = l.Delta != nil
+			return l, err
+		}
+		o.Equal = func(a, b listing) bool { return slices.Equal(a.Things, b.Things) }
+		o.Apply, o.Merge = apply, merge
 	}
 	if change != nil {
 		change(&o)
@@ -154,21 +247,30 @@ func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing
 // Mount implements live.View.
 func (h *hallway) Mount(ctx context.Context, s *live.Session) error { return h.rooms.Join(ctx, s, "a") }
 
-// HandleEvent implements live.View.
-func (h *hallway) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }
+// HandleEvent implements live.View: an op changes something.
+func (h *hallway) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
+	h.mu.Lock()
+	l := h.w.change(shuffle(h.rnd, h.w))
+	h.made[fmt.Sprint(e.Op.Client, e.Op.Seq)] = l
+	h.mu.Unlock()
+	h.rooms.Commit("a", h.w.told(l))
+	h.rooms.Ack(s, "a", e.Op)
+	return nil
+}
 
 // A page is what a browser makes of what it is sent.
 type sheet struct {
 	t     *testing.T
 	w     *world
 	tab   *livetest.Tab
+	at    *hallway
 	read  int // messages
 	e, v  uint64
 	knows bool
 	all   []thing
 
-	wholes, changes, dropped, gaps int
-	bytes                          int // of the last message
+	wholes, changes, dropped, gaps, acks int
+	bytes                                int // of the last message
 }
 
 func (p *sheet) hello() {
@@ -184,7 +286,7 @@ func (p *sheet) visit(h *hallway) {
 	if p.tab != nil {
 		p.tab.Disconnect()
 	}
-	p.tab, p.read = livetest.Open(p.t, h.rt, h), 0
+	p.tab, p.at, p.read = livetest.Open(p.t, h.rt, h), h, 0
 	p.hello()
 }
 
@@ -204,6 +306,7 @@ type patch struct {
 	E, V       *uint64
 	A          *uint64
 	Back       bool
+	Ack        [][]json.RawMessage
 }
 
 // take takes in what has come. When the page is sent what it can't take, it says what it shows.
@@ -215,6 +318,9 @@ func (p *sheet) take() {
 		if err := json.Unmarshal([]byte(raw), &m); err != nil {
 			p.t.Fatal(err)
 		}
+		for _, op := range m.Ack {
+			p.acked(strings.ReplaceAll(string(op[0])+string(op[1]), `"`, ""))
+		}
 		if m.T == "t:a" && m.V != nil && !p.one(m, len(raw)) {
 			again = true
 		}
@@ -223,6 +329,20 @@ func (p *sheet) take() {
 	if again {
 		p.hello()
 	}
+}
+
+// acked checks that an op is in what is shown.
+func (p *sheet) acked(op string) {
+	p.at.mu.Lock()
+	made, ok := p.at.made[op]
+	p.at.mu.Unlock()
+	if !ok {
+		p.t.Errorf("%s is acknowledged, and nobody has made it", op)
+	}
+	if p.e < made.Epoch || p.e == made.Epoch && p.v < made.Version {
+		p.t.Errorf("%s is acknowledged at (%d, %d), and it is in (%d, %d)", op, p.e, p.v, made.Epoch, made.Version)
+	}
+	p.acks++
 }
 
 // one takes in one message, as the scripts do.
@@ -364,7 +484,7 @@ func TestEveryTabShowsTheItemsWhateverItMissed(t *testing.T) {
 			for seed := range seeds {
 				synctest.Test(t, func(t *testing.T) { wander(t, rand.New(rand.NewSource(int64(seed))), log, &sum) })
 			}
-			t.Logf("%d changes, %d wholes, %d gaps, %d dropped", sum.changes, sum.wholes, sum.gaps, sum.dropped)
+			t.Logf("%d changes, %d wholes, %d gaps, %d dropped, %d acks", sum.changes, sum.wholes, sum.gaps, sum.dropped, sum.acks)
 			if sum.changes < sum.wholes {
 				t.Errorf("got %d changes and %d wholes: changes are what this is for", sum.changes, sum.wholes)
 			}
@@ -396,7 +516,7 @@ func wander(t *testing.T, rnd *rand.Rand, log bool, sum *sheet) {
 		}
 		h := all[rnd.Intn(len(all))]
 		if rnd.Intn(5) > 0 {
-			h.rooms.Commit("a", w.kept(w.change(shuffle(rnd, w))))
+			h.rooms.Commit("a", w.told(w.change(shuffle(rnd, w))))
 		}
 		if rnd.Intn(2) == 0 {
 			time.Sleep(time.Duration(rnd.Intn(60)) * time.Millisecond)
@@ -420,6 +540,7 @@ func wander(t *testing.T, rnd *rand.Rand, log bool, sum *sheet) {
 			t.Errorf("tab %d shows (%d, %d), want (%d, %d)", i, tab.e, tab.v, now.Epoch, now.Version)
 		}
 		sum.changes, sum.wholes = sum.changes+tab.changes, sum.wholes+tab.wholes
+		sum.acks += tab.acks
 		sum.gaps, sum.dropped = sum.gaps+tab.gaps, sum.dropped+tab.dropped
 	}
 }
@@ -435,5 +556,7 @@ func stir(rnd *rand.Rand, all []*hallway, tab *sheet) {
 		tab.tab.Resume()
 	case 4:
 		tab.hello()
+	case 5, 6:
+		tab.tab.Send(tab.tab.Message(htmx.Op{Topic: "t:a", Client: tab.tab.Client(), Seq: uint64(rnd.Int63n(1 << 50))}, 1, "any", "{}"))
 	}
 }
