@@ -269,15 +269,12 @@ func (t *listTrail) Next(value string, must, may []*Op) (known bool, err error) 
 	}
 	from := t.items
 	t.items = to
-	s := search{to: value, tried: make(map[string]bool)}
-	if len(must) == 0 && ListValue(from) == value {
+	if len(must) == 0 && slices.Equal(from, to) {
 		return true, nil
 	}
-	s.queue(must, true)
-	s.queue(may, false)
-	found := s.from(from)
+	s := newSearch(to, must, may)
 	switch {
-	case found:
+	case s.from(from):
 		return true, nil
 	case len(s.tried) >= maxTried:
 		return false, nil
@@ -291,9 +288,10 @@ const maxTried = 3000
 
 // A search looks for an order of ops.
 type search struct {
-	to      string
-	clients [][]candidate // the ops of each, in their order
-	at      []int         // how many of them are behind us
+	to      []Item
+	wanted  map[string]Item // the same, by id
+	clients [][]candidate   // the ops of each, in their order
+	at      []int           // how many of them are behind us
 	tried   map[string]bool
 }
 
@@ -301,6 +299,16 @@ type search struct {
 type candidate struct {
 	*Op
 	must bool
+}
+
+func newSearch(to []Item, must, may []*Op) *search {
+	s := &search{to: to, wanted: make(map[string]Item, len(to)), tried: make(map[string]bool)}
+	for _, item := range to {
+		s.wanted[item.ID] = item
+	}
+	s.queue(must, true)
+	s.queue(may, false)
+	return s
 }
 
 func (s *search) queue(ops []*Op, must bool) {
@@ -316,14 +324,20 @@ func (s *search) queue(ops []*Op, must bool) {
 
 // from reports whether the ops that are left lead from items to where they should.
 func (s *search) from(items []Item) bool {
-	now := ListValue(items)
-	key := fmt.Sprint(s.at, now)
+	if slices.Equal(items, s.to) && s.mayEnd() {
+		return true
+	}
+	key := s.key(items)
 	if s.tried[key] || len(s.tried) >= maxTried {
 		return false
 	}
 	s.tried[key] = true
-	if now == s.to && s.mayEnd() {
-		return true
+	left := s.left()
+	if !left.lead(items, s.wanted) {
+		return false
+	}
+	if i := s.alone(left); i >= 0 {
+		return s.settle(items, i)
 	}
 	for i, queue := range s.clients {
 		at := s.at[i]
@@ -340,6 +354,117 @@ func (s *search) from(items []Item) bool {
 		s.at[i] = at
 	}
 	return false
+}
+
+func (s *search) key(items []Item) string {
+	b := make([]byte, 0, 2*len(s.at)+32*len(items))
+	for _, at := range s.at {
+		b = append(strconv.AppendInt(b, int64(at), 36), ' ')
+	}
+	for _, item := range items {
+		b = append(append(append(b, item.ID...), 0), item.Text...)
+		b = append(strconv.AppendBool(append(b, 0), item.Done), 0)
+	}
+	return string(b)
+}
+
+// A rest is what the ops that are left could do.
+type rest struct {
+	facts
+	texts   map[string]map[string]bool // that an item may get, by id
+	touched map[string]int             // by how many ops
+	ordered bool                       // some depend on the order of items
+}
+
+func (s *search) left() rest {
+	r := rest{facts: facts{items: make(map[string]*facet)}, texts: make(map[string]map[string]bool), touched: make(map[string]int)}
+	for i, queue := range s.clients {
+		for _, c := range queue[s.at[i]:] {
+			id := c.In["id"]
+			r.note(c.Op)
+			r.touched[id]++
+			switch c.Do {
+			case "rename":
+				if r.texts[id] == nil {
+					r.texts[id] = make(map[string]bool)
+				}
+				r.texts[id][c.In["text"]] = true
+			case "move", "up", "down":
+				r.ordered = true
+			}
+		}
+	}
+	return r
+}
+
+// lead reports whether the ops could, as far as each item by itself shows, lead from
+// items to those that are wanted.
+func (r *rest) lead(items []Item, wanted map[string]Item) bool {
+	there := 0
+	for _, item := range items {
+		want, ok := wanted[item.ID]
+		more := r.items[item.ID]
+		switch {
+		case !ok && !r.cleared && (more == nil || !more.removed):
+			return false
+		case !ok:
+			continue
+		case item.Text != want.Text && !r.texts[item.ID][want.Text], item.Done != want.Done && (more == nil || more.toggled == 0):
+			return false
+		}
+		there++
+	}
+	for id := range wanted {
+		if more := r.items[id]; more != nil && more.added {
+			there++
+		}
+	}
+	return there >= len(wanted)
+}
+
+// alone is the client whose next op is the only one that is left to say something of
+// an item, so that it does not matter when it is done; -1: there is none.
+func (s *search) alone(left rest) int {
+	for i, queue := range s.clients {
+		if s.at[i] == len(queue) || left.cleared {
+			continue
+		}
+		c := queue[s.at[i]]
+		more := left.items[c.In["id"]]
+		if left.touched[c.In["id"]] > 1 || more != nil && more.added {
+			continue
+		}
+		if c.Do == "toggle" || c.Do == "rename" || c.Do == "remove" && !left.ordered {
+			return i
+		}
+	}
+	return -1
+}
+
+// settle does the next op of a client, or does not, as it is wanted.
+func (s *search) settle(items []Item, i int) bool {
+	c := s.clients[i][s.at[i]]
+	next, ok := Do(items, c.Op)
+	s.at[i]++
+	defer func() { s.at[i]-- }()
+	if !ok {
+		return !c.must && s.from(items)
+	}
+	id := c.In["id"]
+	got, is := find(next, id)
+	want, wanted := s.wanted[id]
+	if c.must || is == wanted && got == want {
+		return s.from(next)
+	}
+	return s.from(items)
+}
+
+func find(items []Item, id string) (Item, bool) {
+	i := slices.IndexFunc(items, func(item Item) bool { return item.ID == id })
+	if i < 0 {
+		return Item{}, false
+	}
+	return items[i], true
 }
 
 // mayEnd reports whether nothing is left that must be done.
