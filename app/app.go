@@ -138,8 +138,8 @@ func families() map[string]*family {
 		{kind: &shared[Count]{Counters(), lookOfCounter, pageOfCounter}, does: []string{"increment", "decrement", "reset"}},
 		{kind: &shared[Poll]{Polls(), lookOfPoll, pageOfPoll}, does: []string{"vote"}},
 		{kind: &shared[Bank]{Banks(), lookOfBank, pageOfBank}, does: []string{"transfer"}},
-		{kind: &shared[Todos]{Lists(), lookOfList, pageOfList}, does: []string{"add", "toggle", "rename", "up", "down", "remove", "clear"}},
-		{kind: &shared[Talk]{Logs(), lookOfLog, pageOfLog}, does: []string{"say"}},
+		{kind: &itemized[Todos]{&shared[Todos]{Lists(), lookOfList, pageOfList}, itemsOfList, nil}, does: []string{"add", "toggle", "rename", "up", "down", "remove", "clear"}},
+		{kind: &itemized[Talk]{&shared[Talk]{Logs(), lookOfLog, pageOfLog}, itemsOfLog, func(l Talk) uint64 { return l.N }}, does: []string{"say"}},
 	} {
 		all[f.name()] = f
 	}

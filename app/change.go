@@ -22,12 +22,13 @@ type delta struct {
 	// they are to be read.
 	first   uint64
 	entries [][]byte
+	before  any // the state that change leads from; nil: it is not known
 }
 
 // deltaOf returns what a commit has changed.
 func deltaOf(c state.Commit) (d delta) {
 	if c.Change != nil && c.Base.Epoch == c.Epoch {
-		d.base, d.change = c.Base.Version, c.Change
+		d.base, d.change, d.before = c.Base.Version, c.Change, c.Before
 	}
 	d.first, d.entries = c.First, c.Entries
 	return d

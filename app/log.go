@@ -145,18 +145,27 @@ func lookOfLog(_ string, s shown[Talk], _ int) (string, live.Component) {
 }
 
 // itemsOfLog is a log as items: the newest entries that are known, one behind the other.
-func itemsOfLog(entries []state.Entry[Message]) live.Items {
-	items := live.Items{
+func itemsOfLog(_ string, s shown[Talk]) (live.Items, bool) {
+	if s.err != nil {
+		return live.Items{}, false
+	}
+	first := s.state.N + 1
+	if len(s.log) > 0 {
+		first = s.log[0].N
+	}
+	return live.Items{
 		Target: "#log",
-		Len:    len(entries),
+		Len:    len(s.log),
 		Item: func(i int) live.Item {
-			e := entries[i]
-			return live.Item{ID: "m-" + e.ID, Rev: e.N, Render: func() live.Component { return components.Entry(entryProps(e)) }}
+			e := s.log[i]
+			return live.Item{ID: "m-" + e.ID, Rev: e.N, Render: func() live.Component {
+				typed, err := entryOf[Message](e)
+				if err != nil {
+					typed.M.Text = "This message can't be read."
+				}
+				return components.Entry(entryProps(typed))
+			}}
 		},
-		Log: true, First: 1, Window: logWindow,
-	}
-	if len(entries) > 0 {
-		items.First = entries[0].N
-	}
-	return items
+		Log: true, First: first, Window: logWindow,
+	}, true
 }

@@ -15,9 +15,10 @@ type shown[S any] struct {
 	state.Record
 	topic string // what looks is told; rooms have none
 	state S
-	err   error  // why the record can't be read, by this version of the program
-	by    string // the replica whose broadcast it was; "": it was none
-	delta delta  // what has changed, if that is known
+	err   error   // why the record can't be read, by this version of the program
+	by    string  // the replica whose broadcast it was; "": it was none
+	delta delta   // what has changed, if that is known
+	log   []entry // the newest of its log, if it has one; at most roomEntries
 }
 
 // A loaded is a shown as rooms have it, whatever the type of its state: each type
@@ -54,7 +55,7 @@ func (sh *shared[S]) read(r state.Record) loaded {
 // loaded is zero.
 func (sh *shared[S]) typed(key string, l loaded) shown[S] {
 	s, _ := l.state.(S)
-	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err, delta: l.delta}
+	return shown[S]{Record: l.Record, topic: sh.kind.Topic(key), state: s, err: l.err, delta: l.delta, log: l.log}
 }
 
 func (sh *shared[S]) lookOf(key string, l loaded, waiting int) (string, live.Component) {
@@ -78,10 +79,20 @@ type family struct {
 		lookOf(key string, l loaded, waiting int) (target string, c live.Component)
 		pageOf(key string, l loaded, known bool) (content Content, sum string)
 		preview(key string, data []byte, ops []state.Op) (after []byte, waiting int)
+		// hasItems says that itemsOf is how states look, and hasLog that entries is how many
+		// entries their log has had.
+		hasItems() bool
+		itemsOf(key string, l loaded) (live.Items, bool)
+		hasLog() bool
+		entries(s any) uint64
+		apply(known any, change []byte) (after any, err error)
+		change(before, after any) ([]byte, error)
+		write(s any) ([]byte, error)
 	}
 	// does are the actions that the page has forms for, components.MaxForms at most.
-	does  []string
-	rooms *live.Rooms[loaded] // set by start
+	does   []string
+	rooms  *live.Rooms[loaded] // set by start
+	latest latest
 }
 
 // name is that of the kind, and what one is called.
@@ -91,7 +102,7 @@ func (f *family) topic(key string) string { return f.name() + ":" + key }
 
 // start makes the rooms; the runtime of a has been started.
 func (f *family) start(a *App) {
-	f.rooms = live.NewRooms(a.rt, a.hub, live.RoomsOptions[loaded]{
+	opts := live.RoomsOptions[loaded]{
 		Name:   f.name(),
 		Topic:  f.topic,
 		Render: func(key string, l loaded) (string, live.Component) { return f.kind.lookOf(key, l, 0) },
@@ -106,10 +117,22 @@ func (f *family) start(a *App) {
 				a.batcher.HeardState(f.topic(key), l.by, l.Record, l.readable())
 			}
 		},
-		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record, l.delta) },
+		Data:    f.encode,
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
-	})
+	}
+	if f.kind.hasItems() {
+		opts.Items, opts.Apply, opts.Equal, opts.Merge = f.kind.itemsOf, f.apply, f.equal, f.merge
+	}
+	f.rooms = live.NewRooms(a.rt, a.hub, opts)
+}
+
+// encode is RoomsOptions.Data.
+func (f *family) encode(l loaded) (_ []byte, err error) {
+	if l.Data, err = f.data(l); err != nil {
+		return nil, err
+	}
+	return encodeRecord(l.Record, delta{})
 }
 
 // decode reads a broadcast; see live.RoomsOptions.
@@ -120,6 +143,8 @@ func (f *family) decode(payload []byte) (loaded, error) {
 		return loaded{Record: h.Record, by: h.by}, err
 	case err != nil:
 		return loaded{}, err
+	case h.Data == nil && f.kind.hasItems():
+		return loaded{Record: h.Record, by: h.by, delta: h.delta}, nil // see apply
 	case h.Data == nil:
 		return loaded{Record: h.Record, by: h.by}, live.ErrReadIt
 	}
@@ -143,7 +168,11 @@ func (f *family) load(ctx context.Context, a *App, keys []string) ([]loaded, err
 	}
 	states := make([]loaded, len(keys))
 	for i, r := range records {
-		states[i] = f.kind.read(r)
+		if !f.kind.hasItems() {
+			states[i] = f.kind.read(r)
+		} else if states[i], err = f.loadItems(ctx, a.store, keys[i], r); err != nil {
+			return nil, err
+		}
 		a.batcher.LearnState(topics[i], r, states[i].readable())
 	}
 	return states, nil

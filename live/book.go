@@ -105,6 +105,7 @@ type page struct {
 	at    revision
 	items []Item
 	first uint64
+	again bool // the state is the one before
 }
 
 func (p *page) end() uint64 { return p.first + uint64(len(p.items)) - 1 }
@@ -175,7 +176,7 @@ func (b *book) turn(t turn) *frame {
 	}
 	t.pages, t.html = nil, nil
 	b.now, b.frames, b.spent = t, make(map[uint64]*frame, 1), 0
-	if shown == b.seq || shown < b.floor { // rendered again, or nothing before it is known
+	if shown < b.floor || shown == 0 { // nothing before it is known
 		return b.whole()
 	}
 	f := b.write(shown)
@@ -197,8 +198,7 @@ func (b *book) reset() {
 // apply takes in the next state. The caller holds mu.
 func (b *book) apply(p page, log bool) {
 	switch {
-	case p.seq == b.seq: // rendered again
-		return
+	case p.again && b.seq > 0:
 	case b.seq == 0 || !p.at.newer(b.at) || p.at[0] != b.at[0]:
 		b.forget(p.seq)
 	}

@@ -100,7 +100,7 @@ func (it *Items) head() ([]htmx.Partial, error) {
 }
 
 // renderItems is render for a state that Items has made items of.
-func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], seq uint64, back bool, before []accepted[S], it Items) (*frame, error) {
+func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, before []accepted[S], it Items) (*frame, error) {
 	items, err := it.all()
 	if err != nil {
 		return nil, err
@@ -113,9 +113,9 @@ func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], seq uint64, back bo
 	if err != nil {
 		return nil, err
 	}
-	n := page{seq: seq, at: k.at, items: items, first: it.First}
+	n.items, n.first = items, it.First
 	t := turn{
-		pages: append(rs.pages(r, before, seq), n), html: html, head: head, back: back,
+		pages: append(rs.pages(r, before, n.seq), n), html: html, head: head, back: back,
 		target: it.Target, log: it.Log, window: it.Window,
 	}
 	if r.wantsData.Load() {

@@ -17,6 +17,7 @@ import (
 	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
+	"lockstep/pubsub"
 )
 
 // A thing is an item of these tests, or an entry.
@@ -211,7 +212,7 @@ type hallway struct {
 	made map[string]listing // by op
 }
 
-func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing])) *hallway {
+func newHallway(w *world, broker *fakeHub, change func(o *live.RoomsOptions[listing])) *hallway {
 	h := &hallway{w: w, rt: live.NewRuntime(nil), rnd: rand.New(rand.NewSource(1)), made: make(map[string]listing)}
 	h.rt.Start()
 	o := live.RoomsOptions[listing]{
@@ -222,7 +223,9 @@ func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing
 		Order:  func(l listing) (uint64, uint64) { return l.Epoch, l.Version },
 		Load:   w.load,
 	}
-	if hub != nil {
+	var hub live.Hub
+	if broker != nil {
+		hub = ownHub{broker, fmt.Sprintf("%p", h)}
 		o.Encode = func(l listing) ([]byte, error) {
 			if l.Delta != nil {
 				l.Things = nil
@@ -242,6 +245,20 @@ func newHallway(w *world, hub live.Hub, change func(o *live.RoomsOptions[listing
 	}
 	h.rooms = live.NewRooms(h.rt, hub, o)
 	return h
+}
+
+// An ownHub is a replica's connection to a broker.
+type ownHub struct {
+	*fakeHub
+	replica string
+}
+
+func (h ownHub) SubscribeTopic(ctx context.Context, session, topic string, f pubsub.Handler) error {
+	return h.fakeHub.SubscribeTopic(ctx, h.replica+session, topic, f)
+}
+
+func (h ownHub) UnsubscribeAll(ctx context.Context, session string) error {
+	return h.fakeHub.UnsubscribeAll(ctx, h.replica+session)
 }
 
 // Mount implements live.View.

@@ -57,7 +57,7 @@ type room struct {
 	members  int
 	seq      uint64 // counts accepted states; 0: none is known
 	flushing bool   // a goroutine is in flush
-	again    bool   // flush is to render once more
+	again    uint64 // a seq whose state is the one before, to be rendered in more forms
 	shown    time.Time
 	deserted time.Time         // when the last member left
 	claims   map[*member]claim // that the store has not been asked about
@@ -71,15 +71,18 @@ func (r *room) accept() {
 	r.startFlush()
 }
 
-// renderData has the newest state rendered again when the first tab comes that renders itself.
+// renderData has the newest state rendered again when the first tab comes that renders itself. It
+// gets a seq of its own, so that the tab is sent it.
 func (r *room) renderData() {
 	if r.locate == nil || r.wantsData.Swap(true) {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.again = r.flushing
-	r.startFlush()
+	if r.seq > 0 {
+		r.accept()
+		r.again = r.seq
+	}
 }
 
 // startFlush starts flush unless it runs or there is nobody to render for. The
@@ -119,8 +122,7 @@ func (r *room) offer(f *frame, err error) (done bool) {
 	if err == nil {
 		r.frame.Store(f)
 	}
-	done = (err != nil || f.seq == r.seq) && !r.again
-	r.again = false
+	done = err != nil || f.seq == r.seq
 	r.flushing = !done
 	r.mu.Unlock()
 	if err == nil {

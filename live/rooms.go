@@ -411,7 +411,7 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	r.mu.Lock()
 	k, seq := r.known, r.seq
-	alone := back // for one tab
+	alone, again := back, r.again == seq // alone: for one tab
 	back = back || r.peak.newer(k.at)
 	var before []accepted[S]
 	if !alone {
@@ -423,7 +423,7 @@ func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	var err error
 	switch {
 	case items && !alone:
-		return rs.renderItems(r, k, seq, back, before, it)
+		return rs.renderItems(r, k, page{seq: seq, at: k.at, again: again}, back, before, it)
 	case items:
 		parts, err = rs.wholeItems(it)
 	default:

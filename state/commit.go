@@ -14,6 +14,8 @@ type Commit struct {
 	// Change leads from the state of Base to State: see Kind.Diff and Kind.Apply. Nil: the kind has no
 	// changes, or this one is not shorter than the state.
 	Change []byte
+	// Before is the state of Base, where there is a Change. It is not to be changed.
+	Before any
 	// Entries are those that the step has appended to the log, and First is the number of the
 	// first one. Nil: it has appended none.
 	First   uint64

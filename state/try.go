@@ -275,7 +275,7 @@ func (b *Batcher) commitOf(t *try, record Record) Commit {
 		b.opts.Logger.Error("a kind's Diff fails", "topic", t.topic, "err", err)
 	}
 	if err == nil && len(change) < len(record.Data) {
-		c.Change = change
+		c.Change, c.Before = change, base
 	}
 	return c
 }

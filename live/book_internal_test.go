@@ -1,0 +1,204 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// plain is HTML that is there already.
+type plain string
+
+func (p plain) Render(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, string(p))
+	return err
+}
+
+// things are items with ids and one revision.
+func things(ids ...int) []Item {
+	all := make([]Item, len(ids))
+	for i, id := range ids {
+		all[i] = Item{ID: fmt.Sprint("t", id), Rev: 1, Render: func() Component { return plain(fmt.Sprintf(`<li id="t%d">x</li>`, id)) }}
+	}
+	return all
+}
+
+// leaf turns a book to the next version.
+func leaf(t *testing.T, b *book, epoch, version uint64, log bool, first uint64, items ...Item) *frame {
+	t.Helper()
+	html, err := b.draw(items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq := max(b.seq, b.floor) + 1
+	return b.turn(turn{
+		pages: []page{{seq: seq, at: revision{epoch, version}, items: items, first: first}},
+		html:  html, target: "#l", log: log, window: 3,
+	})
+}
+
+// said is what a frame says.
+func said(t *testing.T, f *frame) (m struct {
+	A       *uint64
+	V       uint64
+	Content string
+	Back    bool
+}) {
+	t.Helper()
+	if err := json.Unmarshal(f.message, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestFramesOfOlderBasesAreBounded(t *testing.T) {
+	var b book
+	order := make([]int, 50)
+	for i := range order {
+		order[i] = i
+	}
+	for v := range uint64(40) {
+		rand.New(rand.NewSource(int64(v))).Shuffle(3, func(i, j int) { order[i], order[j] = order[j], order[i] })
+		leaf(t, &b, 1, v, false, 0, things(order...)...)
+	}
+	for base := uint64(1); base < 40; base++ {
+		f := b.since(base)
+		if f.seq != 40 || f.base > base {
+			t.Errorf("a tab at %d gets a frame from %d to %d", base, f.base, f.seq)
+		}
+		if f != b.since(base) {
+			t.Errorf("two tabs at %d don't share a frame", base)
+		}
+	}
+	if n := len(b.frames); n > maxBases+2 {
+		t.Errorf("there are %d frames, want at most %d, the first and the whole", n, maxBases)
+	}
+	if b.spent > (maxBasesBytes+1)*b.size {
+		t.Errorf("they have %d bytes, and the whole has %d", b.spent, b.size)
+	}
+}
+
+func TestAChangeThatIsLongerThanTheWholeIsTheWhole(t *testing.T) {
+	var b book
+	leaf(t, &b, 1, 1, false, 0, things(1, 2, 3, 4, 5, 6, 7, 8)...)
+	f := leaf(t, &b, 1, 2, false, 0, things(9)...) // of which the others' ids are longer
+	if m := said(t, f); m.A != nil || !strings.Contains(m.Content, " all>") || f.base != 0 {
+		t.Errorf("got %s", f.message)
+	}
+}
+
+func TestWhoHasMissedTooMuchGetsTheWhole(t *testing.T) {
+	var b book
+	keeps := things(0)
+	for v := range uint64(maxGraves + 2) { // each but the first buries one
+		leaf(t, &b, 1, v, false, 0, append(slices.Clip(keeps), things(int(v)+1)...)...)
+	}
+	if n := len(b.graves); n != maxGraves {
+		t.Errorf("there are %d graves, want %d", n, maxGraves)
+	}
+	for base, want := range map[uint64]bool{1: false, b.seq - 1: true} {
+		if f := b.since(base); (f.base > 0) != want {
+			t.Errorf("a tab at %d gets %s", base, f.message)
+		}
+	}
+	if n := len(b.passed); n > maxPassed {
+		t.Errorf("%d states are told apart, want at most %d", n, maxPassed)
+	}
+	if _, ok := b.lookup(revision{1, 0}); ok {
+		t.Error("the first state is known still")
+	}
+	if _, ok := b.lookup(revision{1, maxGraves}); !ok {
+		t.Error("one of the last states is not known")
+	}
+}
+
+func TestAVersionThatWasNotPassedIsUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		log  bool
+		at   revision
+		want bool
+	}{
+		"passed":                     {false, revision{2, 10}, true},
+		"between":                    {false, revision{2, 12}, false},
+		"between, of a log":          {true, revision{2, 12}, true},
+		"before all, of a log":       {true, revision{2, 9}, false},
+		"another epoch":              {false, revision{1, 10}, false},
+		"another epoch, of a log":    {true, revision{1, 10}, false},
+		"another epoch later, a log": {true, revision{3, 1}, false},
+		"nothing":                    {true, revision{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := book{topic: "t"}
+			leaf(t, &b, 1, 10, c.log, 1, things(1)...)
+			leaf(t, &b, 2, 10, c.log, 1, things(1, 2)...)
+			leaf(t, &b, 2, 15, c.log, 1, things(1, 2, 3)...)
+			seq, ok := b.lookup(c.at)
+			if ok != c.want || ok && seq != 2 {
+				t.Errorf("got %d, %v", seq, ok)
+			}
+		})
+	}
+}
+
+func TestAGapIsSaidToWhoHasMissedIt(t *testing.T) {
+	var b book
+	leaf(t, &b, 1, 1, true, 1, things(1, 2)...)
+	leaf(t, &b, 1, 2, true, 3, things(3, 4, 5, 6, 7)...)
+	if m := said(t, b.since(1)); m.A == nil || strings.Contains(m.Content, "gap") || strings.Count(m.Content, "<li") != 5 {
+		t.Errorf("who has missed nothing that is known gets %s", m.Content)
+	}
+	leaf(t, &b, 1, 3, true, 6, things(6, 7, 8, 9, 10)...)
+	// The entries 3 to 7 are missing before the newest three.
+	if m := said(t, b.since(1)); m.A != nil || !strings.HasPrefix(m.Content, `<hx-list hx-target="#l" all gap="5"><li id="t8">`) {
+		t.Errorf("who has missed some gets %s", m.Content)
+	}
+	if m := said(t, b.since(2)); *m.A != 2 || strings.Count(m.Content, "<li") != 3 {
+		t.Errorf("who has missed none gets %s", m.Content)
+	}
+	if m := said(t, b.since(0)); m.A != nil || strings.Contains(m.Content, "gap") || strings.Count(m.Content, "<li") != 3 {
+		t.Errorf("of whom nothing is known gets %s", m.Content)
+	}
+}
+
+func TestAnItemIsRenderedOnceForEachRevision(t *testing.T) {
+	var b book
+	rendered := 0
+	items := things(1, 2, 3)
+	for i := range items {
+		html := items[i].Render
+		items[i].Render = func() Component { rendered++; return html() }
+	}
+	leaf(t, &b, 1, 1, false, 0, items...)
+	items[1].Rev = 2
+	leaf(t, &b, 1, 2, false, 0, items...)
+	leaf(t, &b, 1, 3, false, 0, items[2], items[0], items[1])
+	leaf(t, &b, 2, 3, false, 0, items...)
+	if rendered != 4 {
+		t.Errorf("%d times, want 4", rendered)
+	}
+	if f := b.since(1); f.base != 0 {
+		t.Errorf("a tab of another epoch gets %s", f.message)
+	}
+}
+
+func TestOneMoveMovesOneItem(t *testing.T) {
+	var b book
+	order := make([]int, 100)
+	for i := range order {
+		order[i] = i
+	}
+	leaf(t, &b, 1, 1, false, 0, things(order...)...)
+	for v, c := range []struct{ from, to int }{{0, 99}, {99, 0}, {10, 50}, {50, 51}} {
+		x := order[c.from]
+		order = slices.Insert(slices.Delete(order, c.from, c.from+1), c.to, x)
+		f := leaf(t, &b, 1, uint64(v)+2, false, 0, things(order...)...)
+		if m := said(t, f); strings.Count(m.Content, ":") != 1 || len(m.Content) > 60 {
+			t.Errorf("%d to %d: got %s", c.from, c.to, m.Content)
+		}
+	}
+}
