@@ -39,6 +39,15 @@ type pieces struct {
 	wire  protocol.Lockstep
 	items *protocol.Items
 	todos app.Todos // of a tab that renders itself
+	wrong int       // messages
+}
+
+// complain says what is wrong with a message, unless it has said enough.
+func (p *pieces) complain(format string, args ...any) {
+	p.t.Helper()
+	if p.wrong++; p.wrong <= 3 {
+		p.t.Errorf(format, args...)
+	}
 }
 
 func (p *pieces) take(m answer, raw []byte, shown history.State, any bool) (s history.State, ok, misfit bool) {
@@ -47,7 +56,7 @@ func (p *pieces) take(m answer, raw []byte, shown history.State, any bool) (s hi
 	}
 	got, err := p.wire.Read(nil, raw)
 	if err != nil {
-		p.t.Errorf("%.300s: %v", raw, err)
+		p.complain("%.300s: %v", raw, err)
 		return s, false, false
 	}
 	if got.Change == nil {
@@ -62,7 +71,7 @@ func (p *pieces) take(m answer, raw []byte, shown history.State, any bool) (s hi
 	}
 	items, err := p.items.Take(got.Change, p.wire.Kind)
 	if err != nil {
-		p.t.Errorf("a tab that shows version %d was sent version %d, which %v: %.300s", shown.Version, s.Version, err, raw)
+		p.complain("a tab that shows version %d was sent version %d, which %v: %.300s", shown.Version, s.Version, err, raw)
 	}
 	p.items = items
 	s.Value = valueOfItems(items)
@@ -81,7 +90,7 @@ func (p *pieces) takeState(m answer, shown history.State, any bool) (s history.S
 		S, D    *string
 	}
 	if err := json.Unmarshal([]byte(*m.State), &r); err != nil {
-		p.t.Errorf("%q: %v", *m.State, err)
+		p.complain("%q: %v", *m.State, err)
 		return s, false, false
 	}
 	s = history.State{Epoch: r.E, Version: r.V}
@@ -98,7 +107,7 @@ func (p *pieces) takeState(m answer, shown history.State, any bool) (s history.S
 		next, err = app.Lists().Apply(p.todos, []byte(*r.D))
 	}
 	if err != nil {
-		p.t.Errorf("a tab that shows version %d was sent version %d: %v", shown.Version, s.Version, err)
+		p.complain("a tab that shows version %d was sent version %d: %v", shown.Version, s.Version, err)
 	}
 	p.todos = next
 	s.Value = valueOfTodos(next)

@@ -251,7 +251,7 @@ func (l Lockstep) change(w *wire) (*Change, error) {
 		c.Base, c.HasBase = *w.Base, true
 	}
 	switch {
-	case c.HasBase && c.Base >= c.Version:
+	case c.HasBase && c.Base > c.Version:
 		return nil, fmt.Errorf("version %d is said to follow from version %d", c.Version, c.Base)
 	case !c.HasBase && !c.Whole:
 		return nil, fmt.Errorf("version %d is a change, and does not say of which version", c.Version)

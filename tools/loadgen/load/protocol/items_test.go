@@ -48,7 +48,8 @@ func TestMessagesWithItemsAreRead(t *testing.T) {
 			protocol.Change{Whole: true, Gap: 12, Items: []protocol.Item{{ID: "b", N: 5, Text: "x"}}}, ""},
 		{protocol.Log, `"a":6,"v":7,"content":"<hx-list hx-target=\"#log\"><li id=\"m-b\"></li></hx-list>"`, protocol.Change{}, `has the number ""`},
 		{protocol.List, `"v":7,"content":"<hx-list hx-target=\"#items\"></hx-list>"`, protocol.Change{}, "does not say of which version"},
-		{protocol.List, `"a":7,"v":7,"content":"<hx-list hx-target=\"#items\"></hx-list>"`, protocol.Change{}, "is said to follow from version 7"},
+		{protocol.List, `"a":8,"v":7,"content":"<hx-list hx-target=\"#items\"></hx-list>"`, protocol.Change{}, "is said to follow from version 8"},
+		{protocol.List, `"a":7,"v":7,"content":"<hx-list hx-target=\"#items\"></hx-list>"`, protocol.Change{Base: 7, HasBase: true}, ""},
 		{protocol.List, `"a":6,"v":7,"content":"<hx-list hx-target=\"#items\" put=\"i-b\"></hx-list>"`, protocol.Change{}, "is no place"},
 		{protocol.List, `"v":7,"content":"<p>"`, protocol.Change{}, "no hx-list"},
 	} {
