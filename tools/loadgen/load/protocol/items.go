@@ -187,6 +187,7 @@ func takeEntries(before []Item, c *Change) (all []Item, err error) {
 		case i >= 0 && all[i] == item && !c.Whole:
 		case i >= 0:
 			err = errors.Join(err, fmt.Errorf("has entry %s as %d, which was %d before", item.ID, item.N, all[i].N))
+		case len(all) > 0 && item.N < all[0].N: // it was there, and is not kept any more
 		case item.N <= newest:
 			err = errors.Join(err, fmt.Errorf("has entry %d, which is new, behind entry %d", item.N, newest))
 		case len(all) > 0 && item.N != newest+1:

@@ -108,6 +108,7 @@ func TestChangesAreTakenAsAPageDoes(t *testing.T) {
 		{log, "e1 e2", "e2 e3", protocol.Change{}, "e1 e2 e3", ""},
 		{log, "e1 e2", "e4", protocol.Change{}, "e1 e2 e4", "has entry 4 right behind entry 2"},
 		{log, "e1 e2 e4", "e3", protocol.Change{}, "e1 e2 e4", "behind entry 4"},
+		{log, "e4 e5", "e2 e3 e4 e5 e6", protocol.Change{}, "e4 e5 e6", ""},
 		{log, "e1 e2", "e7 e8", protocol.Change{Whole: true, Gap: 4}, "e7 e8", ""},
 		{log, "e1 e2", "e7 e8", protocol.Change{Whole: true}, "e7 e8", "goes on with entry 7 after entry 2"},
 		{log, "e1 e2", "e2 e3", protocol.Change{Whole: true}, "e2 e3", ""},
