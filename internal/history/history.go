@@ -38,6 +38,10 @@ const (
 	// LateJoin: the first state after a connect is not older than the
 	// store's when the connect began.
 	LateJoin Rule = "late join"
+	// Follows: what is shown follows from what was shown of the version before, by
+	// the ops in between, each once, and those of a client in their order. Only some
+	// kinds can tell: see Follower.
+	Follows Rule = "follows"
 	// Convergence: at the end every connected tab shows the store's state.
 	Convergence Rule = "convergence"
 )
@@ -180,6 +184,21 @@ func (h *History) Check(final State, connected ...string) []Violation {
 		c.step(e)
 	}
 	c.count(final)
+	c.follow()
 	c.converged(final, connected)
 	return c.found
+}
+
+// Followed returns how often a state was compared with the one before it, and how
+// often that told nothing, because too many ops were in between.
+func (h *History) Followed(final State) (compared, unknown int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := newCheck(h.opts, h.events)
+	for _, e := range h.events {
+		c.step(e)
+	}
+	c.count(final)
+	c.follow()
+	return c.followed, c.unknown
 }

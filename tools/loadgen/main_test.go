@@ -133,7 +133,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		{"-transport smoke http://localhost:1", "there are ws and http"},
 		{"-transport http -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol smtp http://localhost:1", "there are lockstep and htmx"},
-		{"-kind chat http://localhost:1", "there are counter, poll and bank"},
+		{"-kind chat http://localhost:1", "there are counter, poll, bank, list and log"},
 		{"-kind poll -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol htmx http://localhost:1", "-selector"},
 		{"-protocol htmx -selector # http://localhost:1", "selector of the number"},

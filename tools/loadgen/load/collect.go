@@ -161,6 +161,7 @@ func (c *collector) addCounts(n browser.Counts) {
 	t.Joins += n.Joins
 	t.Reconnects += n.Reconnects
 	t.Refusals += n.Refusals
+	t.Afresh += n.Afresh
 	c.advanced += n.Advanced
 	c.dropped += n.Dropped
 }

@@ -106,6 +106,7 @@ type Totals struct {
 	Joins      int64   `json:"joins"`               // tabs that connected for the first time
 	Reconnects int64   `json:"reconnects"`          // times that a tab connected again
 	Refusals   int64   `json:"refusals"`            // connections that a server turned away
+	Afresh     int64   `json:"afresh,omitempty"`    // changes of what a tab did not show, so that it asked for all
 }
 
 // A Sample is one second of a run. Counts are rates for exactly one second; latencies are in ms.

@@ -76,9 +76,10 @@ type run struct {
 	stage   stage
 	report  *Report
 
-	final    []protocol.State // of each counter, by the pages after the load
-	behind   []browser.Tab
-	converge float64
+	final      []protocol.State // of each counter, by the pages after the load
+	finalViews []*protocol.View // these pages
+	behind     []browser.Tab
+	converge   float64
 }
 
 func (r *run) phases(ctx context.Context) error {
@@ -225,7 +226,7 @@ func (r *run) compare(ctx context.Context) (bool, error) {
 		r.c.errors["after the load: "+strings.TrimPrefix(err.Error(), "load: "+ErrUnreachable.Error()+": ")]++
 		return false, nil
 	}
-	r.final, r.behind = make([]protocol.State, len(views)), nil
+	r.final, r.finalViews, r.behind = make([]protocol.State, len(views)), views, nil
 	for i, v := range views {
 		r.final[i] = v.State
 	}

@@ -47,6 +47,16 @@ type Bugs struct {
 	HoldStreams   bool // streams say nothing (right: tabs ask)
 	CutAnswers    int  // the answer to the exchange is cut off (right: tabs send again)
 	Mute          bool // the server never says its clock (tabs must not send ops then)
+
+	// These are of lists and logs, whose messages say what has changed.
+	WrongBase     int // the change says of another version that it is one of it, to every second tab
+	LostTombstone int // the change does not say which items have gone
+	GapForWhole   int // of a log, every second tab is told in every nth state only, and of its end as if that were all
+	LoseEntry     int // the change leaves the newest item out, for every second tab
+	SwapItems     int // the change has the two newest items in another order, for every second tab
+	Conflate      int // the state is not sent to every second tab (right: the next change has it)
+	LoseFrame     int // the change is lost, of one tab in n (right: the tab sees that the next does not fit)
+	Forgetful     int // before the state the server forgets all versions (right: it sends all)
 }
 
 // A Server has pages by kind and name. Its methods may be called concurrently.
@@ -69,7 +79,7 @@ func Start(t testing.TB, bugs Bugs) *Server {
 	t.Helper()
 	s := &Server{bugs: bugs, topics: make(map[string]*topic), fins: make(map[string]uint64)}
 	mux := http.NewServeMux()
-	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank"} {
+	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank", "list": "list", "log": "log"} {
 		on := func(f func(topic *topic, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				s.mu.Lock()
@@ -206,7 +216,9 @@ func (s *Server) admit(topic *topic, r *http.Request) *tab {
 	if !s.bugs.Mute {
 		t.send(fmt.Sprintf(`{"status":"live","beat":20,%s}`, clock()))
 	}
-	t.send(topic.message(topic.version, topic.root(0)))
+	if !topic.isItems() {
+		t.send(topic.message(topic.version, topic.root(0)))
+	}
 	topic.tabs = append(topic.tabs, t)
 	return t
 }
@@ -235,6 +247,7 @@ func (s *Server) cut() {
 // A message is what a tab says.
 type message struct {
 	Hello int
+	At    map[string][2]uint64
 	Op    []any
 	Fin   []any
 	Seen  int64
@@ -259,11 +272,17 @@ func name(parts []any, of int) (client string, numbers []uint64) {
 // receive takes a message of a tab.
 func (s *Server) receive(t *tab, text []byte) {
 	var m message
-	if json.Unmarshal(text, &m) != nil || m.Hello != 0 {
+	if json.Unmarshal(text, &m) != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m.Hello != 0 {
+		if at := m.At[t.topic.kind+":"+t.topic.name]; t.topic.isItems() {
+			s.hello(t, at[1])
+		}
+		return
+	}
 	if client, upto := name(m.Fin, 2); client != "" {
 		s.fins[client] = upto[0]
 		return

@@ -69,8 +69,10 @@ func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error
 	if err != nil {
 		return View{}, err
 	}
-	v.State, v.Known, v.Topic = r.state, r.known, r.topic
+	v.State, v.Known, v.Topic, v.Items = r.state, r.known, r.topic, r.items
 	switch {
+	case l.Kind.Itemized():
+		v.Known = r.known && (v.Live || r.state.Version > 0) // an empty list, or nothing is known of it
 	case l.Kind == Poll && len(options) == 0:
 		return View{}, errors.New("the poll has no options: nothing is named option")
 	case l.Kind == Poll:
@@ -123,6 +125,7 @@ func encode(message any) []byte {
 type wire struct {
 	Epoch   uint64   `json:"e"`
 	Version *uint64  `json:"v"`
+	Base    *uint64  `json:"a"` // the version that the content is a change of
 	Content string   `json:"content"`
 	Ack     []wireID `json:"ack"`
 	Op      wireID   `json:"op"`
@@ -152,12 +155,12 @@ func (id *wireID) UnmarshalJSON(raw []byte) error {
 }
 
 // Read implements Protocol. The fragment and the envelope have to say the same.
-func (l Lockstep) Read(_ *View, message []byte) (Message, error) {
+func (l Lockstep) Read(_ *View, message []byte) (m Message, err error) {
 	var w wire
 	if err := json.Unmarshal(message, &w); err != nil {
 		return Message{}, fmt.Errorf("a message is not of the wire: %w: %.60q", err, message)
 	}
-	m := Message{Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second)), Clock: w.Clock, Reason: w.Error}
+	m = Message{Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second)), Clock: w.Clock, Reason: w.Error}
 	for _, id := range w.Ack {
 		m.Acks = append(m.Acks, ID(id))
 	}
@@ -169,6 +172,10 @@ func (l Lockstep) Read(_ *View, message []byte) (Message, error) {
 	}
 	if w.Version == nil {
 		return m, nil
+	}
+	if l.Kind.Itemized() {
+		m.Change, err = l.change(&w)
+		return m, err
 	}
 	r, err := l.root([]byte(w.Content))
 	if err != nil {

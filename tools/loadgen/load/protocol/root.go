@@ -15,10 +15,14 @@ type root struct {
 	state State
 	known bool    // it has a state
 	parts []int64 // of a poll and a bank, in the order of the page
+	items *Items  // of a list and a log
 }
 
 // root reads the element that shows the topic, and what is in it.
 func (l Lockstep) root(body []byte) (r root, err error) {
+	if l.Kind.Itemized() {
+		return l.itemsRoot(body)
+	}
 	attribute := map[Kind]string{Counter: "data-count", Poll: "data-votes", Bank: "data-balance"}[l.Kind]
 	if !bytes.Contains(body, []byte(attribute)) {
 		return root{}, fmt.Errorf("nothing has %s: is this the page of a %s?", attribute, l.Kind)
@@ -58,6 +62,30 @@ func (l Lockstep) root(body []byte) (r root, err error) {
 		r.state.Value = bankValue(r.parts)
 	}
 	return r, nil
+}
+
+// itemsRoot reads the element that shows a list or a log. A page that says in data-sum that it
+// knows nothing is not known.
+func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
+	c, err := l.items(body)
+	if err != nil {
+		return root{}, err
+	}
+	known := true
+	walk(body, func(attr map[string]string) {
+		if attr["data-topic"] != "" && attr["data-version"] != "" && r.topic == "" {
+			err = errors.Join(err, r.begin(attr))
+		}
+		if sum, ok := attr["data-sum"]; ok && sum == "" {
+			known = false
+		}
+	})
+	if r.topic == "" {
+		return root{}, errors.New("nothing has data-topic and data-version")
+	}
+	r.known, r.items = known, &Items{Kind: l.Kind, All: c.Items}
+	r.state = r.items.State(r.state)
+	return r, err
 }
 
 // begin reads the element itself. What is not known has a sum that is empty.

@@ -25,6 +25,7 @@ type loop struct {
 	timers   timers
 	chance   *rand.Rand
 	cache    cache
+	models   models
 	buffer   []byte
 	stop     bool
 	waiting  []int32 // tabs that are to join or connect, in this order

@@ -38,6 +38,7 @@ type Counts struct {
 	Advanced                          int64 // versions that tabs went forward by
 	Dropped                           int64 // states that came late over a new connection
 	Joins, Reconnects                 int64 // of tabs
+	Afresh                            int64 // changes of what their tab did not show: it asked for all
 	Refusals                          int64 // connections that a server turned away
 }
 
@@ -53,15 +54,16 @@ type Replica struct {
 
 // A Counter is what the tabs of one loop show of one counter.
 type Counter struct {
-	Tabs           int            // that show it and are not slow, now
-	Oldest, Newest protocol.State // that one of them shows, now
-	Stalest        float64        // ms that the one furthest behind is so, now
-	Advances       []Advance      // by rising time and state
-	Clicks         []Resolved     // that were acknowledged
-	Acked          int64          // as many
-	Forgotten      int64          // clicks of which nobody says whether they count
-	Outstanding    int            // clicks without an answer, now
-	Notes          []Note         // what happened to clicks, in this order, unless they only count
+	Tabs           int             // that show it and are not slow, now
+	Oldest, Newest protocol.State  // that one of them shows, now
+	Stalest        float64         // ms that the one furthest behind is so, now
+	Advances       []Advance       // by rising time and state
+	Clicks         []Resolved      // that were acknowledged
+	Acked          int64           // as many
+	Forgotten      int64           // clicks of which nobody says whether they count
+	Outstanding    int             // clicks without an answer, now
+	Notes          []Note          // what happened to clicks, in this order, unless they only count
+	Entries        []protocol.Item // of a log, that no tab of the process had been shown before
 }
 
 // A Note says what happened to an op.
