@@ -197,9 +197,9 @@ func (it *item[T]) encoded() (string, error) {
 	return raw, nil
 }
 
-// same reports whether two items have the same id and value.
+// same reports whether an item has the value of another with the same id, or nil.
 func (it *item[T]) same(other *item[T]) (bool, error) {
-	if it == other || it.id != other.id {
+	if it == other || other == nil {
 		return it == other, nil
 	}
 	a, err := it.encoded()
