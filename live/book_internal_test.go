@@ -202,3 +202,39 @@ func TestOneMoveMovesOneItem(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkBook is what a change of one item costs a room, whatever the number of its tabs.
+func BenchmarkBook(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var book book
+			it := Items{Target: "#l", Len: n}
+			v := 0
+			ids := make([]string, n)
+			for i := range ids {
+				ids[i] = fmt.Sprint("i-", i)
+			}
+			html := plain(`<li id="i">` + strings.Repeat("x", 400) + `</li>`)
+			it.Item = func(i int) Item {
+				rev := 0
+				if i == v%n {
+					rev = v
+				}
+				return Item{ID: ids[i], Rev: rev, Render: func() Component { return html }}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				v++
+				items, err := it.all()
+				if err != nil {
+					b.Fatal(err)
+				}
+				drawn, err := book.draw(items)
+				if err != nil {
+					b.Fatal(err)
+				}
+				book.turn(turn{pages: []page{{seq: book.seq + 1, at: revision{1, uint64(v)}, items: items}}, html: drawn, target: "#l"})
+			}
+		})
+	}
+}

@@ -11,8 +11,8 @@ import (
 )
 
 // Items are a state as a room of items shows it: an element whose children have ids. Each item is
-// rendered once for each of its revisions, and tabs are sent what has changed since the version that
-// they show; see book.go.
+// rendered once for each of its revisions, and tabs are sent what has changed since the version
+// that they show; see book.go.
 type Items struct {
 	// Target is the CSS selector of the element whose children the items are: a constant of the
 	// program, never user input.
@@ -49,21 +49,17 @@ const maxItemID = 64
 
 var errItems = errors.New("the callback returned items that can't be shown")
 
-// all returns the items, or what is wrong with them.
+// all returns the items, or what is wrong with them. Whether two have one id the book finds.
 func (it *Items) all() ([]Item, error) {
 	if it.Len < 0 || it.Len > 0 && it.Item == nil || it.Log && it.First == 0 {
 		return nil, fmt.Errorf("%w: Len, Item or First is missing", errItems)
 	}
-	all, seen := make([]Item, it.Len), make(map[string]struct{}, it.Len)
+	all := make([]Item, it.Len)
 	for i := range all {
 		item := it.Item(i)
 		if !validItemID(item.ID) || item.Render == nil || !equal(item.Rev, item.Rev) {
 			return nil, fmt.Errorf("%w: item %d", errItems, i)
 		}
-		if _, twice := seen[item.ID]; twice {
-			return nil, fmt.Errorf("%w: two have one id", errItems)
-		}
-		seen[item.ID] = struct{}{}
 		all[i] = item
 	}
 	return all, nil
@@ -123,7 +119,11 @@ func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, 
 	if r.wantsData.Load() {
 		t.data, t.change = rs.dataOf(r, k)
 	}
-	return r.book.turn(t), nil
+	f := r.book.turn(t)
+	if f == nil {
+		return nil, fmt.Errorf("%w: two have one id", errItems)
+	}
+	return f, nil
 }
 
 // seen forgets the states that wait to be shown, up to seq.

@@ -456,8 +456,8 @@ func (rs *Rooms[S]) renderWhole(key string, s S) ([]htmx.Partial, error) {
 	return []htmx.Partial{{Target: target, HTML: string(html)}}, err
 }
 
-// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what is
-// known.
+// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what
+// is known.
 func (rs *Rooms[S]) locate(r *stateRoom[S], at revision) (seq uint64, ok, ahead bool) {
 	r.mu.Lock()
 	ahead = at.newer(r.known.at)
