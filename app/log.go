@@ -64,10 +64,25 @@ func entryProps(e state.Entry[Message]) components.LogEntry {
 	return components.LogEntry{ID: e.ID, N: e.N, At: e.At, By: e.M.By, Text: e.M.Text}
 }
 
-// pageOfLog is what a page of it shows; ask puts its entries there.
+// pageOfLog is what a page of it shows: the newest entries.
 func pageOfLog(name string, s shown[Talk], known bool) (Content, string) {
 	props := components.Log{Name: name, Topic: s.topic, Epoch: s.Epoch, Version: s.Version, Known: known}
+	for _, e := range s.log[max(len(s.log)-logWindow, 0):] {
+		props.Entries = append(props.Entries, entryProps(readable(e)))
+	}
+	if len(props.Entries) > 0 {
+		props.Before = props.Entries[0].N
+	}
 	return logContent{props, s.state.N}, props.Sum()
+}
+
+// readable is an entry with its message, or with words in place of it.
+func readable(e entry) state.Entry[Message] {
+	typed, err := entryOf[Message](e)
+	if err != nil {
+		typed.M.Text = "This message can't be read."
+	}
+	return typed
 }
 
 // A logContent is what the page of one is about.
@@ -90,15 +105,13 @@ func (c logContent) Part(p components.Page) live.Component {
 	return components.OlderEntries(p, c.log)
 }
 
-// ask implements asker: the newest entries are shown, or the last before a number.
+// ask implements asker: entries before a number are shown in place of the newest.
 func (c logContent) ask(ctx context.Context, a *App, asked state.Fields) (Content, error) {
-	end := c.n + 1
-	if before, err := strconv.ParseUint(asked.Get("before"), 10, 64); err == nil && before > 0 && before < end {
-		end, c.log.Past = before, true
-	}
-	if !c.log.Known || c.n == 0 {
+	end, err := strconv.ParseUint(asked.Get("before"), 10, 64)
+	if err != nil || end == 0 || end > c.n {
 		return c, nil
 	}
+	c.log.Past, c.log.Entries, c.log.Before = true, nil, 0
 	entries, first, err := window(ctx, a.store, c.log.Topic, end)
 	if err != nil {
 		c.log.Known = false
@@ -159,11 +172,7 @@ func itemsOfLog(_ string, s shown[Talk]) (live.Items, bool) {
 		Item: func(i int) live.Item {
 			e := s.log[i]
 			return live.Item{ID: "m-" + e.ID, Rev: e.N, Render: func() live.Component {
-				typed, err := entryOf[Message](e)
-				if err != nil {
-					typed.M.Text = "This message can't be read."
-				}
-				return components.Entry(entryProps(typed))
+				return components.Entry(entryProps(readable(e)))
 			}}
 		},
 		Log: true, First: first, Window: logWindow,

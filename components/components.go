@@ -300,9 +300,10 @@ func (p Page) withLists() Page {
 	return p
 }
 
-// withLogs is the page with what logs need.
+// withLogs is the page with what logs need. A tab does not render them itself: the entries are not
+// in the state that it would be sent.
 func (p Page) withLogs() Page {
-	p.lists, p.logs = true, true
+	p.lists, p.logs, p.Renderer = true, true, Renderer{}
 	return p
 }
 

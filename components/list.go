@@ -51,8 +51,9 @@ func (l List) Count() ListSum {
 	return sum
 }
 
-// Sum is what the title of a list's page begins with.
-func (l List) Sum() string { return l.Count().Text() }
+// Sum is what the title of a list's page begins with: nothing. Frames change no more of a list than
+// its items and its head.
+func (l List) Sum() string { return "" }
 
 // Text is the sum in words; "" when it is not known.
 func (s ListSum) Text() string {

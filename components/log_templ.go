@@ -521,7 +521,7 @@ func LogPage(p Page, l Log) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = LogBody(p, l).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = LogBody(p.withLogs(), l).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

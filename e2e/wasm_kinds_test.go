@@ -67,6 +67,21 @@ func TestEachKindRunsInTheBrowser(t *testing.T) {
 		two.refuses("account 1 has only 70")
 		one.reads("Account 1 70Account 2 130")
 	})
+	both("?topic=list:shop", func(one, two *page) {
+		one.adds("milk")
+		one.adds("tea")
+		two.showsList("milk,tea")
+		two.presses("up", "tea")
+		one.showsList("tea,milk")
+		one.presses("toggle", "milk")
+		two.showsList("tea,+milk")
+	})
+	both("?topic=log:lobby", func(one, two *page) {
+		one.tells("hello")
+		two.showsEntries("hello")
+		two.tells("and hello")
+		one.showsEntries("hello,and hello")
+	})
 	late := visit(t, browser, p.url+"/wasm/?topic=bank:vault")
 	late.reads("Account 1 70Account 2 130")
 	late.evaluate(`(document.querySelector('#open-name').value = 'other', '')`)
@@ -97,6 +112,15 @@ func TestATabRendersEachKindItself(t *testing.T) {
 			online:  func(tab *page) { tab.transfers(60) },
 			offline: func(tab *page) { tab.transfers(30); tab.transfers(11); tab.transfers(10) },
 			counted: "Account 1 40Account 2 160", ahead: "Account 1 0Account 2 200",
+		},
+		"/list/shop": {
+			online: func(tab *page) { tab.adds("milk") },
+			offline: func(tab *page) {
+				tab.adds("tea")
+				tab.showsList("milk,tea")
+				tab.presses("up", "tea")
+			},
+			counted: "milk Save 1 to do", ahead: "tea Save milk Save 2 to do",
 		},
 	} {
 		t.Run(path, func(t *testing.T) {

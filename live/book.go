@@ -20,10 +20,10 @@ import (
 //   - the places of those that moved after a, each as "behind that one", in the newest order,
 //   - the ids of those that went after a, and have not come back.
 //
-// A tab that puts these in, front to back, shows the newest state. That holds for a tab at any state
-// x that the book has passed with a ≤ x: it is told some things again, which changes nothing. Items
-// that stay are those of a longest increasing subsequence of the old places in the new order, so
-// as few as possible move; what never moved since a is in the same order in both.
+// A tab that puts these in, front to back, shows the newest state. That holds for a tab at any
+// state x that the book has passed with a ≤ x: it is told some things again, which changes nothing.
+// Items that stay are those of a longest increasing subsequence of the old places in the new order,
+// so as few as possible move; what never moved since a is in the same order in both.
 //
 // It does not hold for a state that the book has not passed, though its version lies between: an
 // item that changed and changed back says nothing of itself. Such a tab, one of another epoch, one
@@ -39,9 +39,9 @@ import (
 // The room's flush turns the page, alone: it renders what is new with no lock held, and then makes
 // the frame that nearly all tabs need, from what was shown before. It is the room's frame as that
 // of any other room, and the writers compare one number more. Members for whom its base is wrong
-// are dealt with after the walk, by since, which makes frames of HTML that is there: they are shared
-// by base, and bounded in number and bytes. Past the bound a tab gets a frame with an older base,
-// or the whole. Book.mu is the last lock in their order, and nothing is called under it.
+// are dealt with after the walk, by since, which makes frames of HTML that is there: they are
+// shared by base, and bounded in number and bytes. Past the bound a tab gets a frame with an older
+// base, or the whole. Book.mu is the last lock in their order, and nothing is called under it.
 
 const (
 	// maxPassed is how many states a book tells apart: 48 bytes each.
@@ -152,7 +152,7 @@ func (b *book) draw(items []Item) (all []drawn, err error) {
 }
 
 // turn leads the book to the last page, and returns the frame that shows it from what was shown
-// before, or to everyone. Only flush calls it.
+// before, or to everyone; nil: two items have one id. Only flush calls it.
 func (b *book) turn(t turn) *frame {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,6 +163,10 @@ func (b *book) turn(t turn) *frame {
 	b.taken = make(map[string]*entry)
 	for _, p := range t.pages {
 		b.apply(p, t.log)
+	}
+	if len(b.order) != len(b.byID) {
+		b.clear()
+		return nil
 	}
 	last := t.pages[len(t.pages)-1]
 	for _, d := range t.html {
@@ -191,8 +195,13 @@ func (b *book) forget(seq uint64) { b.floor, b.passed, b.graves = seq, nil, nil 
 func (b *book) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.clear()
+}
+
+// clear is reset. The caller holds mu.
+func (b *book) clear() {
 	b.forget(b.seq + 1)
-	b.order, b.byID, b.frames, b.seq = nil, nil, nil, 0
+	b.order, b.byID, b.frames, b.taken, b.seq = nil, nil, nil, nil, 0
 }
 
 // apply takes in the next state. The caller holds mu.
@@ -277,8 +286,8 @@ func (b *book) bury() {
 	}
 }
 
-// lookup returns the seq of the state of a revision. Of a log it may be that of an older one, of the
-// same epoch.
+// lookup returns the seq of the state of a revision. Of a log it may be that of an older one, of
+// the same epoch.
 func (b *book) lookup(at revision) (seq uint64, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

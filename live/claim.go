@@ -87,7 +87,8 @@ func (s *Session) start(m *member, seq uint64, known bool) {
 	}
 }
 
-// claimed has the store asked when a tab shows what is ahead of the room, and reports whether it is.
+// claimed has the store asked when a tab shows what is ahead of the room, and reports whether it
+// is.
 func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) (asks bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

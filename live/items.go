@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/htmx"
 )
 
 // Items are a state as a room of items shows it: an element whose children have ids. Each item is
-// rendered once for each of its revisions, and tabs are sent what has changed since the version that
-// they show; see book.go.
+// rendered once for each of its revisions, and tabs are sent what has changed since the version
+// that they show; see book.go.
 type Items struct {
 	// Target is the CSS selector of the element whose children the items are: a constant of the
 	// program, never user input.
@@ -48,21 +49,17 @@ const maxItemID = 64
 
 var errItems = errors.New("the callback returned items that can't be shown")
 
-// all returns the items, or what is wrong with them.
+// all returns the items, or what is wrong with them. Whether two have one id the book finds.
 func (it *Items) all() ([]Item, error) {
 	if it.Len < 0 || it.Len > 0 && it.Item == nil || it.Log && it.First == 0 {
 		return nil, fmt.Errorf("%w: Len, Item or First is missing", errItems)
 	}
-	all, seen := make([]Item, it.Len), make(map[string]struct{}, it.Len)
+	all := make([]Item, it.Len)
 	for i := range all {
 		item := it.Item(i)
 		if !validItemID(item.ID) || item.Render == nil || !equal(item.Rev, item.Rev) {
 			return nil, fmt.Errorf("%w: item %d", errItems, i)
 		}
-		if _, twice := seen[item.ID]; twice {
-			return nil, fmt.Errorf("%w: two have one id", errItems)
-		}
-		seen[item.ID] = struct{}{}
 		all[i] = item
 	}
 	return all, nil
@@ -101,6 +98,7 @@ func (it *Items) head() ([]htmx.Partial, error) {
 
 // renderItems is render for a state that Items has made items of.
 func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, before []accepted[S], it Items) (*frame, error) {
+	defer r.seen(n.seq)
 	items, err := it.all()
 	if err != nil {
 		return nil, err
@@ -121,7 +119,18 @@ func (rs *Rooms[S]) renderItems(r *stateRoom[S], k known[S], n page, back bool, 
 	if r.wantsData.Load() {
 		t.data, t.change = rs.dataOf(r, k)
 	}
-	return r.book.turn(t), nil
+	f := r.book.turn(t)
+	if f == nil {
+		return nil, fmt.Errorf("%w: two have one id", errItems)
+	}
+	return f, nil
+}
+
+// seen forgets the states that wait to be shown, up to seq.
+func (r *stateRoom[S]) seen(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.before = slices.DeleteFunc(r.before, func(a accepted[S]) bool { return a.seq <= seq })
 }
 
 // pages returns the states that were accepted before the one numbered seq, as items. One that can't
@@ -131,12 +140,16 @@ func (rs *Rooms[S]) pages(r *stateRoom[S], before []accepted[S], seq uint64) (al
 		if a.seq >= seq {
 			break
 		}
-		it, ok := rs.items(r.key, a.state)
-		if !ok {
-			continue
-		}
-		if items, err := it.all(); err == nil {
-			all = append(all, page{seq: a.seq, at: a.at, items: items, first: it.First})
+		var items []Item
+		var first uint64
+		failed := rs.rt.guarded("Items", func() {
+			if it, ok := rs.items(r.key, a.state); ok {
+				items, _ = it.all()
+				first = it.First
+			}
+		})
+		if failed == nil && items != nil {
+			all = append(all, page{seq: a.seq, at: a.at, items: items, first: first})
 		}
 	}
 	return all

@@ -415,7 +415,7 @@ func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	back = back || r.peak.newer(k.at)
 	var before []accepted[S]
 	if !alone {
-		before, r.before = r.before, nil
+		before = slices.Clone(r.before)
 	}
 	r.mu.Unlock()
 	var parts []htmx.Partial
@@ -456,11 +456,14 @@ func (rs *Rooms[S]) renderWhole(key string, s S) ([]htmx.Partial, error) {
 	return []htmx.Partial{{Target: target, HTML: string(html)}}, err
 }
 
-// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what is
-// known.
+// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what
+// is known.
 func (rs *Rooms[S]) locate(r *stateRoom[S], at revision) (seq uint64, ok, ahead bool) {
 	r.mu.Lock()
 	ahead = at.newer(r.known.at)
+	if at == r.known.at && r.seq > 0 {
+		seq, ok = r.seq, true
+	}
 	for i := len(r.before) - 1; i >= 0 && !ok; i-- {
 		seq, ok = r.before[i].seq, r.before[i].at == at
 	}

@@ -3,7 +3,7 @@
 // behind live.js, before there is a connection. It is an htmx extension for the tag <hx-list>:
 // docs/protocol.md.
 
-import { place, scrolled, selected, sight } from './place.js';
+import { isBusy, place, scrolled, selected, sight } from './place.js';
 import { read, replace } from './tab/items.js';
 import { watch } from './written.js';
 
@@ -87,7 +87,8 @@ class Update {
     const { all, older, put, gone } = this.#change, list = this.#list;
     const missed = this.#hasGap();
     const leaving = new Set([...gone, ...put.map(([id]) => id)]);
-    const moving = all ? [...list.children] : put.flatMap(([id]) => own(list, id) ?? []);
+    const placed = put.flatMap(([id]) => own(list, id) ?? []);
+    const moving = all || placed.some(isBusy) ? [...list.children] : placed;
     const kept = [scrolled(moving), selected()];
     if (!all || this.#log) kept.push(sight(list, (el) => leaving.has(el.id), older));
     this.#remove(gone);

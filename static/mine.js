@@ -7,8 +7,9 @@
  */
 export function markOwn(user) {
   if (!user) return;
-  const sheet = new CSSStyleSheet();
-  sheet.replaceSync(`[data-by=${CSS.escape(user)}]{--side:end;--bubble:var(--own)}`);
+  const sheet = new CSSStyleSheet(), own = `[data-by=${CSS.escape(user)}]`;
+  const look = '--side:end;--columns:1fr auto;--bubble:var(--own);--corner:var(--own-corner);--named:0';
+  sheet.replaceSync(`${own}{${look}}${own}>b::after{content:"You"}`);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 }
 

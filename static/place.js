@@ -7,39 +7,50 @@
  */
 
 /**
- * Puts an item before another; null: at the end. Where a browser can't move elements, it loses what
- * the person is at in one that is taken out; so the neighbours go around that one.
+ * Puts an item before another; null: at the end. The neighbours go around one that the person is
+ * at: where a browser can't move elements, all is lost in one that is taken out, and Firefox takes
+ * the focus from a text of lines that moves.
  * @param {Parent} list
  * @param {Element} el - of the list, or new
  * @param {Element | null} before
  */
 export function place(list, el, before) {
-  if (el === before) return;
-  const isIn = el.parentNode === list;
-  if (isIn && el.nextElementSibling === before) return;
-  if (isIn && list.moveBefore) list.moveBefore(el, before);
-  else if (isIn && isBusy(el)) goAround(list, el, before);
+  if (el === before || (el.parentNode === list && el.nextElementSibling === before)) return;
+  if (el.parentNode === list && isBusy(el)) goAround(list, el, before);
+  else move(list, el, before);
+}
+
+/**
+ * @param {Parent} list
+ * @param {Element} el
+ * @param {Element | null} before
+ */
+function move(list, el, before) {
+  if (list.moveBefore && el.parentNode === list) list.moveBefore(el, before);
   else list.insertBefore(el, before);
 }
 
-/** @param {Element} el */
-const isBusy = (el) => el.contains(document.activeElement) || el.querySelector(':modal') !== null;
+/**
+ * Whether the person is at an item.
+ * @param {Element} el
+ */
+export const isBusy = (el) => el.contains(document.activeElement) || el.querySelector(':modal') !== null;
 
 /**
- * @param {Element} list
+ * @param {Parent} list
  * @param {Element} el
  * @param {Element | null} before
  */
 function goAround(list, el, before) {
   const isAbove = before && el.compareDocumentPosition(before) & Node.DOCUMENT_POSITION_PRECEDING;
   if (!isAbove) {
-    while (el.nextElementSibling && el.nextElementSibling !== before) list.insertBefore(el.nextElementSibling, el);
+    while (el.nextElementSibling && el.nextElementSibling !== before) move(list, el.nextElementSibling, el);
     return;
   }
   const end = el.nextElementSibling;
   for (let next, one = before; one !== el; one = next) {
     next = /** @type {Element} */ (one.nextElementSibling);
-    list.insertBefore(one, end);
+    move(list, one, end);
   }
 }
 
@@ -105,7 +116,8 @@ function firstBelow(items, line) {
 
 /**
  * Keeps what a person reads in its place, while items above it come and go. At the very top nothing
- * is kept: what is new there is to be seen.
+ * is kept: what is new there is to be seen. Browsers do so by themselves, but not Safari, and
+ * Firefox not by items that have scrollers or animations.
  * @param {Element} list
  * @param {(item: Element) => boolean} leaves - an item moves or goes
  * @param {boolean} always - at the top too
