@@ -77,6 +77,16 @@ func (k kind) parse(text string) (s history.State, ok bool) {
 	return s, ok
 }
 
+// agree reports whether two states can both be: tabs of a log show as much of it as they like.
+func (k kind) agree(a, b history.State) bool {
+	joiner, ok := k.judge.(history.Joiner)
+	if !ok || a.Newer(b) || b.Newer(a) {
+		return a == b
+	}
+	_, err := joiner.Join(a.Value, b.Value)
+	return err == nil
+}
+
 // record is what the judge calls a record of the store.
 func (k kind) record(r states.Record) (s history.State, err error) {
 	s.Epoch, s.Version = r.Epoch, r.Version
