@@ -40,8 +40,9 @@ type Item struct {
 // Items are what a tab shows of a list or a log: of the latter the newest. They must not be
 // changed.
 type Items struct {
-	Kind Kind
-	All  []Item
+	Kind  Kind
+	Epoch uint64 // of the state that they are
+	All   []Item
 }
 
 // A Change says how items of an older version become those of a newer one.
@@ -122,15 +123,15 @@ func index(all []Item, id string) int {
 // Take returns what a page shows after a change. An error says what of it does not fit what was
 // shown; the page shows the rest. A nil m shows nothing. The caller has seen that the change fits.
 func (m *Items) Take(c *Change, k Kind) (*Items, error) {
-	before := []Item(nil)
+	before, goesOn := []Item(nil), false
 	if m != nil {
-		before = m.All
+		before, goesOn = m.All, m.Epoch == c.Epoch
 	}
-	next := &Items{Kind: k}
+	next := &Items{Kind: k, Epoch: c.Epoch}
 	var err error
 	switch {
 	case k == Log:
-		next.All, err = takeEntries(before, c)
+		next.All, err = takeEntries(before, c, goesOn)
 	case c.Whole:
 		next.All, err = slices.Clone(c.Items), twice(c.Items)
 	default:
@@ -188,13 +189,14 @@ func takeItems(before []Item, c *Change) (all []Item, err error) {
 	return all, errors.Join(err, twice(c.Items))
 }
 
-// takeEntries appends entries that are new.
-func takeEntries(before []Item, c *Change) (all []Item, err error) {
+// takeEntries appends entries that are new. In another epoch nobody knows what is missing: it may be
+// lost.
+func takeEntries(before []Item, c *Change, goesOn bool) (all []Item, err error) {
 	all = slices.Clone(before)
 	last := (&Items{All: before}).Last()
 	if c.Whole {
 		all = nil
-		if len(c.Items) > 0 && last > 0 && c.Items[0].N > last+1 && c.Gap == 0 {
+		if goesOn && len(c.Items) > 0 && last > 0 && c.Items[0].N > last+1 && c.Gap == 0 {
 			err = fmt.Errorf("goes on with entry %d after entry %d, and does not say that some are missing", c.Items[0].N, last)
 		}
 	}

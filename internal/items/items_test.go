@@ -87,12 +87,16 @@ func TestChangesAreTakenAsAPageDoes(t *testing.T) {
 		{log, "e4 e5", "e2 e3 e4 e5 e6", items.Change{}, "e4 e5 e6", ""},
 		{log, "e1 e2", "e7 e8", items.Change{Whole: true, Gap: 4}, "e7 e8", ""},
 		{log, "e1 e2", "e7 e8", items.Change{Whole: true}, "e7 e8", "goes on with entry 7 after entry 2"},
+		{log, "e1 e2", "e7 e8", items.Change{Whole: true, Epoch: 5}, "e7 e8", ""},
 		{log, "e1 e2", "e2 e3", items.Change{Whole: true}, "e2 e3", ""},
 		{log, "", "e7 e8", items.Change{Whole: true}, "e7 e8", ""},
 	} {
 		c.change.Items = itemsOf(c.kind, c.with).All
 		before := itemsOf(c.kind, c.before)
 		got, err := before.Take(&c.change, c.kind)
+		if got.Epoch != c.change.Epoch {
+			t.Errorf("got the epoch %d, want %d", got.Epoch, c.change.Epoch)
+		}
 		if want := itemsOf(c.kind, c.want); !slices.Equal(got.All, want.All) {
 			t.Errorf("%s with %+v: got %v, want %v", c.before, c.change, got.All, want.All)
 		}

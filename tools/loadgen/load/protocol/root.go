@@ -85,7 +85,7 @@ func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
 	if r.topic == "" {
 		return root{}, errors.New("nothing has data-topic and data-version")
 	}
-	r.known, r.items = known, &Items{Kind: l.Kind.Items(), All: c.Items}
+	r.known, r.items = known, &Items{Kind: l.Kind.Items(), Epoch: r.state.Epoch, All: c.Items}
 	r.state = StateOf(r.items, r.state.Epoch, r.state.Version)
 	return r, err
 }
