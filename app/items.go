@@ -249,5 +249,8 @@ func (f *family) loadLog(ctx context.Context, store state.Store, key string, was
 		l.log = nil
 	}
 	l.log = newest(append(slices.Clip(l.log), entries...))
+	if len(l.log) == 0 || l.log[len(l.log)-1].N != n {
+		return fmt.Errorf("app: the log of %s has no entry %d, which its record tells of: read again", key, n)
+	}
 	return nil
 }

@@ -10,9 +10,9 @@ import (
 
 	"lockstep/app"
 	"lockstep/internal/history"
+	"lockstep/internal/items"
 	"lockstep/state"
 	"lockstep/state/memstate"
-	"lockstep/tools/loadgen/load/protocol"
 )
 
 // A modelTab is what a tab of the model keeps of its page. Its methods are called by one
@@ -36,8 +36,8 @@ func (w wholes) take(m answer, _ []byte, _ history.State, _ bool) (s history.Sta
 // generator's tabs do.
 type pieces struct {
 	t     *testing.T
-	wire  protocol.Lockstep
-	items *protocol.Items
+	kind  items.Kind
+	items *items.Items
 	todos app.Todos // of a tab that renders itself
 	wrong int       // messages
 }
@@ -54,27 +54,24 @@ func (p *pieces) take(m answer, raw []byte, shown history.State, any bool) (s hi
 	if m.State != nil {
 		return p.takeState(m, shown, any)
 	}
-	got, err := p.wire.Read(nil, raw)
+	c, err := items.ReadMessage(raw, p.kind)
 	if err != nil {
 		p.complain("%.300s: %v", raw, err)
+	}
+	if c == nil {
 		return s, false, false
 	}
-	if got.Change == nil {
-		return s, false, false
-	}
-	s = history.State{Epoch: got.Change.Epoch, Version: got.Change.Version}
+	s = history.State{Epoch: c.Epoch, Version: c.Version}
 	switch {
 	case any && shown.Newer(s):
 		return s, true, false
-	case got.Change.HasBase && !reaches(shown, any, s, got.Change.Base):
+	case !c.Fits(shown.Epoch, shown.Version, any):
 		return s, false, true
 	}
-	items, err := p.items.Take(got.Change, p.wire.Kind)
-	if err != nil {
+	if p.items, err = p.items.Take(c, p.kind); err != nil {
 		p.complain("a tab that shows version %d was sent version %d, which %v: %.300s", shown.Version, s.Version, err, raw)
 	}
-	p.items = items
-	s.Value = valueOfItems(items)
+	s.Value = p.items.Value()
 	return s, true, false
 }
 
@@ -114,33 +111,18 @@ func (p *pieces) takeState(m answer, shown history.State, any bool) (s history.S
 	return s, true, false
 }
 
-func valueOfItems(m *protocol.Items) string {
-	if m.Kind == protocol.Log {
-		entries := make([]history.Entry, 0, len(m.All))
-		for _, e := range m.All {
-			entries = append(entries, history.Entry{N: e.N, ID: e.ID, Text: e.Text})
-		}
-		return history.LogValue(entries)
-	}
-	items := make([]history.Item, 0, len(m.All))
-	for _, i := range m.All {
-		items = append(items, history.Item{ID: i.ID, Text: i.Text, Done: i.Done})
-	}
-	return history.ListValue(items)
-}
-
 func valueOfTodos(l app.Todos) string {
-	items := make([]history.Item, 0, l.Len())
+	all := make([]history.Item, 0, l.Len())
 	for id, todo := range l.All() {
-		items = append(items, history.Item{ID: id, Text: todo.Text, Done: todo.Done})
+		all = append(all, history.Item{ID: id, Text: todo.Text, Done: todo.Done})
 	}
-	return history.ListValue(items)
+	return history.ListValue(all)
 }
 
 // modelList is a list that some add to and others take from.
 func modelList(t *testing.T) modelKind {
 	k := modelKind{topic: "list:x", rule: history.Lists(), value: valueOf(t, app.Lists(), valueOfTodos)}
-	k.tab = func() modelTab { return &pieces{t: t, wire: protocol.Lockstep{Kind: protocol.List}} }
+	k.tab = func() modelTab { return &pieces{t: t, kind: items.List} }
 	k.act = func(rnd *rand.Rand, shown string) (string, map[string]string) {
 		text := fmt.Sprintf("thing %d", rnd.IntN(1_000_000))
 		var ids []string
@@ -191,7 +173,7 @@ func modelLog(t *testing.T) modelKind {
 		}
 		return history.LogValue(entries)
 	}
-	k.tab = func() modelTab { return &pieces{t: t, wire: protocol.Lockstep{Kind: protocol.Log}} }
+	k.tab = func() modelTab { return &pieces{t: t, kind: items.Log} }
 	k.act = func(rnd *rand.Rand, _ string) (string, map[string]string) {
 		if rnd.IntN(20) == 0 {
 			return "explode", nil

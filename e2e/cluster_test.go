@@ -389,7 +389,7 @@ func (w *cluster) settle() {
 			return err
 		}
 		for _, tab := range w.group.all() {
-			if got := tab.value(); got != v {
+			if got := tab.value(); !w.group.kind.agree(v, got) {
 				return fmt.Errorf("tab %s shows %+v, the store has %+v", tab.name, got, v)
 			}
 		}

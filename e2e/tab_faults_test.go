@@ -152,7 +152,7 @@ func adoptedOps(w *cluster) {
 		client := newClientID()
 		ops := make([]history.Op, 30)
 		for j := range ops {
-			do, in := w.group.kind.act()
+			do, in := w.group.kind.act("")
 			ops[j] = history.Op{ID: history.ID{Client: client, Seq: uint64(j) + 1}, Do: do, In: in}
 			w.group.h.Sent("closed", ops[j])
 		}

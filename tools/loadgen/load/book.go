@@ -47,11 +47,7 @@ func newBook(k protocol.Kind, before *protocol.View) (*book, error) {
 func (b *book) value(v *protocol.View) string {
 	switch {
 	case b.kind == protocol.List && v.Items != nil:
-		items := make([]history.Item, 0, len(v.Items.All))
-		for _, item := range v.Items.All {
-			items = append(items, history.Item{ID: item.ID, Text: item.Text, Done: item.Done})
-		}
-		return history.ListValue(items)
+		return v.Items.Value()
 	case b.kind == protocol.Log && v.Items != nil:
 		b.learn(v.Items.All)
 		last := v.Items.Last()

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lockstep/internal/items"
 )
 
 // Lockstep is the wire of this project (docs/protocol.md).
@@ -125,7 +127,6 @@ func encode(message any) []byte {
 type wire struct {
 	Epoch   uint64   `json:"e"`
 	Version *uint64  `json:"v"`
-	Base    *uint64  `json:"a"` // the version that the content is a change of
 	Content string   `json:"content"`
 	Ack     []wireID `json:"ack"`
 	Op      wireID   `json:"op"`
@@ -174,7 +175,7 @@ func (l Lockstep) Read(_ *View, message []byte) (m Message, err error) {
 		return m, nil
 	}
 	if l.Kind.Itemized() {
-		m.Change, err = l.change(&w)
+		m.Change, err = items.ReadMessage(message, l.Kind.Items())
 		return m, err
 	}
 	r, err := l.root([]byte(w.Content))

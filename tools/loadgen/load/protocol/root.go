@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lockstep/internal/items"
 )
 
 // A root is the element of a page or fragment that shows its topic.
@@ -67,7 +69,7 @@ func (l Lockstep) root(body []byte) (r root, err error) {
 // itemsRoot reads the element that shows a list or a log. A page that says in data-sum that it
 // knows nothing is not known.
 func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
-	c, err := l.items(body)
+	c, err := items.Read(body, l.Kind.Items())
 	if err != nil {
 		return root{}, err
 	}
@@ -83,8 +85,8 @@ func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
 	if r.topic == "" {
 		return root{}, errors.New("nothing has data-topic and data-version")
 	}
-	r.known, r.items = known, &Items{Kind: l.Kind, All: c.Items}
-	r.state = r.items.State(r.state)
+	r.known, r.items = known, &Items{Kind: l.Kind.Items(), Epoch: r.state.Epoch, All: c.Items}
+	r.state = StateOf(r.items, r.state.Epoch, r.state.Version)
 	return r, err
 }
 

@@ -63,8 +63,8 @@ func (m *models) take(counter int, from *protocol.Items, c *protocol.Change, k p
 	if r, ok := m.made[step{from, c}]; ok {
 		return r.items, r.wrong, false
 	}
-	to, wrong = from.Take(c, k)
-	to = m.share(counter, to, to.State(c.State()))
+	to, wrong = from.Take(c, k.Items())
+	to = m.share(counter, to, protocol.StateOf(to, c.Epoch, c.Version))
 	if m.made == nil || len(m.made) >= maxModels {
 		m.made = make(map[step]made)
 	}
@@ -75,9 +75,9 @@ func (m *models) take(counter int, from *protocol.Items, c *protocol.Change, k p
 // change takes a change of what the tab shows. One from another version than the tab has, or had
 // and went on from, is no use: the tab asks for all there is.
 func (t *tab) change(l *loop, c *protocol.Change, now int64) {
-	to := c.State()
+	to := protocol.State{Epoch: c.Epoch, Version: c.Version}
 	switch {
-	case c.HasBase && (!t.known || t.shown.Epoch != c.Epoch || t.shown.Version < c.Base):
+	case !c.Fits(t.shown.Epoch, t.shown.Version, t.known):
 		l.seen.Counts.Afresh++
 		if !t.lacks || now-t.askedAt >= int64(time.Second) {
 			t.lacks, t.askedAt = true, now
@@ -95,7 +95,7 @@ func (t *tab) change(l *loop, c *protocol.Change, now int64) {
 	if isNew {
 		l.learn(t, items)
 	}
-	t.show(l, items.State(to), now)
+	t.show(l, protocol.StateOf(items, c.Epoch, c.Version), now)
 }
 
 // again says hello on a connection that has had it: the tab is sent all there is.

@@ -111,7 +111,7 @@ func (t *tab) take(l *loop, message []byte, q *sequence) {
 	}
 	switch {
 	case m.Change != nil:
-		t.receiveState(l, m.Change.State(), now, q, m.Change)
+		t.receiveState(l, protocol.State{Epoch: m.Change.Epoch, Version: m.Change.Version}, now, q, m.Change)
 	case m.HasState:
 		t.receiveState(l, m.State, now, q, nil)
 	}
