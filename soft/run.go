@@ -60,7 +60,9 @@ func (s *Soft[V]) takeFresh() (names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t := range s.fresh {
-		names = append(names, t.name)
+		if len(t.show) > 0 || t.pulled.IsZero() { // Next may have returned it already
+			names = append(names, t.name)
+		}
 	}
 	clear(s.fresh)
 	return names
