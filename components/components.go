@@ -54,7 +54,9 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
-	Install             Install
+	// Scripts and Styles are the paths of more of them, for what is on this page alone.
+	Scripts, Styles []string
+	Install         Install
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
@@ -256,8 +258,9 @@ func (c Counter) Sum() string {
 }
 
 func (p Page) scripts() []string {
-	if p.Renderer.Script == "" {
-		return []string{p.Script}
+	all := append([]string{p.Script}, p.Scripts...)
+	if p.Renderer.Script != "" {
+		all = append(all, p.Renderer.Script)
 	}
-	return []string{p.Script, p.Renderer.Script}
+	return all
 }

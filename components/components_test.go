@@ -126,7 +126,11 @@ func everything() map[string]component {
 		"bank_page":         components.BankPage(bankPage(), vault()),
 		"bank_page_unknown": components.BankPage(with(bankPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownBank()),
 		"bank_page_hostile": components.BankPage(hostilePage(), with(vault(), func(b *components.Bank) { b.Name, b.Topic = hostile, hostile })),
-		"problem":           components.ProblemPage(problem()),
+		"board_page":        components.BoardPage(boardPage(), components.Board{Name: "studio", Topic: "soft:studio"}),
+		"board_page_hostile": components.BoardPage(with(hostilePage(), func(p *components.Page) {
+			p.Scripts, p.Styles, p.Renderer = []string{hostile}, []string{hostile}, components.Renderer{}
+		}), components.Board{Name: hostile, Topic: hostile}),
+		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
 		})),
@@ -187,7 +191,7 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 func TestHostileTextChangesNothingButText(t *testing.T) {
 	for _, c := range []struct{ plain, hostile string }{
 		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
-		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
+		{"board_page", "board_page_hostile"}, {"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 	} {
 		want := skeleton(t, render(t, everything()[c.plain]))
 		got := skeleton(t, render(t, everything()[c.hostile]))

@@ -53,6 +53,14 @@ func bankPage() components.Page {
 	return pageOf("bank", "vault", vault().Sum())
 }
 
+// boardPage is the page of what has no state.
+func boardPage() components.Page {
+	return with(pageOf("soft", "studio", ""), func(p *components.Page) {
+		p.Kind, p.Renderer = "board", components.Renderer{}
+		p.Scripts, p.Styles = []string{"/static/soft.0.js"}, []string{"/static/soft.0.css"}
+	})
+}
+
 // TestThePagesOfOtherKindsKeepTheirContract: what tests and tools read.
 func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 	for _, c := range []struct{ page, id, attribute, want string }{
@@ -74,6 +82,8 @@ func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 		{"bank_page", "account-12", "data-balance", "200"},
 		{"bank_page", "total", "data-total", "1200"},
 		{"bank_page_unknown", "bank", "data-sum", ""},
+		{"board_page", "board", "data-topic", "soft:studio"},
+		{"board_page", "board", "data-version", ""},
 		{"bank_page_unknown", "account-1", "data-balance", ""},
 		{"bank_waiting", "bank", "data-waiting", "3"},
 	} {

@@ -1,6 +1,7 @@
 // What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js
 // and replica.js offer each other. A new version of htmx is read against this.
 
+import type { Cast } from './tab/casts.js';
 import type { Post } from './tab/post.js';
 import type { Renderer } from './live.js';
 import type { Versions } from './tab/versions.js';
@@ -98,6 +99,8 @@ declare global {
      * the server renders.
      */
     renderWith?(renderer: Renderer | null, begins?: boolean): void;
+    /** Sends what may be lost, not too often; the newest of each name on each topic wins. */
+    cast?(cast: Cast): void;
     /** Connects anew at once. */
     reconnect?(): void;
     /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */

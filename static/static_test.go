@@ -289,11 +289,22 @@ func TestTheBundleStaysSmall(t *testing.T) {
 	}
 }
 
+// What only some pages load has a budget of its own: as it is without compression, for that is what
+// a phone has to read.
+func TestTheScriptsOfSomePagesStaySmall(t *testing.T) {
+	a := assets(t)
+	for name, limit := range map[string]int{"soft.js": 4 << 10, "soft.css": 3 << 10} {
+		if f, ok := a.Open(a.URL(name), ""); !ok || len(f.Body) > limit {
+			t.Errorf("%s: got %d bytes, want at most %d", name, len(f.Body), limit)
+		}
+	}
+}
+
 // The script is served to everybody; comments are for readers of the source. The
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
-	for _, name := range []string{"app.js", "replica.js", "wasm.js", "app.css"} {
+	for _, name := range []string{"app.js", "replica.js", "wasm.js", "soft.js", "app.css", "soft.css"} {
 		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*|/\* )`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}

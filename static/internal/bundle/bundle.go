@@ -31,14 +31,17 @@ type asset struct {
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
 // render a tab of a server, and wasm.js has it serve one. plain.js is for networks
-// without websockets, and others.js for browsers with clicks of another session.
+// without websockets, others.js for browsers with clicks of another session, and soft.js, with
+// soft.css, for boards.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
 		{"replica.js", []string{"replica.js"}},
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
+		{"soft.js", []string{"soft.js"}},
 		{"app.css", []string{"app.css"}},
+		{"soft.css", []string{"soft.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
