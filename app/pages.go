@@ -27,6 +27,10 @@ type Content interface {
 // Page returns what the page of a topic shows: the state in the store or, while it
 // is away, what this replica knows. The error is ErrNoTopic.
 func (a *App) Page(ctx context.Context, topic string) (components.Page, Content, error) {
+	if isBoard(topic) {
+		p, content := a.boardPage(topic)
+		return p, content, nil
+	}
 	f, key, ok := a.family(topic)
 	if !ok {
 		return components.Page{}, nil, ErrNoTopic
@@ -38,12 +42,21 @@ func (a *App) Page(ctx context.Context, topic string) (components.Page, Content,
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	content, sum, err := f.content(ctx, key)
-	p := components.Page{
-		Kind: f.name(), Name: key, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
-		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes
-	}
-	if a.rt.Status() == htmx.Degraded || err != nil { // also when this read is the first to notice
+	p := a.page(topic, f.name(), key, sum)
+	if err != nil { // also when this read is the first to notice
 		p.State = string(htmx.Degraded)
 	}
 	return p, content, nil
+}
+
+// page returns a page as this replica is.
+func (a *App) page(topic, kind, name, sum string) components.Page {
+	p := components.Page{
+		Kind: kind, Name: name, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
+		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes
+	}
+	if a.rt.Status() == htmx.Degraded {
+		p.State = string(htmx.Degraded)
+	}
+	return p
 }

@@ -105,10 +105,17 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 		Home: base + "/", Open: base + "/" + app.Prefix(kind), Do: base + "/" + app.Prefix(kind) + "/" + name + "/",
 	}
 	inBrowser := components.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
-	p.Links.Elsewhere = append(h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) }), inBrowser)
+	p.Links.Elsewhere = h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) })
+	if app.HasState(topic) {
+		p.Links.Elsewhere = append(p.Links.Elsewhere, components.Link{To: base + app.Path(app.Board), Text: "A board"}, inBrowser)
+	} else {
+		p.Scripts, p.Styles = []string{base + h.assets.URL("soft.js")}, []string{base + h.assets.URL("soft.css")}
+	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
-	p.Renderer = h.program.renderer(base)
+	if app.HasState(topic) {
+		p.Renderer = h.program.renderer(base)
+	}
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says
