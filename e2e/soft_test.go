@@ -122,8 +122,8 @@ func TestABoardShowsWhoTypesAndNotWhat(t *testing.T) {
 	bob.evaluate(`window.heard = [], document.querySelector('main').addEventListener('htmx:ws:before:message:incoming',
 		(e) => heard.push(e.detail.message.data)), ''`)
 	ann.do(chromedp.SendKeys(chromedp.CSS("#text"), "a secret"))
-	bob.boardShows("who types", func(s boardState) bool { return strings.HasSuffix(s.Types, " types…") && len(s.People) == 1 })
-	bob.boardShows("it to those who hear the page", func(s boardState) bool { return strings.HasSuffix(s.Said, " types…") })
+	bob.boardShows("who types", func(s boardState) bool { return strings.HasSuffix(s.Types, " is typing…") && len(s.People) == 1 })
+	bob.boardShows("it to those who hear the page", func(s boardState) bool { return strings.HasSuffix(s.Said, " is typing…") })
 	bob.boardShows("that nobody types any more", nobody)
 	if got := bob.evaluate(`heard.join()`); strings.Contains(got, "secret") || !strings.Contains(got, `"types":true`) {
 		t.Errorf("the other tab got %s, want that somebody types, and not what", got)

@@ -149,6 +149,7 @@ function draw() {
 function place(owner, x, y) {
   const cursor = cursors.get(owner) ?? copy('#cursor', owner);
   cursor.style.transform = `translate(${x / 10}cqw, ${y / 10}cqh)`;
+  cursor.dataset.at = (x > 650 ? 'right' : '') + (y > 900 ? 'low' : '');
   if (cursors.has(owner)) return;
   cursors.set(owner, cursor);
   ground.append(cursor);
@@ -171,8 +172,9 @@ function list(owners) {
 /** @param {string[]} names - of those who type */
 function tell(names) {
   const [one, two] = names;
-  const few = two ? `${one} and ${two} type…` : one ? `${one} types…` : '';
-  const text = names.length > 2 ? `${names.length} people type…` : few;
+  const few = two ? `${one} and ${two} are` : one && `${one} is`;
+  const who = names.length > 2 ? `${names.length} people are` : few;
+  const text = who ? `${who} typing…` : '';
   if (typists.textContent === text) return;
   typists.textContent = text;
   sentence.ask(CALM);
