@@ -245,6 +245,9 @@ func (a *App) Others() int { return a.presence.Others() }
 // Writes is what this replica has asked of the store, for ops.
 func (a *App) Writes() state.Stats { return a.batcher.Stats() }
 
+// Boards is what this replica has shared of what is cast at boards.
+func (a *App) Boards() soft.Stats { return a.soft.Stats() }
+
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }
 
