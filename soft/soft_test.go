@@ -214,6 +214,35 @@ func TestTheReplicaThatAnOwnerComesToTakesItOver(t *testing.T) {
 	})
 }
 
+// TestTheNewestWordCounts, by when an owner has had it, and not by when it arrives.
+func TestTheNewestWordCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a := start(t, w.hub("a"), "a", nil)
+		defer a.Stop()
+		a.Watch(topic)
+		settle()
+		mustSet(t, a, "ann", 1)
+		time.Sleep(time.Second)
+		for _, c := range []struct {
+			says string
+			want map[string]int
+		}{
+			{`{"r":"b","n":1,"is":[["ann",5000,2]]}`, map[string]int{"ann": 1}}, // older than what a has
+			{`{"r":"b","n":2,"is":[["ann",10,3]]}`, map[string]int{"ann": 3}},
+			{`{"r":"c","n":1,"is":[["ann",500,4]]}`, map[string]int{"ann": 3}},
+			{`{"r":"c","n":2,"gone":["ann"]}`, map[string]int{"ann": 3}},         // c does not have it
+			{`{"r":"c","n":3,"is":[["bob",10000,5]]}`, map[string]int{"ann": 3}}, // as old as a TTL
+			{`{"r":"b","n":3,"gone":["ann"]}`, map[string]int{}},
+		} {
+			if err := w.hear(t, "a", pubsub.Message{Payload: []byte(c.says), Trusted: true}); err != nil {
+				t.Fatal(err)
+			}
+			want(t, c.want, a)
+		}
+	})
+}
+
 func TestWhatIsNotRenewedIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, a, b, stop := pair(t, nil)
