@@ -2,6 +2,7 @@ package app
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,16 +48,23 @@ const (
 	castBurst = 50
 )
 
+// ownerPrefix is how much of a person's name is in that of an owner, which is in each value
+// that is shown. Names of persons are hashes: nobody finds another with the same 48 bits.
+const ownerPrefix = 8
+
 // How often a board is shown at most: a full one costs 20,000 deliveries a second.
 const (
 	softInterval = 50 * time.Millisecond
 	softPerTab   = 50 * time.Microsecond
 )
 
+// softFrame is about how many bytes a frame of a board has at most: some 250 cursors.
+const softFrame = 8 << 10
+
 // newSoft returns what the boards share.
 func (a *App) newSoft(replica string) *soft.Soft[Spot] {
 	return soft.New(a.hub, replica, &soft.Options[Spot]{
-		Logger: a.opts.Logger, Valid: Spot.valid, Changed: func(topic string) { a.feeds.Kick(topic) },
+		Logger: a.opts.Logger, Valid: Spot.valid, MaxFrame: softFrame, Changed: func(topic string) { a.feeds.Kick(topic) },
 	})
 }
 
@@ -92,7 +100,7 @@ type seat struct {
 func (a *App) sit(s *live.Session, topic, user string) (*seat, error) {
 	passing := s.Passing()
 	if user == "" && !passing {
-		user = a.id + "-" + strconv.FormatUint(s.ID(), 36) // nobody can be told by that
+		user = "-" + strconv.FormatUint(rand.Uint64(), 36) // nobody can be told by that
 	}
 	st := &seat{app: a, topic: topic, user: user, passing: passing}
 	leave := a.soft.Watch(topic)
@@ -120,7 +128,7 @@ func (st *seat) cast(e htmx.Event) {
 	if st.left || !st.bucket.Allow() {
 		return
 	}
-	owner := st.user + "." + in.Tab
+	owner := st.user[:min(len(st.user), ownerPrefix)] + "." + in.Tab
 	if st.owner != owner || !in.valid() {
 		st.drop()
 	}

@@ -32,7 +32,7 @@ const typists = part('#typists');
 const { topic = '', first = '', last = '' } = board.dataset;
 
 /** Tells the tabs of a person apart. */
-const tab = Array.from(crypto.getRandomValues(new Uint8Array(8)), (n) => (n % 36).toString(36)).join('');
+const tab = Array.from(crypto.getRandomValues(new Uint8Array(5)), (n) => (n % 36).toString(36)).join('');
 /** @type {Softs<Spot>} */
 const softs = new Softs(now);
 /** @type {Map<string, HTMLElement>} */
