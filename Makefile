@@ -31,7 +31,7 @@ NEXT = $(shell sed -n 's/^const Next = "\(.*\)"/\1/p' internal/version/version.g
 VERSION ?= $(shell git describe --tags --exact-match --match 'v*' 2>/dev/null || echo v$(NEXT)-dev.$$(git rev-parse --short=12 HEAD))
 # What is compiled for browsers.
 BROWSER := ./app ./cmd/wasm ./components ./htmx ./live ./live/jslive ./live/jsmain ./presence \
-  ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub ./state ./state/idbstate ./state/memstate
+  ./pubsub ./pubsub/driver ./pubsub/jspubsub ./pubsub/mempubsub ./soft ./state ./state/idbstate ./state/memstate
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack load drain fuzz bench bench-peers bench-lists bench-stores wasm deps clean \
   lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check

@@ -26,6 +26,7 @@ import (
 	"lockstep/presence"
 	"lockstep/pubsub"
 	"lockstep/pubsub/driver"
+	"lockstep/soft"
 	"lockstep/state"
 )
 
@@ -66,12 +67,14 @@ type App struct {
 	hub      *pubsub.Hub
 	batcher  *state.Batcher
 	presence *presence.Tracker
+	soft     *soft.Soft[Spot]
 	writes   *writes
 	// followers are of readers that are no tabs.
 	followers *followers
 
 	// set by Start
 	tabs       *live.Rooms[int]
+	feeds      *live.Feeds        // of boards, by topic
 	endBalance context.CancelFunc // nil: this replica takes no part
 	balancing  sync.WaitGroup     // balance
 }
@@ -122,6 +125,7 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 		Setting: cmp.Or(o.OpLifetime, state.OpLifetime).String(),
 		Differs: func(string) { a.opts.OpLifetimeDiffers() },
 	})
+	a.soft = a.newSoft(name)
 	return a
 }
 
@@ -148,8 +152,11 @@ func families() map[string]*family {
 	return all
 }
 
-// KindNames returns the names of all kinds, with which their topics begin.
-func KindNames() []string { return slices.Sorted(maps.Keys(families())) }
+// KindNames returns what topics begin with: the names of all kinds, and that of boards, which
+// have no state.
+func KindNames() []string {
+	return slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(families())), softKind)))
+}
 
 // Forms returns the actions that the page of a topic has forms for, in their order.
 func (a *App) Forms(topic string) []string {
@@ -198,6 +205,7 @@ func (a *App) Start(ctx context.Context) error {
 		FrameInterval: tabsInterval,
 		PerTab:        tabsPerTab,
 	})
+	a.feeds = a.newFeeds()
 	if err := a.hub.Start(ctx); err != nil {
 		a.rt.Stop()
 		return err
@@ -205,6 +213,7 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.presence.Start(ctx); err != nil {
 		return errors.Join(err, a.Stop(ctx, 0))
 	}
+	a.soft.Start()
 	a.startBalancing()
 	return nil
 }
@@ -222,6 +231,7 @@ func (a *App) Drain(ctx context.Context, over time.Duration) error {
 func (a *App) Stop(ctx context.Context, drain time.Duration) error {
 	err := a.Drain(ctx, drain)
 	a.presence.Stop()
+	a.soft.Stop()
 	err = errors.Join(err, a.batcher.Close(ctx))
 	a.writes.stop()
 	a.rt.Stop()
@@ -240,6 +250,9 @@ func (a *App) Others() int { return a.presence.Others() }
 
 // Writes is what this replica has asked of the store, for ops.
 func (a *App) Writes() state.Stats { return a.batcher.Stats() }
+
+// Boards is what this replica has shared of what is cast at boards.
+func (a *App) Boards() soft.Stats { return a.soft.Stats() }
 
 // Replica is the name shown on the page.
 func (a *App) Replica() string { return a.opts.Replica }

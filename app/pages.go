@@ -43,6 +43,10 @@ type asker interface {
 // is away, what this replica knows. asked is what the query of its address has; nil:
 // nothing. The error is ErrNoTopic.
 func (a *App) Page(ctx context.Context, topic string, asked state.Fields) (components.Page, Content, error) {
+	if isBoard(topic) {
+		p, content := a.boardPage(topic)
+		return p, content, nil
+	}
 	f, key, ok := a.family(topic)
 	if !ok {
 		return components.Page{}, nil, ErrNoTopic
@@ -59,12 +63,21 @@ func (a *App) Page(ctx context.Context, topic string, asked state.Fields) (compo
 		content, failed = more.ask(ctx, a, asked)
 		err = errors.Join(err, failed)
 	}
-	p := components.Page{
-		Kind: f.name(), Name: key, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
-		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes
-	}
-	if a.rt.Status() == htmx.Degraded || err != nil { // also when this read is the first to notice
+	p := a.page(topic, f.name(), key, sum)
+	if err != nil { // also when this read is the first to notice
 		p.State = string(htmx.Degraded)
 	}
 	return p, content, nil
+}
+
+// page returns a page as this replica is.
+func (a *App) page(topic, kind, name, sum string) components.Page {
+	p := components.Page{
+		Kind: kind, Name: name, Sum: sum, Replica: a.opts.Replica, State: components.Connecting,
+		Tabs: a.presence.Count(topic) + 1, // and the one that this page becomes
+	}
+	if a.rt.Status() == htmx.Degraded {
+		p.State = string(htmx.Degraded)
+	}
+	return p
 }

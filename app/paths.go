@@ -46,3 +46,28 @@ func (a *App) Elsewhere(kind string, address func(topic string) string) []compon
 	}
 	return links
 }
+
+// Scripts are the names of those, in package static, that the pages of a kind load beside app.js, in
+// their order.
+func Scripts(kind string) []string {
+	switch kind {
+	case "list":
+		return []string{"list.js"}
+	case "log":
+		return []string{"list.js", "log.js"} // log.js goes on where list.js ends
+	case softKind:
+		return []string{"soft.js"}
+	}
+	return nil
+}
+
+// Styles are the names of the style sheets that they load beside app.css.
+func Styles(kind string) []string {
+	switch kind {
+	case "list", "log":
+		return []string{"lists.css"}
+	case softKind:
+		return []string{"soft.css"}
+	}
+	return nil
+}

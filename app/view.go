@@ -37,11 +37,11 @@ func (v *Visitor) allowed() bool { return v.Allow == nil || v.Allow() }
 // ErrNoTopic.
 func (a *App) View(v Visitor, topics ...string) (live.View, error) {
 	for _, topic := range topics {
-		if _, _, ok := a.family(topic); !ok {
+		if _, _, ok := a.family(topic); !ok && !isBoard(topic) {
 			return nil, ErrNoTopic
 		}
 	}
-	return &view{a, v, topics}, nil
+	return &view{app: a, visitor: v, topics: topics}, nil
 }
 
 // A view is that of one tab.
@@ -49,13 +49,13 @@ type view struct {
 	app     *App
 	visitor Visitor
 	topics  []string
+	seats   []*seat // at those that are boards
 }
 
 // Mount implements live.View.
 func (v *view) Mount(ctx context.Context, s *live.Session) error {
 	for _, topic := range v.topics {
-		f, key, _ := v.app.family(topic)
-		if err := f.join(ctx, s, key); err != nil {
+		if err := v.join(ctx, s, topic); err != nil {
 			return err
 		}
 		if err := v.app.tabs.Join(ctx, s, topic); err != nil {
@@ -66,6 +66,17 @@ func (v *view) Mount(ctx context.Context, s *live.Session) error {
 	return nil
 }
 
+// join shows a topic in the tab.
+func (v *view) join(ctx context.Context, s *live.Session, topic string) error {
+	if isBoard(topic) {
+		seat, err := v.app.sit(s, topic, v.visitor.User)
+		v.seats = append(v.seats, seat)
+		return err
+	}
+	f, key, _ := v.app.family(topic)
+	return f.join(ctx, s, key)
+}
+
 // HandleEvent implements live.View: it has an op applied, and answers it when the
 // store has dealt with it.
 func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) error {
@@ -74,8 +85,15 @@ func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 		v.handleOp(s, e)
 	case htmx.FinEvent:
 		// It is a write of the store, as an op is.
-		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) && v.visitor.allowed() {
+		client, err := state.ParseClient(e.Op.Client)
+		if err == nil && HasState(e.Op.Topic) && v.mayUse(e) && v.visitor.allowed() {
 			v.app.batcher.Finish(e.Op.Topic, client, e.Op.Seq)
+		}
+	case htmx.CastEvent:
+		for _, seat := range v.seats {
+			if seat.topic == e.Op.Topic {
+				seat.cast(e)
+			}
 		}
 	}
 	return nil

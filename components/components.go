@@ -54,10 +54,9 @@ type Page struct {
 	Renderer Renderer
 
 	Script, Style, Icon string // paths
-	// ListScript, LogScript and ListStyle are the paths of what pages with lists and logs load
-	// beside that. LogScript goes on where ListScript ends, and the style is that of both.
-	ListScript, LogScript, ListStyle string
-	Install                          Install
+	// Scripts and Styles are the paths of more of them, for what is on this page alone.
+	Scripts, Styles []string
+	Install         Install
 	// Plain is the path of the script for networks without websockets; "": the
 	// page has none.
 	Plain string
@@ -71,8 +70,6 @@ type Page struct {
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
-
-	lists, logs bool // it loads what these need
 }
 
 // MaxForms is how many forms a page has at most that have an identity of their own.
@@ -294,35 +291,8 @@ func (c Counter) Sum() string {
 	return c.number()
 }
 
-// withLists is the page with what lists need.
-func (p Page) withLists() Page {
-	p.lists = true
-	return p
-}
-
-// withLogs is the page with what logs need. A tab does not render them itself: the entries are not
-// in the state that it would be sent.
-func (p Page) withLogs() Page {
-	p.lists, p.logs, p.Renderer = true, true, Renderer{}
-	return p
-}
-
-// moreStyle is the path of the page's second style sheet; "": it has one.
-func (p Page) moreStyle() string {
-	if p.lists {
-		return p.ListStyle
-	}
-	return ""
-}
-
 func (p Page) scripts() []string {
-	all := []string{p.Script}
-	if p.lists {
-		all = append(all, p.ListScript)
-	}
-	if p.logs {
-		all = append(all, p.LogScript)
-	}
+	all := append([]string{p.Script}, p.Scripts...)
 	if p.Renderer.Script != "" {
 		all = append(all, p.Renderer.Script)
 	}

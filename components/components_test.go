@@ -43,7 +43,6 @@ func page() components.Page {
 		Kind: "counter", Name: "lobby", Sum: "42", Socket: "/ws/rooms?in=counter%3Alobby&of=s&t=token", Grants: `{"counter:lobby":"grant"}`, User: "someone", Former: "someone-before",
 		Plain: "/static/plain.0.js", Others: "/static/others.0.js", Replica: "one:8001", State: components.Connecting, Tabs: 3,
 		Script: "/static/app.0.js", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
-		ListScript: "/static/list.0.js", LogScript: "/static/log.0.js", ListStyle: "/static/lists.0.css",
 		Install: components.Install{Manifest: "/app.webmanifest", Picture: "/static/icon.0.png", Origin: "https://example.org"},
 		Lanes:   [components.MaxForms]string{"lane.0", "lane.1", "lane.2", "lane.3", "lane.4", "lane.5", "lane.6"}, Version: "v1.2.3",
 		Links: components.Links{
@@ -85,7 +84,7 @@ func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
 		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
-		p.Plain, p.Others, p.ListScript, p.LogScript, p.ListStyle = hostile, hostile, hostile, hostile, hostile
+		p.Plain, p.Others, p.Scripts, p.Styles = hostile, hostile, []string{hostile}, []string{hostile}
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile, hostile, hostile, hostile, hostile}, hostile
 		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Newest: hostile, Before: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
@@ -160,6 +159,10 @@ func everything() map[string]component {
 				l.Entries[i].Text, l.Entries[i].By = hostile, hostile
 			}
 		})),
+		"board_page": components.BoardPage(boardPage(), components.Board{Name: "studio", Topic: "soft:studio"}),
+		"board_page_hostile": components.BoardPage(with(hostilePage(), func(p *components.Page) {
+			p.Scripts, p.Styles, p.Renderer = []string{hostile}, []string{hostile}, components.Renderer{}
+		}), components.Board{Name: hostile, Topic: hostile}),
 		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
@@ -223,6 +226,7 @@ func TestHostileTextChangesNothingButText(t *testing.T) {
 		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
 		{"list_page", "list_page_hostile"}, {"log_page", "log_page_hostile"},
 		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
+		{"board_page", "board_page_hostile"}, {"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 	} {
 		want := skeleton(t, render(t, everything()[c.plain]))
 		got := skeleton(t, render(t, everything()[c.hostile]))

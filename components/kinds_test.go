@@ -66,7 +66,11 @@ func unknownList() components.List {
 	return with(todo(), func(l *components.List) { l.Known, l.Items, l.Epoch, l.Version = false, nil, 0, 0 })
 }
 
-func listPage() components.Page { return pageOf("list", "todos", todo().Sum()) }
+func listPage() components.Page {
+	return with(pageOf("list", "todos", todo().Sum()), func(p *components.Page) {
+		p.Scripts, p.Styles = []string{"/static/list.0.js"}, []string{"/static/lists.0.css"}
+	})
+}
 
 func talk() components.Log {
 	at := time.Date(2026, 11, 29, 9, 41, 44, 0, time.UTC)
@@ -82,6 +86,15 @@ func talk() components.Log {
 func logPage() components.Page {
 	return with(pageOf("log", "lobby", talk().Sum()), func(p *components.Page) {
 		p.Links.Newest, p.Links.Before = "/log/lobby", "/log/lobby?before="
+		p.Scripts, p.Styles = []string{"/static/list.0.js", "/static/log.0.js"}, []string{"/static/lists.0.css"}
+	})
+}
+
+// boardPage is the page of what has no state.
+func boardPage() components.Page {
+	return with(pageOf("soft", "studio", ""), func(p *components.Page) {
+		p.Kind, p.Renderer = "board", components.Renderer{}
+		p.Scripts, p.Styles = []string{"/static/soft.0.js"}, []string{"/static/soft.0.css"}
 	})
 }
 
@@ -106,6 +119,8 @@ func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 		{"bank_page", "account-12", "data-balance", "200"},
 		{"bank_page", "total", "data-total", "1200"},
 		{"bank_page_unknown", "bank", "data-sum", ""},
+		{"board_page", "board", "data-topic", "soft:studio"},
+		{"board_page", "board", "data-version", ""},
 		{"bank_page_unknown", "account-1", "data-balance", ""},
 		{"bank_waiting", "bank", "data-waiting", "3"},
 		{"list_page", "list", "data-topic", "list:todos"},

@@ -472,7 +472,7 @@ func ListPage(p Page, l List) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = livePage(p.withLists()).Render(templ.WithChildren(ctx, templ_7745c5c3_Var25), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = livePage(p).Render(templ.WithChildren(ctx, templ_7745c5c3_Var25), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -33,6 +33,13 @@ const maxMessage = "500"
 func (l Log) Sum() string { return "" }
 
 // older is the address of the entries before the one numbered n.
+// byServer is the page when a tab does not render it itself: the entries of a log are not in the
+// state that it would be sent.
+func (p Page) byServer() Page {
+	p.Renderer = Renderer{}
+	return p
+}
+
 func (p Page) older(n uint64) string { return p.Links.Before + strconv.FormatUint(n, 10) }
 
 // number is the entry's, as programs read it.

@@ -12,10 +12,10 @@ import "strconv"
 // head is what a document's head says.
 type head struct {
 	Title, Style, Icon string
-	More               string // another style sheet; "": there is none
 	Install            Install
 	Name               string   // of what is shown, for those who are sent its address
 	Scripts            []string // in the order in which they run
+	Styles             []string // more style sheets, in the order in which they count
 	// Whole has browsers show the page when all of it has come, not before: parts of it would move
 	// while others arrive.
 	Whole bool
@@ -47,15 +47,15 @@ func document(h head) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if h.More != "" {
+		for _, style := range h.Styles {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<link rel=\"stylesheet\" href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var2 string
-			templ_7745c5c3_Var2, templ_7745c5c3_Err = templruntime.NewAttributeExpression(h.More).ResolveURL(ctx)
+			templ_7745c5c3_Var2, templ_7745c5c3_Err = templruntime.NewAttributeExpression(style).ResolveURL(ctx)
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page.templ`, Line: 24, Col: 40}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `page.templ`, Line: 24, Col: 39}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ_7745c5c3_Var2)
 			if templ_7745c5c3_Err != nil {

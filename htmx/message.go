@@ -168,6 +168,8 @@ type message struct {
 	Content string  `json:"content,omitempty"`
 	State   *string `json:"state,omitempty"`
 	Back    bool    `json:"back,omitempty"`
+
+	Soft json.RawMessage `json:"soft,omitempty"`
 }
 
 func (m message) with(parts []Partial) message {

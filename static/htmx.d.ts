@@ -3,6 +3,7 @@
 
 import type { Answer } from './tab/message.js';
 import type { Op } from './tab/outbox.js';
+import type { Cast } from './tab/casts.js';
 import type { Post } from './tab/post.js';
 import type { Renderer } from './live.js';
 import type { Versions } from './tab/versions.js';
@@ -152,6 +153,8 @@ declare global {
      * the server renders.
      */
     renderWith?(renderer: Renderer | null, begins?: boolean): void;
+    /** Sends what may be lost, not too often; the newest of each name on each topic wins. */
+    cast?(cast: Cast): void;
     /** Connects anew at once. */
     reconnect?(): void;
     /** Has new sockets go over plain HTTP, until a real one works: see plain.js. */

@@ -124,6 +124,7 @@ class Tab {
     this.#root.versions = this.#versions;
     this.#root.reconnect = () => this.#reconnect();
     this.#root.post = this.#post;
+    this.#root.cast = (cast) => this.#casts.add(cast);
     this.#root.addEventListener('submit', (e) => this.#submitted(e));
     for (const type of ['input', 'change']) this.#root.addEventListener(type, (e) => this.#changed(e.target));
     setInterval(() => this.#check(), CHECK);

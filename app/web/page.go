@@ -129,12 +129,21 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	p.Links.Newest = base + app.Path(topic)
 	p.Links.Before = p.Links.Newest + "?before="
 	inBrowser := components.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
-	p.Links.Elsewhere = append(h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) }), inBrowser)
+	p.Links.Elsewhere = h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) })
+	if app.HasState(topic) {
+		p.Links.Elsewhere = append(p.Links.Elsewhere, components.Link{To: base + app.Path(app.Board), Text: "A board"}, inBrowser)
+	}
+	for _, name := range app.Scripts(kind) {
+		p.Scripts = append(p.Scripts, base+h.assets.URL(name))
+	}
+	for _, name := range app.Styles(kind) {
+		p.Styles = append(p.Styles, base+h.assets.URL(name))
+	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
-	p.ListScript, p.LogScript = base+h.assets.URL("list.js"), base+h.assets.URL("log.js")
-	p.ListStyle = base + h.assets.URL("lists.css")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
-	p.Renderer = h.program.renderer(base)
+	if app.HasState(topic) {
+		p.Renderer = h.program.renderer(base)
+	}
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says

@@ -66,6 +66,9 @@ func (d demo) view(topics ...string) live.View {
 
 func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) {
 	topic := topicOf(at.Query)
+	if !app.HasState(topic) {
+		return jsmain.Page{}, jsmain.Failure{Said: "Boards are for people who are at several browsers: a server has them.", Err: app.ErrNoTopic}
+	}
 	p, content, err := d.app.Page(ctx, topic, asked(at.Query))
 	if err != nil {
 		return jsmain.Page{}, jsmain.Failure{Said: "There is nothing of that name: a name is 1 to 64 letters, digits and dashes.", Err: err}

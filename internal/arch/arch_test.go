@@ -31,7 +31,7 @@ var rules = []rule{
 	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pause", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "htmx", "internal/limit", "internal/origin", "live", "precondition", "state", "static"}, "HTTP is the edge: it chooses no backends"},
-	{"app", []string{"components", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver", "state"}, "the application is free of transports and backends"},
+	{"app", []string{"components", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver", "soft", "state"}, "the application is free of transports and backends"},
 	{"components", []string{"htmx"}, "components are pure functions of plain values"},
 	{"live/wslive", []string{"htmx", "internal/origin", "live"}, "a transport moves messages and no more"},
 	{"live/httplive", []string{"htmx", "live"}, "a transport moves messages and no more"},
@@ -43,6 +43,7 @@ var rules = []rule{
 	{"htmx", nil, "the wire format depends on nothing"},
 	{"tools/module", nil, "a rename depends on nothing that it renames"},
 	{"presence", []string{"internal/repeats", "pubsub"}, "presence is soft state over pubsub"},
+	{"soft", []string{"internal/repeats", "pubsub", "pubsub/driver"}, "soft values are state over pubsub, and nothing else"},
 	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
 	{"static/wasmbuild", []string{"static/internal/pack", "static/internal/progress", "static/internal/wasm"}, "it needs no module that a server does without"},
 	{"static/compile", []string{"static", "static/internal/pack", "static/internal/progress"}, "a server runs the compiler, and has nothing of it in it"},
@@ -92,7 +93,7 @@ var rules = []rule{
 // below them that is not a backend or a transport of a server.
 var portable = []string{
 	"app", "cmd/wasm", "components", "htmx", "live", "live/jslive", "live/jsmain",
-	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/idbstate", "state/memstate",
+	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "soft", "state", "state/idbstate", "state/memstate",
 }
 
 // notPortable must not be imported by them: they are for servers.

@@ -33,6 +33,9 @@ type asset struct {
 // render a tab of a server, and wasm.js has it serve one. list.js is for pages with
 // lists, and log.js, behind it, for those with logs. plain.js is for networks
 // without websockets, and others.js for browsers with clicks of another session.
+// render a tab of a server, and wasm.js has it serve one. plain.js is for networks
+// without websockets, others.js for browsers with clicks of another session, and soft.js, with
+// soft.css, for boards.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
@@ -41,8 +44,10 @@ func assets() []asset {
 		{"replica.js", []string{"replica.js"}},
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
+		{"soft.js", []string{"soft.js"}},
 		{"app.css", []string{"app.css"}},
 		{"lists.css", []string{"lists.css"}},
+		{"soft.css", []string{"soft.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
