@@ -171,7 +171,7 @@ func TestABoardTakesNoOps(t *testing.T) {
 		if err := content.Document(p).Render(t.Context(), &b); err != nil || !strings.Contains(b.String(), `data-topic="`+board+`"`) {
 			t.Errorf("got %v and %s", err, b.String())
 		}
-		if _, _, err := a.Page(t.Context(), "soft:NO"); err == nil {
+		if _, _, err := a.Page(t.Context(), "soft:NO", nil); err == nil {
 			t.Error("there is a page of a name that can't be one")
 		}
 	})
