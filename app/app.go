@@ -138,6 +138,7 @@ func families() map[string]*family {
 		{kind: &shared[Count]{Counters(), lookOfCounter, pageOfCounter}, does: []string{"increment", "decrement", "reset"}},
 		{kind: &shared[Poll]{Polls(), lookOfPoll, pageOfPoll}, does: []string{"vote"}},
 		{kind: &shared[Bank]{Banks(), lookOfBank, pageOfBank}, does: []string{"transfer"}},
+		{kind: signups(), does: []string{"signup"}},
 	} {
 		all[f.name()] = f
 	}

@@ -100,10 +100,22 @@ func (f *family) start(a *App) {
 				a.batcher.Heard(f.topic(key), l.by, l.Record)
 			}
 		},
-		Data:    func(l loaded) ([]byte, error) { return encodeRecord(l.Record) },
+		Data:    f.data,
 		Refresh: a.opts.Refresh,
 		Digest:  a.opts.Digest,
 	})
+}
+
+// data is a state as a tab has it that renders itself.
+func (f *family) data(l loaded) ([]byte, error) {
+	if c, ok := f.kind.(checker); ok {
+		r, err := c.publicOf(l)
+		if err != nil {
+			return nil, err
+		}
+		return encodeRecord(r)
+	}
+	return encodeRecord(l.Record)
 }
 
 // decode reads a broadcast; see live.RoomsOptions.

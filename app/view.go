@@ -41,7 +41,7 @@ func (a *App) View(v Visitor, topics ...string) (live.View, error) {
 			return nil, ErrNoTopic
 		}
 	}
-	return &view{a, v, topics}, nil
+	return &view{app: a, visitor: v, topics: topics}, nil
 }
 
 // A view is that of one tab.
@@ -49,6 +49,8 @@ type view struct {
 	app     *App
 	visitor Visitor
 	topics  []string
+
+	checks checkPace // owned by HandleEvent
 }
 
 // Mount implements live.View.
@@ -77,6 +79,8 @@ func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 		if client, err := state.ParseClient(e.Op.Client); err == nil && v.mayUse(e) && v.visitor.allowed() {
 			v.app.batcher.Finish(e.Op.Topic, client, e.Op.Seq)
 		}
+	case htmx.CastEvent:
+		v.check(s, e)
 	}
 	return nil
 }

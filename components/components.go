@@ -4,7 +4,7 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
+// #counter, #poll, #bank, #signup, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
 // #notice, #said, #ask.
 package components
 
@@ -68,6 +68,18 @@ type Page struct {
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
+	// Filled is what a person has filled in, by the names of the fields, and what is wrong with it:
+	// of a form without JavaScript that was not accepted. Nil: the forms are new.
+	Filled map[string]Filled
+	// Forms is the path of the script for forms with fields; "": the page has none. Upload is where
+	// its files go; "": it takes none.
+	Forms, Upload string
+}
+
+// A Filled is a field as it was sent.
+type Filled struct {
+	Value string
+	Error string // "": nothing is wrong with it
 }
 
 // MaxForms is how many forms a page has at most.
@@ -77,6 +89,11 @@ const MaxForms = 3
 type Form struct {
 	To        string // where it posts to, without JavaScript
 	Topic, Do string
+	// Check is the cast that has the server check it while it is filled in; "": nothing does.
+	Check string
+	// Once is a form with fields that a person fills in: while it waits for its answer it is not
+	// sent again, and what is typed into it outlives the page. See static/forms.js.
+	Once bool
 }
 
 // form returns the i-th form of a page.
@@ -256,8 +273,11 @@ func (c Counter) Sum() string {
 }
 
 func (p Page) scripts() []string {
-	if p.Renderer.Script == "" {
-		return []string{p.Script}
+	all := []string{p.Script}
+	for _, script := range []string{p.Renderer.Script, p.Forms} {
+		if script != "" {
+			all = append(all, script)
+		}
 	}
-	return []string{p.Script, p.Renderer.Script}
+	return all
 }

@@ -120,13 +120,25 @@ func everything() map[string]component {
 				p.Options[i].Name = hostile + strconv.Itoa(i)
 			}
 		})),
-		"bank":              components.BankView(vault()),
-		"bank_unknown":      components.BankView(unknownBank()),
-		"bank_waiting":      components.BankView(with(vault(), func(b *components.Bank) { b.Waiting = 3 })),
-		"bank_page":         components.BankPage(bankPage(), vault()),
-		"bank_page_unknown": components.BankPage(with(bankPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownBank()),
-		"bank_page_hostile": components.BankPage(hostilePage(), with(vault(), func(b *components.Bank) { b.Name, b.Topic = hostile, hostile })),
-		"problem":           components.ProblemPage(problem()),
+		"bank":                components.BankView(vault()),
+		"bank_unknown":        components.BankView(unknownBank()),
+		"bank_waiting":        components.BankView(with(vault(), func(b *components.Bank) { b.Waiting = 3 })),
+		"bank_page":           components.BankPage(bankPage(), vault()),
+		"bank_page_unknown":   components.BankPage(with(bankPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownBank()),
+		"bank_page_hostile":   components.BankPage(hostilePage(), with(vault(), func(b *components.Bank) { b.Name, b.Topic = hostile, hostile })),
+		"signup":              components.SignupView(crew()),
+		"signup_unknown":      components.SignupView(unknownSignup()),
+		"signup_waiting":      components.SignupView(with(crew(), func(s *components.Signup) { s.Waiting = 1 })),
+		"signup_page":         components.SignupPage(signupPage(), crew()),
+		"signup_page_plain":   components.SignupPage(with(signupPage(), func(p *components.Page) { p.Forms, p.Upload = "", "" }), crew()),
+		"signup_page_unknown": components.SignupPage(with(signupPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownSignup()),
+		"signup_page_filled":  components.SignupPage(filledPage("Ada", "this name is taken"), crew()),
+		"signup_page_hostile": components.SignupPage(with(filledPage(hostile, hostile), func(p *components.Page) { p.Upload = hostile }),
+			with(crew(), func(s *components.Signup) {
+				s.Name, s.Topic, s.People[0].Name, s.People[0].By = hostile, hostile, hostile, hostile
+				s.People[1].Picture, s.Teams[0] = hostile, hostile
+			})),
+		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
 		})),
@@ -187,6 +199,7 @@ func TestComponentsLookLikeTheirGoldenFiles(t *testing.T) {
 func TestHostileTextChangesNothingButText(t *testing.T) {
 	for _, c := range []struct{ plain, hostile string }{
 		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
+		{"signup_page_filled", "signup_page_hostile"},
 		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 	} {
 		want := skeleton(t, render(t, everything()[c.plain]))

@@ -51,6 +51,9 @@ func (h *pageHandler) page(kind string) echo.HandlerFunc {
 // open leads from the little form of a page to what it names.
 func (h *pageHandler) open(kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if h.app.HasFields(kind+":lobby") && !c.QueryParams().Has("name") {
+			return c.Redirect(http.StatusSeeOther, clientOf(c).base+app.Path(kind+":lobby"))
+		}
 		name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
 		if !app.ValidName(name) {
 			return badName(kind, name, clientOf(c).base)
@@ -61,16 +64,48 @@ func (h *pageHandler) open(kind string) echo.HandlerFunc {
 
 // send answers with a topic's page.
 func (h *pageHandler) send(c echo.Context, topic string) error {
+	p, about, err := h.make(c, topic)
+	if err != nil {
+		return err
+	}
+	p.Outcome = said(c)
+	html, err := h.templates.fill(c.Request().Context(), p, about)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return h.compressor.send(c, http.StatusOK, html)
+}
+
+// sendBack answers a form that was refused with its page: what was filled in, and what is wrong
+// with it beside each field. Sent again, e.g. by a reload, it is answered the same.
+func (h *pageHandler) sendBack(c echo.Context, topic string, wrong state.FieldErrors) error {
+	p, about, err := h.make(c, topic)
+	if err != nil {
+		return err
+	}
+	p.Outcome = "Not accepted yet: see the form."
+	p.Filled = make(map[string]components.Filled)
+	for name, values := range c.Request().PostForm {
+		p.Filled[name] = components.Filled{Value: values[0]}
+	}
+	for name, text := range wrong {
+		p.Filled[name] = components.Filled{Value: p.Filled[name].Value, Error: text}
+	}
+	return sendPage(c, h.compressor, http.StatusUnprocessableEntity, about.Document(p))
+}
+
+// make returns a topic's page for the client that asks, and what it is about.
+func (h *pageHandler) make(c echo.Context, topic string) (components.Page, app.Content, error) {
 	who := clientOf(c)
 	id, former := h.sign.ensure(c.Response(), c.Request(), who)
 	p, about, err := h.app.Page(c.Request().Context(), topic)
 	if err != nil {
-		return err
+		return p, nil, err
 	}
 	h.link(&p, who.base, topic)
 	p.Version = h.version
 	p.Install = install(c, h.assets, h.named)
-	p.Outcome = said(c)
 	p.User, p.Grants = userOf(id), h.grants(id, topic)
 	if former != "" {
 		p.Former = userOf(former)
@@ -79,12 +114,7 @@ func (h *pageHandler) send(c echo.Context, topic string) error {
 	for i, do := range h.app.Forms(topic) {
 		p.Lanes[i] = h.sign.newLane(id, topic, do)
 	}
-	html, err := h.templates.fill(c.Request().Context(), p, about)
-	if err != nil {
-		return err
-	}
-	c.Response().Header().Set("Cache-Control", "no-cache")
-	return h.compressor.send(c, http.StatusOK, html)
+	return p, about, nil
 }
 
 // grants are what a page of a session shows, once it was closed, to have been given
@@ -109,6 +139,9 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
 	p.Renderer = h.program.renderer(base)
+	if h.app.HasFields(topic) {
+		p.Forms = base + h.assets.URL("forms.js")
+	}
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says
@@ -132,6 +165,9 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 		answer, err := h.app.Do(c.Request().Context(), v.as(userOf(id), nil), topic, op)
 		if err != nil {
 			return err
+		}
+		if wrong := h.app.FieldErrors(topic, answer.Reason); answer.Verdict == state.Refused && wrong != nil {
+			return h.sendBack(c, topic, wrong)
 		}
 		if p := h.notDone(answer, who); p != nil {
 			p.again = sameAgain(c, who.base+c.Request().URL.RequestURI(), answer)
