@@ -1,6 +1,8 @@
 // What the scripts rely on of htmx 4.0.1 and its extension hx-ws (vendor/htmx), and what live.js
 // and replica.js offer each other. A new version of htmx is read against this.
 
+import type { Answer } from './tab/message.js';
+import type { Op } from './tab/outbox.js';
 import type { Post } from './tab/post.js';
 import type { Renderer } from './live.js';
 import type { Versions } from './tab/versions.js';
@@ -104,6 +106,15 @@ declare global {
     usePlain?(): void;
     /** Looks after ops that this page may not send: see others.js. */
     others?(): void;
+    /**
+     * Forms with fields: see forms.js. It is told what is sent, that something is kept otherwise,
+     * and what is answered; true: it has shown why an op was refused.
+     */
+    forms?: {
+      sent(op: Op, sender: Element): void;
+      changed(): void;
+      answered(op: Op, answer: Answer | null): boolean;
+    };
     /** The ops that have no answer yet. */
     post?: Post;
     /** How new what it shows is. */

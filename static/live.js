@@ -168,6 +168,7 @@ class Tab {
     const op = this.#post.add({ topic, do: action.dataset.do ?? '', in: values }, isSecret(sender));
     if (typeof op === 'string') return this.#view.tellOf(op);
     this.#controls.send(op.id, sender);
+    this.#root.forms?.sent(op, sender);
     this.#renderer?.clicked();
     this.#refresh();
   }
@@ -186,7 +187,8 @@ class Tab {
     const verdict = answer?.verdict;
     this.#controls.answer(op.id, verdict !== 'refused');
     if (!this.#post.status.clicks) this.#view.untell();
-    if (verdict === 'refused') this.#view.tell(answer?.reason ?? '');
+    const shown = this.#root.forms?.answered(op, answer); // beside the fields
+    if (verdict === 'refused' && !shown) this.#view.tell(answer?.reason ?? '');
     this.#renderer?.answered(op, verdict === 'ack');
     this.#refresh();
   }
@@ -324,6 +326,7 @@ class Tab {
   }
 
   #refresh() {
+    this.#root.forms?.changed();
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
     const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
     listen('beforeunload', ask);

@@ -31,13 +31,15 @@ type asset struct {
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
 // render a tab of a server, and wasm.js has it serve one. plain.js is for networks
-// without websockets, and others.js for browsers with clicks of another session.
+// without websockets, others.js for browsers with clicks of another session, and forms.js for
+// pages with forms that a person fills in.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
 		{"replica.js", []string{"replica.js"}},
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
+		{"forms.js", []string{"forms.js"}},
 		{"app.css", []string{"app.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},

@@ -14,7 +14,7 @@ import (
 // them: it is joined with a script of Go's own where a program is compiled, and that needs no
 // esbuild.
 func modules() []string {
-	return []string{"live.js", "others.js", "plain.js", "replica.js", "wasm/page.js"}
+	return []string{"live.js", "forms.js", "others.js", "plain.js", "replica.js", "wasm/page.js"}
 }
 
 // flags have esbuild put a script and what it imports into one function, for browsers that have
