@@ -116,5 +116,7 @@ test('the id of a file that was sent is kept, and nothing else that is hidden', 
 
 test('a draft has a bound, and what is none has no lines', () => {
   assert.equal(draftOf(filled({ text: 'x'.repeat(20_001) })), '');
-  for (const foreign of [null, '', 'x', '{}', '[1,2]', '[["a"]]', '"a"', 'null']) assert.deepEqual(linesOf(foreign), []);
+  for (const foreign of [null, '', 'x', '{}', '[1,2]', '[["a"]]', '"a"', 'null']) {
+    assert.deepEqual(linesOf(foreign), []);
+  }
 });
