@@ -159,8 +159,8 @@ func (f *folder) has(id, ext string) bool {
 	return err == nil
 }
 
-// add adds a piece to an upload, and finishes one that is complete by it. Whatever the error is, what
-// the status says has arrived is there to stay.
+// add adds a piece to an upload, and finishes one that is complete by it. Whatever the error is,
+// what the status says has arrived is there to stay.
 func (f *folder) add(ctx context.Context, id string, p piece) (status, error) {
 	release, err := f.hold(id)
 	if err != nil {
@@ -416,8 +416,8 @@ func (f *folder) scan() error {
 	return nil
 }
 
-// expired reports whether the time of an upload is over, as far as one of its files says. The caller
-// holds mu.
+// expired reports whether the time of an upload is over, as far as one of its files says. The
+// caller holds mu.
 func (f *folder) expired(id, ext string, e fs.DirEntry, now time.Time) bool {
 	if _, busy := f.busy[id]; busy {
 		return false

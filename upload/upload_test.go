@@ -550,8 +550,8 @@ func (m *memory) Close() error {
 	return m.closes
 }
 
-// TestAFileGoesToTheSinkWhenItTakesIt: after errors of each kind it is still here, and goes when the
-// client asks again; then it is with the sink, and not here.
+// TestAFileGoesToTheSinkWhenItTakesIt: after errors of each kind it is still here, and goes when
+// the client asks again; then it is with the sink, and not here.
 func TestAFileGoesToTheSinkWhenItTakesIt(t *testing.T) {
 	file := png(1000)
 	for name, failing := range map[string]func(m *memory) error{

@@ -28,6 +28,7 @@ type pageHandler struct {
 	refused    *refusals
 	version    string // shown on each
 	named      bool   // Options.Hosts are
+	uploads    bool   // files are taken
 }
 
 // home serves the page of the lobby.
@@ -141,6 +142,9 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	p.Renderer = h.program.renderer(base)
 	if h.app.HasFields(topic) {
 		p.Forms = base + h.assets.URL("forms.js")
+		if h.uploads {
+			p.Upload = base + uploadsPath
+		}
 	}
 }
 
