@@ -71,9 +71,9 @@ type Page struct {
 	// Filled is what a person has filled in, by the names of the fields, and what is wrong with it:
 	// of a form without JavaScript that was not accepted. Nil: the forms are new.
 	Filled map[string]Filled
-	// Forms is the path of the script for forms with fields; "": the page has none. Upload is where
-	// its files go; "": it takes none.
-	Forms, Upload string
+	// Forms and FormsStyle are the paths of the script and the style sheet for forms with fields; "":
+	// the page has none. Upload is where their files go; "": they take none.
+	Forms, FormsStyle, Upload string
 }
 
 // A Filled is a field as it was sent.

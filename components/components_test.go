@@ -130,7 +130,7 @@ func everything() map[string]component {
 		"signup_unknown":      components.SignupView(unknownSignup()),
 		"signup_waiting":      components.SignupView(with(crew(), func(s *components.Signup) { s.Waiting = 1 })),
 		"signup_page":         components.SignupPage(signupPage(), crew()),
-		"signup_page_plain":   components.SignupPage(with(signupPage(), func(p *components.Page) { p.Forms, p.Upload = "", "" }), crew()),
+		"signup_page_plain":   components.SignupPage(with(signupPage(), func(p *components.Page) { p.Forms, p.FormsStyle, p.Upload = "", "", "" }), crew()),
 		"signup_page_unknown": components.SignupPage(with(signupPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownSignup()),
 		"signup_page_filled":  components.SignupPage(filledPage("Ada", "this name is taken"), crew()),
 		"signup_page_hostile": components.SignupPage(with(filledPage(hostile, hostile), func(p *components.Page) { p.Upload = hostile }),

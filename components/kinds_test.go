@@ -70,7 +70,7 @@ func unknownSignup() components.Signup {
 
 func signupPage() components.Page {
 	return with(pageOf("signup", "crew", crew().Sum()), func(p *components.Page) {
-		p.Forms, p.Upload = "/static/forms.0.js", "/uploads/"
+		p.Forms, p.FormsStyle, p.Upload = "/static/forms.0.js", "/static/forms.0.css", "/uploads/"
 	})
 }
 

@@ -44,7 +44,7 @@ func livePage(p Page) templ.Component {
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = document(head{Title: p.Title(), Style: p.Style, Icon: p.Icon, Install: p.Install, Name: p.Name, Scripts: p.scripts(), Whole: true}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = document(head{Title: p.Title(), Style: p.Style, More: p.FormsStyle, Icon: p.Icon, Install: p.Install, Name: p.Name, Scripts: p.scripts(), Whole: true}).Render(templ.WithChildren(ctx, templ_7745c5c3_Var2), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -141,7 +141,7 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
 	p.Renderer = h.program.renderer(base)
 	if h.app.HasFields(topic) {
-		p.Forms = base + h.assets.URL("forms.js")
+		p.Forms, p.FormsStyle = base+h.assets.URL("forms.js"), base+h.assets.URL("forms.css")
 		if h.uploads {
 			p.Upload = base + uploadsPath
 		}

@@ -41,6 +41,7 @@ func assets() []asset {
 		{"others.js", []string{"others.js"}},
 		{"forms.js", []string{"forms.js"}},
 		{"app.css", []string{"app.css"}},
+		{"forms.css", []string{"forms.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},

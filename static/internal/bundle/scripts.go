@@ -25,7 +25,7 @@ func flags() []string {
 }
 
 // sheets are the style sheets, which esbuild only makes smaller.
-func sheets() []string { return []string{"app.css"} }
+func sheets() []string { return []string{"app.css", "forms.css"} }
 
 // sheetFlags have esbuild leave out what a style sheet does not need, and rewrite nothing for older
 // browsers.
