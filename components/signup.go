@@ -49,6 +49,14 @@ type field struct {
 func (f field) id() string      { return "field-" + f.Name }
 func (f field) errorID() string { return "error-" + f.Name }
 
+// value is what an input shows: never a password again.
+func (f field) value() string {
+	if f.Type == "password" {
+		return ""
+	}
+	return f.Filled.Value
+}
+
 func (f field) describedBy() string {
 	if f.Hint == "" {
 		return f.errorID()

@@ -166,6 +166,10 @@ func TestWhatIsWrongIsToldBesideItsField(t *testing.T) {
 		return !s.busy && s.errors["name"] == "this name is taken" && len(s.errors) == 1 && s.said == "" &&
 			s.form["name"] == "aDA" && s.form["email"] == "x@y.org" && s.form["team"] == "west"
 	})
+	for _, scheme := range []string{"light", "dark"} {
+		prefersInChromium(second, scheme)
+		second.looksRight("a form with an error, " + scheme)
+	}
 	eventually(t, "the field to be ready to be mended", func() error {
 		if got := second.evaluate(`document.activeElement.id`); got != "field-name" {
 			return fmt.Errorf("the focus is at %q", got)
