@@ -246,8 +246,8 @@ func TestASignUpMadeOfflineIsSentOnce(t *testing.T) {
 	people(t, p.url, 1)
 }
 
-// TestARefusalFindsTheNextPage: it was made by a page that is closed when the answer comes. The next
-// has what was filled in, and what is wrong.
+// TestARefusalFindsTheNextPage: it was made by a page that is closed when the answer comes. The
+// next has what was filled in, and what is wrong.
 func TestARefusalFindsTheNextPage(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))

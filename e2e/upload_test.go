@@ -109,7 +109,8 @@ func TestAPictureArrivesThoughTheServerIsKilled(t *testing.T) {
 	}
 }
 
-// TestAPictureGoesOnAfterAReload, when the person chooses it again: a page may not open it by itself.
+// TestAPictureGoesOnAfterAReload, when the person chooses it again: a page may not open it by
+// itself.
 func TestAPictureGoesOnAfterAReload(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
