@@ -167,10 +167,10 @@ root.forms = {
     if (!form.matches(FORM)) return;
     clear(form);
     sent.set(form, { op, draft: draftOf(controls(form)) });
-    form.setAttribute('aria-busy', 'true');
   },
   // The draft is not needed any more when the outbox has the op in a place that outlives the page.
   changed() {
+    for (const form of forms()) if (waits(form)) form.setAttribute('aria-busy', 'true');
     for (const [form, of] of sent) {
       if (!of.op.durable || of.draft === null) continue;
       if (kept(form) === of.draft) keep(form, '');
@@ -181,7 +181,7 @@ root.forms = {
     let shown = false;
     for (const form of forms(op.entry)) {
       sent.delete(form);
-      form.removeAttribute('aria-busy');
+      if (!waits(form)) form.removeAttribute('aria-busy');
       if (answer?.verdict === 'refused' || answer?.verdict === 'old') {
         tell(putBack(controls(form), linesIn(controls(form), op.entry.in)));
         shown = show(form, answer.reason) || shown;

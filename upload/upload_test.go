@@ -205,8 +205,14 @@ func TestAPieceThatIsCutOffCountsAsFarAsItCame(t *testing.T) {
 	}
 	for s.do("HEAD", id, nil).offset() < 50_000 { //nolint:revive // until it has arrived
 	}
-	if a := s.send(id, 0, file[:1]); a.status != http.StatusLocked && a.status != http.StatusConflict {
-		t.Errorf("got %d for a second piece at the same time", a.status)
+	other := &server{t: t, dir: s.dir, opts: s.opts}
+	other.start()
+	defer other.Close()
+	for _, one := range []*server{s, other} {
+		at := int(one.do("HEAD", id, nil).offset())
+		if a := one.send(id, at, file[at:at+1]); a.status != http.StatusLocked {
+			t.Errorf("got %d for a second piece at the same time", a.status)
+		}
 	}
 	cancel()
 	_ = w.CloseWithError(errors.New("gone"))
@@ -293,16 +299,20 @@ func TestUploadsAtOnceDoNotMix(t *testing.T) {
 	all.Wait()
 }
 
-// TestOneUploadTakesOnePieceAtATime: of many that say the same offset one counts.
+// TestOneUploadTakesOnePieceAtATime: of many that say the same offset one counts, also when they
+// come to several processes.
 func TestOneUploadTakesOnePieceAtATime(t *testing.T) {
 	s := serve(t, upload.Options{})
-	id := s.begin(100_000)
+	other := &server{t: t, dir: s.dir, opts: s.opts}
+	other.start()
+	defer other.Close()
+	id := s.begin(8_000_000)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	counted := 0
 	for i := range 8 {
 		all.Go(func() {
-			a := s.send(id, 0, bytes.Repeat([]byte{byte('a' + i)}, 1000))
+			a := []*server{s, other}[i%2].send(id, 0, bytes.Repeat([]byte{byte('a' + i)}, 4_000_000))
 			mu.Lock()
 			defer mu.Unlock()
 			switch a.status {
@@ -315,7 +325,7 @@ func TestOneUploadTakesOnePieceAtATime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if counted != 1 || s.do("HEAD", id, nil).offset() != 1000 {
+	if counted != 1 || s.do("HEAD", id, nil).offset() != 4_000_000 {
 		t.Errorf("%d pieces counted, and it is at %d", counted, s.do("HEAD", id, nil).offset())
 	}
 }
