@@ -303,3 +303,46 @@ func TestASignUpWorksWithoutJavaScript(t *testing.T) {
 	with.showsSignup("both", has("Ada", "2ada"))
 	people(t, p.url, 2)
 }
+
+// TestASignUpInFirefox: drafts, checks, one submission and its errors, as in Chromium.
+func TestASignUpInFirefox(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
+	proxy := testserver.NewProxy(t, p.addr())
+	tab := newFirefox(t).newPage(t)
+	tab.navigate("http://" + proxy.Addr + signupIn)
+	tab.isLive()
+	tab.sets("name", "Ada", "team", "south")
+	tab.reload()
+	tab.isLive()
+	tab.showsSignup("the draft", func(s signupState) bool { return s.form["name"] == "Ada" && s.form["team"] == "south" })
+	tab.sets("email", "x@y")
+	tab.showsSignup("what is wrong", func(s signupState) bool { return s.errors["email"] == "what is behind the @ is no domain" })
+	tab.sets("email", ada)
+	tab.showsSignup("that it is mended", func(s signupState) bool { return len(s.errors) == 0 })
+	proxy.StallAnswers(true)
+	tab.click("signup")
+	tab.click("signup")
+	people(t, p.url, 1)
+	p.kill()
+	proxy.StallAnswers(false)
+	proxy.Cut()
+	p.restart()
+	tab.showsSignup("the account", func(s signupState) bool { return has("Ada")(s) && isNew(s) })
+	tab.isLive()
+	tab.sets("name", "ADA", "email", "b@example.org", "team", "west")
+	tab.click("signup")
+	tab.showsSignup("why it is refused", func(s signupState) bool {
+		return s.errors["name"] == "this name is taken" && s.form["name"] == "ADA" && s.form["team"] == "west" && !s.busy
+	})
+	people(t, p.url, 1)
+}
+
+// sets is fillIn by a script.
+func (p *page) sets(pairs ...string) {
+	p.t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		p.evaluate(fmt.Sprintf(`((el) => { el.value = %q; el.dispatchEvent(new Event('input', { bubbles: true })); return ''; })(document.getElementById(%q))`,
+			pairs[i+1], "field-"+pairs[i]))
+	}
+}
