@@ -346,3 +346,27 @@ func (p *page) sets(pairs ...string) {
 			pairs[i+1], "field-"+pairs[i]))
 	}
 }
+
+// TestATabThatRendersItselfShowsItsSignUpAtOnce: without a connection, and as one account when it
+// is back. It is told no addresses.
+func TestATabThatRendersItselfShowsItsSignUpAtOnce(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	link := testserver.NewProxy(t, p.addr())
+	plain := visit(t, browser, p.url+signupIn)
+	tab := visit(t, browser, "http://"+link.Addr+signupIn)
+	tab.switchOn()
+	plain.fillIn("name", "Ada", "email", ada, "team", "n")
+	plain.click("signup")
+	tab.showsSignup("the account", has("Ada"))
+	link.Refuse(true)
+	tab.isOffline()
+	tab.fillIn("name", "Bob", "email", "b@example.org", "team", "s")
+	tab.click("signup")
+	tab.showsSignup("its own, before the answer", func(s signupState) bool { return has("Ada", "Bob")(s) && s.busy })
+	plain.showsSignup("nothing of it", has("Ada"))
+	link.Refuse(false)
+	tab.showsSignup("both", func(s signupState) bool { return has("Ada", "Bob")(s) && isNew(s) })
+	plain.showsSignup("both", has("Ada", "Bob"))
+	people(t, p.url, 2)
+}
