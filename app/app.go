@@ -146,6 +146,7 @@ func families() map[string]*family {
 		{kind: &shared[Bank]{Banks(), lookOfBank, pageOfBank}, does: []string{"transfer"}},
 		{kind: &itemized[Todos]{&shared[Todos]{Lists(), lookOfList, pageOfList}, itemsOfList, nil}, does: []string{"add", "toggle", "rename", "up", "down", "remove", "clear"}},
 		{kind: &itemized[Talk]{&shared[Talk]{Logs(), lookOfLog, pageOfLog}, itemsOfLog, func(l Talk) uint64 { return l.N }}, does: []string{"say"}},
+		{kind: signups(), does: []string{"signup"}},
 	} {
 		all[f.name()] = f
 	}

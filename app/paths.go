@@ -57,6 +57,8 @@ func Scripts(kind string) []string {
 		return []string{"list.js", "log.js"} // log.js goes on where list.js ends
 	case softKind:
 		return []string{"soft.js"}
+	case "signup":
+		return []string{"forms.js"}
 	}
 	return nil
 }
@@ -68,6 +70,8 @@ func Styles(kind string) []string {
 		return []string{"lists.css"}
 	case softKind:
 		return []string{"soft.css"}
+	case "signup":
+		return []string{"forms.css"}
 	}
 	return nil
 }

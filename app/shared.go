@@ -129,6 +129,13 @@ func (f *family) start(a *App) {
 
 // encode is RoomsOptions.Data.
 func (f *family) encode(l loaded) (_ []byte, err error) {
+	if c, ok := f.kind.(checker); ok {
+		r, err := c.publicOf(l)
+		if err != nil {
+			return nil, err
+		}
+		return encodeRecord(r, delta{})
+	}
 	if l.Data, err = f.data(l); err != nil {
 		return nil, err
 	}

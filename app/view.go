@@ -50,6 +50,8 @@ type view struct {
 	visitor Visitor
 	topics  []string
 	seats   []*seat // at those that are boards
+
+	checks checkPace // owned by HandleEvent
 }
 
 // Mount implements live.View.
@@ -95,6 +97,7 @@ func (v *view) HandleEvent(_ context.Context, s *live.Session, e htmx.Event) err
 				seat.cast(e)
 			}
 		}
+		v.check(s, e)
 	}
 	return nil
 }

@@ -4,8 +4,8 @@
 //
 // The ids and data attributes are a contract with static/live.js, with the
 // frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #live, #status,
-// #replica, #tabs, #waiting, #unkept, #lost, #notice, #said, #ask.
+// #counter, #poll, #bank, #list, #items, #head, #log-room, #log, #signup, #live,
+// #status, #replica, #tabs, #waiting, #unkept, #lost, #notice, #said, #ask.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
@@ -70,6 +70,17 @@ type Page struct {
 	// Outcome is what became of a click without JavaScript, which has led to this page. "":
 	// nothing.
 	Outcome string
+	// Filled is what a person has filled in, by the names of the fields, and what is wrong with it:
+	// of a form without JavaScript that was not accepted. Nil: the forms are new.
+	Filled map[string]Filled
+	// Upload is where the files of its forms go; "": they take none.
+	Upload string
+}
+
+// A Filled is a field as it was sent.
+type Filled struct {
+	Value string
+	Error string // "": nothing is wrong with it
 }
 
 // MaxForms is how many forms a page has at most that have an identity of their own.
@@ -86,6 +97,11 @@ type Form struct {
 	Preview string
 	// Resets is true when its fields are empty again as soon as what was in them is kept.
 	Resets bool
+	// Check is the cast that has the server check it while it is filled in; "": nothing does.
+	Check string
+	// Once is a form with fields that a person fills in: while it waits for its answer it is not
+	// sent again, and what is typed into it outlives the page. See static/forms.js.
+	Once bool
 }
 
 // form returns the i-th form of a page.

@@ -84,7 +84,7 @@ func hostilePage() components.Page {
 	return with(page(), func(p *components.Page) {
 		p.Name, p.Kind, p.Sum, p.Socket, p.Replica, p.State, p.Grants, p.User, p.Former = hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile, hostile
 		p.Install = components.Install{Manifest: hostile, Picture: hostile, Origin: hostile}
-		p.Plain, p.Others, p.Scripts, p.Styles = hostile, hostile, []string{hostile}, []string{hostile}
+		p.Plain, p.Others = hostile, hostile
 		p.Lanes, p.Version = [components.MaxForms]string{hostile, hostile, hostile, hostile, hostile, hostile, hostile}, hostile
 		p.Links = components.Links{Home: hostile, Open: hostile, Do: hostile, Newest: hostile, Before: hostile, Elsewhere: []components.Link{{To: hostile, Text: hostile}, {To: hostile, Text: hostile}}}
 		p.Renderer = components.Renderer{Script: hostile, Worker: hostile, Program: hostile, Progress: hostile}
@@ -138,7 +138,7 @@ func everything() map[string]component {
 		"list_page_rename": components.ListPage(listPage(), with(todo(), func(l *components.List) {
 			l.Edit = components.ListItem{ID: "a-1", Text: "oat milk"}
 		})),
-		"list_page_hostile": components.ListPage(hostilePage(), with(todo(), func(l *components.List) {
+		"list_page_hostile": components.ListPage(with(hostilePage(), func(p *components.Page) { p.Scripts, p.Styles = []string{hostile}, []string{hostile} }), with(todo(), func(l *components.List) {
 			l.Name, l.Topic = hostile, hostile
 			for i := range l.Items {
 				l.Items[i].Text = hostile
@@ -153,7 +153,7 @@ func everything() map[string]component {
 		"log_page_unknown": components.LogPage(with(logPage(), func(p *components.Page) { p.State = "degraded" }), with(talk(), func(l *components.Log) {
 			l.Known, l.Entries, l.Before, l.Epoch, l.Version = false, nil, 0, 0, 0
 		})),
-		"log_page_hostile": components.LogPage(hostilePage(), with(talk(), func(l *components.Log) {
+		"log_page_hostile": components.LogPage(with(hostilePage(), func(p *components.Page) { p.Scripts, p.Styles = []string{hostile, hostile}, []string{hostile} }), with(talk(), func(l *components.Log) {
 			l.Name, l.Topic = hostile, hostile
 			for i := range l.Entries {
 				l.Entries[i].Text, l.Entries[i].By = hostile, hostile
@@ -163,6 +163,18 @@ func everything() map[string]component {
 		"board_page_hostile": components.BoardPage(with(hostilePage(), func(p *components.Page) {
 			p.Scripts, p.Styles, p.Renderer = []string{hostile}, []string{hostile}, components.Renderer{}
 		}), components.Board{Name: hostile, Topic: hostile}),
+		"signup":              components.SignupView(crew()),
+		"signup_unknown":      components.SignupView(unknownSignup()),
+		"signup_waiting":      components.SignupView(with(crew(), func(s *components.Signup) { s.Waiting = 1 })),
+		"signup_page":         components.SignupPage(signupPage(), crew()),
+		"signup_page_plain":   components.SignupPage(with(signupPage(), func(p *components.Page) { p.Upload = "" }), crew()),
+		"signup_page_unknown": components.SignupPage(with(signupPage(), func(p *components.Page) { p.State, p.Sum = "degraded", "" }), unknownSignup()),
+		"signup_page_filled":  components.SignupPage(filledPage("Ada", "this name is taken"), crew()),
+		"signup_page_hostile": components.SignupPage(with(filledPage(hostile, hostile), func(p *components.Page) { p.Upload = hostile }),
+			with(crew(), func(s *components.Signup) {
+				s.Name, s.Topic, s.People[0].Name, s.People[0].By = hostile, hostile, hostile, hostile
+				s.People[1].Picture, s.Teams[0] = hostile, hostile
+			})),
 		"problem": components.ProblemPage(problem()),
 		"problem_hostile": components.ProblemPage(with(problem(), func(p *components.Problem) {
 			p.Title, p.Text, p.Back = hostile, hostile, components.Way{To: hostile, Text: hostile}
@@ -225,6 +237,7 @@ func TestHostileTextChangesNothingButText(t *testing.T) {
 	for _, c := range []struct{ plain, hostile string }{
 		{"page", "page_hostile"}, {"poll_page", "poll_page_hostile"}, {"bank_page", "bank_page_hostile"},
 		{"list_page", "list_page_hostile"}, {"log_page", "log_page_hostile"},
+		{"signup_page_filled", "signup_page_hostile"},
 		{"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 		{"board_page", "board_page_hostile"}, {"problem", "problem_hostile"}, {"boot", "boot_hostile"},
 	} {
@@ -423,7 +436,6 @@ func TestEveryFormWorksWithoutJavaScript(t *testing.T) {
 	for name, want := range map[string][]string{
 		"page":      {"counter:lobby decrement lane.1", "counter:lobby increment lane.0", "counter:lobby reset lane.2"},
 		"poll_page": {"poll:lunch vote lane.0 option"},
-		"bank_page": {"bank:vault transfer lane.0 amount from to"},
 		"list_page": {
 			"list:todos add lane.0 text", "list:todos clear lane.6", "list:todos down lane.4 id", "list:todos remove lane.5 id",
 			"list:todos toggle lane.1 id", "list:todos up lane.3 id",

@@ -83,6 +83,16 @@ func talk() components.Log {
 	}
 }
 
+func crew() components.Signup {
+	return components.Signup{
+		Name: "crew", Topic: "signup:crew", Epoch: 3, Version: 5, Known: true, Teams: []string{"north", "south"},
+		People: []components.Person{
+			{Name: "Ada", Team: "north", By: "u1"},
+			{Name: "Bob", Team: "south", By: "u2", Picture: "abcdefghijklmnopqrstuvwxyz"},
+		},
+	}
+}
+
 func logPage() components.Page {
 	return with(pageOf("log", "lobby", talk().Sum()), func(p *components.Page) {
 		p.Links.Newest, p.Links.Before = "/log/lobby", "/log/lobby?before="
@@ -96,6 +106,49 @@ func boardPage() components.Page {
 		p.Kind, p.Renderer = "board", components.Renderer{}
 		p.Scripts, p.Styles = []string{"/static/soft.0.js"}, []string{"/static/soft.0.css"}
 	})
+}
+
+func unknownSignup() components.Signup {
+	return with(crew(), func(s *components.Signup) { s.Known, s.People, s.Epoch, s.Version = false, nil, 0, 0 })
+}
+
+func signupPage() components.Page {
+	return with(pageOf("signup", "crew", crew().Sum()), func(p *components.Page) {
+		p.Scripts, p.Styles, p.Upload = []string{"/static/forms.0.js"}, []string{"/static/forms.0.css"}, "/uploads/"
+	})
+}
+
+// filledPage is one whose form was not accepted.
+func filledPage(name, problem string) components.Page {
+	return with(signupPage(), func(p *components.Page) {
+		p.Filled = map[string]components.Filled{
+			"name": {Value: name, Error: problem}, "email": {Value: "ada@example.org"}, "team": {Value: "south"},
+		}
+	})
+}
+
+// TestWhatIsWrongStandsBesideItsField, and is said of it.
+func TestWhatIsWrongStandsBesideItsField(t *testing.T) {
+	doc := parse(t, render(t, everything()["signup_page_filled"]))
+	for _, c := range []struct{ id, attribute, want string }{
+		{"field-name", "aria-invalid", "true"},
+		{"field-name", "value", "Ada"},
+		{"field-email", "aria-invalid", ""},
+		{"field-email", "value", "ada@example.org"},
+	} {
+		if got := attr(find(t, doc, c.id), c.attribute); got != c.want {
+			t.Errorf("#%s: got %s %q, want %q", c.id, c.attribute, got, c.want)
+		}
+	}
+	if by := attr(find(t, doc, "field-name"), "aria-describedby"); !strings.HasPrefix(by, "error-name") {
+		t.Errorf("the field is described by %q", by)
+	}
+	if got := find(t, doc, "error-name").FirstChild; got == nil || got.Data != "this name is taken" {
+		t.Errorf("got %v beside the name", got)
+	}
+	if got := find(t, doc, "error-email").FirstChild; got != nil {
+		t.Errorf("got %v beside the address", got.Data)
+	}
 }
 
 // TestThePagesOfOtherKindsKeepTheirContract: what tests and tools read.
@@ -134,12 +187,18 @@ func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 		{"log_page", "m-k-2", "data-n", "42"},
 		{"log_page", "m-k-2", "data-by", "another"},
 		{"log_page_unknown", "log-room", "data-version", "0"},
+		{"signup_page", "signup", "data-topic", "signup:crew"},
+		{"signup_page", "signup", "data-version", "5"},
+		{"signup_page", "signup", "data-sum", "2 accounts"},
+		{"signup_page_unknown", "signup", "data-sum", ""},
 	} {
 		if got := attr(find(t, parse(t, render(t, everything()[c.page])), c.id), c.attribute); got != c.want {
 			t.Errorf("%s: #%s: got %s %q, want %q", c.page, c.id, c.attribute, got, c.want)
 		}
 	}
-	for page, want := range map[string]string{"poll_page": "[vote vote vote vote]", "bank_page": "[transfer]", "log_page": "[say]"} {
+	for page, want := range map[string]string{
+		"poll_page": "[vote vote vote vote]", "bank_page": "[transfer]", "log_page": "[say]", "signup_page": "[signup]",
+	} {
 		if got := fmt.Sprint(actions(parse(t, render(t, everything()[page])))); got != want {
 			t.Errorf("%s: got the actions %s, want %s", page, got, want)
 		}

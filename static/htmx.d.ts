@@ -145,6 +145,8 @@ declare global {
      * default, which is to show its reason in the notice.
      */
     'op:answered': CustomEvent<{ op: Op; answer: Answer | null }>;
+    /** Something of the ops that wait may have changed: how many they are, or how they are kept. */
+    'op:changed': CustomEvent<null>;
   }
 
   interface HTMLElement {

@@ -339,6 +339,7 @@ class Tab {
   }
 
   #refresh() {
+    this.#root.dispatchEvent(new CustomEvent('op:changed'));
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
     const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
     listen('beforeunload', ask);

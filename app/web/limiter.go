@@ -14,7 +14,7 @@ const (
 	// clicksWindow is the time in which an address may make ClicksPerAddr ops.
 	clicksWindow = 15 * time.Minute
 	// makingWindow is the time in which an address may make NamesPerAddr topics and
-	// LanesPerAddr lanes.
+	// LanesPerAddr lanes, and begin UploadsPerAddr files.
 	makingWindow = 24 * time.Hour
 )
 
@@ -29,6 +29,7 @@ type limiter struct {
 	clicks   *limit.Rates
 	names    *limit.Rates // of new topics
 	lanes    *limit.Rates // new ones
+	uploads  *limit.Rates // new ones
 	sockets  *limit.Counts
 	refused  *refusals
 }
@@ -41,6 +42,7 @@ func newLimiter(l Limits, refused *refusals) *limiter {
 		clicks:   limit.NewBudget(l.ClicksPerAddr, clicksWindow, l.Exempt),
 		names:    limit.NewBudget(l.NamesPerAddr, makingWindow, l.Exempt),
 		lanes:    limit.NewBudget(l.LanesPerAddr, makingWindow, l.Exempt),
+		uploads:  limit.NewBudget(l.UploadsPerAddr, makingWindow, l.Exempt),
 		sockets:  limit.NewCounts(l.Sockets, l.SocketsPerAddr, l.Exempt),
 		refused:  refused,
 	}

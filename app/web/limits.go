@@ -38,6 +38,9 @@ type Limits struct {
 	// of them at once; they are kept for ever. Those that exist are everybody's.
 	// Default 100.
 	NamesPerAddr int
+	// UploadsPerAddr is how many files an address may begin to send within a day, half of them at
+	// once. Default 200.
+	UploadsPerAddr int
 	// RequestRate and RequestBurst are for the HTTP requests of an address,
 	// upgrades too, but not those of probes. More are answered with 429.
 	// Defaults: 200 and 2,000.
@@ -60,7 +63,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Sockets: -1, SocketsPerAddr: 1000,
 		TabRate: 500, TabBurst: 5000, AddrRate: 2000, AddrBurst: 10_000,
-		ClicksPerAddr: 100_000, LanesPerAddr: 20_000, NamesPerAddr: 100,
+		ClicksPerAddr: 100_000, LanesPerAddr: 20_000, NamesPerAddr: 100, UploadsPerAddr: 200,
 		RequestRate: 200, RequestBurst: 2000,
 		Exempt:       limit.Loopback(),
 		WriteTimeout: 30 * time.Second, PingInterval: htmx.PingInterval, PongTimeout: htmx.PongTimeout,
@@ -79,6 +82,7 @@ func (l Limits) withDefaults() Limits {
 	fill(&l.ClicksPerAddr, d.ClicksPerAddr)
 	fill(&l.LanesPerAddr, d.LanesPerAddr)
 	fill(&l.NamesPerAddr, d.NamesPerAddr)
+	fill(&l.UploadsPerAddr, d.UploadsPerAddr)
 	fill(&l.RequestRate, d.RequestRate)
 	fill(&l.RequestBurst, d.RequestBurst)
 	fill(&l.WriteTimeout, d.WriteTimeout)

@@ -30,6 +30,7 @@ type pageHandler struct {
 	refused    *refusals
 	version    string // shown on each
 	named      bool   // Options.Hosts are
+	uploads    bool   // files are taken
 }
 
 // home serves the page of the lobby.
@@ -67,16 +68,53 @@ func (h *pageHandler) open(kind string) echo.HandlerFunc {
 
 // send answers with a topic's page.
 func (h *pageHandler) send(c echo.Context, topic string) error {
+	p, about, err := h.make(c, topic)
+	if err != nil {
+		return err
+	}
+	if part, ok := about.(app.Partial); ok && c.Request().Header.Get("HX-Request") != "" {
+		if component := part.Part(p); component != nil {
+			return h.sendPart(c, component)
+		}
+	}
+	p.Outcome = said(c)
+	html, err := h.templates.fill(c.Request().Context(), p, about)
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return h.compressor.send(c, http.StatusOK, html)
+}
+
+// sendBack answers a form that was refused with its page: what was filled in, and what is wrong
+// with it beside each field. Sent again, e.g. by a reload, it is answered the same.
+func (h *pageHandler) sendBack(c echo.Context, topic string, wrong state.FieldErrors) error {
+	p, about, err := h.make(c, topic)
+	if err != nil {
+		return err
+	}
+	p.Outcome = "Not accepted yet: see the form."
+	p.Filled = make(map[string]components.Filled)
+	for name, values := range c.Request().PostForm {
+		p.Filled[name] = components.Filled{Value: values[0]}
+	}
+	for name, text := range wrong {
+		p.Filled[name] = components.Filled{Value: p.Filled[name].Value, Error: text}
+	}
+	return sendPage(c, h.compressor, http.StatusUnprocessableEntity, about.Document(p))
+}
+
+// make returns a topic's page for the client that asks, and what it is about.
+func (h *pageHandler) make(c echo.Context, topic string) (components.Page, app.Content, error) {
 	who := clientOf(c)
 	id, former := h.sign.ensure(c.Response(), c.Request(), who)
 	p, about, err := h.app.Page(c.Request().Context(), topic, state.Fields(c.QueryParams()))
 	if err != nil {
-		return err
+		return p, nil, err
 	}
 	h.link(&p, who.base, topic)
 	p.Version = h.version
 	p.Install = install(c, h.assets, h.named)
-	p.Outcome = said(c)
 	p.User, p.Grants = userOf(id), h.grants(id, topic)
 	if former != "" {
 		p.Former = userOf(former)
@@ -85,17 +123,7 @@ func (h *pageHandler) send(c echo.Context, topic string) error {
 	for i, do := range h.app.Forms(topic) {
 		p.Lanes[i] = h.sign.newLane(id, topic, do)
 	}
-	if part, ok := about.(app.Partial); ok && c.Request().Header.Get("HX-Request") != "" {
-		if component := part.Part(p); component != nil {
-			return h.sendPart(c, component)
-		}
-	}
-	html, err := h.templates.fill(c.Request().Context(), p, about)
-	if err != nil {
-		return err
-	}
-	c.Response().Header().Set("Cache-Control", "no-cache")
-	return h.compressor.send(c, http.StatusOK, html)
+	return p, about, nil
 }
 
 // sendPart answers with a part of a page.
@@ -144,6 +172,9 @@ func (h *pageHandler) link(p *components.Page, base, topic string) {
 	if app.HasState(topic) {
 		p.Renderer = h.program.renderer(base)
 	}
+	if h.uploads && h.app.HasFields(topic) {
+		p.Upload = base + uploadsPath
+	}
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says
@@ -167,6 +198,9 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 		answer, err := h.app.Do(c.Request().Context(), v.as(userOf(id), nil), topic, op)
 		if err != nil {
 			return err
+		}
+		if wrong := h.app.FieldErrors(topic, answer.Reason); answer.Verdict == state.Refused && wrong != nil {
+			return h.sendBack(c, topic, wrong)
 		}
 		if p := h.notDone(answer, who); p != nil {
 			p.again = sameAgain(c, who.base+c.Request().URL.RequestURI(), answer)

@@ -46,6 +46,8 @@ type Options struct {
 	// takes it. "": the root, or what a trusted proxy says in X-Forwarded-Prefix.
 	// A request may come with it or without. New panics if it is not valid.
 	BasePath string
+	// Uploads serves the files of forms, below /uploads/: see package upload. Nil: pages take none.
+	Uploads http.Handler
 	// Limits bound what clients may take.
 	Limits Limits
 	// Proxies watches those in front of the server. Nil: nobody does.
@@ -107,8 +109,9 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
 		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,
-		refused: refused, version: o.Version, named: len(o.Hosts) > 0,
+		refused: refused, version: o.Version, named: len(o.Hosts) > 0, uploads: o.Uploads != nil,
 	})
+	(&uploadHandler{o.Uploads, limits, refused, from}).route(s.echo)
 	return s
 }
 

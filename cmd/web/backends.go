@@ -48,6 +48,7 @@ type backendFlags struct {
 	Prefix string // of all names at both
 	// OpLifetime is how old an op may be.
 	OpLifetime time.Duration
+	Uploads    string // folder; "": beside the store's file, and none where there is no file
 }
 
 func (b *backendFlags) define(fs *flagSet) {
@@ -57,6 +58,7 @@ func (b *backendFlags) define(fs *flagSet) {
 	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 	fs.span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")
+	fs.text(&b.Uploads, "uploads", "", "`folder` for files that people send; replicas share it. Default: uploads beside the file of -store, and no files are taken where there is none; \"none\" for none at all")
 }
 
 // complete chooses a broker where no flag names one, by the variables that platforms set; and as

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"lockstep/app/web"
@@ -16,18 +17,19 @@ import (
 
 // dependencies are what the replicas of one process share.
 type dependencies struct {
-	driver driver.Driver
-	store  state.Store // nil: not open
-	assets *static.Assets
-	prefix string        // of all names at broker and store
-	life   time.Duration // how old an op may be
-	keys   [][]byte
-	conns  *connLimiter
-	tls    *tls.Config          // of the public address; nil: without
-	unmet  []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
-	peers  *precondition.Part   // of unmet, what replicas should be to each other
-	front  *precondition.Part   // of unmet, what proxies in front should be
-	watch  *web.ProxyWatch      // of the public address
+	driver  driver.Driver
+	store   state.Store // nil: not open
+	assets  *static.Assets
+	prefix  string        // of all names at broker and store
+	life    time.Duration // how old an op may be
+	keys    [][]byte
+	uploads http.Handler // of the files of forms; nil: none are taken
+	conns   *connLimiter
+	tls     *tls.Config          // of the public address; nil: without
+	unmet   []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
+	peers   *precondition.Part   // of unmet, what replicas should be to each other
+	front   *precondition.Part   // of unmet, what proxies in front should be
+	watch   *web.ProxyWatch      // of the public address
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.
@@ -41,6 +43,9 @@ func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *key
 	}
 	if d.store, err = patiently(ctx, func() (state.Store, error) { return b.openStore(ctx, store) }); err != nil {
 		return b.storeFailed(err)
+	}
+	if d.uploads, err = b.openUploads(log); err != nil {
+		return errors.Join(err, d.close())
 	}
 	if d.keys, err = k.open(b); err != nil {
 		return errors.Join(err, d.close())

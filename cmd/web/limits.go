@@ -25,6 +25,7 @@ type limitFlags struct {
 	AddrClicks   int     // within 15 minutes
 	AddrLanes    int     // within a day
 	AddrNames    int     // within a day
+	AddrUploads  int     // within a day
 	RequestRate  float64 // requests a second
 	RequestBurst int
 }
@@ -43,12 +44,13 @@ func (l *limitFlags) define(fs *flagSet) {
 	fs.count(&l.AddrClicks, "clicks-per-addr", d.ClicksPerAddr, "`number` of clicks of one address that count within 15 minutes, half of them at once; at each replica")
 	fs.count(&l.AddrLanes, "lanes-per-addr", d.LanesPerAddr, "`number` of page loads of one address that may click within a day, half of them at once: the store knows each for -op-lifetime; at each replica")
 	fs.count(&l.AddrNames, "names-per-addr", d.NamesPerAddr, "`number` of new counters, polls and banks that one address may make within a day, half of them at once; at each replica")
+	fs.count(&l.AddrUploads, "uploads-per-addr", d.UploadsPerAddr, "`number` of files that one address may begin to send within a day, half of them at once; at each replica")
 	fs.rate(&l.RequestRate, "request-rate", d.RequestRate, "HTTP `requests` a second of one address, those for websockets included")
 	fs.count(&l.RequestBurst, "request-burst", d.RequestBurst, "`requests` that it may send at once")
 }
 
 func (l *limitFlags) check() error {
-	for name, n := range map[string]int{"max-conns": l.MaxConns, "max-conns-per-addr": l.ConnsPerAddr, "clicks-per-addr": l.AddrClicks, "lanes-per-addr": l.AddrLanes, "names-per-addr": l.AddrNames} {
+	for name, n := range map[string]int{"max-conns": l.MaxConns, "max-conns-per-addr": l.ConnsPerAddr, "clicks-per-addr": l.AddrClicks, "lanes-per-addr": l.AddrLanes, "names-per-addr": l.AddrNames, "uploads-per-addr": l.AddrUploads} {
 		if n < 0 {
 			return usageError("-%s: %d is negative", name, n)
 		}
@@ -102,7 +104,8 @@ func (l *limitFlags) forWeb(conns, replicas int) web.Limits {
 		Sockets: tabShare(conns, replicas), SocketsPerAddr: orNone(l.ConnsPerAddr), Exempt: exempt,
 		TabRate: orNone(l.TabRate), TabBurst: l.TabBurst, AddrRate: orNone(l.AddrRate), AddrBurst: l.AddrBurst,
 		ClicksPerAddr: orNone(l.AddrClicks), LanesPerAddr: orNone(l.AddrLanes), NamesPerAddr: orNone(l.AddrNames),
-		RequestRate: orNone(l.RequestRate), RequestBurst: l.RequestBurst,
+		UploadsPerAddr: orNone(l.AddrUploads),
+		RequestRate:    orNone(l.RequestRate), RequestBurst: l.RequestBurst,
 	}
 }
 

@@ -58,7 +58,7 @@ func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replic
 	handler := web.New(a, d.assets, &web.Options{
 		Logger: log, Keys: d.keys, Version: version(), TrustedProxies: trusted, Hosts: o.edge.Hosts.names,
 		Origins: o.edge.Origins.patterns, BasePath: o.edge.BasePath,
-		Limits: o.edge.forWeb(d.conns.max, o.of), Proxies: proxies, Preconditions: d.front,
+		Uploads: d.uploads, Limits: o.edge.forWeb(d.conns.max, o.of), Proxies: proxies, Preconditions: d.front,
 	})
 	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })
 	return &replicaServer{app: a, web: handler, server: serveOn(l, handler, o.edge.server(limiter, secure), log)}, nil

@@ -28,7 +28,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pause", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
+	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pause", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload"}, "the command chooses the backends and puts everything together"},
 	{"cmd/wasm", []string{"app", "components", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "htmx", "internal/limit", "internal/origin", "live", "precondition", "state", "static"}, "HTTP is the edge: it chooses no backends"},
 	{"app", []string{"components", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver", "soft", "state"}, "the application is free of transports and backends"},
@@ -48,6 +48,7 @@ var rules = []rule{
 	{"static/wasmbuild", []string{"static/internal/pack", "static/internal/progress", "static/internal/wasm"}, "it needs no module that a server does without"},
 	{"static/compile", []string{"static", "static/internal/pack", "static/internal/progress"}, "a server runs the compiler, and has nothing of it in it"},
 	{"static/internal/bundle", []string{"static/internal/pack"}, "the bundle is made of files"},
+	{"upload", nil, "files arrive over HTTP, and nothing else is known of who sends them"},
 	{"static", nil, "assets depend on nothing"},
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},

@@ -106,7 +106,8 @@ const chosen = (type) => ({
 
 const kinds = [
   checkbox, radio, chosen('select-one'), chosen('select-multiple'),
-  ...['text', 'search', 'email', 'number', 'date', 'time', 'range', 'color', 'textarea'].map(text),
+  ...['text', 'search', 'email', 'url', 'tel', 'password', 'number', 'date', 'time', 'month', 'week',
+    'datetime-local', 'range', 'color', 'textarea'].map(text),
 ];
 
 for (const { name, text: isText, make, say, change, shown } of kinds) {

@@ -30,12 +30,10 @@ type asset struct {
 // assets are what a browser can load. The script is one file, because an
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
-// render a tab of a server, and wasm.js has it serve one. list.js is for pages with
-// lists, and log.js, behind it, for those with logs. plain.js is for networks
-// without websockets, and others.js for browsers with clicks of another session.
 // render a tab of a server, and wasm.js has it serve one. plain.js is for networks
-// without websockets, others.js for browsers with clicks of another session, and soft.js, with
-// soft.css, for boards.
+// without websockets, and others.js for browsers with clicks of another session. The rest is for
+// some pages only: list.js for lists, log.js, behind it, for logs, soft.js for boards, and forms.js
+// for forms that a person fills in.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
@@ -48,6 +46,8 @@ func assets() []asset {
 		{"app.css", []string{"app.css"}},
 		{"lists.css", []string{"lists.css"}},
 		{"soft.css", []string{"soft.css"}},
+		{"forms.js", []string{"forms.js"}},
+		{"forms.css", []string{"forms.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},
