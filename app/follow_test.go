@@ -233,6 +233,12 @@ func TestAReaderIsToldOfWhatItHasMissed(t *testing.T) {
 		by.say(t, "log:x", "anew")
 		wantPart(t, a, p.Next(), 0, false, "1 anew")
 		wantPart(t, a, at, 0, true, "1 anew")
+		for i := range 11 {
+			by.say(t, "log:x", fmt.Sprint(i))
+		}
+		if p := wantPartLen(t, a, at, app.MaxPart); !p.Gap || p.First != 1 || len(p.Raw) != 12 {
+			t.Errorf("got %d entries from %d, gap %v, of a place in the log of before", len(p.Raw), p.First, p.Gap)
+		}
 	})
 }
 
