@@ -85,6 +85,30 @@ func TestItemsWaitForWhatATabSaysThatItShows(t *testing.T) {
 	})
 }
 
+func TestAHelloThatSaysNothingNewIsAnsweredByNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(false)
+		w.change(add(w))
+		h := newHallway(w, nil, nil)
+		defer h.rt.Stop()
+		tab := livetest.Open(t, h.rt, h)
+		tab.Send(`{"hello":2}`)
+		time.Sleep(time.Second)
+		for _, hello := range []string{`{"hello":2}`, `{"hello":2,"at":{}}`, `{"hello":2,"at":{"t:b":[0,0]}}`, `{"hello":2,"at":{"t:a":[1,1]}}`} {
+			tab.Send(hello)
+			time.Sleep(time.Second)
+			if got := patches(t, tab); len(got) != 1 {
+				t.Fatalf("%s: got %+v, want nothing more", hello, got[1:])
+			}
+		}
+		tab.Send(`{"hello":2,"at":{"t:a":[0,0]}}`) // it could not show what it was sent
+		time.Sleep(time.Second)
+		if got := patches(t, tab); len(got) != 2 || got[1].A != nil {
+			t.Errorf("got %+v, want all items again", got)
+		}
+	})
+}
+
 // A tab that shows what its replica has not heard of gets nothing older, which it would drop.
 func TestATabAheadOfItsReplicaGetsNothingOlder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
