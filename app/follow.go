@@ -25,7 +25,7 @@ const (
 	// MaxPart is how many entries a part has at most, and maxPartBytes how long they are together,
 	// unless the first is longer.
 	MaxPart      = 256
-	maxPartBytes = 256 << 10
+	maxPartBytes = 64 << 10
 	// maxFollowed is how many logs are followed at a time.
 	maxFollowed = 1 << 12
 	// followPause is the shortest time between two reads of a log, and followRefresh the longest:

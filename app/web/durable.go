@@ -54,7 +54,7 @@ func (h *entriesHandler) durable(c echo.Context, topic string) error {
 		if live == "" {
 			wait = 0
 		}
-		if p, err = h.read(c, topic, after, app.MaxPart, wait); err == nil && p.Gap && !beginning {
+		if p, err = h.app.Entries(c.Request().Context(), topic, after, app.MaxPart, wait); err == nil && p.Gap && !beginning {
 			err = errGone
 		}
 		if err != nil {

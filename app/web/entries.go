@@ -20,7 +20,7 @@ import (
 
 // How logs are read by clients that are no pages (docs/logs.md).
 const (
-	maxReaders   = 10_000           // who wait at a time, in all
+	maxReaders   = 10_000           // requests at a time, in all: an answer takes 64 KB or so
 	longestWait  = time.Minute      // of one request
 	durableWait  = 20 * time.Second // of one that can't say how long
 	eventsSilent = 15 * time.Second // then a stream says that it is alive
@@ -31,7 +31,7 @@ const (
 // that run none of our scripts.
 type entriesHandler struct {
 	app     *app.App
-	readers *limit.Counts // that wait
+	readers *limit.Counts // requests that are not answered to the end
 	limiter *limiter
 	log     *slog.Logger
 }
@@ -52,6 +52,11 @@ func (h *entriesHandler) serve(kind string) echo.HandlerFunc {
 		q, topic := c.QueryParams(), kind+":"+name
 		head := c.Response().Header()
 		head.Set("Cache-Control", "no-store") // an answer is of one moment
+		leave, err := h.admit(c)
+		if err != nil {
+			return h.failed(c, err)
+		}
+		defer leave()
 		switch {
 		case c.Request().Method == http.MethodHead, q.Has("offset"), q.Has("live"):
 			return h.durable(c, topic)
@@ -89,7 +94,7 @@ func (h *entriesHandler) part(c echo.Context, topic string) error {
 			return h.fail(c, http.StatusBadRequest, "wait is a time like 20s")
 		}
 	}
-	p, err := h.read(c, topic, after, most, min(wait, longestWait))
+	p, err := h.app.Entries(c.Request().Context(), topic, after, most, min(wait, longestWait))
 	if err != nil {
 		return h.failed(c, err)
 	}
@@ -98,19 +103,7 @@ func (h *entriesHandler) part(c echo.Context, topic string) error {
 	})
 }
 
-// read reads a part; who waits for one is counted.
-func (h *entriesHandler) read(c echo.Context, topic string, after app.Place, most int, wait time.Duration) (app.Part, error) {
-	if wait > 0 {
-		leave, err := h.admit(c)
-		if err != nil {
-			return app.Part{}, err
-		}
-		defer leave()
-	}
-	return h.app.Entries(c.Request().Context(), topic, after, most, wait)
-}
-
-// admit counts a reader that waits, until leave is called.
+// admit counts a reader, until leave is called.
 func (h *entriesHandler) admit(c echo.Context) (leave func(), err error) {
 	addr := clientOf(c).addr
 	if err := h.readers.Add(addr); err != nil {
@@ -201,11 +194,6 @@ func (h *entriesHandler) events(c echo.Context, topic string) error {
 // stream sends what is behind a place, part after part, as long as the client takes it.
 // closes: a gap ends it.
 func (h *entriesHandler) stream(c echo.Context, topic string, after app.Place, closes bool, write func(b *bytes.Buffer, p app.Part)) error {
-	leave, err := h.admit(c)
-	if err != nil {
-		return h.failed(c, err)
-	}
-	defer leave()
 	ctx := c.Request().Context()
 	part, err := h.app.Entries(ctx, topic, after, app.MaxPart, 0) // an error is an answer yet
 	if err == nil && part.Gap && closes {
