@@ -69,7 +69,6 @@ class Log {
   start() {
     // Whoever listens hears of new entries from #say, calmly, and never of older ones.
     this.#box.setAttribute('aria-live', 'off');
-    tellTimes(this.#list);
     this.#toEnd();
     this.#box.addEventListener('scroll', () => this.#look(), { passive: true });
     const grows = new ResizeObserver(() => this.#sticks && this.#toEnd()); // pictures come late
@@ -279,6 +278,7 @@ class Log {
 /** @type {HTMLElement | null} */
 const root = document.querySelector('[hx-ws\\:connect]');
 markOwn(root?.dataset.user);
+for (const entries of document.querySelectorAll('.entries')) tellTimes(entries);
 for (const box of document.querySelectorAll('[data-stick]')) {
   /** @type {HTMLElement | null} */
   const list = box.querySelector('[data-list]');
