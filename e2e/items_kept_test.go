@@ -135,7 +135,8 @@ func keeps(t *testing.T, s *puppet, tab *page, states []keptState, move keptMove
 	}
 }
 
-// TestTypingWithAnInputMethodGoesOn while the item moves and changes. Only Chromium can be told to compose.
+// TestTypingWithAnInputMethodGoesOn while the item moves and changes. Only Chromium can be told to
+// compose.
 func TestTypingWithAnInputMethodGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{"", noMoves} {

@@ -160,7 +160,8 @@ func TestAFrameThatDoesNotFitIsNotShown(t *testing.T) {
 	}
 }
 
-// TestAListInARoomThatIsMorphedIsTakenItemByItem: a tab that renders itself has no changes of items.
+// TestAListInARoomThatIsMorphedIsTakenItemByItem: a tab that renders itself has no changes of
+// items.
 func TestAListInARoomThatIsMorphedIsTakenItemByItem(t *testing.T) {
 	t.Parallel()
 	for _, m := range movers() {

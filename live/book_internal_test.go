@@ -117,6 +117,25 @@ func TestWhoHasMissedTooMuchGetsTheWhole(t *testing.T) {
 	}
 }
 
+func TestWhoHasMissedForgottenGravesGetsTheWhole(t *testing.T) {
+	var b book
+	n := 0
+	for v := range uint64(6) { // each but the first buries 300
+		ids := []int{0}
+		for range 300 {
+			n++
+			ids = append(ids, n)
+		}
+		leaf(t, &b, 1, v, false, 0, things(ids...)...)
+	}
+	for base, want := range map[uint64]bool{1: false, 2: false, 3: true, 4: true} {
+		b.size = 1 << 30 // no change is longer
+		if f := b.since(base); (f.base > 0) != want {
+			t.Errorf("a tab at %d gets %d bytes from %d", base, len(f.message), f.base)
+		}
+	}
+}
+
 func TestAVersionThatWasNotPassedIsUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		log  bool

@@ -173,12 +173,14 @@ class Update {
     else place(list, el, before);
   }
 
+  // The last one first: an own entry that others have come before stays where it is.
   /** @param {Set<string>} placed */
   #putRest(placed) {
     const list = this.#list;
-    const before = this.#change.older ? list.firstElementChild : list.querySelector(`:scope > ${PENDING}`);
-    for (const el of this.#late) {
-      if (!placed.has(el.id)) place(list, el, before);
+    let before = this.#change.older ? list.firstElementChild : list.querySelector(`:scope > ${PENDING}`);
+    for (const el of this.#late.filter(({ id }) => !placed.has(id)).reverse()) {
+      place(list, el, before);
+      before = el;
     }
   }
 }
