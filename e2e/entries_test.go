@@ -337,6 +337,9 @@ func latePicturesLeaveItAtItsEnd(t *testing.T, open opener) {
 		return nil
 	})
 	showsLog(tab, `"End":true`)
+	// It has grown, and something else has scrolled it: the person has not.
+	tab.evaluate(`log.lastElementChild.style.height = '900px'; box.dispatchEvent(new Event('scroll')); ''`)
+	showsLog(tab, `"End":true`)
 }
 
 func aLongLogIsCut(t *testing.T, open opener) {
