@@ -67,6 +67,8 @@ type App struct {
 	batcher  *state.Batcher
 	presence *presence.Tracker
 	writes   *writes
+	// followers are of readers that are no tabs.
+	followers *followers
 
 	// set by Start
 	tabs       *live.Rooms[int]
@@ -95,7 +97,7 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 		panic("app: New needs a store: memstate.New(nil) for one in this process")
 	}
 	// Two replicas may have the same name: their ids differ all the same.
-	a := &App{opts: o, id: strconv.FormatUint(rand.Uint64(), 36), store: store, families: families()}
+	a := &App{opts: o, id: strconv.FormatUint(rand.Uint64(), 36), store: store, families: families(), followers: newFollowers()}
 	o.Live.Logger, o.Live.Welcome = o.Logger, a.welcome
 	a.rt = live.NewRuntime(&o.Live)
 	o.Hub.Logger, o.Hub.Prefix = o.Logger, o.Prefix
@@ -179,6 +181,7 @@ func (a *App) committed(c state.Commit) {
 	if f, key, ok := a.family(c.Topic); ok {
 		f.commit(key, c)
 	}
+	a.followers.changed(c.Topic)
 }
 
 // Start connects to the broker and lets tabs in. An error means that the
@@ -211,6 +214,7 @@ func (a *App) Start(ctx context.Context) error {
 // nobody asks any more; then comes Stop.
 func (a *App) Drain(ctx context.Context, over time.Duration) error {
 	a.stopBalancing()
+	a.followers.stop() // those that read find another replica, as tabs do
 	return a.rt.Drain(ctx, over)
 }
 

@@ -121,8 +121,9 @@ func encodeChange(r state.Record, d delta) ([]byte, error) {
 	return m.with(d).encode()
 }
 
-// encodeBroadcast returns what has changed, or else the whole state, or else, when the message
-// would be too long, that it is to be read. Entries of a log go with it if there is room.
+// encodeBroadcast returns what has changed, or else the whole state, or else, when the
+// message would be too long, that it is to be read. Entries of a log go with it if there is
+// room.
 func encodeBroadcast(r state.Record, d delta, by string) ([]byte, error) {
 	tries := make([]message, 0, 4)
 	if m, ok := changeOf(r, by, d); ok && len(d.change) < maxBroadcast {

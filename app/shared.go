@@ -122,6 +122,7 @@ func (f *family) start(a *App) {
 		Digest:  a.opts.Digest,
 	}
 	if f.kind.hasItems() {
+		opts.Change = f.encodeChange
 		opts.Items, opts.Apply, opts.Equal, opts.Merge = f.kind.itemsOf, f.apply, f.equal, f.merge
 	}
 	f.rooms = live.NewRooms(a.rt, a.hub, opts)
@@ -133,6 +134,19 @@ func (f *family) encode(l loaded) (_ []byte, err error) {
 		return nil, err
 	}
 	return encodeRecord(l.Record, delta{})
+}
+
+// encodeChange is RoomsOptions.Change. Of a log the whole state is shorter.
+func (f *family) encodeChange(before, after loaded) ([]byte, bool) {
+	if f.kind.hasLog() || before.Epoch != after.Epoch {
+		return nil, false
+	}
+	change, err := f.kind.change(before.state, after.state)
+	if err != nil || change == nil {
+		return nil, false
+	}
+	payload, err := encodeChange(after.Record, delta{base: before.Version, change: change})
+	return payload, err == nil && payload != nil
 }
 
 // decode reads a broadcast; see live.RoomsOptions.
@@ -205,10 +219,15 @@ func (f *family) commit(key string, c state.Commit) {
 
 // render is what a tab shows that renders itself: a state, and the effect of its
 // own ops that wait for an answer.
-func (f *family) render(key string, r state.Record, ops []state.Op) (string, live.Component, error) {
+func (f *family) render(key string, l loaded, ops []state.Op) (string, live.Component, error) {
+	r := l.Record
+	var err error
+	if r.Data, err = f.data(l); err != nil {
+		return "", nil, err
+	}
 	var waiting int
 	r.Data, waiting = f.kind.preview(key, r.Data, ops)
-	l := f.kind.read(r)
+	l = f.kind.read(r)
 	if l.err != nil {
 		return "", nil, l.err
 	}

@@ -159,26 +159,37 @@ func (a *App) Do(ctx context.Context, v Visitor, topic string, op state.Op) (sta
 	return a.batcher.Apply(ctx, v.Sender, topic, op)
 }
 
+// Producer returns a producer of a client, which does ops on a topic of the application: see
+// state.NewProducer. The error is ErrNoTopic. It is closed before the application is stopped.
+func (a *App) Producer(topic string, client state.Client, opts *state.ProducerOptions) (*state.Producer, error) {
+	if _, _, ok := a.family(topic); !ok {
+		return nil, ErrNoTopic
+	}
+	return state.NewProducer(a.batcher, a.store, topic, client, opts), nil
+}
+
 // A Render is what a tab that renders itself shows of a topic: the state that it was
 // sent, and the effect of its own ops that wait for an answer. It is what the
 // server would show, made by the same component; what it makes never leaves the
-// tab. user is whose the tab is.
+// tab. user is whose the tab is. Behind the record there may be changes, as
+// live.RoomsOptions.Change makes them, each in a line: what it shows is what they
+// lead to.
 type Render = func(topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error)
 
 // NewRender returns a Render, which may be called concurrently.
 func NewRender() Render {
-	all := families()
+	all, known := families(), new(folded)
 	return func(topic string, record []byte, waiting []htmx.Event, user string) (string, live.Component, error) {
-		return render(all, topic, record, waiting, user)
+		return render(all, known, topic, record, waiting, user)
 	}
 }
 
-func render(all map[string]*family, topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error) {
+func render(all map[string]*family, known *folded, topic string, record []byte, waiting []htmx.Event, user string) (target string, c live.Component, err error) {
 	f, key, ok := familyOf(all, topic)
 	if !ok {
 		return "", nil, ErrNoTopic
 	}
-	h, err := decodeMessage(record)
+	l, err := known.fold(f, topic, record)
 	if err != nil {
 		return "", nil, err
 	}
@@ -188,5 +199,5 @@ func render(all map[string]*family, topic string, record []byte, waiting []htmx.
 			ops = append(ops, op)
 		}
 	}
-	return f.render(key, h.Record, ops)
+	return f.render(key, l, ops)
 }

@@ -99,7 +99,7 @@ func (p Page) form(topic, do string, i int) Form {
 // named is form, with an id for buttons elsewhere in the page.
 func (p Page) named(topic, do string, i int) Form {
 	f := p.form(topic, do, i)
-	f.ID = "do-" + do
+	f.ID = do
 	return f
 }
 

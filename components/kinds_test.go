@@ -111,7 +111,7 @@ func TestThePagesOfOtherKindsKeepTheirContract(t *testing.T) {
 		{"list_page", "list", "data-topic", "list:todos"},
 		{"list_page", "list", "data-epoch", "3"},
 		{"list_page", "list", "data-version", "11"},
-		{"list_page", "do-toggle", "data-do", "toggle"},
+		{"list_page", "toggle", "data-do", "toggle"},
 		{"list_waiting", "list", "data-waiting", "2"},
 		{"log_page", "log-room", "data-topic", "log:lobby"},
 		{"log_page", "log-room", "data-epoch", "3"},
@@ -160,7 +160,7 @@ func TestAnItemIsTheSameForEverybody(t *testing.T) {
 // TestTheButtonsOfAnItemSayWhichItIs, to those who hear one after the other.
 func TestTheButtonsOfAnItemSayWhichItIs(t *testing.T) {
 	root := parse(t, render(t, everything()["list_page"]))
-	want := map[string]string{"toggle": "milk", "up": "Move up: milk", "down": "Move down: milk", "remove": "Remove milk", "rename": "Save"}
+	want := map[string]string{"toggle": "milk", "up": "Move up: milk", "down": "Move down: milk", "remove": "Remove milk", "": "Save"}
 	got := make(map[string]string)
 	for n := range find(t, root, "i-a-1").Descendants() {
 		if n.Data != "button" {
@@ -170,7 +170,7 @@ func TestTheButtonsOfAnItemSayWhichItIs(t *testing.T) {
 		for id := range strings.FieldsSeq(attr(n, "aria-labelledby")) {
 			words = append(words, text(find(t, root, id)))
 		}
-		got[attr(n, "data-action")] = strings.TrimSpace(strings.Join(words, " "))
+		got[attr(n, "form")] = strings.TrimSpace(strings.Join(words, " "))
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -188,6 +188,15 @@ func TestTheSumOfAList(t *testing.T) {
 		if got := (components.ListSum{Known: c.known, Items: c.items, Done: c.done}).Text(); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
 		}
+	}
+}
+
+// TestAnItemIsShort: it is sent with each change of it.
+func TestAnItemIsShort(t *testing.T) {
+	const most = 1024 - 270 // bytes; what a frame and JSON add may take the rest
+	item := components.ListItem{ID: strings.Repeat("x", 12) + "-zz", Text: "Bread and butter", Done: true}
+	if got := len(render(t, components.Item(item))); got > most {
+		t.Errorf("got %d bytes, want %d at most", got, most)
 	}
 }
 

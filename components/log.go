@@ -43,7 +43,7 @@ func (e LogEntry) stamp() string { return e.At.UTC().Format(time.RFC3339) }
 
 // clock is when it was written, as people read it: by the clock of Greenwich, until a script
 // has said it in theirs.
-func (e LogEntry) clock() string { return e.At.UTC().Format("15:04") }
+func (e LogEntry) clock() string { return e.At.UTC().Format("15:04 UTC") }
 
 // who is what somebody is called whom nobody knows: the beginning of what their id is.
 func (e LogEntry) who() string { return guest(e.By) }

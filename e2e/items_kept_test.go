@@ -135,7 +135,8 @@ func keeps(t *testing.T, s *puppet, tab *page, states []keptState, move keptMove
 	}
 }
 
-// TestTypingWithAnInputMethodGoesOn while the item moves and changes. Only Chromium can be told to compose.
+// TestTypingWithAnInputMethodGoesOn while the item moves and changes. Only Chromium can be told to
+// compose.
 func TestTypingWithAnInputMethodGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, before := range []string{"", noMoves} {
@@ -178,7 +179,11 @@ func TestWhatIsReadStaysInItsPlace(t *testing.T) {
 			t.Parallel()
 			open := m.start(t)
 			for _, boxed := range []bool{false, true} {
-				s := newPuppet(t, part{topic: "list:a", style: keeperStyle, before: m.before, body: func() string {
+				style := keeperStyle
+				if m.before != "" { // as Safari, which does nothing by itself either
+					style += "*{overflow-anchor:none}"
+				}
+				s := newPuppet(t, part{topic: "list:a", style: style, before: m.before, body: func() string {
 					var more strings.Builder
 					for i := range 100 {
 						fmt.Fprintf(&more, `<li id="i-n%d" class="item">number %[1]d</li>`, i)

@@ -159,3 +159,35 @@ func TestAFrameThatDoesNotFitIsNotShown(t *testing.T) {
 		})
 	}
 }
+
+// TestAListInARoomThatIsMorphedIsTakenItemByItem: a tab that renders itself has no changes of
+// items.
+func TestAListInARoomThatIsMorphedIsTakenItemByItem(t *testing.T) {
+	t.Parallel()
+	for _, m := range movers() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBook(40)
+			s := newPuppet(t, part{topic: "list:a", before: m.before, body: func() string { return `<div id="live">` + b.html() + `</div>` }})
+			tab := s.visit(t, m.start(t))
+			chance := rand.New(rand.NewPCG(2, 2))
+			last := b.order[len(b.order)-1]
+			tab.evaluate(fmt.Sprintf(`window.last = document.getElementById(%q); document.getElementById('x-' + last.id).focus(); ''`, last.id))
+			for range 20 {
+				b.step(chance, 8)
+				if b.byID[last.id] == nil { // it stays, now at the front
+					b.order = append([]*bookItem{last}, b.order...)
+					b.byID[last.id] = last
+					delete(b.gone, last.id)
+				}
+				s.frame("list:a", -1, b.version, `<hx-partial hx-target="#live" hx-swap="innerMorph">`+b.html()+`</hx-partial>`)
+				if got, want := tab.evaluate(fmt.Sprintf(shownItems, b.version, "x-"+last.id)), b.shown(); got != want {
+					t.Fatalf("got\n%s\nwant\n%s", got, want)
+				}
+				if got := tab.evaluate(`String([last.isConnected, document.activeElement.id === 'x-' + last.id])`); got != "true,true" {
+					t.Fatalf("got %s: the item is another, or has lost the focus", got)
+				}
+			}
+		})
+	}
+}

@@ -63,7 +63,7 @@ func (p *page) item(text string) string {
 // presses presses a button of an item.
 func (p *page) presses(do, text string) {
 	p.t.Helper()
-	p.clickOn(p.item(text) + ` > [data-action=` + do + `]`)
+	p.clickOn(p.item(text) + ` > [form=` + do + `]`)
 }
 
 // types types a text into a field, and presses Enter.

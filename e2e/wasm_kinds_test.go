@@ -120,7 +120,7 @@ func TestATabRendersEachKindItself(t *testing.T) {
 				tab.showsList("milk,tea")
 				tab.presses("up", "tea")
 			},
-			counted: "milk Save 1 to do", ahead: "tea Save milk Save 2 to do",
+			counted: "milk Save1 to do", ahead: "tea Savemilk Save2 to do",
 		},
 	} {
 		t.Run(path, func(t *testing.T) {

@@ -117,6 +117,25 @@ func TestWhoHasMissedTooMuchGetsTheWhole(t *testing.T) {
 	}
 }
 
+func TestWhoHasMissedForgottenGravesGetsTheWhole(t *testing.T) {
+	var b book
+	n := 0
+	for v := range uint64(6) { // each but the first buries 300
+		ids := []int{0}
+		for range 300 {
+			n++
+			ids = append(ids, n)
+		}
+		leaf(t, &b, 1, v, false, 0, things(ids...)...)
+	}
+	for base, want := range map[uint64]bool{1: false, 2: false, 3: true, 4: true} {
+		b.size = 1 << 30 // no change is longer
+		if f := b.since(base); (f.base > 0) != want {
+			t.Errorf("a tab at %d gets %d bytes from %d", base, len(f.message), f.base)
+		}
+	}
+}
+
 func TestAVersionThatWasNotPassedIsUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		log  bool
@@ -200,5 +219,41 @@ func TestOneMoveMovesOneItem(t *testing.T) {
 		if m := said(t, f); strings.Count(m.Content, ":") != 1 || len(m.Content) > 60 {
 			t.Errorf("%d to %d: got %s", c.from, c.to, m.Content)
 		}
+	}
+}
+
+// BenchmarkBook is what a change of one item costs a room, whatever the number of its tabs.
+func BenchmarkBook(b *testing.B) {
+	for _, n := range []int{100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var book book
+			it := Items{Target: "#l", Len: n}
+			v := 0
+			ids := make([]string, n)
+			for i := range ids {
+				ids[i] = fmt.Sprint("i-", i)
+			}
+			html := plain(`<li id="i">` + strings.Repeat("x", 400) + `</li>`)
+			it.Item = func(i int) Item {
+				rev := 0
+				if i == v%n {
+					rev = v
+				}
+				return Item{ID: ids[i], Rev: rev, Render: func() Component { return html }}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				v++
+				items, err := it.all()
+				if err != nil {
+					b.Fatal(err)
+				}
+				drawn, err := book.draw(items)
+				if err != nil {
+					b.Fatal(err)
+				}
+				book.turn(turn{pages: []page{{seq: book.seq + 1, at: revision{1, uint64(v)}, items: items}}, html: drawn, target: "#l"})
+			}
+		})
 	}
 }

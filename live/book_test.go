@@ -85,6 +85,30 @@ func TestItemsWaitForWhatATabSaysThatItShows(t *testing.T) {
 	})
 }
 
+func TestAHelloThatSaysNothingNewIsAnsweredByNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(false)
+		w.change(add(w))
+		h := newHallway(w, nil, nil)
+		defer h.rt.Stop()
+		tab := livetest.Open(t, h.rt, h)
+		tab.Send(`{"hello":2}`)
+		time.Sleep(time.Second)
+		for _, hello := range []string{`{"hello":2}`, `{"hello":2,"at":{}}`, `{"hello":2,"at":{"t:b":[0,0]}}`, `{"hello":2,"at":{"t:a":[1,1]}}`} {
+			tab.Send(hello)
+			time.Sleep(time.Second)
+			if got := patches(t, tab); len(got) != 1 {
+				t.Fatalf("%s: got %+v, want nothing more", hello, got[1:])
+			}
+		}
+		tab.Send(`{"hello":2,"at":{"t:a":[0,0]}}`) // it could not show what it was sent
+		time.Sleep(time.Second)
+		if got := patches(t, tab); len(got) != 2 || got[1].A != nil {
+			t.Errorf("got %+v, want all items again", got)
+		}
+	})
+}
+
 // A tab that shows what its replica has not heard of gets nothing older, which it would drop.
 func TestATabAheadOfItsReplicaGetsNothingOlder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -191,21 +215,86 @@ func TestItemsAreComparedWithTheStore(t *testing.T) {
 		w, hub := newWorld(false), newHub()
 		h := newHallway(w, hub, nil)
 		defer h.rt.Stop()
-		w.change(add(w))
+		order := []string{"x"}
+		for range 20 {
+			w.change(add(w))
+			order = append(order, fmt.Sprint("t", w.last))
+		}
 		tab := opened(t, w, h)
 		tab.visit(h)
 		time.Sleep(time.Second)
-		lie := listing{Epoch: 1, Version: 2, Delta: &delta{Base: 1, Order: []string{"x"}, Set: []thing{{"x", 1}}}}
+		lie := listing{Epoch: 1, Version: 21, Delta: &delta{Base: 20, Order: order, Set: []thing{{"x", 1}}}}
 		payload, _ := json.Marshal(lie)
 		_ = hub.deliver(pubsub.Message{Topic: "t:a", Payload: payload, Trusted: true})
 		w.change(add(w)) // the same version
 		time.Sleep(5 * time.Second)
 		got := patches(t, tab.tab)
-		if last := got[len(got)-1]; last.A != nil || !strings.Contains(last.Content, `id="t2"`) {
+		if last := got[len(got)-1]; last.A != nil || strings.Contains(last.Content, `id="x"`) || !strings.Contains(last.Content, `id="t21"`) {
 			t.Errorf("got %+v at last, want what the store has", last)
 		}
 		if n := h.rt.Stats().Corrections; n != 1 {
 			t.Errorf("got %d corrections, want 1", n)
+		}
+	})
+}
+
+// A change that comes before what it leads from is kept: the store need not answer.
+func TestChangesMayComeInAnyOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hub := newWorld(true), newHub()
+		var blocked atomic.Bool
+		held := make(chan struct{})
+		h := newHallway(w, hub, func(o *live.RoomsOptions[listing]) {
+			seldom(o)
+			load := o.Load
+			o.Load = func(ctx context.Context, keys ...string) ([]listing, error) {
+				if blocked.Load() {
+					<-held
+				}
+				return load(ctx, keys...)
+			}
+		})
+		defer h.rt.Stop()
+		tab := opened(t, w, h)
+		tab.visit(h)
+		time.Sleep(time.Second)
+		blocked.Store(true)
+		var all [][]byte
+		for range 3 {
+			payload, _ := json.Marshal(w.told(w.change(add(w))))
+			all = append(all, payload)
+		}
+		for _, i := range []int{2, 1, 0} {
+			_ = hub.deliver(pubsub.Message{Topic: "t:a", Payload: all[i], Trusted: true})
+		}
+		time.Sleep(time.Second)
+		if tab.take(); tab.v != 3 || len(tab.all) != 3 {
+			t.Errorf("the tab shows %d with %v, want 3, though the store does not answer", tab.v, tab.all)
+		}
+		close(held)
+	})
+}
+
+// What this replica has committed on top of what never was is taken back with it.
+func TestACommitOnTopOfALieIsProvisional(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, hub := newWorld(true), newHub()
+		h := newHallway(w, hub, func(o *live.RoomsOptions[listing]) { o.Refresh = 4 * time.Second })
+		defer h.rt.Stop()
+		h.rooms.Commit("a", w.told(w.change(add(w))))
+		tab := livetest.Open(t, h.rt, h)
+		tab.Send(`{"hello":2}`)
+		time.Sleep(time.Second)
+		lie := listing{Epoch: 1, Version: 2, Delta: &delta{Base: 1, First: 2, Set: []thing{{"x", 1}}}}
+		payload, _ := json.Marshal(lie)
+		_ = hub.deliver(pubsub.Message{Topic: "t:a", Payload: payload, Trusted: true})
+		w.change(add(w))
+		h.rooms.Commit("a", w.told(w.change(add(w))))
+		time.Sleep(10 * time.Second)
+		got := patches(t, tab)
+		last := got[len(got)-1]
+		if *last.V != 3 || last.A != nil || strings.Contains(last.Content, `id="x"`) || strings.Count(last.Content, "<li") != 3 {
+			t.Errorf("got %+v at last, want the three entries of the store", last)
 		}
 	})
 }

@@ -45,7 +45,11 @@ func (s *Session) greet(at map[string][2]uint64) {
 // base takes in what the tab shows of a room of items, so that it is sent what has changed since.
 func (s *Session) base(m *member, shown revision, said bool) {
 	if !said {
-		s.start(m, 0, false)
+		s.mu.Lock()
+		if m.phase == phaseWaiting {
+			m.phase = phaseReady
+		}
+		s.mu.Unlock()
 		return
 	}
 	seq, found, ahead := m.room.locate(shown)

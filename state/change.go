@@ -14,8 +14,8 @@ type patcher[S any] interface {
 	Patch(change []byte) (S, error)
 }
 
-// Change returns what leads from a state to a newer one, for Apply: the schema's number, a space and
-// what Diff returns. Nil: the kind has no changes, or Diff says that there is none.
+// Change returns what leads from a state to a newer one, for Apply: the schema's number, a
+// space and what Diff returns. Nil: the kind has no changes, or Diff says that there is none.
 func (k Kind[S]) Change(before, after S) (change []byte, err error) {
 	if k.Diff != nil {
 		change, err = k.Diff(before, after)
@@ -87,4 +87,13 @@ func (k Kind[S]) take(s any, at time.Time) (any, appended, error) {
 	}
 	a, err := log.take(at, retention{k.Keep, k.KeepFor})
 	return state, a, err
+}
+
+func (k Kind[S]) entries(s any) (uint64, bool) {
+	state, _ := s.(S) // what read or act returned; none has a log, too
+	log := k.appender(&state)
+	if log == nil {
+		return 0, false
+	}
+	return log.count(), true
 }

@@ -202,10 +202,16 @@ type Reducer interface {
 	// take takes what an action has appended to the log out of a state; rest is without it.
 	// An error is a reason, and then rest is nothing.
 	take(s any, at time.Time) (rest any, a appended, err error)
+	// entries is EntriesOf.
+	entries(s any) (n uint64, isLog bool)
 }
 
 // NameOf returns the name of a kind.
 func NameOf(r Reducer) string { return r.name() }
+
+// EntriesOf returns how many entries a topic's log has had, by a state that Kind.Read has returned.
+// isLog is false when the kind has no log.
+func EntriesOf(r Reducer, s any) (n uint64, isLog bool) { return r.entries(s) }
 
 func (k Kind[S]) name() string { return k.Name }
 

@@ -115,8 +115,8 @@ func (l List[T]) Set(id string, v T) (List[T], error) {
 	return List[T]{items}, nil
 }
 
-// Move puts an item behind another, or to the front if behind is empty. Behind itself it stays where
-// it is. The error is ErrNoItem.
+// Move puts an item behind another, or to the front if behind is empty. Behind itself it
+// stays where it is. The error is ErrNoItem.
 func (l List[T]) Move(id, behind string) (List[T], error) {
 	from := l.Index(id)
 	to, err := l.placeBehind(behind)
@@ -197,9 +197,9 @@ func (it *item[T]) encoded() (string, error) {
 	return raw, nil
 }
 
-// same reports whether two items have the same id and value.
+// same reports whether an item has the value of another with the same id, or nil.
 func (it *item[T]) same(other *item[T]) (bool, error) {
-	if it == other || it.id != other.id {
+	if it == other || other == nil {
 		return it == other, nil
 	}
 	a, err := it.encoded()

@@ -20,9 +20,9 @@ type listChange[T any] struct {
 }
 
 // Diff returns the change that leads from before to l, for Patch. As JSON it is
-// {"put":[["id","pred"],…],"set":[["id",value],…],"gone":["id",…]}, where what is empty is left out.
-// Its size grows with what has changed; an item that has moved costs two ids. The lists
-// may share nothing. The error is that of a value that can't be encoded.
+// {"put":[["id","pred"],…],"set":[["id",value],…],"gone":["id",…]}, where what is empty is
+// left out. Its size grows with what has changed; an item that has moved costs two ids. The
+// lists may share nothing. The error is that of a value that can't be encoded.
 func (l List[T]) Diff(before List[T]) ([]byte, error) {
 	c, err := changeBetween(before.items, l.items)
 	if err != nil {
@@ -33,38 +33,17 @@ func (l List[T]) Diff(before List[T]) ([]byte, error) {
 
 // changeBetween returns what leads from a list to another.
 func changeBetween[T any](before, after []*item[T]) (c listChange[T], err error) {
-	first := 0
-	for first < min(len(before), len(after)) && before[first].id == after[first].id {
-		first++
-	}
-	tail := 0
-	for tail < min(len(before), len(after))-first && before[len(before)-1-tail].id == after[len(after)-1-tail].id {
-		tail++
-	}
-	was, left := align(before[first:len(before)-tail], after[first:len(after)-tail])
+	was, left := align(before, after)
 	for i, it := range after {
-		old := (*item[T])(nil) // what it was, if it has kept its place
-		switch {
-		case i < first:
-			old = before[i]
-		case i >= len(after)-tail:
-			old = before[i-len(after)+len(before)]
-		default:
-			old = was[i-first]
-		}
+		old := was[i]
 		if old == nil {
 			c.Put = append(c.Put, [2]string{it.id, idBefore(after, i)})
 			old = left[it.id]
 			delete(left, it.id)
 		}
-		if old == it {
-			continue
-		}
-		same := false
-		if old != nil {
-			if same, err = it.same(old); err != nil {
-				return c, err
-			}
+		same, err := it.same(old)
+		if err != nil {
+			return c, err
 		}
 		if !same {
 			c.Set = append(c.Set, it)
@@ -73,7 +52,7 @@ func changeBetween[T any](before, after []*item[T]) (c listChange[T], err error)
 	for id := range left {
 		c.Gone = append(c.Gone, id)
 	}
-	sort.Strings(c.Gone)
+	slices.Sort(c.Gone)
 	return c, nil
 }
 
@@ -91,9 +70,10 @@ const (
 	alignLeft  = 64 // how many items it may find out of place
 )
 
-// align returns for each item of after the one of before with the same id, if the two need not
-// move: those are in the same order in both. left are all others of before. It walks through both
-// lists at once, which is quick when few items have moved, and looks at all of them when many have.
+// align returns for each item of after the one of before with the same id, if it need not
+// move: those are in the same order in both. left are all others of before. It walks through
+// both lists at once, which is quick when few items have moved, and looks at all of them when
+// many have.
 func align[T any](before, after []*item[T]) (was []*item[T], left map[string]*item[T]) {
 	was, left = make([]*item[T], len(after)), make(map[string]*item[T])
 	i, j, moved := 0, 0, 0
@@ -226,8 +206,9 @@ func (c *listChange[T]) appendJSON(b []byte) (_ []byte, err error) {
 	return append(b, '}'), nil
 }
 
-// Patch returns the list to which a change leads, which Diff has made from l, or anything else: what
-// does not fit l is an error, and the list that is returned is always one that can be.
+// Patch returns the list to which a change leads, which Diff has made from l, or anything
+// else: what does not fit l is an error, and the list that is returned is always one that can
+// be.
 func (l List[T]) Patch(change []byte) (List[T], error) {
 	var c listChange[T]
 	if err := json.Unmarshal(change, &c); err != nil {
@@ -255,8 +236,35 @@ func (l List[T]) Patch(change []byte) (List[T], error) {
 
 // patch is Patch; goes are the ids of what is put and gone, and sets what is set, which it empties.
 func (l List[T]) patch(c *listChange[T], goes map[string]struct{}, sets map[string]*item[T]) (List[T], error) {
-	stay := make([]*item[T], 0, len(l.items))
-	moved := make(map[string]*item[T], len(goes)) // what was there of goes, and not used yet
+	stay, moved := l.part(goes, sets)
+	for _, id := range c.Gone {
+		if moved[id] == nil {
+			return l, errChange
+		}
+		delete(moved, id)
+	}
+	items := make([]*item[T], 0, len(stay)+len(c.Put))
+	for _, p := range c.Put {
+		it := sets[p[0]]
+		if delete(sets, p[0]); it == nil {
+			it = moved[p[0]]
+		}
+		n := placesUntil(items, stay, p[1])
+		if it == nil || n < 0 {
+			return l, errChange
+		}
+		items = append(append(items, stay[:n]...), it)
+		stay = stay[n:]
+	}
+	if len(sets) > 0 {
+		return l, errChange
+	}
+	return List[T]{append(items, stay...)}, nil
+}
+
+// part returns the items that stay in their order, as they are set, and those that are in goes.
+func (l List[T]) part(goes map[string]struct{}, sets map[string]*item[T]) (stay []*item[T], moved map[string]*item[T]) {
+	stay, moved = make([]*item[T], 0, len(l.items)), make(map[string]*item[T], len(goes))
 	for _, it := range l.items {
 		if _, yes := goes[it.id]; yes {
 			moved[it.id] = it
@@ -268,35 +276,19 @@ func (l List[T]) patch(c *listChange[T], goes map[string]struct{}, sets map[stri
 		}
 		stay = append(stay, it)
 	}
-	for _, id := range c.Gone {
-		if moved[id] == nil {
-			return l, errChange
-		}
-		delete(moved, id)
+	return stay, moved
+}
+
+// placesUntil returns how many of stay have to come behind items for the last to be the one
+// with an id, or -1. The empty id is what is before the first.
+func placesUntil[T any](items, stay []*item[T], id string) int {
+	if idBefore(items, len(items)) == id {
+		return 0
 	}
-	items := make([]*item[T], 0, len(stay)+len(c.Put))
-	for _, p := range c.Put {
-		for p[1] != "" && idBefore(items, len(items)) != p[1] {
-			if len(stay) == 0 {
-				return l, errChange
-			}
-			items, stay = append(items, stay[0]), stay[1:]
+	for i, it := range stay {
+		if it.id == id {
+			return i + 1
 		}
-		if p[1] == "" && len(items) > 0 {
-			return l, errChange
-		}
-		it := moved[p[0]]
-		if newer := sets[p[0]]; newer != nil {
-			it = newer
-		}
-		if it == nil {
-			return l, errChange
-		}
-		delete(sets, p[0])
-		items = append(items, it)
 	}
-	if len(sets) > 0 {
-		return l, errChange
-	}
-	return List[T]{slices.Concat(items, stay)}, nil
+	return -1
 }

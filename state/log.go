@@ -52,8 +52,8 @@ func (l Log[M]) Append(id string, m M) Log[M] {
 // have appended. They are not to be changed.
 func (l Log[M]) Appended() []Entry[M] { return l.fresh }
 
-// ReadEntries returns what Store.Entries has returned, or a Commit says. An entry that can't be read
-// is an error.
+// ReadEntries returns what Store.Entries has returned, or a Commit says. An entry that can't
+// be read is an error.
 func ReadEntries[M any](first uint64, entries [][]byte) ([]Entry[M], error) {
 	all := make([]Entry[M], len(entries))
 	for i, data := range entries {
@@ -127,7 +127,12 @@ type Appender interface {
 	// take returns what is appended, as the store gets it at a time, and takes it out. An
 	// error is a reason.
 	take(at time.Time, r retention) (a appended, err error)
+	// count is how many entries there have been.
+	count() uint64
 }
+
+// count implements Appender.
+func (l *Log[M]) count() uint64 { return l.N }
 
 // A retention says which entries stay.
 type retention struct {
@@ -199,8 +204,8 @@ func (l *Log[M]) age(at time.Time, keepFor time.Duration) {
 	} else if now-ages[len(ages)-1].At >= part {
 		ages = append(ages, entryAge{l.N + 1 - uint64(len(l.fresh)), now})
 	}
-	for len(ages) > 1 && now-ages[1].At >= keepFor.Milliseconds() {
-		ages = ages[1:]
+	for len(ages) > 1 && now-ages[0].At-part >= keepFor.Milliseconds() {
+		ages = ages[1:] // all of that part are older
 	}
 	l.ages = ages
 }

@@ -65,8 +65,8 @@ declare global {
     htmx_after_process?(element: Element): void;
     /** All that a message brings is about to be swapped. */
     htmx_before_swap?(element: Element): void;
-    /** An element of the page is about to become like the one that has come. */
-    htmx_before_morph_node?(element: Element, detail: { newNode: Element }): void;
+    /** An element of the page is about to become like the one that has come; false: it is. */
+    htmx_before_morph_node?(element: Element, detail: { newNode: Element }): false | void;
     /** A target has its new content; nothing has happened since that. */
     htmx_before_settle?(target: Element, detail: { task: HtmxTask }): void;
     /** An attempt to connect is to be made. */

@@ -14,8 +14,11 @@ import { watch } from './written.js';
  * @typedef {Change & { style: string, touched: Element[] }} Swap
  */
 
+const LIST = '[data-list]';
 const MARK = 'data-htmx-powered'; // htmx has it at what it has seen
-const PENDING = '.pending'; // a log's entry that this tab has sent, and that is not confirmed
+// An entry of a log that this tab has sent, and that is not confirmed. What a tab that renders
+// itself shows over a state is another matter: it comes and goes with what is rendered.
+const PENDING = '.pending:not([data-waiting])';
 
 /** @type {HtmxApi} */
 let api;
@@ -56,6 +59,19 @@ function isSame(old, item) {
   const is = old.isEqualNode(item);
   for (const [el, mark] of marks) el.setAttributeNode(mark);
   return is;
+}
+
+/**
+ * Puts items into a list.
+ * @param {Element} list
+ * @param {ParentNode} from - has the items
+ * @param {Change} change
+ * @returns {Element[]} those of the list that have changed
+ */
+function take(list, from, change) {
+  const update = new Update(list, [...from.children].filter(({ id }) => id), change);
+  update.run();
+  return update.touched;
 }
 
 /** One frame's items on their way into a list. */
@@ -157,26 +173,14 @@ class Update {
     else place(list, el, before);
   }
 
+  // The last one first: an own entry that others have come before stays where it is.
   /** @param {Set<string>} placed */
   #putRest(placed) {
     const list = this.#list;
-    const before = this.#change.older ? list.firstElementChild : list.querySelector(`:scope > ${PENDING}`);
-    for (const el of this.#late) {
-      if (!placed.has(el.id)) place(list, el, this.#change.older ? before : this.#lower(before, el));
-    }
-  }
-
-  /**
-   * Entries come in their order. Should one be late, it is put where it belongs.
-   * @param {Element | null} before
-   * @param {Element} el
-   */
-  #lower(before, el) {
-    const n = numberOf(el);
-    for (;;) {
-      const prev = before ? before.previousElementSibling : this.#list.lastElementChild;
-      if (!prev || prev === el || !(numberOf(prev) > n)) return before;
-      before = prev;
+    let before = this.#change.older ? list.firstElementChild : list.querySelector(`:scope > ${PENDING}`);
+    for (const el of this.#late.filter(({ id }) => !placed.has(id)).reverse()) {
+      place(list, el, before);
+      before = el;
     }
   }
 }
@@ -204,9 +208,14 @@ htmx.registerExtension('list', {
   handle_swap(style, list, fragment, swapSpec) {
     if (style !== 'list') return false;
     const swap = /** @type {Swap} */ (swapSpec);
-    const update = new Update(list, [...fragment.children].filter(({ id }) => id), swap);
-    update.run();
-    return (swap.touched = update.touched);
+    swap.touched = take(list, fragment, swap);
+    return swap.touched;
+  },
+  // A room may be morphed as a whole, in a tab that renders itself.
+  htmx_before_morph_node(list, { newNode }) {
+    if (!list.matches(LIST) || !newNode.matches(LIST)) return;
+    take(list, newNode, { all: true, older: false, gap: false, put: [], gone: [] });
+    return false;
   },
 });
 watch();

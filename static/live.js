@@ -34,8 +34,8 @@ const CHECK = 1000; // ms between two checks of the connection, or two hellos th
 /**
  * What renders this tab instead of the server: see replica.js.
  * @typedef {object} Renderer
- * @property {(update: Update) => void} state - called for each state that is newer than the one
- *   shown, or for what has changed since a version that was
+ * @property {(update: Update) => boolean} state - called for each state that is newer than the one
+ *   shown, or for what has changed since a version that was: then whether it lacks that
  * @property {() => void} clicked - an op waits for an answer
  * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
  *   one that was counted is in a state that the renderer was given before
@@ -410,8 +410,8 @@ class Tab {
     this.#versions.show(topic, at);
     this.#coming = update;
     if (state === undefined) return;
-    this.#rendersItself = this.#renderer !== null;
-    this.#renderer?.state(update);
+    this.#rendersItself = !!this.#renderer;
+    if (this.#renderer?.state(update)) this.came();
   }
 
   /**
@@ -425,7 +425,7 @@ class Tab {
 
   /**
    * What has come is on the page, whose rooms say so; or it could not be put there.
-   * @param {boolean} shown
+   * @param {boolean} [shown]
    */
   came(shown) {
     if (!this.#coming) return;

@@ -69,7 +69,6 @@ class Log {
   start() {
     // Whoever listens hears of new entries from #say, calmly, and never of older ones.
     this.#box.setAttribute('aria-live', 'off');
-    tellTimes(this.#list);
     this.#toEnd();
     this.#box.addEventListener('scroll', () => this.#look(), { passive: true });
     const grows = new ResizeObserver(() => this.#sticks && this.#toEnd()); // pictures come late
@@ -83,7 +82,7 @@ class Log {
       e.preventDefault();
       this.#load();
     });
-    if (this.#link) this.#watch(this.#link);
+    this.#watch();
   }
 
   // ---- the end ----
@@ -131,8 +130,8 @@ class Log {
   #changed({ fresh, older, missed }) {
     tellTimes(this.#list);
     for (const el of this.#list.querySelectorAll(':scope > .pending[data-acked]')) el.remove();
-    if (!older) this.#link?.toggleAttribute('hidden', !this.#mark());
     if (older) return;
+    this.#link?.toggleAttribute('hidden', !this.#mark());
     if (missed) this.#tellMissed(true);
     if (this.#sticks) {
       this.#trim();
@@ -165,23 +164,31 @@ class Log {
 
   // ---- older entries ----
 
-  /** @param {Element} link */
-  #watch(link) {
-    new IntersectionObserver((all) => {
-      if (all.at(-1)?.isIntersecting && !this.#sticks) this.#load();
-    }, { root: this.#box, rootMargin: '200px 0px 0px' }).observe(link);
+  // Loads them when the link comes near, once.
+  #watch() {
+    if (!this.#link) return;
+    const watch = new IntersectionObserver((all) => {
+      if (!all.at(-1)?.isIntersecting || this.#sticks) return;
+      watch.disconnect();
+      this.#load();
+    }, { root: this.#box, rootMargin: '200px 0px 0px' });
+    watch.observe(this.#link);
   }
 
   async #load() {
     if (this.#loading || !this.#link) return;
+    const first = this.#list.firstElementChild;
     this.#loading = true;
     this.#link.setAttribute('aria-busy', 'true');
     try {
       const answer = await fetch(this.#link.href, { headers: { 'HX-Request': 'true' } });
-      if (!answer.ok) throw new Error(`${answer.status}`);
-      await this.#prepend(await answer.text());
+      const html = await answer.text();
+      if (!answer.ok || /<html/i.test(html)) throw new Error(`${answer.status}`);
+      // Else the page begins with others now.
+      if (first === this.#list.firstElementChild) await this.#prepend(html);
+      this.#watch();
     } catch (e) {
-      console.warn('Older entries can not be loaded:', e); // the link is still there
+      console.warn('Older entries can not be loaded:', e); // the link can be clicked
     }
     this.#link.removeAttribute('aria-busy');
     this.#loading = false;
@@ -192,8 +199,9 @@ class Log {
     const more = /<a\s[^>]*class="older"/.test(html);
     const text = /<hx-list/.test(html) ? html.replace('<hx-list', '<hx-list older')
       : `<hx-list hx-target="#${this.#list.id}" older>${html}</hx-list>`;
+    const n = this.#list.children.length;
     await htmx.swap({ sourceElement: this.#list, target: `#${this.#list.id}`, text, swap: 'none', transition: false });
-    if (this.#link) this.#link.hidden = !(this.#mark() && more);
+    if (this.#link) this.#link.hidden = !(this.#mark() && more && this.#list.children.length > n);
   }
 
   // ---- what this person writes ----
@@ -279,6 +287,7 @@ class Log {
 /** @type {HTMLElement | null} */
 const root = document.querySelector('[hx-ws\\:connect]');
 markOwn(root?.dataset.user);
+for (const entries of document.querySelectorAll('.entries')) tellTimes(entries);
 for (const box of document.querySelectorAll('[data-stick]')) {
   /** @type {HTMLElement | null} */
   const list = box.querySelector('[data-list]');

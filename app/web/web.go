@@ -78,6 +78,7 @@ type Server struct {
 	assets  *static.Assets
 	sockets *socketHandler
 	plain   *plainHandler
+	entries *entriesHandler
 	refused *refusals
 	echo    *echo.Echo
 }
@@ -102,6 +103,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	s.echo.Use(secureHeaders,
 		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
 		deadlines(o.Limits.WriteTimeout), names.known, limits.slowed)
+	s.entries = newEntriesHandler(a, limits, o.Logger)
 	program := newProgramHandler(assets, z)
 	s.route(program, &pageHandler{
 		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,
@@ -132,6 +134,9 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 		get(path+"/:name", p.page(kind))
 		get(path+"/:name/", p.page(kind))
 		s.echo.POST(path+"/:name/:do", p.act(kind), s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
+	}
+	for _, kind := range app.LogNames() {
+		get("/"+app.Prefix(kind)+"/:name/entries", s.entries.serve(kind))
 	}
 	s.echo.GET("/ws/rooms", s.sockets.serve)
 	s.echo.POST("/ws/rooms", s.plain.serve) // where there are no websockets

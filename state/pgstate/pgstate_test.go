@@ -271,3 +271,7 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkShares(b *testing.B) {
 	statetest.BenchmarkShares(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
 }
+
+func BenchmarkList(b *testing.B) {
+	statetest.BenchmarkList(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
+}

@@ -97,3 +97,7 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkShares(b *testing.B) {
 	statetest.BenchmarkShares(b, open(b, testserver.Redis(b).URL, &redisstate.Options{Prefix: "bench:"}))
 }
+
+func BenchmarkList(b *testing.B) {
+	statetest.BenchmarkList(b, open(b, testserver.Redis(b).URL, &redisstate.Options{Prefix: "bench:"}))
+}

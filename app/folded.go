@@ -1,0 +1,78 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"sync"
+
+	"lockstep/state"
+)
+
+// folded are the states of topics with the changes that have come since, as a tab has them that
+// renders itself. It remembers the last of each, so that the next change costs no more than itself.
+// Its methods may be called concurrently.
+type folded struct {
+	mu   sync.Mutex // guards all
+	last map[string]fold
+}
+
+// A fold is a text, and the state that it says.
+type fold struct {
+	text []byte
+	l    loaded
+}
+
+// maxFolds is how many topics are remembered: a page shows few.
+const maxFolds = 64
+
+var errNoChange = errors.New("app: not a change of this state")
+
+// fold returns the state that a text says: a record, and in each line behind it a change.
+func (c *folded) fold(f *family, topic string, text []byte) (loaded, error) {
+	c.mu.Lock()
+	was, known := c.last[topic]
+	c.mu.Unlock()
+	rest, goesOn := bytes.CutPrefix(text, was.text)
+	l := was.l
+	if !known || !goesOn || len(rest) > 0 && rest[0] != '\n' {
+		var whole []byte
+		whole, rest, _ = bytes.Cut(text, []byte("\n"))
+		h, err := decodeMessage(whole)
+		if err != nil {
+			return loaded{}, err
+		}
+		if h.Data == nil {
+			return loaded{}, errNoChange
+		}
+		l = f.kind.read(h.Record)
+	}
+	for change := range bytes.SplitSeq(rest, []byte("\n")) {
+		if len(change) == 0 {
+			continue
+		}
+		var err error
+		if l, err = f.changed(l, change); err != nil {
+			return loaded{}, err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil || len(c.last) >= maxFolds {
+		c.last = make(map[string]fold)
+	}
+	c.last[topic] = fold{bytes.Clone(text), l}
+	return l, nil
+}
+
+// changed returns the state to which a change leads.
+func (f *family) changed(l loaded, change []byte) (loaded, error) {
+	h, err := decodeMessage(change)
+	switch {
+	case err != nil:
+		return l, err
+	case h.Data != nil || h.delta.base != l.Version || h.Epoch != l.Epoch || l.readable() == nil:
+		return l, errNoChange
+	}
+	s, err := f.kind.apply(l.state, h.delta.change)
+	return loaded{Record: state.Record{Epoch: h.Epoch, Version: h.Version}, state: s}, err
+}

@@ -1,0 +1,257 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"lockstep/app"
+	"lockstep/internal/limit"
+)
+
+// How logs are read by clients that are no pages (docs/logs.md).
+const (
+	maxReaders   = 10_000           // requests at a time, in all: an answer takes 64 KB or so
+	longestWait  = time.Minute      // of one request
+	durableWait  = 20 * time.Second // of one that can't say how long
+	eventsSilent = 15 * time.Second // then a stream says that it is alive
+	eventsRetry  = time.Second      // when a client that has lost a stream comes again
+)
+
+// An entriesHandler serves the entries of logs, as they come: to programs, and to browsers
+// that run none of our scripts.
+type entriesHandler struct {
+	app     *app.App
+	readers *limit.Counts // requests that are not answered to the end
+	limiter *limiter
+	log     *slog.Logger
+}
+
+func newEntriesHandler(a *app.App, l *limiter, log *slog.Logger) *entriesHandler {
+	return &entriesHandler{
+		app: a, limiter: l, log: log, readers: limit.NewCounts(maxReaders, l.limits.SocketsPerAddr, l.limits.Exempt),
+	}
+}
+
+// serve answers with entries of a log of a kind, in one of three forms.
+func (h *entriesHandler) serve(kind string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		name := c.Param("name")
+		if !app.ValidName(name) {
+			return h.fail(c, http.StatusNotFound, "there is no such log")
+		}
+		q, topic := c.QueryParams(), kind+":"+name
+		head := c.Response().Header()
+		head.Set("Cache-Control", "no-store") // an answer is of one moment
+		leave, err := h.admit(c)
+		if err != nil {
+			return h.failed(c, err)
+		}
+		defer leave()
+		switch {
+		case c.Request().Method == http.MethodHead, q.Has("offset"), q.Has("live"):
+			return h.durable(c, topic)
+		case strings.Contains(c.Request().Header.Get("Accept"), "text/event-stream"):
+			return h.events(c, topic)
+		}
+		return h.part(c, topic)
+	}
+}
+
+// An entriesAnswer is a part of a log as JSON.
+type entriesAnswer struct {
+	Epoch   uint64            `json:"epoch"`
+	First   uint64            `json:"first"`
+	Next    string            `json:"next"` // for after
+	Gap     bool              `json:"gap,omitempty"`
+	End     bool              `json:"end,omitempty"`
+	Entries []json.RawMessage `json:"entries"`
+}
+
+// part answers with what is behind a place, now or after a while.
+func (h *entriesHandler) part(c echo.Context, topic string) error {
+	after, err := h.place(c, topic, c.QueryParam("after"))
+	if err != nil {
+		return h.failed(c, err)
+	}
+	most, wait := app.MaxPart, time.Duration(0)
+	if s := c.QueryParam("most"); s != "" {
+		if most, err = strconv.Atoi(s); err != nil || most < 1 {
+			return h.fail(c, http.StatusBadRequest, "most is a number from 1")
+		}
+	}
+	if s := c.QueryParam("wait"); s != "" {
+		if wait, err = time.ParseDuration(s); err != nil || wait < 0 {
+			return h.fail(c, http.StatusBadRequest, "wait is a time like 20s")
+		}
+	}
+	p, err := h.app.Entries(c.Request().Context(), topic, after, most, min(wait, longestWait))
+	if err != nil {
+		return h.failed(c, err)
+	}
+	return c.JSON(http.StatusOK, entriesAnswer{
+		Epoch: p.Epoch, First: p.First, Next: tokenOf(p.Next()), Gap: p.Gap, End: p.End, Entries: numbered(p),
+	})
+}
+
+// admit counts a reader, until leave is called.
+func (h *entriesHandler) admit(c echo.Context) (leave func(), err error) {
+	addr := clientOf(c).addr
+	if err := h.readers.Add(addr); err != nil {
+		if errors.Is(err, limit.ErrTotal) {
+			return nil, &entriesError{http.StatusServiceUnavailable, "this server has as many readers as it may have"}
+		}
+		return nil, &entriesError{http.StatusTooManyRequests, "there are as many readers from your address as this server allows"}
+	}
+	return func() { h.readers.Done(addr) }, nil
+}
+
+// An entriesError is an answer.
+type entriesError struct {
+	status int
+	text   string
+}
+
+// Error implements error.
+func (e *entriesError) Error() string { return e.text }
+
+var errPlace = &entriesError{http.StatusBadRequest, "this can't be a place in a log"}
+
+// place reads what a client says of how far it has come: a number, or what tokenOf has made;
+// "" and -1 are the beginning, and now is the end.
+func (h *entriesHandler) place(c echo.Context, topic, said string) (p app.Place, err error) {
+	switch said {
+	case "", "-1":
+		return app.Place{}, nil
+	case "now":
+		return h.app.EndOf(c.Request().Context(), topic)
+	}
+	if n, err := strconv.ParseUint(said, 10, 64); err == nil && len(said) < tokenLen {
+		return app.Place{N: n}, nil
+	}
+	if len(said) != tokenLen || said[16] != '_' {
+		return p, errPlace
+	}
+	if p.Epoch, err = strconv.ParseUint(said[:16], 16, 64); err != nil {
+		return p, errPlace
+	}
+	if p.N, err = strconv.ParseUint(said[17:], 16, 64); err != nil {
+		return p, errPlace
+	}
+	return p, nil
+}
+
+const tokenLen = 16 + 1 + 16
+
+// tokenOf is a place as text. Texts are ordered as places are.
+func tokenOf(p app.Place) string { return fmt.Sprintf("%016x_%016x", p.Epoch, p.N) }
+
+// numbered are the entries of a part as JSON, each with its number, on one line.
+func numbered(p app.Part) []json.RawMessage {
+	all := make([]json.RawMessage, len(p.Raw))
+	for i, raw := range p.Raw {
+		n := strconv.AppendUint([]byte(`{"n":`), p.First+uint64(i), 10)
+		var b bytes.Buffer
+		if len(raw) < 3 || raw[0] != '{' || json.Compact(&b, raw) != nil {
+			all[i] = append(n, `,"unreadable":true}`...) // of a later version of the program
+			continue
+		}
+		all[i] = append(append(n, ','), b.Bytes()[1:]...)
+	}
+	return all
+}
+
+// events answers with a stream of events, one for each entry. A browser that has lost it
+// comes again and says which was the last.
+func (h *entriesHandler) events(c echo.Context, topic string) error {
+	said := c.Request().Header.Get("Last-Event-ID")
+	if said == "" {
+		said = c.QueryParam("after")
+	}
+	after, err := h.place(c, topic, said)
+	if err != nil {
+		return h.failed(c, err)
+	}
+	return h.stream(c, topic, after, false, func(b *bytes.Buffer, p app.Part) {
+		if p.Gap {
+			fmt.Fprintf(b, "event: gap\ndata: {\"epoch\":%d,\"first\":%d}\n\n", p.Epoch, p.First)
+		}
+		for i, e := range numbered(p) {
+			fmt.Fprintf(b, "id: %s\ndata: %s\n\n", tokenOf(app.Place{Epoch: p.Epoch, N: p.First + uint64(i)}), e)
+		}
+	})
+}
+
+// stream sends what is behind a place, part after part, as long as the client takes it.
+// closes: a gap ends it.
+func (h *entriesHandler) stream(c echo.Context, topic string, after app.Place, closes bool, write func(b *bytes.Buffer, p app.Part)) error {
+	ctx := c.Request().Context()
+	part, err := h.app.Entries(ctx, topic, after, app.MaxPart, 0) // an error is an answer yet
+	if err == nil && part.Gap && closes {
+		err = errGone
+	}
+	if err != nil {
+		return h.failed(c, err)
+	}
+	head := c.Response().Header()
+	head.Set("Content-Type", "text/event-stream")
+	head.Set("Cache-Control", "no-store, no-transform") // a proxy that compresses holds back what comes
+	head.Set("X-Accel-Buffering", "no")                 // nginx
+	b := bytes.NewBufferString(fmt.Sprintf("retry: %d\n\n", eventsRetry.Milliseconds()))
+	for {
+		write(b, part)
+		if b.Len() == 0 {
+			b.WriteString(":\n\n")
+		}
+		if _, err := c.Response().Write(b.Bytes()); err != nil {
+			return nil // the client has gone, or takes nothing
+		}
+		c.Response().Flush()
+		b.Reset()
+		next, err := h.app.Entries(ctx, topic, part.Next(), app.MaxPart, eventsSilent)
+		if err != nil || next.Gap && closes {
+			return h.over(ctx, topic, err)
+		}
+		part = next
+	}
+}
+
+// over ends a stream whose head is sent: the client comes again, and is told then.
+func (h *entriesHandler) over(ctx context.Context, topic string, err error) error {
+	if err != nil && ctx.Err() == nil {
+		h.log.Debug("a stream of entries ends", "topic", topic, "err", err)
+	}
+	return nil
+}
+
+// failed answers with an error.
+func (h *entriesHandler) failed(c echo.Context, err error) error {
+	var known *entriesError
+	switch {
+	case c.Request().Context().Err() != nil:
+		return nil // nobody is there to read it
+	case errors.As(err, &known):
+		return h.fail(c, known.status, known.text)
+	case errors.Is(err, app.ErrNoTopic), errors.Is(err, app.ErrNoLog):
+		return h.fail(c, http.StatusNotFound, "there is no such log")
+	}
+	h.log.Debug("entries can't be read", "err", err)
+	return h.fail(c, http.StatusServiceUnavailable, "this can't be read at the moment")
+}
+
+// fail answers with a status and why.
+func (h *entriesHandler) fail(c echo.Context, status int, text string) error {
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.FormatInt(wholeSeconds(awayWait), 10))
+	}
+	return c.JSON(status, map[string]string{"error": text})
+}
