@@ -59,6 +59,8 @@ const (
 	settledUnheard history.Rule = "settled, and its answer was not heard"
 	// oldTooSoon: nobody knows of an op that is some seconds old.
 	oldTooSoon history.Rule = "old, and made a moment ago"
+	// fits: a change is one of what its tab shows.
+	fits history.Rule = "fits"
 )
 
 // A cluster is three replicas, a broker and a store that can fail, and people.
@@ -96,14 +98,16 @@ func newCluster(t *testing.T, seed uint64, k modelKind, d design, weather weathe
 		w.replicas = append(w.replicas, w.startReplica())
 	}
 	for i := range clusterPersons {
-		tab := modelTab(wholes{k})
-		if k.tab != nil {
-			tab = k.tab()
-		}
-		w.people = append(w.people, &person{
-			w: w, tab: tab, name: strconv.Itoa(i), user: strconv.Itoa(i % (clusterPersons - 1)), client: state.Client{byte(i + 1)}.String(),
+		p := &person{
+			w: w, tab: wholes{k}, name: strconv.Itoa(i), user: strconv.Itoa(i % (clusterPersons - 1)), client: state.Client{byte(i + 1)}.String(),
 			itself: i%4 == 3 && !k.lean, rnd: rand.New(rand.NewPCG(seed, uint64(100+i))),
-		})
+		}
+		if k.tab != nil {
+			p.tab = k.tab(func(detail string) {
+				p.found = append(p.found, history.Violation{Rule: fits, Tab: p.name, Detail: detail})
+			})
+		}
+		w.people = append(w.people, p)
 	}
 	return w
 }

@@ -25,8 +25,9 @@ type modelKind struct {
 	shown func(html string) (value string, ok bool)
 	// act is something that a person does who is shown a value; some of it is refused.
 	act func(rnd *rand.Rand, shown string) (do string, in map[string]string)
-	// tab returns what a new tab keeps of its page; nil: it is sent all there is each time.
-	tab func() modelTab
+	// tab returns what a new tab keeps of its page, and tells wrong of messages that
+	// can't be; nil: it is sent all there is each time.
+	tab func(wrong func(detail string)) modelTab
 	// full is what the store has, if its record does not say all of that; nil: it does.
 	full func(inner *memstate.Store, r state.Record) string
 	// lean: no tab of it renders itself.

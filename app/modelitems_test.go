@@ -35,18 +35,18 @@ func (w wholes) take(m answer, _ []byte, _ history.State, _ bool) (s history.Sta
 // pieces is a tab that is sent what has changed: it keeps what it shows as the load
 // generator's tabs do.
 type pieces struct {
-	t     *testing.T
 	kind  items.Kind
 	items *items.Items
 	todos app.Todos // of a tab that renders itself
-	wrong int       // messages
+	// wrong is told of messages that can't be, by complain.
+	wrong func(detail string)
+	told  int
 }
 
 // complain says what is wrong with a message, unless it has said enough.
 func (p *pieces) complain(format string, args ...any) {
-	p.t.Helper()
-	if p.wrong++; p.wrong <= 3 {
-		p.t.Errorf(format, args...)
+	if p.told++; p.told <= 3 {
+		p.wrong(fmt.Sprintf(format, args...))
 	}
 }
 
@@ -122,7 +122,7 @@ func valueOfTodos(l app.Todos) string {
 // modelList is a list that some add to and others take from.
 func modelList(t *testing.T) modelKind {
 	k := modelKind{topic: "list:x", rule: history.Lists(), value: valueOf(t, app.Lists(), valueOfTodos)}
-	k.tab = func() modelTab { return &pieces{t: t, kind: items.List} }
+	k.tab = func(wrong func(string)) modelTab { return &pieces{kind: items.List, wrong: wrong} }
 	k.act = func(rnd *rand.Rand, shown string) (string, map[string]string) {
 		text := fmt.Sprintf("thing %d", rnd.IntN(1_000_000))
 		var ids []string
@@ -173,7 +173,7 @@ func modelLog(t *testing.T) modelKind {
 		}
 		return history.LogValue(entries)
 	}
-	k.tab = func() modelTab { return &pieces{t: t, kind: items.Log} }
+	k.tab = func(wrong func(string)) modelTab { return &pieces{kind: items.Log, wrong: wrong} }
 	k.act = func(rnd *rand.Rand, _ string) (string, map[string]string) {
 		if rnd.IntN(20) == 0 {
 			return "explode", nil

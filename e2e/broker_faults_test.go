@@ -26,6 +26,7 @@ func brokerFaults() []faultCase {
 			fault: "broker unreachable", injected: "a proxy cuts and refuses connections for 30 s; the store lives",
 			expected: "degraded, clicks are counted, other replicas follow by anti-entropy",
 			on:       both, quick: []string{redis},
+			kinds: pieceKinds(),
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
@@ -50,6 +51,7 @@ func brokerFaults() []faultCase {
 			fault: "deaf replica", injected: "a proxy holds back what the broker sends to one of three",
 			expected: "found within 4 s, not ready, shown on the page; heals itself",
 			on:       both, quick: both,
+			kinds: pieceKinds(),
 			run: func(w *cluster) {
 				w.proxies[0].broker.StallAnswers(true)
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
@@ -82,6 +84,7 @@ func brokerFaults() []faultCase {
 			fault: "broker drops, repeats and reorders", injected: "pubsubtest.Faulty: 30 %, 20 %, 20 % of the messages, to the end",
 			expected: "nobody notices but for some reads of the store",
 			on:       both, quick: both, lossyBroker: true,
+			kinds: pieceKinds(),
 			run: func(w *cluster) {
 				w.hold(w.lasts(10*time.Second, 3*time.Second))
 				for i, f := range w.faulty {

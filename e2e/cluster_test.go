@@ -375,7 +375,15 @@ func (w *cluster) newEpoch(before history.State) {
 		}
 		return err
 	})
-	w.note("%q before, %q after", before.Value, now.Value)
+	w.note("%s before, %s after", brief(before.Value), brief(now.Value))
+}
+
+// brief is a value for a table: of many items it says how many.
+func brief(value string) string {
+	if n := len(strings.Fields(value)); len(value) > 60 {
+		return fmt.Sprintf("%d words", n)
+	}
+	return strconv.Quote(value)
 }
 
 // settle ends the clicks, waits until all tabs show the store's state and

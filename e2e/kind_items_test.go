@@ -15,6 +15,9 @@ import (
 	"lockstep/tools/loadgen/load/protocol"
 )
 
+// pieceKinds are a kind that is sent whole, and those of which tabs are sent what has changed.
+func pieceKinds() []kind { return []kind{counters(), lists(), logs()} }
+
 // lists are where everybody adds, changes, moves and removes items.
 func lists() kind {
 	return kind{

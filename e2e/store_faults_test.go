@@ -44,6 +44,7 @@ func storeFaults() []faultCase {
 			fault: "store unreachable", injected: "a proxy cuts and refuses its connections for 12 s; the broker lives",
 			expected: "degraded; clicks are refused honestly, wait in the tab and are counted once",
 			on:       both, quick: []string{postgres},
+			kinds: pieceKinds(),
 			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))

@@ -84,7 +84,7 @@ func (m *Items) Sum() string {
 	}
 	sum := fnv.New64a()
 	for _, item := range all {
-		fmt.Fprintf(sum, "%s\x00%d\x00%s\x00%v\x00", item.ID, item.N, item.Text, item.Done)
+		_, _ = fmt.Fprintf(sum, "%s\x00%d\x00%s\x00%v\x00", item.ID, item.N, item.Text, item.Done)
 	}
 	return fmt.Sprintf("%d %s, sum %x", m.Count(), noun, sum.Sum64())
 }

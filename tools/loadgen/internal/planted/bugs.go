@@ -183,7 +183,7 @@ func (s *Server) tell(c *topic) {
 		case c.heldBack(t, b) && !each(b.GapForWhole, v):
 			continue
 		}
-		if m := s.frame(t); !each(b.LoseFrame, t.number+v) || t == c.actor {
+		if m := s.frame(t); !each(b.LoseFrame, t.number+v) || t == c.actor || v > lossy {
 			t.send(m)
 		}
 		if each(b.Backwards, v) && i == v%len(c.tabs) && len(c.past) > 1 {

@@ -27,6 +27,9 @@ type picture struct {
 // kept is how many versions a topic remembers: a tab that shows an older one is sent all there is.
 const kept = 40
 
+// lossy is up to which version frames may be lost: nothing would tell of the last.
+const lossy = 150
+
 // pageWindow is how many entries a page has.
 const pageWindow = 50
 

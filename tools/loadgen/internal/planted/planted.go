@@ -55,7 +55,7 @@ type Bugs struct {
 	LoseEntry     int // the change leaves the newest item out, for every second tab
 	SwapItems     int // the change has the two newest items in another order, for every second tab
 	Conflate      int // the state is not sent to every second tab (right: the next change has it)
-	LoseFrame     int // the change is lost, of one tab in n (right: the tab sees that the next does not fit)
+	LoseFrame     int // an early change is lost, of one tab in n (right: the tab sees that the next does not fit)
 	Forgetful     int // before the state the server forgets all versions (right: it sends all)
 }
 
