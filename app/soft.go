@@ -177,6 +177,6 @@ func (c boardContent) Body(p components.Page) live.Component { return components
 // boardPage returns what the page of a board shows.
 func (a *App) boardPage(topic string) (components.Page, Content) {
 	name := strings.TrimPrefix(topic, softKind+":")
-	p := a.page(topic, "board", name, "")
+	p := a.page(topic, Called(softKind), name, "")
 	return p, boardContent{components.Board{Name: name, Topic: topic}}
 }

@@ -20,6 +20,9 @@ func TestABoardHasAPageWithWhatItNeeds(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", path, got, want)
 		}
 	}
+	if _, body := get("/soft/no_name"); !strings.Contains(body, "No such board") {
+		t.Errorf("got %s, want a sentence about boards", body)
+	}
 	_, page := get("/soft/lobby")
 	for _, part := range []string{`data-topic="soft:lobby"`, "/static/soft.", ".css", `href="/poll/lobby"`, "in=soft%3Alobby"} {
 		if !strings.Contains(page, part) {
