@@ -19,6 +19,14 @@ func Prefix(kind string) string {
 	return kind
 }
 
+// Called is what people call one of a kind.
+func Called(kind string) string {
+	if kind == softKind {
+		return "board"
+	}
+	return kind
+}
+
 // Path is the address of a topic's page, below that of the application.
 func Path(topic string) string {
 	if topic == Lobby {

@@ -92,7 +92,7 @@ type seat struct {
 
 	mu     sync.Mutex    // guards the rest
 	bucket *rate.Limiter // nil until the first cast
-	owner  string        // of what was set last; "": nothing was
+	owner  string        // of what may be there; "": nothing is
 	left   bool
 }
 
@@ -129,12 +129,14 @@ func (st *seat) cast(e htmx.Event) {
 		return
 	}
 	owner := st.user[:min(len(st.user), ownerPrefix)] + "." + in.Tab
-	if st.owner != owner || !in.valid() {
+	if st.owner != owner {
 		st.drop()
 	}
-	if in.valid() && st.app.soft.Set(st.topic, owner, in.Spot) == nil {
-		st.owner = owner
+	if st.owner = owner; !in.valid() { // a session that is passing may not have set it
+		st.drop()
+		return
 	}
+	_ = st.app.soft.Set(st.topic, owner, in.Spot) // what there is no room for is lost
 }
 
 // validTab reports whether a tab may be called that: 1 to 12 of [a-z0-9].
@@ -175,6 +177,6 @@ func (c boardContent) Body(p components.Page) live.Component { return components
 // boardPage returns what the page of a board shows.
 func (a *App) boardPage(topic string) (components.Page, Content) {
 	name := strings.TrimPrefix(topic, softKind+":")
-	p := a.page(topic, "board", name, "")
+	p := a.page(topic, Called(softKind), name, "")
 	return p, boardContent{components.Board{Name: name, Topic: topic}}
 }

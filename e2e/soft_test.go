@@ -197,3 +197,22 @@ func TestABoardSaysWhatItNeeds(t *testing.T) {
 		t.Errorf("got %q, want what is needed", got)
 	}
 }
+
+// TestABoardWorksWithoutWebsockets: over a stream, and requests that bring what is cast.
+func TestABoardWorksWithoutWebsockets(t *testing.T) {
+	t.Parallel()
+	p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-store", "mem:")
+	network := newMiddlebox(t, refuses, p.addr())
+	browser := newBrowser(t)
+	ann, bob := newPage(t, browser), visit(t, browser, p.url+"/soft/studio")
+	ann.navigate(network.url + "/soft/studio")
+	ann.until("to do without a websocket", func(s state) bool { return s.Status == "live" && ann.overPlainHTTP() })
+	for _, place := range [][2]float64{{.25, .5}, {.4, .2}} {
+		ann.pointAt(place[0], place[1])
+		bob.boardShows("where the other's cursor is", cursorAt(place[0], place[1]))
+		bob.pointAt(place[1], place[0])
+		ann.boardShows("where the other's cursor is", cursorAt(place[1], place[0]))
+	}
+	ann.hide(true)
+	bob.boardShows("that the other is not there", func(s boardState) bool { return len(s.Cursors) == 0 })
+}

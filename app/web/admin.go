@@ -166,6 +166,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("store_conflicts_total", "Changes that were computed anew, because another replica was faster.", b.Conflicts)
 	count("store_ops_total", "Clicks that the store has dealt with, each once.", b.Ops)
 
+	soft := c.server.app.Boards()
+	gauge("soft_values", "What people at boards have that others see, of all replicas.", float64(soft.Values))
+	count("soft_sets_total", "Casts at boards that were taken.", soft.Sets)
+	count("soft_shown_total", "Values of boards in frames: casts that were conflated are not in it.", soft.Shown)
+	count("soft_broadcasts_total", "Broadcasts of what is cast at boards.", soft.Broadcasts)
+
 	closed := prometheus.NewDesc("lockstep_sessions_closed_total", "Sessions that ended, by reason: docs/operations.md has a row for each.", []string{"reason"}, nil)
 	for why := range live.Reasons() {
 		ch <- prometheus.MustNewConstMetric(closed, prometheus.CounterValue, float64(c.server.app.Runtime().Closed(why)), why.String())

@@ -67,7 +67,8 @@ func meant(name string) string {
 
 // badName is the answer to a name that nothing of a kind has.
 func badName(kind, name, base string) error {
-	p := problem(http.StatusNotFound, "No such "+kind, "The name of a "+kind+" is 1 to 64 lower-case letters, digits and dashes.")
+	what := app.Called(kind)
+	p := problem(http.StatusNotFound, "No such "+what, "The name of a "+what+" is 1 to 64 lower-case letters, digits and dashes.")
 	if other := meant(name); other != "" {
 		p.other = components.Way{To: base + app.Path(kind+":"+other), Text: "Open " + other}
 	}
