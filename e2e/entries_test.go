@@ -277,8 +277,13 @@ func olderEntriesComeAbove(t *testing.T, open opener) {
 		return nil
 	})
 	showsLog(tab, `"N":111`, `"Older":"?before=41"`)
+	at := `String(Math.round(document.getElementById('m-e41').getBoundingClientRect().top))`
+	was := tab.evaluate(at)
 	tab.clickOn(`a.older`)
 	showsLog(tab, `"N":151`, `"First":"m-e1"`, `"Older":""`)
+	if got := tab.evaluate(at); got != was {
+		t.Errorf("what is read at the very top is at %s, was at %s", got, was)
+	}
 	want := entries(1, 151)
 	if got := tab.evaluate(`log.innerHTML`); got != want {
 		t.Errorf("the entries are not in their order: %s", got)

@@ -199,9 +199,12 @@ class Log {
     const more = /<a\s[^>]*class="older"/.test(html);
     const text = /<hx-list/.test(html) ? html.replace('<hx-list', '<hx-list older')
       : `<hx-list hx-target="#${this.#list.id}" older>${html}</hx-list>`;
-    const n = this.#list.children.length;
+    const n = this.#list.children.length, first = this.#list.firstElementChild;
+    const top = first?.getBoundingClientRect().top ?? 0;
     await htmx.swap({ sourceElement: this.#list, target: `#${this.#list.id}`, text, swap: 'none', transition: false });
     if (this.#link) this.#link.hidden = !(this.#mark() && more && this.#list.children.length > n);
+    // The link, too, is above what is read.
+    if (first) this.#box.scrollBy({ top: first.getBoundingClientRect().top - top, behavior: 'instant' });
   }
 
   // ---- what this person writes ----
