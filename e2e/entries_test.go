@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	states "lockstep/state"
@@ -108,6 +109,8 @@ func TestALogInThePage(t *testing.T) {
 		{"what waits is shown again after a reload", whatWaitsIsShownAgain},
 		{"without digests an own entry has another id until it is confirmed", ownEntryWithoutDigests},
 		{"older entries come above what is read", olderEntriesComeAbove},
+		{"older entries come while the person stays at the top", olderEntriesComeAtTheTop},
+		{"older entries that come after a gap are left out", olderEntriesAfterAGap},
 		{"a gap is said", aGapIsSaid},
 		{"a fresh start keeps what is known and what waits", aFreshStartKeepsWhatIsKnown},
 		{"pictures that come late leave it at its end", latePicturesLeaveItAtItsEnd},
@@ -268,6 +271,60 @@ func olderEntriesComeAbove(t *testing.T, open opener) {
 	if got := tab.evaluate(`log.innerHTML`); got != want {
 		t.Errorf("the entries are not in their order: %s", got)
 	}
+}
+
+// olderEntriesComeAtTheTop: whoever holds the scroll bar there sees no change of what is in sight,
+// and a request that failed is made again.
+func olderEntriesComeAtTheTop(t *testing.T, open opener) {
+	s := newLog(t, 201, 250, "")
+	var failed atomic.Bool
+	s.mux.HandleFunc("/log/a", func(w http.ResponseWriter, r *http.Request) {
+		var before int
+		_, _ = fmt.Sscan(r.FormValue("before"), &before)
+		if before == 101 && failed.CompareAndSwap(false, true) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(entries(max(1, before-50), before-1)))
+		if before > 51 {
+			_, _ = fmt.Fprintf(w, `<a class="older" href="/log/a?before=%d">Older</a>`, before-50)
+		}
+	})
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`, `"Older":"?before=201"`, `"End":true`)
+	tab.evaluate(`new MutationObserver(() => { box.scrollTop = 0; }).observe(log, { childList: true }); box.scrollTop = 0; ''`)
+	showsLog(tab, `"N":250`, `"First":"m-e1"`, `"Older":""`)
+	if got := tab.evaluate(`log.innerHTML`); got != entries(1, 250) {
+		t.Errorf("the entries are not in their order: %s", got)
+	}
+}
+
+// olderEntriesAfterAGap: they are not what comes before the first any more.
+func olderEntriesAfterAGap(t *testing.T, open opener) {
+	s := newLog(t, 101, 150, "")
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s.mux.HandleFunc("/log/a", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("before") == "101" {
+			close(asked)
+			<-answer
+			_, _ = w.Write([]byte(entries(51, 100)))
+		}
+		_, _ = fmt.Fprint(w, `<a class="older" href="/log/a?before=51">Older</a>`)
+	})
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`, `"End":true`)
+	tab.clickOn(`a.older`)
+	<-asked
+	s.frame(logTopic, -1, 300, `<hx-list hx-target="#log" all>`+entries(251, 300)+`</hx-list>`)
+	showsLog(tab, `"N":50`, `"First":"m-e251"`, `"Missed":true`)
+	close(answer)
+	eventually(t, "the request to end", func() error {
+		if got := tab.evaluate(`String(document.querySelector('a.older').ariaBusy)`); got != "null" {
+			return errorOf(got)
+		}
+		return nil
+	})
+	showsLog(tab, `"N":50`, `"First":"m-e251"`, `"Older":"?before=251"`)
 }
 
 func aGapIsSaid(t *testing.T, open opener) {
