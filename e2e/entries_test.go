@@ -113,6 +113,7 @@ func TestALogInThePage(t *testing.T) {
 		{"older entries that come after a gap are left out", olderEntriesAfterAGap},
 		{"a gap is said", aGapIsSaid},
 		{"a fresh start keeps what is known and what waits", aFreshStartKeepsWhatIsKnown},
+		{"a log that was restored is shown alone", aRestoredLogIsShownAlone},
 		{"pictures that come late leave it at its end", latePicturesLeaveItAtItsEnd},
 		{"a page that stays open keeps a part of it", aLongLogIsCut},
 		{"new entries are said once, and calmly", newEntriesAreSaidCalmly},
@@ -346,17 +347,41 @@ func aFreshStartKeepsWhatIsKnown(t *testing.T, open opener) {
 	tab.evaluate(`window.old = document.getElementById('m-e60'); window.shared = document.getElementById('m-e101'); ''`)
 	s.frame(logTopic, -1, 120, `<hx-list hx-target="#log" all>`+entries(90, 120)+`</hx-list>`)
 	showsLog(tab, `"N":70`, `"First":"m-e51"`, `"Last":"m-e120"`, `"Missed":false`, `"End":true`)
-	s.frame(logTopic, -1, 140, `<hx-list hx-target="#log" all>`+entries(121, 140)+`</hx-list>`) // nothing is missing either
-	showsLog(tab, `"N":90`, `"First":"m-e51"`, `"Last":"m-e140"`, `"Missed":false`)
 	if got := tab.evaluate(`String([old.isConnected, shared.isConnected])`); got != "true,true" {
 		t.Errorf("got %s, want the elements that were there", got)
 	}
-	if got := tab.evaluate(`log.innerHTML`); got != entries(51, 140) {
+	if got := tab.evaluate(`log.innerHTML`); got != entries(51, 120) {
 		t.Errorf("the entries are not in their order: %s", got)
 	}
+	s.frame(logTopic, -1, 140, `<hx-list hx-target="#log" all>`+entries(121, 140)+`</hx-list>`) // nothing is missing either
+	showsLog(tab, `"N":20`, `"First":"m-e121"`, `"Last":"m-e140"`, `"Missed":false`, `"Older":"?before=121"`)
 	// What a broadcast has said, and never was.
 	s.say(object{"t": logTopic, "e": 1, "v": 138, "back": true, "swap": "none", "content": `<hx-list hx-target="#log" all>` + entries(100, 138) + `</hx-list>`})
-	showsLog(tab, `"N":88`, `"First":"m-e51"`, `"Last":"m-e138"`)
+	showsLog(tab, `"N":39`, `"First":"m-e100"`, `"Last":"m-e138"`, `"Missed":false`)
+}
+
+// aRestoredLogIsShownAlone: of what the store has lost nothing stays, whatever numbers say.
+func aRestoredLogIsShownAlone(t *testing.T, open opener) {
+	s := newLog(t, 51, 100, "")
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`)
+	restored := func(epoch, from, to int) string {
+		var html strings.Builder
+		for n := from; n <= to; n++ {
+			html.WriteString(entry(n, fmt.Sprintf("r%d-%d", epoch, n), "after the restore"))
+		}
+		s.say(object{
+			"t": logTopic, "e": epoch, "v": to, "swap": "none", "content": `<hx-list hx-target="#log" all>` + html.String() + `</hx-list>`,
+		})
+		return html.String()
+	}
+	want := restored(2, 101, 120)
+	showsLog(tab, `"N":20`, `"First":"m-r2-101"`, `"Last":"m-r2-120"`, `"Older":"?before=101"`)
+	if got := tab.evaluate(`log.innerHTML`); got != want {
+		t.Errorf("got %s", got)
+	}
+	restored(3, 21, 60)
+	showsLog(tab, `"N":40`, `"First":"m-r3-21"`, `"Last":"m-r3-60"`, `"Missed":true`)
 }
 
 func latePicturesLeaveItAtItsEnd(t *testing.T, open opener) {
