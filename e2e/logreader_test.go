@@ -239,6 +239,13 @@ func (r *socketReader) starts() int {
 	return r.fresh
 }
 
+// losses is how often the reader was told that the store has lost data.
+func (r *socketReader) losses() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.epochs
+}
+
 // live keeps a connection until ctx ends.
 func (r *socketReader) live(ctx context.Context) {
 	for ctx.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,12 +30,13 @@ const producerEnv = "LOCKSTEP_E2E_PRODUCER"
 // A production is what a producer's process is to append, and where.
 type production struct {
 	Backend, URL, Prefix, Topic string
+	Word                        string // that it says, with a number
 	Total                       uint64
 	Rate                        int // entries a second
 }
 
 // saying is what the entry numbered n, from 1, says.
-func saying(n uint64) string { return "word " + strconv.FormatUint(n, 10) }
+func (p production) saying(n uint64) string { return p.Word + " " + strconv.FormatUint(n, 10) }
 
 // produce is the process of a producer, and returns its exit code. It is a program of its own, as
 // somebody else would write one: an App without pages, on the broker and the store of the replicas.
@@ -75,7 +77,7 @@ func (p production) run(ctx context.Context) (err error) {
 	for n := done + 1; n <= p.Total; n++ {
 		due := time.Duration(n-done) * time.Second / time.Duration(p.Rate)
 		<-time.After(time.Until(began.Add(due)))
-		if err := producer.Send(ctx, "say", states.Fields{"text": {saying(n)}}, nil); err != nil {
+		if err := producer.Send(ctx, "say", states.Fields{"text": {p.saying(n)}}, nil); err != nil {
 			return err
 		}
 	}
@@ -207,7 +209,7 @@ func readersOfAProducer(t *testing.T, backend string) {
 	} else {
 		server = testserver.Postgres(t)
 	}
-	p := production{Backend: backend, URL: server.URL, Prefix: prefixOf(t), Topic: "log:words", Total: 1200, Rate: 200}
+	p := production{Backend: backend, URL: server.URL, Prefix: prefixOf(t), Topic: "log:words", Word: "word", Total: 1200, Rate: 200}
 	away, limit := 3*time.Second, 2*patience
 	if chaosFull() {
 		p.Total, away, limit = 6000, 20*time.Second, 6*patience
@@ -285,7 +287,7 @@ func readersOfAProducer(t *testing.T, backend string) {
 		t.Fatalf("the store has %d entries, want %d: %v", len(want), p.Total, err)
 	}
 	for i, e := range want {
-		if e.text != saying(uint64(i)+1) {
+		if e.text != p.saying(uint64(i)+1) {
 			t.Fatalf("entry %d says %q: one was lost, doubled or out of order", e.n, e.text)
 		}
 	}
@@ -298,6 +300,75 @@ func readersOfAProducer(t *testing.T, backend string) {
 	all.end(want)
 	if absent.starts() == 0 {
 		t.Error("a reader that was away for longer than a room knows has not begun afresh")
+	}
+}
+
+// TestALogThatWasRestoredIsTheSameForAll: its server is stopped and started with an older copy of its
+// data, and others go on from there. Nobody shows an entry that never was, then.
+func TestALogThatWasRestoredIsTheSameForAll(t *testing.T) {
+	t.Parallel()
+	server := testserver.Redis(t)
+	server.Own()
+	p := production{Backend: redis, URL: server.URL, Prefix: prefixOf(t), Topic: "log:words", Word: "word", Rate: 200}
+	ps := startCluster(t, 2, server.URL)
+	store := openStore(t, redis, server.URL, p.Prefix)
+	said := func(word string, total uint64) (all []logEntry) {
+		t.Helper()
+		p.Word, p.Total = word, total
+		p.start(t).ends(2 * patience)
+		eventually(t, "the entries of the store", func() (err error) {
+			if all, err = storedLog(t.Context(), store, p.Topic); err == nil && uint64(len(all)) != total {
+				err = fmt.Errorf("there are %d, want %d", len(all), total)
+			}
+			return err
+		})
+		return all
+	}
+	all := newLogReaders(t, "/log/words", p.Topic, 2*patience)
+	cut := testserver.NewProxy(t, ps[1].addr())
+	chromium := newBrowser(t)
+	all.tab(chromium, "stays", ps[0].url)
+	away := all.tab(chromium, "is offline meanwhile", "http://"+cut.Addr)
+	stays := all.socket("stays", ps[1].url)
+	absent := all.socket("is away meanwhile", ps[0].url)
+	all.events("stays", ps[0].url)
+	all.polls("stays", ps[1].url)
+
+	before := said("word", 60)
+	all.end(before)
+	server.Stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	copyTree(t, server.Dir, backup)
+	server.Start()
+	all.end(said("lost", 120))
+	cut.Refuse(true)
+	absent.leave()
+	server.Stop()
+	if err := os.RemoveAll(server.Dir); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, backup, server.Dir)
+	server.Start()
+	want := said("again", 170) // the window of a page begins behind what was lost
+	if differ(want[:60], before) != "" {
+		t.Fatalf("the copy has something else: %s", differ(want[:60], before))
+	}
+	cut.Refuse(false)
+	absent.comeBack()
+	away.isLive()
+	all.end(want)
+	for name, r := range map[string]*socketReader{"stays": stays, "is away": absent} {
+		if r.losses() == 0 {
+			t.Errorf("the reader that %s was not told of a new epoch", name)
+		}
+	}
+}
+
+// copyTree copies a folder.
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
 	}
 }
 
