@@ -177,6 +177,18 @@ func storedLog(ctx context.Context, store states.Store, topic string) (all []log
 	}
 }
 
+// hasAll returns all entries of a production, which a store has.
+func hasAll(t *testing.T, store states.Store, p production) (all []logEntry) {
+	t.Helper()
+	eventually(t, "the entries of the store", func() (err error) {
+		if all, err = storedLog(t.Context(), store, p.Topic); err == nil && uint64(len(all)) != p.Total {
+			err = fmt.Errorf("there are %d, want %d", len(all), p.Total)
+		}
+		return err
+	})
+	return all
+}
+
 // entriesIn is how many entries a log has had.
 func entriesIn(ctx context.Context, store states.Store, topic string) (uint64, error) {
 	records, err := store.Read(ctx, topic)
@@ -195,10 +207,7 @@ func TestReadersOfAProducerEndWithTheSameEntries(t *testing.T) {
 		if backend == postgres && !chaosFull() {
 			continue // LOCKSTEP_CHAOS=full
 		}
-		t.Run(backend, func(t *testing.T) {
-			t.Parallel()
-			readersOfAProducer(t, backend)
-		})
+		t.Run(backend, func(t *testing.T) { readersOfAProducer(t, backend) })
 	}
 }
 
@@ -282,10 +291,7 @@ func readersOfAProducer(t *testing.T, backend string) {
 	third.ends(limit)
 	<-back
 
-	want, err := storedLog(t.Context(), store, p.Topic)
-	if err != nil || uint64(len(want)) != p.Total {
-		t.Fatalf("the store has %d entries, want %d: %v", len(want), p.Total, err)
-	}
+	want := hasAll(t, store, p)
 	for i, e := range want {
 		if e.text != p.saying(uint64(i)+1) {
 			t.Fatalf("entry %d says %q: one was lost, doubled or out of order", e.n, e.text)
@@ -312,17 +318,11 @@ func TestALogThatWasRestoredIsTheSameForAll(t *testing.T) {
 	p := production{Backend: redis, URL: server.URL, Prefix: prefixOf(t), Topic: "log:words", Word: "word", Rate: 200}
 	ps := startCluster(t, 2, server.URL)
 	store := openStore(t, redis, server.URL, p.Prefix)
-	said := func(word string, total uint64) (all []logEntry) {
+	said := func(word string, total uint64) []logEntry {
 		t.Helper()
 		p.Word, p.Total = word, total
 		p.start(t).ends(2 * patience)
-		eventually(t, "the entries of the store", func() (err error) {
-			if all, err = storedLog(t.Context(), store, p.Topic); err == nil && uint64(len(all)) != total {
-				err = fmt.Errorf("there are %d, want %d", len(all), total)
-			}
-			return err
-		})
-		return all
+		return hasAll(t, store, p)
 	}
 	all := newLogReaders(t, "/log/words", p.Topic, 2*patience)
 	cut := testserver.NewProxy(t, ps[1].addr())
