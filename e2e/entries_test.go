@@ -109,8 +109,11 @@ func TestALogInThePage(t *testing.T) {
 		{"what waits is shown again after a reload", whatWaitsIsShownAgain},
 		{"without digests an own entry has another id until it is confirmed", ownEntryWithoutDigests},
 		{"older entries come above what is read", olderEntriesComeAbove},
+		{"older entries come while the person stays at the top", olderEntriesComeAtTheTop},
+		{"older entries that come after a gap are left out", olderEntriesAfterAGap},
 		{"a gap is said", aGapIsSaid},
 		{"a fresh start keeps what is known and what waits", aFreshStartKeepsWhatIsKnown},
+		{"a log that was restored is shown alone", aRestoredLogIsShownAlone},
 		{"pictures that come late leave it at its end", latePicturesLeaveItAtItsEnd},
 		{"a page that stays open keeps a part of it", aLongLogIsCut},
 		{"new entries are said once, and calmly", newEntriesAreSaidCalmly},
@@ -290,6 +293,60 @@ func olderEntriesComeAbove(t *testing.T, open opener) {
 	}
 }
 
+// olderEntriesComeAtTheTop: whoever holds the scroll bar there sees no change of what is in sight,
+// and a request that failed is made again.
+func olderEntriesComeAtTheTop(t *testing.T, open opener) {
+	s := newLog(t, 201, 250, "")
+	var failed atomic.Bool
+	s.mux.HandleFunc("/log/a", func(w http.ResponseWriter, r *http.Request) {
+		var before int
+		_, _ = fmt.Sscan(r.FormValue("before"), &before)
+		if before == 101 && failed.CompareAndSwap(false, true) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(entries(max(1, before-50), before-1)))
+		if before > 51 {
+			_, _ = fmt.Fprintf(w, `<a class="older" href="/log/a?before=%d">Older</a>`, before-50)
+		}
+	})
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`, `"Older":"?before=201"`, `"End":true`)
+	tab.evaluate(`new MutationObserver(() => { box.scrollTop = 0; }).observe(log, { childList: true }); box.scrollTop = 0; ''`)
+	showsLog(tab, `"N":250`, `"First":"m-e1"`, `"Older":""`)
+	if got := tab.evaluate(`log.innerHTML`); got != entries(1, 250) {
+		t.Errorf("the entries are not in their order: %s", got)
+	}
+}
+
+// olderEntriesAfterAGap: they are not what comes before the first any more.
+func olderEntriesAfterAGap(t *testing.T, open opener) {
+	s := newLog(t, 101, 150, "")
+	asked, answer := make(chan struct{}), make(chan struct{})
+	s.mux.HandleFunc("/log/a", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("before") == "101" {
+			close(asked)
+			<-answer
+			_, _ = w.Write([]byte(entries(51, 100)))
+		}
+		_, _ = fmt.Fprint(w, `<a class="older" href="/log/a?before=51">Older</a>`)
+	})
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`, `"End":true`)
+	tab.clickOn(`a.older`)
+	<-asked
+	s.frame(logTopic, -1, 300, `<hx-list hx-target="#log" all>`+entries(251, 300)+`</hx-list>`)
+	showsLog(tab, `"N":50`, `"First":"m-e251"`, `"Missed":true`)
+	close(answer)
+	eventually(t, "the request to end", func() error {
+		if got := tab.evaluate(`String(document.querySelector('a.older').ariaBusy)`); got != "null" {
+			return errorOf(got)
+		}
+		return nil
+	})
+	showsLog(tab, `"N":50`, `"First":"m-e251"`, `"Older":"?before=251"`)
+}
+
 func aGapIsSaid(t *testing.T, open opener) {
 	s := newLog(t, 51, 100, "")
 	tab := s.visit(t, open)
@@ -309,17 +366,41 @@ func aFreshStartKeepsWhatIsKnown(t *testing.T, open opener) {
 	tab.evaluate(`window.old = document.getElementById('m-e60'); window.shared = document.getElementById('m-e101'); ''`)
 	s.frame(logTopic, -1, 120, `<hx-list hx-target="#log" all>`+entries(90, 120)+`</hx-list>`)
 	showsLog(tab, `"N":70`, `"First":"m-e51"`, `"Last":"m-e120"`, `"Missed":false`, `"End":true`)
-	s.frame(logTopic, -1, 140, `<hx-list hx-target="#log" all>`+entries(121, 140)+`</hx-list>`) // nothing is missing either
-	showsLog(tab, `"N":90`, `"First":"m-e51"`, `"Last":"m-e140"`, `"Missed":false`)
 	if got := tab.evaluate(`String([old.isConnected, shared.isConnected])`); got != "true,true" {
 		t.Errorf("got %s, want the elements that were there", got)
 	}
-	if got := tab.evaluate(`log.innerHTML`); got != entries(51, 140) {
+	if got := tab.evaluate(`log.innerHTML`); got != entries(51, 120) {
 		t.Errorf("the entries are not in their order: %s", got)
 	}
+	s.frame(logTopic, -1, 140, `<hx-list hx-target="#log" all>`+entries(121, 140)+`</hx-list>`) // nothing is missing either
+	showsLog(tab, `"N":20`, `"First":"m-e121"`, `"Last":"m-e140"`, `"Missed":false`, `"Older":"?before=121"`)
 	// What a broadcast has said, and never was.
 	s.say(object{"t": logTopic, "e": 1, "v": 138, "back": true, "swap": "none", "content": `<hx-list hx-target="#log" all>` + entries(100, 138) + `</hx-list>`})
-	showsLog(tab, `"N":88`, `"First":"m-e51"`, `"Last":"m-e138"`)
+	showsLog(tab, `"N":39`, `"First":"m-e100"`, `"Last":"m-e138"`, `"Missed":false`)
+}
+
+// aRestoredLogIsShownAlone: of what the store has lost nothing stays, whatever numbers say.
+func aRestoredLogIsShownAlone(t *testing.T, open opener) {
+	s := newLog(t, 51, 100, "")
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`)
+	restored := func(epoch, from, to int) string {
+		var html strings.Builder
+		for n := from; n <= to; n++ {
+			html.WriteString(entry(n, fmt.Sprintf("r%d-%d", epoch, n), "after the restore"))
+		}
+		s.say(object{
+			"t": logTopic, "e": epoch, "v": to, "swap": "none", "content": `<hx-list hx-target="#log" all>` + html.String() + `</hx-list>`,
+		})
+		return html.String()
+	}
+	want := restored(2, 101, 120)
+	showsLog(tab, `"N":20`, `"First":"m-r2-101"`, `"Last":"m-r2-120"`, `"Older":"?before=101"`)
+	if got := tab.evaluate(`log.innerHTML`); got != want {
+		t.Errorf("got %s", got)
+	}
+	restored(3, 21, 60)
+	showsLog(tab, `"N":40`, `"First":"m-r3-21"`, `"Last":"m-r3-60"`, `"Missed":true`)
 }
 
 func latePicturesLeaveItAtItsEnd(t *testing.T, open opener) {

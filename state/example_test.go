@@ -56,7 +56,8 @@ func ExampleKind() {
 	// [milk] <nil> <nil>
 }
 
-// Each change of a list leaves the list before as it was, and says what leads from one to the other.
+// Each change of a list leaves the list before as it was, and says what leads from one to the
+// other.
 func ExampleList() {
 	before, _ := state.List[string]{}.Append("t1", "milk") // the ids are new
 	before, _ = before.Append("t2", "tea")

@@ -122,17 +122,16 @@ class Update {
 
   // What all items that there are mean for what is shown.
   #whole() {
-    const shown = this.#shown();
-    const follows = numberOf(this.#items[0]) === numberOf(shown.at(-1)) + 1;
-    return replace(shown.map(({ id }) => id), this.#items.map(({ id }) => id), { log: this.#log, follows });
+    return replace(this.#shown().map(({ id }) => id), this.#items.map(({ id }) => id), this.#log);
   }
 
-  // Whether entries are missing between what was shown and what has come.
+  // Whether entries are missing between what was shown and what has come, or the store has lost
+  // data and numbers have begun anew.
   #hasGap() {
     const { all, gap, gone } = this.#change, shown = this.#shown();
     if (!this.#log || !all || !shown.length || gone.length < shown.length) return false;
     const n = numberOf(this.#items[0]), last = numberOf(shown.at(-1));
-    return n && last ? n > last + 1 : gap;
+    return n && last ? n !== last + 1 : gap;
   }
 
   /** @param {string[]} gone */

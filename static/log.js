@@ -20,6 +20,7 @@ const MOST = 2 * 1000; // entries that a page keeps
 const NEAR = 8; // px from the end that count as the end
 const CALM = 4000; // ms between two sentences, for those who listen
 const LONG = 160; // characters of an entry that are said
+const RETRY = 4000; // ms after older entries could not be had
 
 /** @type {import('./tab/pace.js').Clock} */
 const clock = {
@@ -40,6 +41,8 @@ class Log {
   #missed;
   /** @type {HTMLAnchorElement | null} leads to older entries */
   #link;
+  /** @type {IntersectionObserver | undefined} whether the link is in sight, or nearly */
+  #sight;
   #sticks = true; // to the end
   #top = 0; // where the box was scrolled to when it was at the end
   #unread = 0;
@@ -82,7 +85,10 @@ class Log {
       e.preventDefault();
       this.#load();
     });
-    this.#watch();
+    this.#sight = new IntersectionObserver((all) => {
+      if (all.at(-1)?.isIntersecting && !this.#sticks) this.#load();
+    }, { root: this.#box, rootMargin: '200px 0px 0px' });
+    this.#seek();
   }
 
   // ---- the end ----
@@ -109,7 +115,9 @@ class Log {
   // Only who scrolls up leaves the end: it moves by itself, too.
   #look() {
     if (!this.#isAtEnd()) {
-      if (this.#box.scrollTop < this.#top - 1) this.#sticks = false;
+      if (!this.#sticks || this.#box.scrollTop >= this.#top - 1) return;
+      this.#sticks = false;
+      this.#seek();
       return;
     }
     this.#sticks = true;
@@ -164,34 +172,31 @@ class Log {
 
   // ---- older entries ----
 
-  // Loads them when the link comes near, once.
-  #watch() {
+  // Loads what is older if the link is in sight. The observer by itself says only what changes: it
+  // is silent while somebody stays at the top.
+  #seek() {
     if (!this.#link) return;
-    const watch = new IntersectionObserver((all) => {
-      if (!all.at(-1)?.isIntersecting || this.#sticks) return;
-      watch.disconnect();
-      this.#load();
-    }, { root: this.#box, rootMargin: '200px 0px 0px' });
-    watch.observe(this.#link);
+    this.#sight?.unobserve(this.#link);
+    this.#sight?.observe(this.#link);
   }
 
   async #load() {
     if (this.#loading || !this.#link) return;
-    const first = this.#list.firstElementChild;
+    const { href } = this.#link;
     this.#loading = true;
     this.#link.setAttribute('aria-busy', 'true');
     try {
-      const answer = await fetch(this.#link.href, { headers: { 'HX-Request': 'true' } });
+      const answer = await fetch(href, { headers: { 'HX-Request': 'true' } });
       const html = await answer.text();
       if (!answer.ok || /<html/i.test(html)) throw new Error(`${answer.status}`);
-      // Else the page begins with others now.
-      if (first === this.#list.firstElementChild) await this.#prepend(html);
-      this.#watch();
+      if (this.#link.href === href) await this.#prepend(html); // or it is not what comes before the first any more
     } catch (e) {
-      console.warn('Older entries can not be loaded:', e); // the link can be clicked
+      console.warn('Older entries can not be loaded:', e); // the link is still there
+      clock.later(() => this.#seek(), RETRY);
     }
     this.#link.removeAttribute('aria-busy');
     this.#loading = false;
+    if (this.#link.href !== href) this.#seek();
   }
 
   /** @param {string} html - entries, and a link if there are more */

@@ -1,6 +1,7 @@
-// Package items is what a page shows of a list or a log, item by item: it reads the elements of pages
-// and of messages, and takes changes in as the page's scripts do. It is for what stands in for
-// browsers in loads and tests; it knows nothing of the product but the wire (docs/protocol.md).
+// Package items is what a page shows of a list or a log, item by item: it reads the elements of
+// pages and of messages, and takes changes in as the page's scripts do. It is for what stands
+// in for browsers in loads and tests; it knows nothing of the product but the wire
+// (docs/protocol.md).
 package items
 
 import (
@@ -189,8 +190,8 @@ func takeItems(before []Item, c *Change) (all []Item, err error) {
 	return all, errors.Join(err, twice(c.Items))
 }
 
-// takeEntries appends entries that are new. In another epoch nobody knows what is missing: it may be
-// lost.
+// takeEntries appends entries that are new. In another epoch nobody knows what is missing: it
+// may be lost.
 func takeEntries(before []Item, c *Change, goesOn bool) (all []Item, err error) {
 	all = slices.Clone(before)
 	last := (&Items{All: before}).Last()

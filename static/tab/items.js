@@ -39,15 +39,16 @@ export function read(tag) {
 /**
  * Turns all that there is into a change of what is shown.
  *
- * Of a log that is only the newest part. What is shown before it stays if nothing is missing in
- * between: the first entry of it is shown too, or is the next one.
+ * Of a log that is only the newest part. What is shown before it stays if the first entry of it is
+ * shown, too. That its number is the next one says nothing: it may be that of another entry, since
+ * the store has lost data.
  * @param {string[]} shown - the ids of items, without those that wait to be confirmed
  * @param {string[]} all - the ids of all, or of the newest entries
- * @param {{ log: boolean, follows: boolean }} how - follows: the first entry is the next one
+ * @param {boolean} log
  * @returns {Pick<Change, 'put' | 'gone'>}
  */
-export function replace(shown, all, { log, follows }) {
-  const first = follows ? shown.length : shown.indexOf(all[0]);
+export function replace(shown, all, log) {
+  const first = shown.indexOf(all[0]);
   const kept = log && first > 0 ? shown.slice(0, first) : [];
   const stays = new Set([...kept, ...all]);
   return {
