@@ -10,7 +10,7 @@ const nothing = { all: false, older: false, gap: false, put: [], gone: [] };
 
 /** @type {[name: string, attributes: Record<string, string>, want: object][]} */
 const tags = [
-  ['new content only', false, {}],
+  ['new content only', {}, {}],
   ['where items go', { put: 't9:t4 t7:t9  t3:' }, { put: [['t9', 't4'], ['t7', 't9'], ['t3', '']] }],
   ['an item without a colon goes first', { put: 't9' }, { put: [['t9', '']] }],
   ['what has gone', { gone: ' t5\n t6 ' }, { gone: ['t5', 't6'] }],
