@@ -1,7 +1,7 @@
-// Package app is the demo application: counters, polls, banks, lists and logs that every tab on
-// every replica shows in step. It is free of transports, so the same code serves a
-// websocket and runs inside a browser. It chooses no backends: it is given a
-// broker's driver and a store.
+// Package app is the demo application: counters, polls, banks, lists, logs and sign-ups that every
+// tab on every replica shows in step, and boards where people see each other's cursors. It is free
+// of transports, so the same code serves a websocket and runs inside a browser. It chooses no
+// backends: it is given a broker's driver and a store.
 package app
 
 import (

@@ -5,6 +5,10 @@
 // A Session is the server side of one tab; a View says which rooms the tab
 // shows and what its events do; a Runtime owns them all.
 //
+// A state may be shown as Items: each is rendered once for each of its revisions, and a tab
+// is sent what leads from what it shows to the newest. Feeds show what no store has, and
+// what may be lost.
+//
 // The package is free of transports: wslive carries it over a websocket,
 // httplive over plain HTTP, livetest in memory. It is not a store and does not
 // make changes durable: a change is given to Rooms.Commit after the store has

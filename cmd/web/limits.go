@@ -43,7 +43,7 @@ func (l *limitFlags) define(fs *flagSet) {
 	fs.count(&l.AddrBurst, "addr-burst", d.AddrBurst, "`messages` that they may send at once")
 	fs.count(&l.AddrClicks, "clicks-per-addr", d.ClicksPerAddr, "`number` of clicks of one address that count within 15 minutes, half of them at once; at each replica")
 	fs.count(&l.AddrLanes, "lanes-per-addr", d.LanesPerAddr, "`number` of page loads of one address that may click within a day, half of them at once: the store knows each for -op-lifetime; at each replica")
-	fs.count(&l.AddrNames, "names-per-addr", d.NamesPerAddr, "`number` of new counters, polls and banks that one address may make within a day, half of them at once; at each replica")
+	fs.count(&l.AddrNames, "names-per-addr", d.NamesPerAddr, "`number` of new topics (counters, polls, lists …) that one address may make within a day, half of them at once; at each replica")
 	fs.count(&l.AddrUploads, "uploads-per-addr", d.UploadsPerAddr, "`number` of files that one address may begin to send within a day, half of them at once; at each replica")
 	fs.rate(&l.RequestRate, "request-rate", d.RequestRate, "HTTP `requests` a second of one address, those for websockets included")
 	fs.count(&l.RequestBurst, "request-burst", d.RequestBurst, "`requests` that it may send at once")

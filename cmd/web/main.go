@@ -1,5 +1,5 @@
-// Command web serves the demo, live counters, polls and banks: one replica, or several behind a
-// balancer in one process. See -h.
+// Command web serves the demo, live counters, polls, lists, logs and more: one replica, or several
+// behind a balancer in one process. See -h.
 package main
 
 import (
