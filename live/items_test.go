@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lockstep/htmx"
+	"lockstep/internal/short"
 	"lockstep/live"
 	"lockstep/live/livetest"
 	"lockstep/pubsub"
@@ -493,10 +494,7 @@ func shuffle(rnd *rand.Rand, w *world) func([]thing) []thing {
 func TestEveryTabShowsTheItemsWhateverItMissed(t *testing.T) {
 	for _, log := range []bool{false, true} {
 		t.Run(map[bool]string{false: "list", true: "log"}[log], func(t *testing.T) {
-			seeds := 30
-			if testing.Short() {
-				seeds = 8
-			}
+			seeds := short.Of(30, 8)
 			var sum sheet
 			for seed := range seeds {
 				synctest.Test(t, func(t *testing.T) { wander(t, rand.New(rand.NewSource(int64(seed))), log, &sum) })

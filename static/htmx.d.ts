@@ -163,6 +163,8 @@ declare global {
     usePlain?(): void;
     /** Looks after ops that this page may not send: see others.js. */
     others?(): void;
+    /** Lists can be shown: list.js is there. */
+    lists?: boolean;
     /** The ops that have no answer yet. */
     post?: Post;
     /** How new what it shows is. */

@@ -196,6 +196,8 @@ function rest(el) {
   el.focus({ preventScroll: true });
 }
 
+const root = document.querySelector('[hx-ws\\:connect]');
+if (root) /** @type {HTMLElement} */ (root).lists = true;
 htmx.registerExtension('list', {
   init(offered) {
     api = offered;

@@ -208,7 +208,7 @@ class Tab {
   /**
    * Says to other scripts what becomes of an op: see htmx.d.ts.
    * @param {string} what
-   * @param {object} detail
+   * @param {object} [detail]
    * @returns {boolean} false: one of them sees to it
    */
   #say(what, detail) {
@@ -339,7 +339,7 @@ class Tab {
   }
 
   #refresh() {
-    this.#root.dispatchEvent(new CustomEvent('op:changed'));
+    this.#say('changed');
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
     const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
     listen('beforeunload', ask);
@@ -494,8 +494,10 @@ function start(root) {
       for (const el of task.swapSpec.touched ?? [target]) controls.settle(el);
     },
     // hx-ws ends the connection of a hidden page, and makes none: here every tab stays in step.
+    // And a page with lists whose script could not be loaded must not say that it is in step.
     htmx_ws_before_connection(_, { connection }) {
       connection.config.pauseOnBackground = false;
+      return !root.querySelector('[data-list]') || !!root.lists;
     },
     htmx_ws_after_connection: (_, { connection }) => tab.opened(connection),
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
