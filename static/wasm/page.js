@@ -165,7 +165,7 @@
     part('loading').textContent = share < 1 ? `Loading: ${Math.floor(100 * share)} %` : 'Starting…';
   }
 
-  /** @param {{ page: string, title: string, scripts: string[], styles: string[] }} what - names, of shelf */
+  /** @param {{ page: string, title: string, scripts: string[], styles: string[] }} what */
   async function show({ page: html, title, scripts: names, styles }) {
     await parsed;
     await Promise.all(styles.map((name) => dress(shelf[name])));
