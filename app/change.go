@@ -170,6 +170,7 @@ func decodeMessage(payload []byte) (heard, error) {
 		return h, live.ErrReadIt
 	case m.Data != nil:
 		h.Data = []byte(*m.Data)
+		h.delta.base = m.Base
 	case m.Bytes != nil:
 		h.Data = m.Bytes
 	case m.Change != nil && m.Base > 0:

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"sync"
 
@@ -45,6 +46,10 @@ func (c *folded) fold(f *family, topic string, text []byte) (loaded, error) {
 			return loaded{}, errNoChange
 		}
 		l = f.kind.read(h.Record)
+		if l.log, err = state.ReadEntries[json.RawMessage](h.delta.first, h.delta.entries); err != nil {
+			return loaded{}, err
+		}
+		was = fold{}
 	}
 	for change := range bytes.SplitSeq(rest, []byte("\n")) {
 		if len(change) == 0 {
@@ -55,6 +60,7 @@ func (c *folded) fold(f *family, topic string, text []byte) (loaded, error) {
 			return loaded{}, err
 		}
 	}
+	l.log = f.fresh(was.l, l)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.last == nil || len(c.last) >= maxFolds {
@@ -70,9 +76,31 @@ func (f *family) changed(l loaded, change []byte) (loaded, error) {
 	switch {
 	case err != nil:
 		return l, err
-	case h.Data != nil || h.delta.base != l.Version || h.Epoch != l.Epoch || l.readable() == nil:
+	case h.delta.base != l.Version || h.Epoch != l.Epoch || l.readable() == nil:
+		return l, errNoChange
+	}
+	if f.kind.hasLog() && h.Data != nil {
+		next := f.kind.read(h.Record)
+		next.delta = h.delta
+		next, ok := f.apply(l, next)
+		if !ok {
+			return l, errNoChange
+		}
+		return next, next.err
+	}
+	if h.Data != nil {
 		return l, errNoChange
 	}
 	s, err := f.kind.apply(l.state, h.delta.change)
 	return loaded{Record: state.Record{Epoch: h.Epoch, Version: h.Version}, state: s}, err
+}
+
+// fresh are the entries of a log that a tab is to show that has shown it as it was: the newest of a
+// page, or all that have come since, and one more that has been shown.
+func (f *family) fresh(was, l loaded) []entry {
+	n := logWindow
+	if was.state != nil && len(l.log) > 0 {
+		n = max(n, int(min(l.log[len(l.log)-1].N-f.kind.entries(was.state), roomEntries))+1)
+	}
+	return l.log[max(len(l.log)-n, 0):]
 }

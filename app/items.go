@@ -135,6 +135,48 @@ func (f *family) appended(known, l loaded) (log []entry, ok bool) {
 	return nil, false
 }
 
+// windowOf is what a tab that renders itself is told of entries of a log, one behind the other.
+func windowOf(entries []entry) (d delta, err error) {
+	for _, e := range entries {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return delta{}, fmt.Errorf("app: the entry %d can't be sent: %w", e.N, err)
+		}
+		d.entries = append(d.entries, data)
+	}
+	if len(entries) > 0 {
+		d.first = entries[0].N
+	}
+	return d, nil
+}
+
+// encodeAppended is RoomsOptions.Change of logs: the state, which is short, and the entries that are
+// behind those of before.
+func (f *family) encodeAppended(before, after loaded) ([]byte, bool) {
+	n := f.kind.entries(before.state)
+	fresh := after.log
+	for len(fresh) > 0 && fresh[0].N <= n {
+		fresh = fresh[1:]
+	}
+	if len(fresh) > 0 && fresh[0].N != n+1 {
+		return nil, false // more are between them than a room knows
+	}
+	data, err := f.data(after)
+	if err != nil {
+		return nil, false
+	}
+	d, err := windowOf(fresh)
+	if err != nil {
+		return nil, false
+	}
+	r := after.Record
+	r.Data = data
+	m := wholeOf(r, "").with(d)
+	m.Base = before.Version
+	payload, err := m.encode()
+	return payload, err == nil && (len(fresh) == 0 || len(m.Entries) > 0)
+}
+
 // equal is RoomsOptions.Equal.
 func (f *family) equal(a, b loaded) bool {
 	if a.err != nil || b.err != nil {

@@ -148,13 +148,16 @@ func window(ctx context.Context, store state.Store, topic string, end uint64) (e
 // lookOfLog is how a log looks in a tab that renders itself: what the tab has appended, and the
 // store has not got yet, stands behind all others.
 func lookOfLog(_ string, s shown[Talk], _ int) (string, live.Component) {
-	var waiting []components.LogEntry
+	var all []components.LogEntry
+	for _, e := range s.log {
+		all = append(all, entryProps(readable(e)))
+	}
 	for _, e := range s.state.Appended() {
 		p := entryProps(e)
 		p.N, p.At = 0, time.Now()
-		waiting = append(waiting, p)
+		all = append(all, p)
 	}
-	return "#log", components.Entries(waiting)
+	return "#log", components.AllEntries("#log", all)
 }
 
 // itemsOfLog is a log as items: the newest entries that are known, one behind the other.

@@ -66,8 +66,11 @@ func (sh *shared[S]) pageOf(key string, l loaded, known bool) (Content, string) 
 	return sh.page(key, sh.typed(key, l), known)
 }
 
-func (sh *shared[S]) preview(key string, data []byte, ops []state.Op) ([]byte, int) {
-	return sh.kind.Preview(key, data, ops)
+func (sh *shared[S]) preview(key string, l loaded, ops []state.Op) (loaded, int) {
+	s, _ := l.state.(S)
+	after, waiting := sh.kind.PreviewState(key, s, ops)
+	l.state, l.Data = after, nil
+	return l, waiting
 }
 
 // A family is all states of one kind: their rooms, their record in the store,
@@ -78,7 +81,7 @@ type family struct {
 		read(r state.Record) loaded
 		lookOf(key string, l loaded, waiting int) (target string, c live.Component)
 		pageOf(key string, l loaded, known bool) (content Content, sum string)
-		preview(key string, data []byte, ops []state.Op) (after []byte, waiting int)
+		preview(key string, l loaded, ops []state.Op) (after loaded, waiting int)
 		// hasItems says that itemsOf is how states look, and hasLog that entries is how many
 		// entries their log has had.
 		hasItems() bool
@@ -140,13 +143,20 @@ func (f *family) encode(l loaded) (_ []byte, err error) {
 	if l.Data, err = f.data(l); err != nil {
 		return nil, err
 	}
-	return encodeRecord(l.Record, delta{})
+	d, err := windowOf(l.log[max(len(l.log)-logWindow, 0):])
+	if err != nil {
+		return nil, err
+	}
+	return encodeRecord(l.Record, d)
 }
 
-// encodeChange is RoomsOptions.Change. Of a log the whole state is shorter.
+// encodeChange is RoomsOptions.Change.
 func (f *family) encodeChange(before, after loaded) ([]byte, bool) {
-	if f.kind.hasLog() || before.Epoch != after.Epoch {
+	if before.Epoch != after.Epoch {
 		return nil, false
+	}
+	if f.kind.hasLog() {
+		return f.encodeAppended(before, after)
 	}
 	change, err := f.kind.change(before.state, after.state)
 	if err != nil || change == nil {
@@ -227,17 +237,10 @@ func (f *family) commit(key string, c state.Commit) {
 // render is what a tab shows that renders itself: a state, and the effect of its
 // own ops that wait for an answer.
 func (f *family) render(key string, l loaded, ops []state.Op) (string, live.Component, error) {
-	r := l.Record
-	var err error
-	if r.Data, err = f.data(l); err != nil {
-		return "", nil, err
-	}
-	var waiting int
-	r.Data, waiting = f.kind.preview(key, r.Data, ops)
-	l = f.kind.read(r)
 	if l.err != nil {
 		return "", nil, l.err
 	}
+	l, waiting := f.kind.preview(key, l, ops)
 	target, c := f.kind.lookOf(key, l, waiting)
 	return target, c, nil
 }

@@ -160,7 +160,6 @@ type Link struct{ To, Text string }
 // A Boot is the page that an application is loaded into, to run in the browser.
 type Boot struct {
 	Style, Icon string // paths
-	ListStyle   string // path of the style sheet of lists and logs
 	Install     Install
 	Start       string // script that loads the rest
 	Policy      string // Content-Security-Policy, where no server sends it; "": none
@@ -168,10 +167,11 @@ type Boot struct {
 	Program     string // the application, compiled
 	Size        int    // of Program, in bytes, as it is before compression
 	Script      string // script of the application's pages
-	ListScript  string // of those with lists, and
-	LogScript   string // of those with logs
-	Offline     string // script that keeps it all for when there is no network
-	ServerURL   string // start page of the server, which has pages too; "": there is none
+	// More are the scripts and style sheets that some of the pages need beside it, by their names: a
+	// JSON object of paths.
+	More      string
+	Offline   string // script that keeps it all for when there is no network
+	ServerURL string // start page of the server, which has pages too; "": there is none
 	// Progress is where the server tells how far it has compiled the application,
 	// and Text what it says now. Where they are not empty there is no Worker and
 	// no Program yet.

@@ -63,8 +63,8 @@ func inBrowser() components.Page {
 
 func boot() components.Boot {
 	return components.Boot{
-		Style: "../static/app.0.css", ListStyle: "../static/lists.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
-		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", ListScript: "../static/list.0.js", LogScript: "../static/log.0.js", Offline: "sw.js", ServerURL: "../",
+		Style: "../static/app.0.css", Icon: "../static/favicon.0.svg", Start: "../static/wasm.0.js", Worker: "../static/worker.0.js",
+		Program: "../static/lockstep.0.wasm", Size: 4321, Script: "../static/app.0.js", More: `{"list.js":"../static/list.0.js"}`, Offline: "sw.js", ServerURL: "../",
 		Install: components.Install{Manifest: "app.webmanifest", Picture: "../static/icon.0.png"},
 	}
 }
@@ -199,7 +199,7 @@ func everything() map[string]component {
 			b.Worker, b.Program, b.Size, b.Progress, b.Text = "", "", 0, "progress", "7 of 200 packages are done."
 		})),
 		"boot_hostile": components.BootPage(components.Boot{
-			Style: hostile, ListStyle: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, ListScript: hostile, LogScript: hostile, Offline: hostile,
+			Style: hostile, Icon: hostile, Start: hostile, Worker: hostile, Program: hostile, Script: hostile, More: hostile, Offline: hostile,
 			ServerURL: hostile, Progress: hostile, Text: hostile,
 			Install: components.Install{Manifest: hostile, Picture: hostile},
 		}),

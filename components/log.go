@@ -32,14 +32,16 @@ const maxMessage = "500"
 // Sum is what the title of a log's page begins with: nothing. Each message would change it.
 func (l Log) Sum() string { return "" }
 
-// older is the address of the entries before the one numbered n.
-// byServer is the page when a tab does not render it itself: the entries of a log are not in the
-// state that it would be sent.
-func (p Page) byServer() Page {
-	p.Renderer = Renderer{}
+// of is the page of a log: where there is nothing but older entries, there is nothing that a tab
+// would render itself.
+func (p Page) of(l Log) Page {
+	if l.Past {
+		p.Renderer = Renderer{}
+	}
 	return p
 }
 
+// older is the address of the entries before the one numbered n.
 func (p Page) older(n uint64) string { return p.Links.Before + strconv.FormatUint(n, 10) }
 
 // number is the entry's, as programs read it.

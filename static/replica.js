@@ -289,9 +289,11 @@ class Replica {
     return this.#root.querySelector('[data-waiting]') !== null;
   }
 
+  // What is rendered says itself where it goes, or replaces what is there.
   /** @param {Answer} answer */
   #swap({ target, html }) {
-    htmx.swap({ target, text: html, swap: 'innerMorph', transition: false });
+    const swap = /^\s*<hx-list/.test(html) ? 'none' : 'innerMorph';
+    htmx.swap({ target, text: html, swap, transition: false });
   }
 
   // ---- what live.js says ----

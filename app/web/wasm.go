@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"lockstep/app"
 	"lockstep/components"
 	"lockstep/static"
 )
@@ -30,18 +32,34 @@ const workerFile = "sw.js"
 
 // shipped are the assets that the page loads.
 func shipped() []string {
-	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "list.js", "log.js", "app.css", "lists.css", "favicon.svg"}
+	return append([]string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}, more()...)
+}
+
+// more are those that it loads for the pages of some kinds only.
+func more() (names []string) {
+	for _, kind := range app.KindNames() {
+		if app.HasState(app.Home(kind)) {
+			names = slices.Concat(names, app.Scripts(kind), app.Styles(kind))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // bootPage is the page. Its assets are below its own folder, because a service
 // worker answers for nothing else: above all for the worker's script.
 func bootPage(assets *static.Assets) components.Boot {
 	url := func(name string) string { return "." + assets.URL(name) }
+	shelf := make(map[string]string)
+	for _, name := range more() {
+		shelf[name] = url(name)
+	}
+	text, _ := json.Marshal(shelf) // strings can be
 	return components.Boot{
-		Style: url("app.css"), ListStyle: url("lists.css"), Icon: url("favicon.svg"),
+		Style: url("app.css"), Icon: url("favicon.svg"),
 		Install: components.Install{Manifest: manifestFile, Picture: url("icon.png")},
 		Start:   url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
-		Script: url("app.js"), ListScript: url("list.js"), LogScript: url("log.js"), Offline: workerFile,
+		Script: url("app.js"), More: string(text), Offline: workerFile,
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"lockstep/live/jsmain"
 	"lockstep/pubsub"
 	"lockstep/pubsub/jspubsub"
-	"lockstep/state"
 	"lockstep/state/idbstate"
 )
 
@@ -82,12 +81,14 @@ func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) 
 		back := components.Link{To: at.Server + strings.TrimPrefix(app.Path(topic), "/"), Text: "Back to the server"}
 		p.Links.Elsewhere = append(p.Links.Elsewhere, back)
 	}
-	return jsmain.Page{Title: p.Title(), Body: content.Body(p)}, nil
+	return jsmain.Page{
+		Title: p.Title(), Body: content.Body(p), Scripts: app.Scripts(p.Kind), Styles: app.Styles(p.Kind),
+	}, nil
 }
 
 // asked is what the query asks of the page.
-func asked(query map[string]string) state.Fields {
-	fields := make(state.Fields, len(query))
+func asked(query map[string]string) map[string][]string {
+	fields := make(map[string][]string, len(query))
 	for name, value := range query {
 		fields[name] = []string{value}
 	}

@@ -8,9 +8,11 @@
   // The addresses of all that is loaded. server is the start page of the server, if there is one,
   // and progress says how the server gets on with the program, while it compiles it.
   const {
-    worker: script = '', program = '', size, script: pages = '', list = '', log = '', offline = '',
-    server, progress: compiling,
+    worker: script = '', program = '', size, script: pages = '', more = '{}', offline = '', server,
+    progress: compiling,
   } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
+  /** @type {Record<string, string>} what some pages need beside that, by name */
+  const shelf = JSON.parse(more);
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
 
@@ -89,7 +91,7 @@
     } catch (e) {
       return failed('This page is not allowed to start a worker.', e);
     }
-    worker.onmessage = ({ data }) => (data.failure ? failed(data.failure, data.detail) : show(data.page, data.title));
+    worker.onmessage = ({ data }) => (data.failure ? failed(data.failure, data.detail) : show(data));
     worker.onerror = (e) => {
       e.preventDefault();
       failed(shown ? STOPPED : NOT_STARTED, e.message);
@@ -163,22 +165,33 @@
     part('loading').textContent = share < 1 ? `Loading: ${Math.floor(100 * share)} %` : 'Starting…';
   }
 
-  /**
-   * @param {string} html
-   * @param {string} title
-   */
-  async function show(html, title) {
+  /** @param {{ page: string, title: string, scripts: string[], styles: string[] }} what */
+  async function show({ page: html, title, scripts: names, styles }) {
     await parsed;
+    await Promise.all(styles.map((name) => dress(shelf[name])));
     if (dead) return;
     shown = true;
     document.title = title;
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
     document.body.innerHTML = policy.createHTML(html); // eslint-disable-line no-restricted-syntax
-    const urls = [pages];
-    if (document.querySelector('[data-list]')) urls.push(list);
-    if (document.querySelector('[data-stick]')) urls.push(log);
-    scripts = Promise.all(urls.map(add));
+    scripts = Promise.all([pages, ...names.map((name) => shelf[name])].map(add));
+  }
+
+  /**
+   * Loads a style sheet of the application's pages.
+   * @param {string} url
+   * @returns {Promise<void>}
+   */
+  function dress(url) {
+    const css = document.createElement('link');
+    css.rel = 'stylesheet';
+    css.href = url;
+    document.head.append(css);
+    return new Promise((done) => {
+      css.onload = () => done();
+      css.onerror = () => failed(NOT_LOADED);
+    });
   }
 
   /**

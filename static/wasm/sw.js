@@ -60,7 +60,7 @@ async function copyOf(response) {
 async function belongs(file, response) {
   const [, hash] = file.match(/\.([0-9a-f]{10,64})\.\w+$/) ?? [];
   if (!hash) {
-    const html = await response.clone().text();
+    const html = (await response.clone().text()).replaceAll('&#34;', '"'); // in an attribute
     return FILES.slice(1).every((other) => html.includes(`"${other}"`));
   }
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await response.clone().arrayBuffer()));
