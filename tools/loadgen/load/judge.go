@@ -71,6 +71,9 @@ func (r *run) counterName(i int) string {
 // verdicts are those that the traits of the protocol allow.
 func (r *run) verdicts() []Verdict {
 	traits := r.Protocol.Traits()
+	if traits.Kind == protocol.Board {
+		return r.boardVerdicts()
+	}
 	all := []Verdict{r.counted()}
 	switch {
 	case traits.Kind == protocol.Bank: // balances don't tell a transfer that counts twice from others

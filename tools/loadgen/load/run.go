@@ -199,6 +199,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {
+	if p, ok := r.Protocol.(protocol.Caster); ok && r.Protocol.Traits().Kind == protocol.Board {
+		return r.forget(ctx, p.Forget())
+	}
 	deadline := time.Now().Add(r.Settle)
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
 	defer cancel()
