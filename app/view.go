@@ -180,15 +180,6 @@ func (a *App) Do(ctx context.Context, v Visitor, topic string, op state.Op) (sta
 	return a.batcher.Apply(ctx, v.Sender, topic, op)
 }
 
-// Producer returns a producer of a client, which does ops on a topic of the application: see
-// state.NewProducer. The error is ErrNoTopic. It is closed before the application is stopped.
-func (a *App) Producer(topic string, client state.Client, opts *state.ProducerOptions) (*state.Producer, error) {
-	if _, _, ok := a.family(topic); !ok {
-		return nil, ErrNoTopic
-	}
-	return state.NewProducer(a.batcher, a.store, topic, client, opts), nil
-}
-
 // A Render is what a tab that renders itself shows of a topic: the state that it was
 // sent, and the effect of its own ops that wait for an answer. It is what the
 // server would show, made by the same component; what it makes never leaves the

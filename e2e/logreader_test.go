@@ -346,7 +346,7 @@ var (
 )
 
 // entriesIn returns the entries of a piece of page.
-func entriesOf(content string) (all []logEntry) {
+func entriesShown(content string) (all []logEntry) {
 	for _, m := range entryPattern.FindAllStringSubmatch(content, -1) {
 		n, _ := strconv.ParseUint(m[2], 10, 64) // digits; 0 is no entry's number
 		all = append(all, logEntry{n, m[1], html.UnescapeString(m[3])})
@@ -369,7 +369,7 @@ func (r *socketReader) take(ctx context.Context, base string, m logFrame) (fits 
 	case m.A == nil && list[1] == "":
 		r.cry("a frame for everyone is not whole: %s", m.Content)
 	}
-	all := entriesOf(m.Content)
+	all := entriesShown(m.Content)
 	if m.E > r.e || m.Back {
 		r.begin(m, all)
 	}
@@ -427,7 +427,7 @@ func (r *socketReader) load(ctx context.Context, base string) error {
 	r.v, _ = strconv.ParseUint(at[1], 10, 64) // digits
 	r.e, _ = strconv.ParseUint(at[2], 10, 64)
 	r.cut(0)
-	all := entriesOf(body)
+	all := entriesShown(body)
 	if len(all) > 0 {
 		if err := r.older(ctx, base, all[0].n); err != nil {
 			return err
@@ -454,7 +454,7 @@ func (r *socketReader) older(ctx context.Context, base string, before uint64) er
 		if err != nil {
 			return err
 		}
-		all := entriesOf(body)
+		all := entriesShown(body)
 		if len(all) == 0 || all[len(all)-1].n != before-1 {
 			return fmt.Errorf("a page before %d: %s", before, body)
 		}

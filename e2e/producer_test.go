@@ -229,8 +229,11 @@ func readersOfAProducer(t *testing.T, backend string) {
 	has := func(n uint64) {
 		t.Helper()
 		within(t, limit, fmt.Sprintf("the store to have %d entries", n), func() error {
-			if got, err := entriesIn(t.Context(), store, p.Topic); err != nil || got < n {
-				return fmt.Errorf("it has %d, %v", got, err)
+			switch got, err := entriesIn(t.Context(), store, p.Topic); {
+			case err != nil:
+				return err
+			case got < n:
+				return fmt.Errorf("it has %d", got)
 			}
 			return nil
 		})

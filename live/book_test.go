@@ -399,7 +399,7 @@ func TestItemsThatCantBeShownFailAlone(t *testing.T) {
 }
 
 // broken is a component that can't be rendered.
-type broken struct{ asIs }
+type broken struct{}
 
 func (broken) Render(context.Context, io.Writer) error {
 	return fmt.Errorf("broken")

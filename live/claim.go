@@ -71,9 +71,9 @@ func (s *Session) base(m *member, shown revision, said bool) {
 func (s *Session) start(m *member, seq uint64, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case m.phase == phaseJoining:
-	case m.phase == phaseBegun || m.phase == phaseAhead:
+	switch m.phase {
+	case phaseJoining:
+	case phaseBegun, phaseAhead:
 		if !known || s.wire.data && seq != m.sent { // a change of a state is right from that alone
 			seq, known = 0, false
 		}
