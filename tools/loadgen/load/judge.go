@@ -49,6 +49,9 @@ func (r *run) warnings(late float64) {
 }
 
 func (r *run) counterReports() []CounterReport {
+	if r.Protocol.Traits().Kind == protocol.Board {
+		return nil // nothing is counted
+	}
 	all := make([]CounterReport, r.Counters)
 	for i := range all {
 		want, _ := r.want(i)

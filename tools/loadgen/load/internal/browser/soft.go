@@ -97,13 +97,14 @@ func (s *spots) find(name string, spot protocol.Spot) sight {
 }
 
 // wrong says what a tab should show at the end of a load, and does not; "": nothing. Owners are
-// left out that have cast nothing since, or have lost their connection.
-func (s *spots) wrong(has map[string]spotCast, since int64) string {
+// left out that have cast nothing since, or have lost their connection; and unless takenBack those
+// that have taken back what they had.
+func (s *spots) wrong(has map[string]spotCast, since int64, takenBack bool) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, o := range s.owners {
 		last := o.casts[len(o.casts)-1]
-		if !o.here || last.at < since {
+		if !o.here || last.at < since || !takenBack && last.spot == (protocol.Spot{}) {
 			continue
 		}
 		if shown := has[name]; shown.spot != last.spot {
@@ -207,14 +208,15 @@ func (t *tab) see(l *loop, name string, spot protocol.Spot, now int64, inOrder b
 }
 
 // misses are the tabs that do not show what owners cast last, in the last quarter of the time after
-// which it is forgotten. What they show is in Shown.Value.
+// which it is forgotten. What they show is in Shown.Value. Over plain HTTP requests come to any
+// replica, and only the one that has taken a cast can take it back: it stays until it is forgotten.
 func (l *loop) misses() (tabs []Tab) {
 	for i := range l.tabs {
 		t := &l.tabs[i]
 		if t.view == nil || t.slow || t.hidden {
 			continue
 		}
-		if wrong := t.board.spots.wrong(t.board.has, l.unloaded-int64(l.fleet.forget)/4); wrong != "" {
+		if wrong := t.board.spots.wrong(t.board.has, l.unloaded-int64(l.fleet.forget)/4, !l.fleet.config.OverHTTP); wrong != "" {
 			tabs = append(tabs, Tab{Slot: t.slot, Replica: t.view.Replica, Counter: t.counter, Shown: protocol.State{Value: wrong}, Connected: t.conn != nil})
 		}
 	}
