@@ -126,7 +126,7 @@ func (f *parsed) defineTarget(fs *flags.Grouped, c *config) {
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
 	fs.StringVar(&f.protocol, "protocol", "lockstep", "`kind` of the pages: lockstep, or htmx for any page with a number that comes over htmx")
-	fs.StringVar(&f.kind, "kind", "", "`kind` of the pages of -protocol lockstep: counter, poll, bank, list or log (default that of the URL, or counter)")
+	fs.StringVar(&f.kind, "kind", "", "`kind` of the pages of -protocol lockstep: counter, poll, bank, list, log or soft (default that of the URL, or counter)")
 	fs.StringVar(&f.transport, "transport", "ws", "`way` of the tabs: ws, or http for that of networks which let no websocket through, a stream and exchanges")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
@@ -273,13 +273,13 @@ func (f *parsed) kindOf(target string) (protocol.Kind, error) {
 	if path == "" {
 		path = target
 	}
-	for _, kind := range []protocol.Kind{protocol.Poll, protocol.Bank, protocol.List, protocol.Log} {
+	for _, kind := range []protocol.Kind{protocol.Poll, protocol.Bank, protocol.List, protocol.Log, protocol.Board} {
 		if f.kind == string(kind) || f.kind == "" && strings.Contains(path, "/"+string(kind)+"/") {
 			return kind, nil
 		}
 	}
 	if f.kind != "" && f.kind != protocol.Counter.String() {
-		return "", fmt.Errorf("-kind %s: there are counter, poll, bank, list and log", f.kind)
+		return "", fmt.Errorf("-kind %s: there are counter, poll, bank, list, log and soft", f.kind)
 	}
 	return protocol.Counter, nil
 }

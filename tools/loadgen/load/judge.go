@@ -49,6 +49,9 @@ func (r *run) warnings(late float64) {
 }
 
 func (r *run) counterReports() []CounterReport {
+	if r.Protocol.Traits().Kind == protocol.Board {
+		return nil // nothing is counted
+	}
 	all := make([]CounterReport, r.Counters)
 	for i := range all {
 		want, _ := r.want(i)
@@ -71,6 +74,9 @@ func (r *run) counterName(i int) string {
 // verdicts are those that the traits of the protocol allow.
 func (r *run) verdicts() []Verdict {
 	traits := r.Protocol.Traits()
+	if traits.Kind == protocol.Board {
+		return r.boardVerdicts()
+	}
 	all := []Verdict{r.counted()}
 	switch {
 	case traits.Kind == protocol.Bank: // balances don't tell a transfer that counts twice from others

@@ -173,11 +173,12 @@ func TestPlantedBugsAreFoundWithEachKind(t *testing.T) {
 			case c.bugs.EarlyAck > 0:
 				o = ofKind(s.URL, c.kind, 20, 10)
 				o.Plan.Stages[0].Duration = 4 * time.Second // it shows only if no other click is on its way
-				o.Settle = neverEqual                       // the last may be one
+				o.EndWhenQuiet(neverQuiet)                  // the last may be one
 			case c.bugs.Disorder > 0:
 				o = ofKind(s.URL, c.kind, 20, 200)
-			case c.bugs.Freeze > 0, c.kind == list || c.kind == log:
-				o.Settle = neverEqual
+			}
+			if c.bugs.Freeze > 0 || c.kind == list || c.kind == log {
+				o.EndWhenQuiet(neverQuiet)
 			}
 			r := runLoad(t, o)
 			got := violated(r)

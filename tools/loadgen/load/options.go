@@ -83,6 +83,9 @@ type Options struct {
 	Command string
 
 	plain bool // for tests: a goroutine for each connection
+	// quiet is for tests: how many observations with nothing new, after all clicks have their
+	// answers, end the wait for tabs that never become equal. 0: Settle does.
+	quiet int
 }
 
 // LeastSettle is the default of Settle: DefaultSettle, and the pause between two questions of a

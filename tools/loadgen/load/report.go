@@ -158,6 +158,7 @@ const (
 	VerdictForward   = "forward"   // no tab was shown an older version after a newer one
 	VerdictInStep    = "in step"   // all tabs were equal after quiescence
 	VerdictAnswered  = "answered"  // every click was acknowledged or refused, in one way
+	VerdictForgotten = "forgotten" // of a board: nothing was shown that its owner had not renewed for long
 	VerdictSound     = "sound"     // no state was shown that can't be
 	VerdictOwnWrites = "own write" // what was acknowledged was shown
 )

@@ -198,6 +198,7 @@ type tab struct {
 	number int // in the order of connecting, from 1
 	topic  *topic
 	user   string // "": it has no cookie
+	board  string // the owner of what it has cast; "": nothing
 
 	version uint64 // that it was sent last, if it shows one; the server's mu guards both
 	shows   bool

@@ -57,6 +57,12 @@ type Bugs struct {
 	Conflate      int // the state is not sent to every second tab (right: the next change has it)
 	LoseFrame     int // an early change is lost, of one tab in n (right: the tab sees that the next does not fit)
 	Forgetful     int // before the state the server forgets all versions (right: it sends all)
+
+	// These are of boards.
+	NeverForget bool // a value stays, also when its owner has left
+	Swap        int  // the cast is shown as another owner's
+	LoseCast    int  // the cast is lost, and nothing else comes in its place
+	LongFrame   int  // the frame is longer than any may be
 }
 
 // A Server has pages by kind and name. Its methods may be called concurrently.
@@ -79,7 +85,7 @@ func Start(t testing.TB, bugs Bugs) *Server {
 	t.Helper()
 	s := &Server{bugs: bugs, topics: make(map[string]*topic), fins: make(map[string]uint64)}
 	mux := http.NewServeMux()
-	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank", "list": "list", "log": "log"} {
+	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank", "list": "list", "log": "log", "soft": "soft"} {
 		on := func(f func(topic *topic, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				s.mu.Lock()
@@ -216,7 +222,10 @@ func (s *Server) admit(topic *topic, r *http.Request) *tab {
 	if !s.bugs.Mute {
 		t.send(fmt.Sprintf(`{"status":"live","beat":20,%s}`, clock()))
 	}
-	if !topic.isItems() {
+	switch {
+	case topic.kind == "soft":
+		t.send(topic.everything())
+	case !topic.isItems():
 		t.send(topic.message(topic.version, topic.root(0)))
 	}
 	topic.tabs = append(topic.tabs, t)
@@ -230,6 +239,9 @@ func (s *Server) leave(t *tab) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
+	if t.board != "" && !s.bugs.NeverForget {
+		s.forget(t.topic, t.board)
+	}
 	t.topic.tabs = slices.DeleteFunc(t.topic.tabs, func(other *tab) bool { return other == t })
 }
 
@@ -253,7 +265,8 @@ type message struct {
 	Seen  int64
 	T     string
 	Do    string
-	In    map[string]string
+	In    json.RawMessage
+	Cast  string
 }
 
 // name reads the client and the numbers that name an op.
@@ -287,6 +300,12 @@ func (s *Server) receive(t *tab, text []byte) {
 		s.fins[client] = upto[0]
 		return
 	}
+	if m.Cast != "" {
+		s.cast(t, m.In)
+		return
+	}
+	var in map[string]string
+	_ = json.Unmarshal(m.In, &in) // an op may have none
 	client, n := name(m.Op, 3)
 	switch {
 	case client == "" || n[1] < 1 || n[0] < n[1] || m.T != t.topic.kind+":"+t.topic.name:
@@ -300,7 +319,7 @@ func (s *Server) receive(t *tab, text []byte) {
 		s.stale = append(s.stale, string(text))
 	}
 	before := t.topic.ops
-	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: m.In, user: t.user})
+	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: in, user: t.user})
 	if now := t.topic.ops; now != before && each(s.bugs.CutEvery, now) {
 		for _, other := range t.topic.tabs {
 			other.end("restart")

@@ -16,6 +16,8 @@ type topic struct {
 	balances []int64           // of a bank
 	items    []item            // of a list or a log, whose slices are never changed
 	said     int               // entries of a log
+	values   map[string]value  // of a board, by owner
+	frames   int               // of a board
 	past     []picture         // the newest versions of items
 
 	retried map[opID]int64 // ops that were not taken: the clock that went with that
@@ -63,7 +65,7 @@ func (c *topic) isStale(op opID, seen int64) bool {
 }
 
 func newTopic(kind, name string) *topic {
-	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string), retried: make(map[opID]int64)}
+	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string), values: make(map[string]value), retried: make(map[opID]int64)}
 	if kind == "bank" {
 		c.balances = []int64{100, 100, 100, 100, 100, 100}
 	}
@@ -152,6 +154,8 @@ func (c *topic) root(more int64) string {
 		for i, n := range c.balances {
 			fmt.Fprintf(&b, `<li id="account-%d" data-balance="%d"></li>`, i+1, n)
 		}
+	case "soft":
+		return fmt.Sprintf(`<section id="board" data-topic="soft:%s"></section>`, c.name)
 	case "list":
 		fmt.Fprintf(&b, `%s><ul id="items" data-list>%s</ul>`, open, c.elements(c.items))
 	case "log":

@@ -22,10 +22,15 @@ type Lockstep struct {
 	Path string
 	// Own says that the page is that of the target's own URL, not of Path.
 	Own bool
+	// TTL is how long boards show a value that is not renewed; 0: 10 s, as in the demo.
+	TTL time.Duration
 }
 
 // Traits implements Protocol.
 func (l Lockstep) Traits() Traits {
+	if l.Kind == Board {
+		return Traits{Versions: true, OverHTTP: true, Kind: Board}
+	}
 	return Traits{Versions: true, Acks: true, Clocks: true, OverHTTP: true, Kind: l.Kind}
 }
 
@@ -87,12 +92,16 @@ func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error
 }
 
 // Hello implements Protocol.
-func (Lockstep) Hello(v *View, client string, shown State) []byte {
+func (l Lockstep) Hello(v *View, client string, shown State) []byte {
+	at := map[string][2]uint64{v.Topic: {shown.Epoch, shown.Version}}
+	if l.Kind == Board {
+		at = nil // it has no versions
+	}
 	return encode(struct {
 		Hello  int                  `json:"hello"`
 		Client string               `json:"client"`
-		At     map[string][2]uint64 `json:"at"`
-	}{2, client, map[string][2]uint64{v.Topic: {shown.Epoch, shown.Version}}})
+		At     map[string][2]uint64 `json:"at,omitempty"`
+	}{2, client, at})
 }
 
 // Click implements Protocol.
@@ -170,6 +179,10 @@ func (l Lockstep) Read(_ *View, message []byte) (m Message, err error) {
 	}
 	if w.Refused != nil {
 		m.Reason = *w.Refused
+	}
+	if l.Kind == Board {
+		m.Soft, err = readSoft(message)
+		return m, err
 	}
 	if w.Version == nil {
 		return m, nil

@@ -76,6 +76,7 @@ const (
 	Bank    Kind = "bank" // balances of accounts, between which clicks move money
 	List    Kind = "list" // things to do, in an order
 	Log     Kind = "log"  // entries, which stay as they are
+	Board   Kind = "soft" // what people do for a moment: a click is a cast, which nobody answers
 )
 
 // Itemized reports whether what the pages show are items, of which messages say what has changed.
@@ -160,6 +161,7 @@ type Message struct {
 	HasState bool  // there is one
 	// Change is how the items of an older state become those of a newer one; nil: it is not said.
 	Change *Change
+	Soft   *Soft  // what there is at a board; nil: it is not said
 	Acks   []ID   // ops that are in the store
 	Op     ID     // an op that has another answer, if Answer
 	Answer Answer // that answer

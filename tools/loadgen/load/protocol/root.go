@@ -22,8 +22,11 @@ type root struct {
 
 // root reads the element that shows the topic, and what is in it.
 func (l Lockstep) root(body []byte) (r root, err error) {
-	if l.Kind.Itemized() {
+	switch {
+	case l.Kind.Itemized():
 		return l.itemsRoot(body)
+	case l.Kind == Board:
+		return boardRoot(body)
 	}
 	attribute := map[Kind]string{Counter: "data-count", Poll: "data-votes", Bank: "data-balance"}[l.Kind]
 	if !bytes.Contains(body, []byte(attribute)) {

@@ -16,6 +16,7 @@ type Observation struct {
 	Absent      int   // tabs that should be open and are not yet, now
 	Outstanding int   // clicks without an answer, now
 	LastAck     int64 // when the last click was acknowledged, ever
+	Values      int   // that tabs show at boards, now
 	Planned     bool  // all clicks and moves of the plan are made
 
 	Counts Counts
@@ -102,12 +103,13 @@ type Rule int8
 // The rules that tabs check. The package above judges whether all clicks are counted and all tabs
 // are equal.
 const (
-	RuleForward  Rule = iota // a tab was sent an older version after a newer one
-	RuleOnce                 // a counter showed more than had been clicked
-	RuleOwnWrite             // what was acknowledged was not shown
-	RuleRead                 // a message can't be read
-	RuleAnswer               // an op was answered in two ways, or without a reason
-	RuleSound                // a state can't be, whatever was clicked
+	RuleForward   Rule = iota // a tab was sent an older version after a newer one
+	RuleOnce                  // a counter showed more than had been clicked
+	RuleOwnWrite              // what was acknowledged was not shown
+	RuleRead                  // a message can't be read
+	RuleAnswer                // an op was answered in two ways, or without a reason
+	RuleSound                 // a state can't be, whatever was clicked
+	RuleForgotten             // a value was shown that should be forgotten
 )
 
 // A Violation is a rule that was broken, and where.
@@ -196,6 +198,7 @@ func (l *loop) observe() Observation {
 		o.Replicas[l.replicas[i].name] = &seen
 		l.replicas[i].seen = Replica{}
 	}
+	o.Values = l.shows()
 	o.Planned = l.clicks == nil && len(l.moves) == 0
 	for i := range l.frontiers {
 		l.frontiers[i].observe(&o.Counters[i], now)
@@ -226,6 +229,9 @@ func (l *loop) replicaNumber(name string) int {
 
 // behind are the tabs, slow ones too, that don't show the state which is wanted of their counter.
 func (l *loop) behind(wanted []protocol.State) (tabs []Tab) {
+	if l.fleet.traits.Kind == protocol.Board {
+		return l.misses()
+	}
 	for i := range l.tabs {
 		t := &l.tabs[i]
 		if t.view == nil || t.known && t.shown == wanted[t.counter] {

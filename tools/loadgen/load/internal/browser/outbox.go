@@ -21,6 +21,10 @@ type click struct {
 // click makes a click that was due at a time: it goes to the outbox, and out if there is a
 // connection.
 func (t *tab) click(l *loop, due int64) {
+	if t.board != nil {
+		t.cast(l, due)
+		return
+	}
 	if len(t.outbox) > 0 && t.seq-t.outbox[0].op.Seq+1 >= htmx.MaxOutbox {
 		l.countError(fmt.Sprintf("a click was not made: %d wait in the tab", htmx.MaxOutbox))
 		return

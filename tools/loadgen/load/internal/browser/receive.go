@@ -110,6 +110,8 @@ func (t *tab) take(l *loop, message []byte, q *sequence) {
 		}
 	}
 	switch {
+	case m.Soft != nil && t.board != nil:
+		t.watch(l, m.Soft, now, q == nil)
 	case m.Change != nil:
 		t.receiveState(l, protocol.State{Epoch: m.Change.Epoch, Version: m.Change.Version}, now, q, m.Change)
 	case m.HasState:

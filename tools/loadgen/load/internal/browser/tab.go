@@ -42,6 +42,7 @@ type tab struct {
 	known    bool           // shown is something
 	shown    protocol.State
 	items    *protocol.Items // that it shows; nil: its page has none
+	board    *board          // what it shows of a board; nil: its page has none
 	lacks    bool            // it has asked for all there is, and waits
 
 	// All in ns as Fleet.now has them; 0: never, or not any more.
@@ -132,6 +133,7 @@ func (t *tab) showPage(l *loop, o opening) {
 	t.live, t.known = o.view.Live, false
 	t.replica = l.replicaNumber(o.view.Replica)
 	t.client, t.seq, t.finished, t.clock, t.replies = newClient(), 0, 0, 0, nil
+	t.enter(l)
 	if o.view.Known {
 		t.items = l.models.page(t.counter, o.view)
 		l.learn(t, t.items)
@@ -206,6 +208,9 @@ func (t *tab) disconnect() {
 		return
 	}
 	t.conn.close()
+	if t.board != nil {
+		t.board.spots.left(t.board.owner)
+	}
 	t.conn, t.in, t.message = nil, nil, nil
 	t.life++
 }
