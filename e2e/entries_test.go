@@ -312,7 +312,8 @@ func olderEntriesComeAtTheTop(t *testing.T, open opener) {
 	})
 	tab := s.visit(t, open)
 	showsLog(tab, `"N":50`, `"Older":"?before=201"`, `"End":true`)
-	tab.evaluate(`new MutationObserver(() => { box.scrollTop = 0; }).observe(log, { childList: true }); box.scrollTop = 0; ''`)
+	tab.evaluate(`new MutationObserver(() => { box.scrollTop = 0; }).observe(log, { childList: true });
+		box.addEventListener('scroll', () => { box.scrollTop = 0; }); box.scrollTop = 0; ''`)
 	showsLog(tab, `"N":250`, `"First":"m-e1"`, `"Older":""`)
 	if got := tab.evaluate(`log.innerHTML`); got != entries(1, 250) {
 		t.Errorf("the entries are not in their order: %s", got)
@@ -324,11 +325,13 @@ func olderEntriesAfterAGap(t *testing.T, open opener) {
 	s := newLog(t, 101, 150, "")
 	asked, answer := make(chan struct{}), make(chan struct{})
 	s.mux.HandleFunc("/log/a", func(w http.ResponseWriter, r *http.Request) {
-		if r.FormValue("before") == "101" {
-			close(asked)
-			<-answer
-			_, _ = w.Write([]byte(entries(51, 100)))
+		if r.FormValue("before") != "101" { // what is before the gap's end
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
+		close(asked)
+		<-answer
+		_, _ = w.Write([]byte(entries(51, 100)))
 		_, _ = fmt.Fprint(w, `<a class="older" href="/log/a?before=51">Older</a>`)
 	})
 	tab := s.visit(t, open)
