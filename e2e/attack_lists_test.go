@@ -196,7 +196,7 @@ func floodListHellos(v *target) error {
 		v.Fatal(why)
 	}
 	for range v.rounds {
-		for range 300 {
+		for range 120 {
 			ws.text(`{"hello":2,"at":{"list:todos":[0,0]}}`)
 			if m := ws.shown(todos); m.T != "" {
 				shown++
