@@ -150,8 +150,8 @@ func windowOf(entries []entry) (d delta, err error) {
 	return d, nil
 }
 
-// encodeAppended is RoomsOptions.Change of logs: the state, which is short, and the entries that are
-// behind those of before.
+// encodeAppended is RoomsOptions.Change of logs: the state, which is short, and the entries
+// that are behind those of before.
 func (f *family) encodeAppended(before, after loaded) ([]byte, bool) {
 	n := f.kind.entries(before.state)
 	fresh := after.log
@@ -241,8 +241,18 @@ func (c *latest) get(key string) loaded {
 func (c *latest) put(key string, l loaded) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.all == nil || len(c.all) >= maxLatest {
+	if l.Version == 0 { // there is nothing to read again, and anybody can ask for any name
+		delete(c.all, key)
+		return
+	}
+	if c.all == nil {
 		c.all = make(map[string]loaded)
+	}
+	for other := range c.all { // begins anywhere
+		if len(c.all) < maxLatest {
+			break
+		}
+		delete(c.all, other)
 	}
 	c.all[key] = l
 }

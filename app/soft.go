@@ -88,6 +88,7 @@ type seat struct {
 	app     *App
 	topic   string
 	user    string // as owners begin
+	share   any    // of the visitor, as at the store; nil: nobody's in particular
 	passing bool   // the tab has another session, or will have
 
 	mu     sync.Mutex    // guards the rest
@@ -97,12 +98,15 @@ type seat struct {
 }
 
 // sit shows a board in a tab, which takes part in it.
-func (a *App) sit(s *live.Session, topic, user string) (*seat, error) {
-	passing := s.Passing()
+func (a *App) sit(s *live.Session, topic string, who Visitor) (*seat, error) {
+	user, passing := who.User, s.Passing()
 	if user == "" && !passing {
 		user = "-" + strconv.FormatUint(rand.Uint64(), 36) // nobody can be told by that
 	}
 	st := &seat{app: a, topic: topic, user: user, passing: passing}
+	if who.Sender != nil {
+		st.share = who.Sender.Share()
+	}
 	leave := a.soft.Watch(topic)
 	s.OnLeave(func() { st.leave(); leave() })
 	return st, a.feeds.Join(s, topic)
@@ -136,7 +140,7 @@ func (st *seat) cast(e htmx.Event) {
 		st.drop()
 		return
 	}
-	_ = st.app.soft.Set(st.topic, owner, in.Spot) // what there is no room for is lost
+	_ = st.app.soft.SetFrom(st.topic, owner, in.Spot, st.share) // what there is no room for is lost
 }
 
 // validTab reports whether a tab may be called that: 1 to 12 of [a-z0-9].

@@ -176,3 +176,31 @@ func TestABoardTakesNoOps(t *testing.T) {
 		}
 	})
 }
+
+// An address is a sender: all who come from one address.
+type address string
+
+func (c address) Share() any   { return c }
+func (address) NewTopic() bool { return true }
+func (address) TakeLane() bool { return true }
+func (address) OweLanes(int)   {}
+func (address) ReturnLane()    {}
+
+// TestAnAddressFillsNoBoard: who opens very many tabs, each as somebody else, keeps nobody out.
+func TestAnAddressFillsNoBoard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, mempubsub.NewBus(), memstate.New(nil), "one")
+		open := func(user string, from address) *livetest.Tab {
+			return livetest.Open(t, a.Runtime(), viewFor(t, a, app.Visitor{User: user, Sender: from}, board))
+		}
+		for i := range 1100 {
+			cast(open(fmt.Sprintf("u%d", i), "evil"), `{"tab":"t","x":1,"y":1}`)
+		}
+		ann := open("ann", "elsewhere")
+		cast(ann, `{"tab":"t","x":5,"y":5}`)
+		soon()
+		if got := atBoards(t, ann)["ann.t"]; got != (app.Spot{X: 5, Y: 5}) {
+			t.Errorf("somebody else is not seen; the board shows %d", len(atBoards(t, ann)))
+		}
+	})
+}

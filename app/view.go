@@ -71,7 +71,7 @@ func (v *view) Mount(ctx context.Context, s *live.Session) error {
 // join shows a topic in the tab.
 func (v *view) join(ctx context.Context, s *live.Session, topic string) error {
 	if isBoard(topic) {
-		seat, err := v.app.sit(s, topic, v.visitor.User)
+		seat, err := v.app.sit(s, topic, v.visitor)
 		v.seats = append(v.seats, seat)
 		return err
 	}

@@ -62,7 +62,7 @@ const (
 // table.
 func attacks() []attack {
 	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), shareAttacks(), slowAttacks(),
-		frameAttacks(), plainAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
+		frameAttacks(), plainAttacks(), opAttacks(), listAttacks(), readerAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
 }
 
 // TestAttacks lets every attack loose on the program, with and without the

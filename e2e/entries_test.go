@@ -111,6 +111,7 @@ func TestALogInThePage(t *testing.T) {
 		{"older entries come above what is read", olderEntriesComeAbove},
 		{"older entries come while the person stays at the top", olderEntriesComeAtTheTop},
 		{"older entries that come after a gap are left out", olderEntriesAfterAGap},
+		{"an entry of another's name changes no other", namesakeStandsAlone},
 		{"a gap is said", aGapIsSaid},
 		{"a fresh start keeps what is known and what waits", aFreshStartKeepsWhatIsKnown},
 		{"a log that was restored is shown alone", aRestoredLogIsShownAlone},
@@ -126,6 +127,21 @@ func TestALogInThePage(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) { c.play(t, open) })
 			}
 		})
+	}
+}
+
+// namesakeStandsAlone: whoever writes may have an id come again.
+func namesakeStandsAlone(t *testing.T, open opener) {
+	s := newLog(t, 1, 3, "")
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":3`)
+	again := `<hx-list hx-target="#log">` + entry(4, "e2", "something else") + `</hx-list>`
+	s.frame(logTopic, 3, 4, again)
+	showsLog(tab, `"N":4`, `"Last":"m-e2-4"`)
+	s.frame(logTopic, 3, 5, `<hx-list hx-target="#log">`+entry(4, "e2", "something else")+entry(5, "e5", "more")+`</hx-list>`)
+	showsLog(tab, `"N":5`, `"Last":"m-e5"`)
+	if got, want := tab.evaluate(`document.getElementById('m-e2').innerText`), "entry 2"; !strings.Contains(got, want) {
+		t.Errorf("got %q where %q was", got, want)
 	}
 }
 

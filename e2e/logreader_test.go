@@ -342,7 +342,7 @@ type logFrame struct {
 var (
 	listPattern    = regexp.MustCompile(`<hx-list hx-target="#log"( all)?(?: gap="\d+")?>`)
 	entryPattern   = regexp.MustCompile(`<li id="m-([^"]+)" data-n="(\d+)"[^>]*>.*?<span>(.*?)</span>`)
-	versionPattern = regexp.MustCompile(`<section[^>]* id="log-room"[^>]* data-version="(\d+)" data-epoch="(\d+)"`)
+	pageVersion = regexp.MustCompile(`<section[^>]* id="log-room"[^>]* data-version="(\d+)" data-epoch="(\d+)"`)
 )
 
 // entriesIn returns the entries of a piece of page.
@@ -419,7 +419,7 @@ func (r *socketReader) load(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	at := versionPattern.FindStringSubmatch(body)
+	at := pageVersion.FindStringSubmatch(body)
 	if at == nil {
 		return fmt.Errorf("no log in the page: %s", body)
 	}

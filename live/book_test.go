@@ -109,6 +109,50 @@ func TestAHelloThatSaysNothingNewIsAnsweredByNothing(t *testing.T) {
 	})
 }
 
+// A sparing hallway has nothing sent twice.
+type sparing struct{ *hallway }
+
+func (sparing) Repeat() bool { return false }
+
+// TestAHelloThatAsksForAllAgainIsRefusedIfTheViewSaysSo, and else nothing changes: what is new
+// comes.
+func TestAHelloThatAsksForAllAgainIsRefusedIfTheViewSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(false)
+		w.change(add(w))
+		h := newHallway(w, nil, func(o *live.RoomsOptions[listing]) {
+			o.Data = func(l listing) ([]byte, error) { return json.Marshal(l) }
+		})
+		defer h.rt.Stop()
+		tab := livetest.Open(t, h.rt, sparing{h})
+		tab.Send(`{"hello":2,"at":{"t:a":[0,0]}}`) // the first may ask
+		time.Sleep(time.Second)
+		h.rooms.Commit("a", w.change(add(w)))
+		time.Sleep(time.Second)
+		const had = 2
+		for _, hello := range []string{
+			`{"hello":2,"at":{"t:a":[0,0]}}`, `{"hello":2,"at":{"t:a":[1,1]}}`, `{"hello":2,"at":{"t:a":[9,9]}}`, `{"hello":2,"as":"data"}`,
+			`{"hello":2,"at":{"t:a":[1,2]}}`, `{"hello":2}`,
+		} {
+			tab.Send(hello)
+			time.Sleep(time.Second)
+			if got := patches(t, tab); len(got) != had {
+				t.Fatalf("%s: got %+v, want nothing more", hello, got[had:])
+			}
+		}
+		if got := h.rt.Stats().Limited; got != 4 {
+			t.Errorf("got %d that were one too many, want 4", got)
+		}
+		tab.Send(`{"hello":2,"at":{"t:a":[0,0]},"prove":true}`)
+		tab.Until("the proof", func() bool { return strings.Contains(strings.Join(tab.Messages(), ""), `"proof"`) })
+		h.rooms.Commit("a", w.change(add(w)))
+		time.Sleep(time.Second)
+		if got := patches(t, tab); len(got) != had+1 || got[had].A == nil {
+			t.Errorf("got %+v, want what is new", got[had:])
+		}
+	})
+}
+
 // A tab that shows what its replica has not heard of gets nothing older, which it would drop.
 func TestATabAheadOfItsReplicaGetsNothingOlder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

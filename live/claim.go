@@ -27,7 +27,7 @@ func (s *Session) greet(at map[string][2]uint64) {
 	s.greeted = true
 	rooms := s.rooms[:len(s.rooms):len(s.rooms)] // is only appended to
 	s.mu.Unlock()
-	if !first && at == nil {
+	if !first && (at == nil || s.repeats(rooms, at) && !s.mayRepeat()) {
 		return
 	}
 	for _, m := range rooms {
@@ -40,6 +40,39 @@ func (s *Session) greet(at map[string][2]uint64) {
 		}
 	}
 	s.wake()
+}
+
+// repeats reports whether a tab asks for items that it has been sent, or that nobody has.
+func (s *Session) repeats(rooms []*member, at map[string][2]uint64) bool {
+	for _, m := range rooms {
+		shown, said := at[m.room.topic]
+		if !said || m.room.locate == nil {
+			continue
+		}
+		seq, found, ahead := m.room.locate(shown)
+		s.mu.Lock()
+		behind := m.phase == phaseBegun && seq < m.sent
+		s.mu.Unlock()
+		if ahead || !found || behind {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRepeat asks a view that limits what its tab is sent again, and tells the tab if it may not.
+func (s *Session) mayRepeat() bool {
+	l, limits := s.view.(Repeater)
+	if !limits {
+		return true
+	}
+	var ok bool
+	if err := s.guard(func() error { ok = l.Repeat(); return nil }); err != nil || !ok {
+		s.writer.rt.stats.limited.Add(1)
+		s.Complain(tooMany)
+		return false
+	}
+	return true
 }
 
 // base takes in what the tab shows of a room of items, so that it is sent what has changed since.

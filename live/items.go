@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"lockstep/htmx"
 )
@@ -36,7 +37,8 @@ type Items struct {
 
 // An Item is one of Items.
 type Item struct {
-	// ID is that of the item's element: 1 to 64 of [A-Za-z0-9_-], and no other item's.
+	// ID is that of the item's element: 1 to 64 of [A-Za-z0-9_-], and no other item's. Of a log it
+	// should be, but two entries of one ID are both shown.
 	ID string
 	// Rev can be compared, and is another one whenever the item's HTML is.
 	Rev any
@@ -60,9 +62,21 @@ func (it *Items) all() ([]Item, error) {
 		if !validItemID(item.ID) || item.Render == nil || !equal(item.Rev, item.Rev) {
 			return nil, fmt.Errorf("%w: item %d", errItems, i)
 		}
+		if it.Log {
+			item.Rev = named{item.ID, item.Rev}
+			item.ID = strconv.FormatUint(it.First+uint64(i), 10)
+		}
 		all[i] = item
 	}
 	return all, nil
+}
+
+// A named is the revision of an entry. A book knows entries by their numbers: what names them may
+// come twice in a log, where nobody compares it with those that are there already, and then all
+// are to be shown.
+type named struct {
+	id  string
+	rev any
 }
 
 func validItemID(id string) bool {

@@ -56,6 +56,14 @@ type Limiter interface {
 	Allow() bool
 }
 
+// Repeater is implemented by a View that bounds how often its tab is sent again what it has been
+// sent: a hello of some bytes can ask for all items of a list, as the page that shows them does.
+type Repeater interface {
+	// Repeat reports whether the tab may be sent again what a hello asks for that is not its first.
+	// One that may not be changes nothing but what it says beside that. It is called as Allow is.
+	Repeat() bool
+}
+
 // A Conn is the connection to one tab as a Session uses it. No method may
 // block, or call the session before it has returned.
 type Conn interface {

@@ -181,7 +181,9 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		// Mount has joined the rooms and sends what they show, which the store has
 		// said after the connect. A hello needs no more than that, but where the
 		// tab shows what the store has not said.
-		s.sendData(e.As == htmx.AsData)
+		if data := e.As == htmx.AsData; !s.switches(data) || s.mayRepeat() {
+			s.sendData(data)
+		}
 		s.greet(e.At)
 		if e.Prove {
 			s.push(&frame{message: s.writer.rt.proof()})
@@ -195,6 +197,14 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		return false
 	}
 	return true
+}
+
+// switches reports whether a tab that has been greeted wants the other form of what it is sent:
+// then it is sent all of it again.
+func (s *Session) switches(itself bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.greeted && s.wire.data != itself
 }
 
 // sendData switches between HTML and, for a tab that renders itself, states.
@@ -315,14 +325,16 @@ func (s *Session) limit(message []byte) bool {
 		s.finish(ReasonTooManyMessages, nil)
 		return false
 	}
-	const reason = "too many messages at the moment"
 	if op, ok := htmx.OpOf(message); ok {
-		s.Refuse(op, reason+"; your click waits", true)
+		s.Refuse(op, tooMany+"; your click waits", true)
 	} else {
-		s.Complain(reason)
+		s.Complain(tooMany)
 	}
 	return true
 }
+
+// tooMany is what a tab is told that sends, or asks for, too much.
+const tooMany = "too many messages at the moment"
 
 // join makes the session a member of a room. It reports false when it already
 // is one or has ended. Frames are held back until releaseIn.

@@ -328,6 +328,7 @@ func (s *Soft[V]) take(t *topic[V], replica string, one said, v V, now time.Time
 	case e.from != replica && !set.After(e.set): // its owner has come here, or elsewhere, since
 		return
 	}
+	t.count(e, nil)
 	same := !e.gone && string(e.raw) == string(one.raw)
 	e.v, e.raw, e.from, e.set, e.gone = v, one.raw, replica, set, false
 	if !same {

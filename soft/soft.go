@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,7 @@ import (
 var (
 	ErrOwner   = errors.New("soft: an owner has 1 to 64 of [A-Za-z0-9_.-]")
 	ErrValue   = errors.New("soft: the value is too long, not valid, or has no JSON")
-	ErrFull    = errors.New("soft: the topic has as many owners as it may have")
+	ErrFull    = errors.New("soft: the topic has as many owners as it may have, or as many of one origin")
 	ErrUnknown = errors.New("soft: nobody watches the topic here")
 )
 
@@ -57,6 +58,9 @@ type Options[V any] struct {
 	// MaxOwners is how many owners a topic may have, those of all replicas together.
 	// Default 1,024.
 	MaxOwners int
+	// MaxFrom is how many of them may be set by this replica on behalf of one origin: see SetFrom.
+	// Default a quarter of MaxOwners.
+	MaxFrom int
 	// MaxValue is how many bytes a value may have as JSON. Default 256.
 	MaxValue int
 	// MaxFrame is about how many bytes Next returns at most: it ends with the value that
@@ -77,7 +81,7 @@ type Options[V any] struct {
 // check returns what is wrong with the options, or nil.
 func (o *Options[V]) check() error {
 	for name, n := range map[string]int64{
-		"TTL": int64(o.TTL), "Interval": int64(o.Interval), "MaxOwners": int64(o.MaxOwners),
+		"TTL": int64(o.TTL), "Interval": int64(o.Interval), "MaxOwners": int64(o.MaxOwners), "MaxFrom": int64(o.MaxFrom),
 		"MaxValue": int64(o.MaxValue), "MaxFrame": int64(o.MaxFrame),
 	} {
 		if n < 0 {
@@ -94,6 +98,7 @@ func (o *Options[V]) setDefaults() {
 	setDefault(&o.TTL, 10*time.Second)
 	setDefault(&o.Interval, 50*time.Millisecond)
 	setDefault(&o.MaxOwners, 1024)
+	setDefault(&o.MaxFrom, max(o.MaxOwners/4, 1))
 	setDefault(&o.MaxValue, 256)
 	setDefault(&o.MaxFrame, 4096)
 	if o.Logger == nil {
@@ -203,8 +208,16 @@ func (s *Soft[V]) Watch(name string) (leave func()) {
 // Set shares v as what owner has in a topic that is watched here, for TTL. Setting the
 // same again renews it. Whoever sets a value that another replica has shared takes it
 // over. The error is one of this package's.
-func (s *Soft[V]) Set(topic, owner string, v V) error {
+func (s *Soft[V]) Set(topic, owner string, v V) error { return s.SetFrom(topic, owner, v, nil) }
+
+// SetFrom is Set on behalf of an origin, an address say, which may have MaxFrom owners in a topic:
+// so that nobody who has very many names keeps others out. Origins can be compared. Nil: none,
+// which has no bound of its own.
+func (s *Soft[V]) SetFrom(topic, owner string, v V, origin any) error {
 	raw, err := s.encode(owner, v)
+	if err == nil && origin != nil && !reflect.ValueOf(origin).Comparable() {
+		err = ErrOwner
+	}
 	if err != nil {
 		s.stats.refused.Add(1)
 		return err
@@ -216,14 +229,15 @@ func (s *Soft[V]) Set(topic, owner string, v V) error {
 		return ErrUnknown
 	}
 	e := t.values[owner]
+	if e == nil && len(t.values) >= s.opts.MaxOwners || (e == nil || e.origin != origin) && origin != nil && t.origins[origin] >= s.opts.MaxFrom {
+		s.stats.refused.Add(1)
+		return ErrFull
+	}
 	if e == nil {
-		if len(t.values) >= s.opts.MaxOwners {
-			s.stats.refused.Add(1)
-			return ErrFull
-		}
 		e = &value[V]{owner: owner}
 		t.values[owner] = e
 	}
+	t.count(e, origin)
 	s.stats.sets.Add(1)
 	e.v, e.raw, e.from, e.set, e.gone = v, raw, "", time.Now(), false
 	s.queueTell(t, e)

@@ -513,6 +513,41 @@ func TestWhatMayNotBeSharedIsRefused(t *testing.T) {
 	})
 }
 
+// TestAnOriginHasItsShare: who has very many names keeps nobody else out, and what is gone is not
+// counted any more.
+func TestAnOriginHasItsShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b, stop := pair(t, &soft.Options[int]{MaxOwners: 8, MaxFrom: 2, TTL: 10 * time.Second})
+		defer stop()
+		set := func(s *soft.Soft[int], owner string, origin any, want error) {
+			t.Helper()
+			if err := s.SetFrom(topic, owner, 1, origin); !errors.Is(err, want) {
+				t.Errorf("%s of %v: got %v, want %v", owner, origin, err, want)
+			}
+		}
+		set(a, "eve1", "evil", nil)
+		set(a, "eve2", "evil", nil)
+		set(a, "eve3", "evil", soft.ErrFull)
+		set(a, "eve2", "evil", nil)
+		set(a, "ann", "good", nil)
+		set(a, "bob", nil, nil)
+		set(a, "ann", "evil", soft.ErrFull)
+		set(a, "cat", []int{}, soft.ErrOwner)
+		a.Drop(topic, "eve1")
+		settle()
+		time.Sleep(time.Second)
+		set(a, "eve3", "evil", nil)
+		settle()
+		set(b, "eve3", "elsewhere", nil) // takes it over
+		settle()
+		set(a, "eve4", "evil", nil)
+		time.Sleep(20 * time.Second) // and all are forgotten
+		set(a, "eve5", "evil", nil)
+		set(a, "eve6", "evil", nil)
+		set(a, "eve7", "evil", soft.ErrFull)
+	})
+}
+
 func TestWhatOtherReplicasSayIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()

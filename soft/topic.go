@@ -22,8 +22,9 @@ type topic[V any] struct {
 	answer    bool      // another has asked
 	answered  time.Time
 
-	values map[string]*value[V] // by owner
-	peers  map[string]peer      // by replica
+	values  map[string]*value[V] // by owner
+	origins map[any]int          // how many of them are of each
+	peers   map[string]peer      // by replica
 	// tell are values to be broadcast, and show those for Next: the one that waits longest
 	// first, each once. What it is is looked up when its turn has come: the newest wins.
 	tell, show []*value[V]
@@ -37,8 +38,10 @@ type value[V any] struct {
 	v     V
 	raw   []byte // v as JSON; not changed, but replaced
 	from  string // the replica that has said it; "": this one
-	set   time.Time
-	gone  bool // there is none any more; kept until all have been told
+
+	origin any // on whose behalf it was set here; nil: nobody's in particular
+	set    time.Time
+	gone   bool // there is none any more; kept until all have been told
 
 	telling, showing bool // in topic.tell, topic.show
 	told, shown      time.Time
@@ -52,7 +55,22 @@ type peer struct {
 
 func newTopic[V any](name string, serial uint64) *topic[V] {
 	return &topic[V]{
-		name: name, handle: handleOf(name, serial), values: make(map[string]*value[V]), peers: make(map[string]peer),
+		name: name, handle: handleOf(name, serial), values: make(map[string]*value[V]), origins: make(map[any]int), peers: make(map[string]peer),
+	}
+}
+
+// count makes a value one of an origin.
+func (t *topic[V]) count(e *value[V], origin any) {
+	if e.origin == origin {
+		return
+	}
+	if e.origin != nil {
+		if t.origins[e.origin]--; t.origins[e.origin] == 0 {
+			delete(t.origins, e.origin)
+		}
+	}
+	if e.origin = origin; origin != nil {
+		t.origins[origin]++
 	}
 }
 
@@ -71,6 +89,7 @@ func (t *topic[V]) news(replica string, number uint64, now time.Time) bool {
 func (t *topic[V]) forget(now time.Time) {
 	for owner, e := range t.values {
 		if e.gone && !e.telling && !e.showing {
+			t.count(e, nil)
 			delete(t.values, owner)
 		}
 	}

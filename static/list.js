@@ -147,9 +147,18 @@ class Update {
     if (busy) rest(/** @type {HTMLElement} */ (heir ?? list));
   }
 
+  // Whether another entry has this one's id: who writes a log may have it so, and what was said
+  // before must not become something else.
+  /** @param {Element} item */
+  #isNamesake(item) {
+    const n = numberOf(own(this.#list, item.id));
+    return this.#log && !this.#change.all && n > 0 && n !== numberOf(item);
+  }
+
   /** @param {Element} item */
   #take(item) {
     const { all, older } = this.#change;
+    if (this.#isNamesake(item)) item.id += `-${numberOf(item)}`;
     const old = own(this.#list, item.id), isPending = old?.matches(PENDING) ?? false;
     if (old && (older || (all && !isPending && isSame(old, item)))) return;
     if (old) api.morph(old, alone(item), false);

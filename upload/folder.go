@@ -31,6 +31,8 @@ const (
 	scanPause  = 2 * time.Second // between two looks at what other processes have begun
 	sweepPause = time.Minute     // between two looks for what has expired
 	touchPause = time.Hour       // between two notes that a file was asked for
+	restMin    = time.Minute     // then what is not complete gives way, when there is no room
+	clearPause = 2 * time.Second // between two looks for what gives way, if there is too little
 )
 
 // A folder has the uploads. Several processes may share one: what a file has come to is its length
@@ -45,6 +47,7 @@ type folder struct {
 	sizes          map[string]int64    // of all uploads that are known here, when they are complete
 	busy           map[string]struct{} // those to which this process is adding
 	scanned, swept time.Time
+	cleared        time.Time // when nothing more could give way
 }
 
 // A status is how far an upload is.
@@ -86,11 +89,7 @@ func (f *folder) create(of File) error {
 	if err := f.scan(); err != nil {
 		return err
 	}
-	total := of.Size
-	for _, size := range f.sizes {
-		total += size
-	}
-	if total > f.opts.MaxTotal || len(f.sizes) >= f.opts.MaxFiles {
+	if !f.fits(of.Size) && !f.makeRoom(of.Size) {
 		return errNoRoom
 	}
 	part, err := os.OpenFile(f.path(of.ID, partExt), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -103,6 +102,44 @@ func (f *folder) create(of File) error {
 	}
 	f.sizes[of.ID] = of.Size
 	return nil
+}
+
+// fits reports whether there is room for one more file. The caller holds mu.
+func (f *folder) fits(size int64) bool {
+	for _, other := range f.sizes {
+		size += other
+	}
+	return size <= f.opts.MaxTotal && len(f.sizes) < f.opts.MaxFiles
+}
+
+// makeRoom removes what is not complete and rests, that which has rested longest first, until there
+// is room for a file: to begin is cheap, and whoever begins very many must not keep others out. It
+// reports whether there is. The caller holds mu.
+func (f *folder) makeRoom(size int64) bool {
+	now := f.opts.Clock()
+	if now.Sub(f.cleared) < clearPause {
+		return false
+	}
+	type resting struct {
+		id    string
+		since time.Time
+	}
+	var all []resting
+	for id := range f.sizes {
+		at, err := os.Stat(f.path(id, partExt))
+		if _, busy := f.busy[id]; err == nil && !busy && now.Sub(at.ModTime()) >= restMin {
+			all = append(all, resting{id, at.ModTime()})
+		}
+	}
+	slices.SortFunc(all, func(a, b resting) int { return a.since.Compare(b.since) })
+	for _, r := range all {
+		f.remove(r.id)
+		if delete(f.sizes, r.id); f.fits(size) {
+			return true
+		}
+	}
+	f.cleared = now // there is nothing more to find for a while
+	return false
 }
 
 // save writes an info, whole or not at all.
@@ -336,15 +373,19 @@ func (f *folder) open(id string) (*os.File, File, error) {
 	return file, File{ID: id, Size: i.Size, Name: i.Name, Type: i.Type}, nil
 }
 
-// end removes an upload for good.
+// end removes an upload that is not complete, for good. The id of one that is complete is no
+// secret any more: whoever is shown the file has it.
 func (f *folder) end(id string) error {
 	release, err := f.hold(id)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if _, err := f.load(id); err != nil {
+	switch u, err := f.look(id); {
+	case err != nil:
 		return err
+	case u.done:
+		return errComplete
 	}
 	f.remove(id)
 	return nil

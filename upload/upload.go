@@ -5,7 +5,8 @@
 // a writer of the application's.
 //
 // It does not know who may upload: put it behind whatever decides that, and behind a check of the
-// origin. The id of an upload is 130 random bits; who knows it may go on with it, and see it.
+// origin. The id of an upload is 130 random bits; who knows it may go on with it, or end it, until
+// it is complete, and then see it.
 package upload
 
 import (
@@ -37,7 +38,8 @@ type Options struct {
 	// MaxSize bounds a file, in bytes. Default 10 MiB.
 	MaxSize int64
 	// MaxTotal bounds all files in the folder together, those that have begun as what they are to
-	// be, in bytes, and MaxFiles their number. Defaults: 1 GiB, and 10,000.
+	// be, in bytes, and MaxFiles their number. When there is no room, what is not complete and has
+	// rested for a minute gives way. Defaults: 1 GiB, and 10,000.
 	MaxTotal int64
 	MaxFiles int
 	// Types are the media types that the content may be of, by what it looks like: "image/png". Nil:
@@ -166,6 +168,7 @@ var (
 	errNoRoom    = problem(http.StatusInsufficientStorage, "There is no room for it on this server at the moment.")
 	errWrongType = problem(http.StatusUnsupportedMediaType, "This is not a kind of file that is taken here.")
 	errTooLong   = problem(http.StatusRequestEntityTooLarge, "There is more of it than was said when it began.")
+	errComplete  = problem(http.StatusForbidden, "This file is complete, and stays.")
 	errElsewhere = problem(http.StatusConflict, "The piece does not belong here.")
 	errCutOff    = problem(http.StatusBadRequest, "The piece has not arrived whole.")
 	errChecksum  = problem(statusChecksum, "The piece has changed on its way.")

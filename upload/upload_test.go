@@ -483,20 +483,61 @@ func TestRequestsThatAreNotOfTheProtocolAreRefused(t *testing.T) {
 	}
 }
 
+// TestWhatIsCompleteStays: everybody who is shown a file knows its id.
+func TestWhatIsCompleteStays(t *testing.T) {
+	s := serve(t, upload.Options{})
+	id := s.begin(1)
+	s.send(id, 0, []byte("x"))
+	if a := s.do("DELETE", id, nil); a.status != http.StatusForbidden || a.body == "" {
+		t.Errorf("got %d %q", a.status, a.body)
+	}
+	if a := s.do("POST", id, nil, "X-HTTP-Method-Override", "DELETE"); a.status != http.StatusForbidden {
+		t.Errorf("got %d by another method", a.status)
+	}
+	s.whole(id, []byte("x"))
+}
+
+// TestWhatRestsGivesWay: who begins very many files and sends nothing keeps nobody out.
+func TestWhatRestsGivesWay(t *testing.T) {
+	for name, o := range map[string]upload.Options{"bytes": {MaxSize: 10, MaxTotal: 100}, "files": {MaxFiles: 10}} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			o.Clock = func() time.Time { return now }
+			s := serve(t, o)
+			complete := s.begin(10)
+			s.send(complete, 0, []byte("0123456789"))
+			var all []string
+			for range 9 {
+				all = append(all, s.begin(10))
+			}
+			if a := s.do("POST", "", nil, "Upload-Length", "10"); a.status != http.StatusInsufficientStorage {
+				t.Fatalf("got %d where there is no room, and all have just begun", a.status)
+			}
+			now = now.Add(2 * time.Minute)
+			s.begin(10)
+			s.whole(complete, []byte("0123456789"))
+			left := 0
+			for _, id := range all {
+				if a := s.do("HEAD", id, nil); a.status == 200 {
+					left++
+				}
+			}
+			if left != 8 {
+				t.Errorf("%d are left of 9, want one to have given way", left)
+			}
+		})
+	}
+}
+
 func TestAnUploadThatIsEndedIsGone(t *testing.T) {
 	s := serve(t, upload.Options{})
-	for _, complete := range []bool{false, true} {
-		id := s.begin(1)
-		if complete {
-			s.send(id, 0, []byte("x"))
-		}
-		if a := s.do("DELETE", id, nil); a.status != 204 {
-			t.Errorf("got %d", a.status)
-		}
-		for _, method := range []string{"HEAD", "GET", "DELETE"} {
-			if a := s.do(method, id, nil); a.status != 404 {
-				t.Errorf("%s: got %d", method, a.status)
-			}
+	id := s.begin(1)
+	if a := s.do("DELETE", id, nil); a.status != 204 {
+		t.Errorf("got %d", a.status)
+	}
+	for _, method := range []string{"HEAD", "GET", "DELETE"} {
+		if a := s.do(method, id, nil); a.status != 404 {
+			t.Errorf("%s: got %d", method, a.status)
 		}
 	}
 	if left, err := os.ReadDir(s.dir); err != nil || len(left) > 0 {

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -21,6 +23,7 @@ import (
 // How logs are read by clients that are no pages (docs/logs.md).
 const (
 	maxReaders   = 10_000           // requests at a time, in all: an answer takes 64 KB or so
+	maxLogs      = 100              // logs that an address reads at a time: each costs reads of the store
 	longestWait  = time.Minute      // of one request
 	durableWait  = 20 * time.Second // of one that can't say how long
 	eventsSilent = 15 * time.Second // then a stream says that it is alive
@@ -32,6 +35,7 @@ const (
 type entriesHandler struct {
 	app     *app.App
 	readers *limit.Counts // requests that are not answered to the end
+	logs    readLogs      // of them
 	limiter *limiter
 	log     *slog.Logger
 }
@@ -52,7 +56,7 @@ func (h *entriesHandler) serve(kind string) echo.HandlerFunc {
 		q, topic := c.QueryParams(), kind+":"+name
 		head := c.Response().Header()
 		head.Set("Cache-Control", "no-store") // an answer is of one moment
-		leave, err := h.admit(c)
+		leave, err := h.admit(c, topic)
 		if err != nil {
 			return h.failed(c, err)
 		}
@@ -103,16 +107,65 @@ func (h *entriesHandler) part(c echo.Context, topic string) error {
 	})
 }
 
-// admit counts a reader, until leave is called.
-func (h *entriesHandler) admit(c echo.Context) (leave func(), err error) {
+// A readLogs is which logs each address reads. The zero value is none. Its methods may be called
+// concurrently.
+type readLogs struct {
+	mu sync.Mutex // guards by
+	by map[netip.Addr]map[string]int
+}
+
+// add counts a reader of a log, and reports false where there are too many logs.
+func (l *readLogs) add(addr netip.Addr, topic string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	logs := l.by[addr]
+	switch {
+	case l.by == nil:
+		l.by = make(map[netip.Addr]map[string]int)
+		fallthrough
+	case logs == nil:
+		logs = make(map[string]int, 1)
+		l.by[addr] = logs
+	case logs[topic] == 0 && len(logs) >= maxLogs:
+		return false
+	}
+	logs[topic]++
+	return true
+}
+
+func (l *readLogs) done(addr netip.Addr, topic string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	logs := l.by[addr]
+	if logs[topic]--; logs[topic] == 0 {
+		delete(logs, topic)
+	}
+	if len(logs) == 0 {
+		delete(l.by, addr)
+	}
+}
+
+// admit counts a reader of a log, until leave is called.
+func (h *entriesHandler) admit(c echo.Context, topic string) (leave func(), err error) {
 	addr := clientOf(c).addr
 	if err := h.readers.Add(addr); err != nil {
 		if errors.Is(err, limit.ErrTotal) {
+			h.limiter.refused.sockets.Add(1)
 			return nil, &entriesError{http.StatusServiceUnavailable, "this server has as many readers as it may have"}
 		}
+		h.limiter.refused.socketsOfAddr.Add(1)
 		return nil, &entriesError{http.StatusTooManyRequests, "there are as many readers from your address as this server allows"}
 	}
-	return func() { h.readers.Done(addr) }, nil
+	if !addr.IsValid() || limit.Contains(h.limiter.limits.Exempt, addr) {
+		return func() { h.readers.Done(addr) }, nil
+	}
+	key := limit.Key(addr)
+	if !h.logs.add(key, topic) {
+		h.readers.Done(addr)
+		h.limiter.refused.socketsOfAddr.Add(1)
+		return nil, &entriesError{http.StatusTooManyRequests, "as many logs are read from your address as this server allows"}
+	}
+	return func() { h.logs.done(key, topic); h.readers.Done(addr) }, nil
 }
 
 // An entriesError is an answer.

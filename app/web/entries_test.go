@@ -263,3 +263,29 @@ func TestReadersAreBounded(t *testing.T) {
 		t.Errorf("got %v", resp.Header)
 	}
 }
+
+// TestAnAddressFollowsSomeLogsOnly: each that is followed has the store read.
+func TestAnAddressFollowsSomeLogsOnly(t *testing.T) {
+	srv, _ := serveWith(t, &web.Options{Limits: web.Limits{Exempt: []netip.Prefix{}}})
+	srv.Start()
+	var first *eventReader
+	for i := range 100 {
+		e := openEvents(t, fmt.Sprintf("%s/log/l%d/entries", srv.URL, i), http.Header{"Accept": {"text/event-stream"}})
+		if i == 0 {
+			first = e
+		}
+	}
+	read := func(name string) int {
+		resp, _ := do(t, http.DefaultClient, "GET", srv.URL+"/log/"+name+"/entries", nil, nil)
+		return resp.StatusCode
+	}
+	if got := read("another"); got != http.StatusTooManyRequests {
+		t.Errorf("got %d for one more log", got)
+	}
+	if got := read("l7"); got != http.StatusOK {
+		t.Errorf("got %d for one that is read already", got)
+	}
+	_ = first.body.Close()
+	for read("another") != http.StatusOK { // until the server has seen it
+	}
+}

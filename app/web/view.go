@@ -48,6 +48,15 @@ func (v *limitedView) Allow() bool {
 	return false
 }
 
+// Repeat implements live.Repeater: to be sent all of a page's rooms again is worth a request.
+func (v *limitedView) Repeat() bool {
+	if v.limiter.requests.Allow(v.who.addr) {
+		return true
+	}
+	v.limiter.refused.requests.Add(1)
+	return false
+}
+
 // Movable implements live.Movable: a tab that came by way of a balancer may come back to another
 // replica.
 func (v *limitedView) Movable() bool { return v.who.proxied && !v.passing }
