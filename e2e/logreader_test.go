@@ -340,9 +340,9 @@ type logFrame struct {
 }
 
 var (
-	listPattern    = regexp.MustCompile(`<hx-list hx-target="#log"( all)?(?: gap="\d+")?>`)
-	entryPattern   = regexp.MustCompile(`<li id="m-([^"]+)" data-n="(\d+)"[^>]*>.*?<span>(.*?)</span>`)
-	pageVersion = regexp.MustCompile(`<section[^>]* id="log-room"[^>]* data-version="(\d+)" data-epoch="(\d+)"`)
+	listPattern  = regexp.MustCompile(`<hx-list hx-target="#log"( all)?(?: gap="\d+")?>`)
+	entryPattern = regexp.MustCompile(`<li id="m-([^"]+)" data-n="(\d+)"[^>]*>.*?<span>(.*?)</span>`)
+	pageVersion  = regexp.MustCompile(`<section[^>]* id="log-room"[^>]* data-version="(\d+)" data-epoch="(\d+)"`)
 )
 
 // entriesIn returns the entries of a piece of page.
