@@ -150,8 +150,8 @@ func windowOf(entries []entry) (d delta, err error) {
 	return d, nil
 }
 
-// encodeAppended is RoomsOptions.Change of logs: the state, which is short, and the entries that are
-// behind those of before.
+// encodeAppended is RoomsOptions.Change of logs: the state, which is short, and the entries that
+// are behind those of before.
 func (f *family) encodeAppended(before, after loaded) ([]byte, bool) {
 	n := f.kind.entries(before.state)
 	fresh := after.log

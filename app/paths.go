@@ -55,8 +55,8 @@ func (a *App) Elsewhere(kind string, address func(topic string) string) []compon
 	return links
 }
 
-// Scripts are the names of those, in package static, that the pages of a kind load beside app.js, in
-// their order.
+// Scripts are the names of those, in package static, that the pages of a kind load beside app.js,
+// in their order.
 func Scripts(kind string) []string {
 	switch kind {
 	case "list":
