@@ -73,10 +73,10 @@ type App struct {
 	followers *followers
 
 	// set by Start
-	tabs       *live.Rooms[int]
-	feeds      *live.Feeds        // of boards, by topic
-	endBalance context.CancelFunc // nil: this replica takes no part
-	balancing  sync.WaitGroup     // balance
+	tabs       *live.Rooms[loaded] // of ints
+	feeds      *live.Feeds         // of boards, by topic
+	endBalance context.CancelFunc  // nil: this replica takes no part
+	balancing  sync.WaitGroup      // balance
 }
 
 // New returns an application over a broker and a store. It does not take
@@ -121,7 +121,7 @@ func New(d driver.Driver, store state.Store, opts *Options) *App {
 	name := strings.ToValidUTF8(o.Replica[:min(len(o.Replica), 256)], "") + "#" + a.id
 	a.presence = presence.NewTracker(a.hub, name, &presence.Options{
 		Logger:  o.Logger,
-		Changed: func(topic string, n int) { a.tabs.Commit(topic, n) },
+		Changed: func(topic string, n int) { a.tabs.Commit(topic, loaded{state: n}) },
 		Setting: cmp.Or(o.OpLifetime, state.OpLifetime).String(),
 		Differs: func(string) { a.opts.OpLifetimeDiffers() },
 	})
@@ -199,9 +199,9 @@ func (a *App) Start(ctx context.Context) error {
 	for _, f := range a.families {
 		f.start(a)
 	}
-	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[int]{
+	a.tabs = live.NewRooms(a.rt, nil, live.RoomsOptions[loaded]{
 		Topic:  func(topic string) string { return "tabs:" + topic },
-		Render: func(_ string, n int) (string, live.Component) { return "#tabs", components.Tabs(n) },
+		Render: renderTabs,
 
 		FrameInterval: tabsInterval,
 		PerTab:        tabsPerTab,
@@ -217,6 +217,12 @@ func (a *App) Start(ctx context.Context) error {
 	a.soft.Start()
 	a.startBalancing()
 	return nil
+}
+
+// renderTabs is how many tabs show a topic, as they are told.
+func renderTabs(_ string, l loaded) (string, live.Component) {
+	n, _ := l.state.(int)
+	return "#tabs", components.Tabs(n)
 }
 
 // Drain sends every tab away, spread over at most the given time, and finishes

@@ -108,7 +108,7 @@ func TestProgressCountsWhatIsCompiled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("package htmx\n\n// Change is new to every cache.\nconst Change = \"" + rand.Text() + "\"\n")
+	change("package htmx\n\n// NewToAll is new to every cache.\nconst NewToAll = \"" + rand.Text() + "\"\n")
 	var got [][2]int
 	if _, err := wasm.Build(t.Context(), dir, func(done, total int) { got = append(got, [2]int{done, total}) }); err != nil {
 		t.Fatal(err)
