@@ -106,6 +106,12 @@ func TestAHelloThatSaysNothingNewIsAnsweredByNothing(t *testing.T) {
 		if got := patches(t, tab); len(got) != 2 || got[1].A != nil {
 			t.Errorf("got %+v, want all items again", got)
 		}
+		whole := h.rt.Stats().Wholes
+		h.rooms.Commit("a", w.change(add(w)))
+		time.Sleep(time.Second)
+		if got := h.rt.Stats().Wholes; whole == 0 || got != whole {
+			t.Errorf("tabs were sent all items %d and then %d times, want some, and none for a change", whole, got)
+		}
 	})
 }
 

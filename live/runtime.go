@@ -316,6 +316,7 @@ type Stats struct {
 	Refusals uint64 // messages refused
 	Limited  uint64 // of these, as too many: see the interface Limiter
 	Renders  uint64 // frames rendered
+	Wholes   uint64 // times that a tab was sent all items, and not what had changed
 	Messages uint64 // messages sent to tabs
 	Bytes    uint64 // their payload
 	Repairs  uint64 // states that were read from the store because no broadcast brought them
@@ -326,7 +327,7 @@ type Stats struct {
 }
 
 type stats struct {
-	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, corrections, stalled, failures atomic.Uint64
+	accepted, events, acks, refusals, limited, renders, wholes, messages, bytes, repairs, corrections, stalled, failures atomic.Uint64
 
 	closed [lastReason + 1]atomic.Uint64 // by Reason
 }
@@ -338,7 +339,7 @@ func (r *Runtime) Stats() Stats {
 	r.mu.Unlock()
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
-		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
+		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), Renders: r.stats.renders.Load(), Wholes: r.stats.wholes.Load(), Messages: r.stats.messages.Load(),
 		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Corrections: r.stats.corrections.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }

@@ -445,6 +445,9 @@ func (s *Session) flush(w *writer) (end bool) {
 			continue
 		}
 		if f = f.from(m, s.wire.data); f != nil {
+			if f.base == 0 && m.room.locate != nil {
+				w.rt.stats.wholes.Add(1)
+			}
 			w.frames = append(w.frames, f)
 			m.took(f)
 		}

@@ -104,6 +104,7 @@ type Stats struct {
 	Commits   uint64 // steps that were done
 	Conflicts uint64 // steps that were tried anew
 	Ops       uint64 // ops that were dealt with for the first time
+	Entries   uint64 // that were appended to logs
 }
 
 // A Batcher is group commit in front of a store: it runs the actions of the ops
@@ -133,7 +134,7 @@ type Batcher struct {
 	lanes  *recent[laneKey, struct{}] // that exist
 	failed *recent[laneKey, int]      // ops whose action failed for good, or took too long, and how often
 	marks  marks
-	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
+	counts struct{ calls, commits, conflicts, ops, entries atomic.Uint64 }
 
 	mu      sync.Mutex // guards the rest
 	queue   *fairQueue
@@ -286,7 +287,7 @@ func (b *Batcher) correct(topic string, denied, said Record) {
 func (b *Batcher) Stats() Stats {
 	return Stats{
 		Calls: b.counts.calls.Load(), Commits: b.counts.commits.Load(),
-		Conflicts: b.counts.conflicts.Load(), Ops: b.counts.ops.Load(),
+		Conflicts: b.counts.conflicts.Load(), Ops: b.counts.ops.Load(), Entries: b.counts.entries.Load(),
 	}
 }
 
@@ -539,6 +540,7 @@ func (b *Batcher) conclude(t *try, o Outcome, began time.Time) {
 	switch {
 	case o.Err == nil:
 		b.counts.commits.Add(1)
+		b.counts.entries.Add(uint64(len(t.run.step.Log)))
 		b.done(t, o, began)
 	case isConflict(o.Err):
 		if !t.run.look {

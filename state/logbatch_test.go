@@ -131,6 +131,9 @@ func TestAnEntryIsAppendedIfItsOpIsApplied(t *testing.T) {
 		if b.Stats().Commits > 2 {
 			t.Errorf("got %d commits, want that a group goes together", b.Stats().Commits)
 		}
+		if n := b.Stats().Entries; n != 5 {
+			t.Errorf("%d entries are counted, want 5", n)
+		}
 	})
 }
 

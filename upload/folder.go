@@ -46,6 +46,7 @@ type folder struct {
 	mu             sync.Mutex          // guards the rest
 	sizes          map[string]int64    // of all uploads that are known here, when they are complete
 	busy           map[string]struct{} // those to which this process is adding
+	unfinished     int                 // at the last scan
 	scanned, swept time.Time
 	cleared        time.Time // when nothing more could give way
 }
@@ -425,7 +426,7 @@ func (f *folder) scan() error {
 		return fmt.Errorf("upload: %w", err)
 	}
 	sweeps := now.Sub(f.swept) >= sweepPause
-	there := make(map[string]int64)
+	there, unfinished := make(map[string]int64), 0
 	for _, e := range entries {
 		id, ext, _ := strings.Cut(e.Name(), ".")
 		if !ValidID(id) {
@@ -434,6 +435,9 @@ func (f *folder) scan() error {
 		if sweeps && f.expired(id, "."+ext, e, now) {
 			f.remove(id)
 			continue
+		}
+		if "."+ext == partExt {
+			unfinished++
 		}
 		if "."+ext != infoExt {
 			continue
@@ -450,7 +454,7 @@ func (f *folder) scan() error {
 		}
 		there[id] = size
 	}
-	f.sizes, f.scanned = there, now
+	f.sizes, f.unfinished, f.scanned = there, unfinished, now
 	if sweeps {
 		f.swept = now
 	}

@@ -107,6 +107,17 @@ func New(dir string, opts *Options) (*Handler, error) {
 	return &Handler{o, f}, nil
 }
 
+// Unfinished returns how many uploads have begun and are not complete, those of all processes that
+// share the folder: of a few seconds ago. 0 while the folder can't be read.
+func (h *Handler) Unfinished() int {
+	h.folder.mu.Lock()
+	defer h.folder.mu.Unlock()
+	if h.folder.scan() != nil {
+		return 0
+	}
+	return h.folder.unfinished
+}
+
 // ServeHTTP implements http.Handler. What goes wrong is answered as text for the person.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Tus-Resumable", version)

@@ -160,6 +160,26 @@ func TestAFileArrivesInPieces(t *testing.T) {
 	}
 }
 
+func TestUploadsThatAreNotCompleteAreCounted(t *testing.T) {
+	now := time.Now()
+	dir := filepath.Join(t.TempDir(), "uploads")
+	opts := &upload.Options{Clock: func() time.Time { return now }}
+	s := serve(t, *opts)
+	s.dir = dir
+	s.restart()
+	other, err := upload.New(dir, opts) // another process
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range []string{s.begin(1), s.begin(1)} {
+		now = now.Add(time.Minute)
+		if got, want := other.Unfinished(), 2-i; got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+		is(t, "all of one", s.send(id, 0, []byte("x")), 204, 1)
+	}
+}
+
 // TestPiecesThatAreLostDoubledOrElsewhereChangeNothing: whatever comes in what order, the file is
 // what was sent, and a client is told where to go on.
 func TestPiecesThatAreLostDoubledOrElsewhereChangeNothing(t *testing.T) {

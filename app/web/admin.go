@@ -152,6 +152,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("acks_total", "Ops acknowledged.", s.Acks)
 	count("refusals_total", "Messages refused.", s.Refusals)
 	count("renders_total", "Frames rendered.", s.Renders)
+	count("wholes_total", "Times that a tab was sent all of a list or a log's newest entries, and not what had changed.", s.Wholes)
 	count("messages_sent_total", "Messages sent to tabs.", s.Messages)
 	count("message_bytes_total", "Payload sent to tabs.", s.Bytes)
 	count("repairs_total", "States read from the store because no broadcast brought them.", s.Repairs)
@@ -166,9 +167,17 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	count("store_conflicts_total", "Changes that were computed anew, because another replica was faster.", b.Conflicts)
 	count("store_ops_total", "Clicks that the store has dealt with, each once.", b.Ops)
 
+	count("log_entries_total", "Entries that this replica has appended to logs.", b.Entries)
+	gauge("log_readers", "Programs and browsers that read entries of logs now, or wait for some.", float64(c.server.entries.readers.Len()))
+
+	if files, ok := c.server.uploads.(interface{ Unfinished() int }); ok {
+		gauge("uploads_unfinished", "Files that have begun to arrive and are not complete, of all replicas that share the folder.", float64(files.Unfinished()))
+	}
+
 	soft := c.server.app.Boards()
 	gauge("soft_values", "What people at boards have that others see, of all replicas.", float64(soft.Values))
 	count("soft_sets_total", "Casts at boards that were taken.", soft.Sets)
+	count("soft_refused_total", "Casts at boards that were not taken: the board is full, or the value is not one.", soft.Refused)
 	count("soft_shown_total", "Values of boards in frames: casts that were conflated are not in it.", soft.Shown)
 	count("soft_broadcasts_total", "Broadcasts of what is cast at boards.", soft.Broadcasts)
 

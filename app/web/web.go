@@ -82,6 +82,7 @@ type Server struct {
 	plain   *plainHandler
 	entries *entriesHandler
 	refused *refusals
+	uploads http.Handler // nil: there are none
 	echo    *echo.Echo
 }
 
@@ -95,7 +96,7 @@ func New(a *app.App, assets *static.Assets, opts *Options) *Server {
 	limits := newLimiter(o.Limits, refused)
 	from := newOrigins(o.Origins, refused, newMajority(o.Preconditions, a.Replica(), "proxy_origins", originsUnmet), o.Logger)
 	names := newHosts(o.Hosts, refused, newMajority(o.Preconditions, a.Replica(), "proxy_hosts", hostsUnmet), o.Logger)
-	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
+	s := &Server{app: a, assets: assets, refused: refused, uploads: o.Uploads, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
 	s.plain = newPlainHandler(s.sockets, o.Logger)
 	z := newCompressor()
 	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), compressor: z, log: o.Logger}

@@ -20,6 +20,7 @@ import (
 	"lockstep/pubsub/mempubsub"
 	"lockstep/state"
 	"lockstep/state/memstate"
+	"lockstep/upload"
 )
 
 // failing is a store that can be away.
@@ -299,7 +300,11 @@ func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
 }
 
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
-	server := newServer(t, memstate.New(nil), nil)
+	files, err := upload.New(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(t, memstate.New(nil), &web.Options{Uploads: files})
 	store := precondition.NewPart("store", nil)
 	store.Saw("", "one", precondition.Unmet{Name: "evicts", Text: "<1> evicts"})
 	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
@@ -310,6 +315,8 @@ func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
 		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
 		"/metrics?closed": `lockstep_sessions_closed_total{reason="left",replica="<one>"} 0`,
 		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/?unmet": "store: evicts</b> &lt;1&gt; evicts",
+		"/metrics?files": `lockstep_uploads_unfinished{replica="<one>"} 0`, "/metrics?readers": `lockstep_log_readers{replica="<one>"} 0`,
+		"/metrics?wholes": `lockstep_wholes_total{replica="<one>"} 0`, "/metrics?entries": `lockstep_log_entries_total{replica="<one>"} 0`,
 		"/metrics?unmet": `lockstep_precondition_unmet{name="evicts",part="store"} 1`, "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)

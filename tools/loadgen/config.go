@@ -286,6 +286,9 @@ func (f *parsed) kindOf(target string) (protocol.Kind, error) {
 
 // way fills in how the tabs connect. settled: it was said how long they have for becoming equal.
 func (f *parsed) way(c *config, settled bool) error {
+	if !settled {
+		c.options.Settle = c.options.LeastSettle()
+	}
 	switch f.transport {
 	case "ws":
 		return nil
