@@ -421,7 +421,8 @@ func (b *book) write(base uint64) *frame {
 		message: htmx.Change(b.topic, b.at[0], from.at[1], b.at[1], append([]htmx.Partial{part}, b.now.head...)...),
 	}
 	switch {
-	case b.now.change != nil && len(b.frames) == 0: // the first is from what was shown before
+	case len(b.frames) > 0: // it is not the room's own, and tabs that render themselves get no other
+	case b.now.change != nil: // it is from what was shown before
 		f.data = htmx.DataChange(b.topic, b.at[0], from.at[1], b.at[1], *b.now.change)
 	case b.now.data != nil:
 		f.data = htmx.Data(b.topic, b.at[0], b.at[1], *b.now.data)

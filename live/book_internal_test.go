@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -256,4 +257,59 @@ func BenchmarkBook(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestABookStaysSmall, however long a list is changed, and from wherever tabs come. An hour of it
+// is played, or with -short some minutes.
+func TestABookStaysSmall(t *testing.T) {
+	const items = 1000
+	turns := 20 * 3600
+	if testing.Short() {
+		turns = 2500
+	}
+	var b book
+	b.now.target = "#l"
+	rnd, order, next := rand.New(rand.NewSource(1)), make([]int, items), items
+	revs := make(map[int]int)
+	for i := range order {
+		order[i] = i
+	}
+	all := func() []Item {
+		of := make([]Item, len(order))
+		for i, id := range order {
+			of[i] = Item{ID: fmt.Sprint("t", id), Rev: revs[id], Render: func() Component { return plain(fmt.Sprintf(`<li id="t%d">x</li>`, id)) }}
+		}
+		return of
+	}
+	begun := uint64(0)
+	for i := range turns {
+		gone := rnd.Intn(items)
+		delete(revs, order[gone])
+		order = slices.Insert(slices.Delete(order, gone, gone+1), rnd.Intn(items), next)
+		next++
+		revs[order[rnd.Intn(items)]]++
+		leaf(t, &b, 1, uint64(i+1), false, 0, all()...)
+		for range 12 {
+			b.since(b.seq - uint64(rnd.Intn(2000)))
+		}
+		if len(b.passed) > maxPassed || len(b.graves) > maxGraves || len(b.byID) != items || len(b.frames) > maxBases+3 || b.taken != nil {
+			t.Fatalf("turn %d: %d states, %d graves, %d ids, %d frames", i, len(b.passed), len(b.graves), len(b.byID), len(b.frames))
+		}
+		switch i {
+		case 1500:
+			begun = inUse()
+		case turns - 1:
+			if grown := int64(inUse()) - int64(begun); grown > 4<<20 {
+				t.Errorf("%d bytes more are in use than after 1,500 turns", grown)
+			}
+		}
+	}
+}
+
+// inUse is how many bytes of the heap are in use.
+func inUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"lockstep/pubsub"
@@ -75,13 +76,20 @@ func (s *Soft[V]) changed(topic string) {
 
 // caught is deferred around a call of a callback, or of the hub: its panic is logged.
 func (s *Soft[V]) caught(callback string, where int) {
-	if p := recover(); p != nil && s.failures[where].Add(time.Now()) > 0 {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.mu.Lock()
+	failures := s.failures[where].Add(time.Now())
+	s.mu.Unlock()
+	if failures > 0 {
 		s.opts.Logger.Error("callback failed", "callback", callback, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
 	}
 }
 
-// broadcast makes all calls of the hub until Stop, one after the other: while the broker is
-// slow, what waits is conflated.
+// broadcast makes all calls of the hub until Stop, one after the other for each topic: while the
+// broker is slow, what waits is conflated.
 func (s *Soft[V]) broadcast() {
 	// The hub bounds each call.
 	ctx := context.Background()
@@ -93,14 +101,30 @@ func (s *Soft[V]) broadcast() {
 			swept = now
 			s.sweep(now)
 		}
-		for _, t := range s.takeLoud() {
-			s.attend(ctx, t)
-		}
+		s.attendAll(ctx, s.takeLoud())
 		if !s.awaits(nil, time.After(s.opts.Interval)) {
 			break
 		}
 	}
 	s.leave(ctx)
+}
+
+// maxCalls is how many topics the hub is asked for at a time: one broker is far away, and somebody
+// may open very many topics, which others must not wait for one by one.
+const maxCalls = 16
+
+// attendAll attends to topics, some at a time, and returns when it has to all.
+func (s *Soft[V]) attendAll(ctx context.Context, all []*topic[V]) {
+	var calls sync.WaitGroup
+	room := make(chan struct{}, maxCalls)
+	for _, t := range all {
+		room <- struct{}{}
+		calls.Go(func() { // ends with the hub's calls, which it bounds
+			s.attend(ctx, t)
+			<-room
+		})
+	}
+	calls.Wait()
 }
 
 func (s *Soft[V]) takeLoud() (all []*topic[V]) {
@@ -219,8 +243,7 @@ func (s *Soft[V]) batch(t *topic[V], now time.Time) *batch {
 // send broadcasts a batch. What is lost is told again by sweep.
 func (s *Soft[V]) send(ctx context.Context, t *topic[V], b *batch) {
 	defer s.caught("Hub.Broadcast", inBroadcast)
-	s.number++
-	b.Number = s.number
+	b.Number = s.number.Add(1)
 	payload, err := json.Marshal(b)
 	if err == nil {
 		err = s.hub.Broadcast(ctx, t.name, payload)

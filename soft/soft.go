@@ -134,14 +134,14 @@ type Soft[V any] struct {
 	strange  sync.Once // what nobody has signed has been logged
 	stats    counters
 
-	failures [2]repeats.Counter // panics; one for each goroutine, which owns it
-	number   uint64             // of the last broadcast; owned by broadcast, and then by Stop
+	number atomic.Uint64 // of the last broadcast
 
-	mu     sync.Mutex // guards the rest, and all topics
-	topics map[string]*topic[V]
-	serial uint64                 // names subscriptions to the hub
-	loud   map[*topic[V]]struct{} // have something for the broker
-	fresh  map[*topic[V]]struct{} // have something for Changed
+	mu       sync.Mutex         // guards the rest, and all topics
+	failures [2]repeats.Counter // panics
+	topics   map[string]*topic[V]
+	serial   uint64                 // names subscriptions to the hub
+	loud     map[*topic[V]]struct{} // have something for the broker
+	fresh    map[*topic[V]]struct{} // have something for Changed
 }
 
 // New returns a Soft for the replica of that name, which must be unique among those that
@@ -164,7 +164,7 @@ func New[V any](hub Hub, replica string, opts *Options[V]) *Soft[V] {
 	}
 	s.opts.setDefaults()
 	// A replica of the same name that comes later begins above.
-	s.number = uint64(max(time.Now().UnixMicro(), 0))
+	s.number.Store(uint64(max(time.Now().UnixMicro(), 0)))
 	return s
 }
 

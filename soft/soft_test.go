@@ -781,6 +781,44 @@ func (clumsyHub) SubscribeTopic(context.Context, string, string, pubsub.Handler)
 }
 func (clumsyHub) UnsubscribeAll(context.Context, string) error { panic("sabotage") }
 
+// A farHub needs a while for each call.
+type farHub struct{ soft.Hub }
+
+func (h farHub) SubscribeTopic(ctx context.Context, session, topic string, f pubsub.Handler) error {
+	time.Sleep(20 * time.Millisecond)
+	return h.Hub.SubscribeTopic(ctx, session, topic, f)
+}
+
+func (h farHub) UnsubscribeAll(ctx context.Context, session string) error {
+	time.Sleep(20 * time.Millisecond)
+	return h.Hub.UnsubscribeAll(ctx, session)
+}
+
+func (h farHub) Broadcast(ctx context.Context, topic string, payload []byte) error {
+	time.Sleep(20 * time.Millisecond)
+	return h.Hub.Broadcast(ctx, topic, payload)
+}
+
+// TestManyTopicsDelayNoOtherForLong: somebody opens very many.
+func TestManyTopicsDelayNoOtherForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		a, b := start(t, farHub{w.hub("a")}, "a", nil), start(t, w.hub("b"), "b", nil)
+		defer b.Stop()
+		defer a.Stop()
+		a.Watch(topic)
+		b.Watch(topic)
+		settle()
+		for i := range 1000 {
+			a.Watch(fmt.Sprint("soft:x", i))
+		}
+		time.Sleep(time.Millisecond)
+		mustSet(t, a, "ann", 7)
+		time.Sleep(5 * time.Second)
+		want(t, map[string]int{"ann": 7}, b)
+	})
+}
+
 func TestAHubThatPanicsIsOneThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := start(t, clumsyHub{}, "a", nil)

@@ -78,7 +78,7 @@ type BatcherOptions struct {
 	// can wait unseen. Default OpLifetime.
 	OpLifetime time.Duration
 	// Warm is how many topics' newest records are kept at least, so that an op needs
-	// no read. Default 1,024.
+	// no read: fewer when they are more than 64 MiB together. Default 1,024.
 	Warm int
 	// Committed is called once after each step that was done, in order for each
 	// topic, before the calls of done for its ops. It is also called, without a
@@ -155,6 +155,10 @@ type laneKey struct {
 	seq    uint64 // 0 for the lane
 }
 
+// maxWarm bounds the records that are kept, in bytes: twice as much may be, with what was
+// known before.
+const maxWarm = 64 << 20
+
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
 // options are the defaults. It panics when kinds can't be what they are. Its
 // goroutines, Calls at most, end with Close, which does not close s.
@@ -177,6 +181,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.opts.setDefaults()
 	b.guardCallbacks()
 	b.warm = newRecent[string, warmth](b.opts.Warm)
+	b.warm.heavy, b.warm.weigh = maxWarm, func(w warmth) int { return len(w.record.Data) }
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
 	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
