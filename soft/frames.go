@@ -14,7 +14,9 @@ const maxWhole = 64 << 10
 //
 //	{"n":7,"is":{"owner":value,…},"gone":["owner",…]}
 //
-// n counts the calls that had something. All is repeated within half a TTL, so that one
+// n grows with each call that has something, and is not below the time in ms: a tab without a
+// websocket is told by several replicas, and what one says must not be older for what another has
+// said. All is repeated within half a TTL, so that one
 // who has missed some knows what there is after that; what was not repeated for a whole
 // TTL is gone.
 func (s *Soft[V]) Next(topic string) []byte {
@@ -28,7 +30,7 @@ func (s *Soft[V]) Next(topic string) []byte {
 	if s.pull(t, now); len(t.show) == 0 {
 		return nil
 	}
-	t.frames++
+	t.frames = max(t.frames+1, uint64(max(now.UnixMilli(), 0)))
 	b := begin(t.frames, false)
 	var gone []*value[V]
 	comma := ""

@@ -684,30 +684,55 @@ func TestFramesHaveWhatHasChanged(t *testing.T) {
 		mustSet(t, a, "ann", 1)
 		mustSet(t, b, "bob", 2)
 		settle()
+		var last uint64
 		next := func(want frame) {
 			t.Helper()
-			if got := read(t, b.Next(topic)); !reflect.DeepEqual(got, want) {
+			got := read(t, b.Next(topic))
+			if got.N <= last && len(want.Is)+len(want.Gone) > 0 {
+				t.Errorf("got number %d after %d", got.N, last)
+			}
+			last, got.N = max(last, got.N), 0
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
 		}
-		next(frame{N: 1, Is: map[string]int{"ann": 1, "bob": 2}})
+		next(frame{Is: map[string]int{"ann": 1, "bob": 2}})
 		next(frame{})
 		mustSet(t, b, "bob", 3)
 		mustSet(t, b, "bob", 4)
-		next(frame{N: 2, Is: map[string]int{"bob": 4}})
+		next(frame{Is: map[string]int{"bob": 4}})
 		a.Drop(topic, "ann")
 		settle()
-		if got := read(t, b.Whole(topic)); !reflect.DeepEqual(got, frame{N: 2, All: true, Is: map[string]int{"bob": 4}}) {
+		if got := read(t, b.Whole(topic)); !reflect.DeepEqual(got, frame{N: last, All: true, Is: map[string]int{"bob": 4}}) {
 			t.Errorf("got %+v for all", got)
 		}
-		next(frame{N: 3, Is: map[string]int{}, Gone: []string{"ann"}})
+		next(frame{Is: map[string]int{}, Gone: []string{"ann"}})
 		// All is repeated for who has missed it.
 		time.Sleep(6 * time.Second)
-		next(frame{N: 4, Is: map[string]int{"bob": 4}})
+		next(frame{Is: map[string]int{"bob": 4}})
 		time.Sleep(6 * time.Second)
-		next(frame{N: 5, Is: map[string]int{}, Gone: []string{"bob"}})
+		next(frame{Is: map[string]int{}, Gone: []string{"bob"}})
 		if got := read(t, b.Whole("soft:unknown")); !reflect.DeepEqual(got, frame{All: true, Is: map[string]int{}}) {
 			t.Errorf("got %+v for a topic that is not watched", got)
+		}
+	})
+}
+
+// TestFramesOfSeveralReplicasFollowEachOther: a tab without a websocket is told all there is by the
+// one that takes its casts, and goes on to be told by the one that its stream is of.
+func TestFramesOfSeveralReplicasFollowEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, b, stop := pair(t, nil)
+		defer stop()
+		for i := range 10 {
+			mustSet(t, a, "ann", i)
+			a.Next(topic)
+		}
+		settle()
+		all := read(t, a.Whole(topic))
+		mustSet(t, b, "bob", 1)
+		if next := read(t, b.Next(topic)); next.N <= all.N {
+			t.Errorf("got number %d after %d: it is taken for older", next.N, all.N)
 		}
 	})
 }
