@@ -114,7 +114,8 @@ type sparing struct{ *hallway }
 
 func (sparing) Repeat() bool { return false }
 
-// TestAHelloThatAsksForAllAgainIsRefusedIfTheViewSaysSo, and else nothing changes: what is new comes.
+// TestAHelloThatAsksForAllAgainIsRefusedIfTheViewSaysSo, and else nothing changes: what is new
+// comes.
 func TestAHelloThatAsksForAllAgainIsRefusedIfTheViewSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(false)
