@@ -80,7 +80,7 @@ class Log {
     this.#root.addEventListener('op:answered', ({ detail: { op, answer } }) => this.#answered(op, answer?.verdict));
     this.#link?.addEventListener('click', (e) => {
       e.preventDefault();
-      this.#load();
+      this.#load(true);
     });
     this.#watch();
   }
@@ -175,7 +175,8 @@ class Log {
     watch.observe(this.#link);
   }
 
-  async #load() {
+  /** @param {boolean} [asked] - by a click */
+  async #load(asked = false) {
     if (this.#loading || !this.#link) return;
     const first = this.#list.firstElementChild;
     this.#loading = true;
@@ -183,7 +184,9 @@ class Log {
     try {
       const answer = await fetch(this.#link.href, { headers: { 'HX-Request': 'true' } });
       const html = await answer.text();
-      if (!answer.ok || /<html/i.test(html)) throw new Error(`${answer.status}`);
+      const isPage = /<html/i.test(html); // where no server is, they are a page of their own
+      if (isPage && answer.ok && asked) return location.assign(this.#link.href);
+      if (!answer.ok || isPage) throw new Error(`${answer.status}`);
       // Else the page begins with others now.
       if (first === this.#list.firstElementChild) await this.#prepend(html);
       this.#watch();
