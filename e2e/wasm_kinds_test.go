@@ -81,6 +81,14 @@ func TestEachKindRunsInTheBrowser(t *testing.T) {
 		two.showsEntries("hello")
 		two.tells("and hello")
 		one.showsEntries("hello,and hello")
+		one.evaluate(`(() => {
+			const link = document.querySelector('a.older');
+			link.href = link.href.replace(/before=\d+/, 'before=2');
+			link.hidden = false;
+			link.click();
+			return '';
+		})()`)
+		one.showsEntries("hello")
 	})
 	both("?topic=signup:crew", func(one, two *page) {
 		one.fillIn("name", "Ada", "email", ada)

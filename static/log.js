@@ -83,7 +83,7 @@ class Log {
     this.#root.addEventListener('op:answered', ({ detail: { op, answer } }) => this.#answered(op, answer?.verdict));
     this.#link?.addEventListener('click', (e) => {
       e.preventDefault();
-      this.#load();
+      this.#load(true);
     });
     this.#sight = new IntersectionObserver((all) => {
       if (all.at(-1)?.isIntersecting && !this.#sticks) this.#load();
@@ -180,7 +180,8 @@ class Log {
     this.#sight?.observe(this.#link);
   }
 
-  async #load() {
+  /** @param {boolean} [asked] - by a click */
+  async #load(asked = false) {
     if (this.#loading || !this.#link) return;
     const { href } = this.#link;
     this.#loading = true;
@@ -188,8 +189,12 @@ class Log {
     try {
       const answer = await fetch(href, { headers: { 'HX-Request': 'true' } });
       const html = await answer.text();
-      if (!answer.ok || /<html/i.test(html)) throw new Error(`${answer.status}`);
-      if (this.#link.href === href) await this.#prepend(html); // or it is not what comes before the first any more
+      if (!answer.ok) throw new Error(`${answer.status}`);
+      if (/<html/i.test(html)) { // where no server is, they are a page of their own
+        if (asked) location.assign(href);
+      } else if (this.#link.href === href) { // else it is not what comes before the first any more
+        await this.#prepend(html);
+      }
     } catch (e) {
       console.warn('Older entries can not be loaded:', e); // the link is still there
       clock.later(() => this.#seek(), RETRY);
