@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lockstep/internal/short"
 )
 
 // plain is HTML that is there already.
@@ -263,10 +265,7 @@ func BenchmarkBook(b *testing.B) {
 // is played, or with -short some minutes.
 func TestABookStaysSmall(t *testing.T) {
 	const items = 1000
-	turns := 20 * 3600
-	if testing.Short() {
-		turns = 2500
-	}
+	turns := short.Of(20*3600, 2500)
 	var b book
 	b.now.target = "#l"
 	rnd, order, next := rand.New(rand.NewSource(1)), make([]int, items), items
