@@ -48,9 +48,9 @@ func invariantsHold(t *testing.T, kind modelKind) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var sum tally
-			seeds := short.Of[uint64](25, 3)
+			seeds := short.Of[uint64](12, 3)
 			if kind.tab != nil {
-				seeds = short.Of[uint64](10, 1) // each takes longer
+				seeds = short.Of[uint64](4, 1) // each takes longer
 			}
 			first, last := short.Seeds(t, seeds)
 			for seed := first; seed <= last; seed++ {
