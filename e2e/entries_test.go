@@ -112,6 +112,7 @@ func TestALogInThePage(t *testing.T) {
 		{"older entries come while the person stays at the top", olderEntriesComeAtTheTop},
 		{"older entries that come after a gap are left out", olderEntriesAfterAGap},
 		{"an entry of another's name changes no other", namesakeStandsAlone},
+		{"an entry before all that are shown is left out", earlierEntryIsLeftOut},
 		{"a gap is said", aGapIsSaid},
 		{"a fresh start keeps what is known and what waits", aFreshStartKeepsWhatIsKnown},
 		{"a log that was restored is shown alone", aRestoredLogIsShownAlone},
@@ -143,6 +144,15 @@ func namesakeStandsAlone(t *testing.T, open opener) {
 	if got, want := tab.evaluate(`document.getElementById('m-e2').innerText`), "entry 2"; !strings.Contains(got, want) {
 		t.Errorf("got %q where %q was", got, want)
 	}
+}
+
+// earlierEntryIsLeftOut: a frame may lead from before where the tab began.
+func earlierEntryIsLeftOut(t *testing.T, open opener) {
+	s := newLog(t, 51, 100, "")
+	tab := s.visit(t, open)
+	showsLog(tab, `"N":50`)
+	s.frame(logTopic, 48, 101, `<hx-list hx-target="#log">`+entries(49, 50)+entries(101, 101)+`</hx-list>`)
+	showsLog(tab, `"N":51`, `"First":"m-e51"`, `"Last":"m-e101"`)
 }
 
 func logStaysAtItsEnd(t *testing.T, open opener) {

@@ -29,6 +29,12 @@ type thing struct {
 
 func (t thing) html() string { return fmt.Sprintf(`<li id="%s">%d</li>`, t.ID, t.Rev) }
 
+// number is that of a thing as an entry.
+func (t thing) number() (n int) {
+	_, _ = fmt.Sscanf(t.ID, "t%d", &n)
+	return n
+}
+
 // A listing is a state with items, or what leads to it, or both.
 type listing struct {
 	Epoch, Version uint64
@@ -412,9 +418,11 @@ func (p *sheet) swap(content string, whole bool) {
 	for _, m := range thingRE.FindAllStringSubmatch(content, -1) {
 		t := thing{ID: m[1]}
 		_, _ = fmt.Sscan(m[2], &t.Rev)
-		if i := p.index(t.ID); i >= 0 {
+		switch i := p.index(t.ID); {
+		case i >= 0:
 			p.all[i] = t
-		} else {
+		case p.w.log && !whole && len(p.all) > 0 && t.number() < p.all[0].number(): // the page began behind it
+		default:
 			p.all = append(p.all, t)
 		}
 	}

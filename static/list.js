@@ -155,11 +155,20 @@ class Update {
     return this.#log && !this.#change.all && n > 0 && n !== numberOf(item);
   }
 
+  // Whether an entry is before all that are shown: this tab began behind it, or has dropped it. It
+  // comes with older ones.
+  /** @param {Element} item */
+  #isBeforeAll(item) {
+    const { all, older } = this.#change;
+    return this.#log && !all && !older && numberOf(item) < numberOf(this.#shown()[0]);
+  }
+
   /** @param {Element} item */
   #take(item) {
     const { all, older } = this.#change;
     if (this.#isNamesake(item)) item.id += `-${numberOf(item)}`;
     const old = own(this.#list, item.id), isPending = old?.matches(PENDING) ?? false;
+    if (!old && this.#isBeforeAll(item)) return;
     if (old && (older || (all && !isPending && isSame(old, item)))) return;
     if (old) api.morph(old, alone(item), false);
     else this.#fresh.set(item.id, item);
