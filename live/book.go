@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -374,6 +375,28 @@ func (b *book) whole() *frame {
 	return f
 }
 
+// stray returns what a tab is sent that says that it shows what this replica has not passed: the
+// whole. Of a log there may be entries between what it shows and the first of that: it is told that
+// so many may be missing. Nil: a newer frame is on its way.
+func (b *book) stray() *frame {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.seq == 0 {
+		return nil
+	}
+	before := b.first + uint64(b.begin())
+	if !b.now.log || before <= 1 {
+		return b.whole()
+	}
+	const key = math.MaxUint64 // no base is
+	f := b.frames[key]
+	if f == nil {
+		f = b.afresh(before - 1)
+		b.frames[key] = f
+	}
+	return f
+}
+
 // afresh writes a frame that is right for everyone, but for what it says of a gap. The caller holds
 // mu.
 func (b *book) afresh(gap uint64) *frame {
@@ -386,7 +409,7 @@ func (b *book) afresh(gap uint64) *frame {
 		message, states = htmx.Correction, htmx.DataCorrection
 	}
 	part := htmx.Partial{Target: b.now.target, HTML: string(html), List: &htmx.List{All: true, Gap: gap}}
-	f := &frame{seq: b.seq, message: message(b.topic, b.at[0], b.at[1], append([]htmx.Partial{part}, b.now.head...)...)}
+	f := &frame{seq: b.seq, book: b, message: message(b.topic, b.at[0], b.at[1], append([]htmx.Partial{part}, b.now.head...)...)}
 	if b.now.data != nil {
 		f.data = states(b.topic, b.at[0], b.at[1], *b.now.data)
 	}

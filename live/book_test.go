@@ -545,3 +545,24 @@ func TestWhatWaitsBehindASlowBrokerIsMerged(t *testing.T) {
 		}
 	})
 }
+
+// TestATabThatShowsWhatWasNotPassedIsToldThatEntriesMayBeMissing: a replica that was restarted does
+// not know where it is. One that shows nothing misses nothing.
+func TestATabThatShowsWhatWasNotPassedIsToldThatEntriesMayBeMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(true)
+		for range 3 * logWindow {
+			w.change(add(w))
+		}
+		h := newHallway(w, nil, nil)
+		defer h.rt.Stop()
+		for at, want := range map[string]bool{`{"t:a":[1,3]}`: true, `{"t:a":[0,0]}`: false, `{}`: false} {
+			tab := livetest.Open(t, h.rt, h)
+			tab.Send(fmt.Sprintf(`{"hello":2,"client":"x","at":%s}`, at))
+			time.Sleep(time.Second)
+			if got := strings.Join(tab.Messages(), " "); strings.Contains(got, ` gap=`) != want || !strings.Contains(got, ` all`) {
+				t.Errorf("to a tab at %s: got %s, want a gap: %v", at, got, want)
+			}
+		}
+	})
+}

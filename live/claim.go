@@ -87,37 +87,55 @@ func (s *Session) base(m *member, shown revision, said bool) {
 	}
 	seq, found, ahead := m.room.locate(shown)
 	if !ahead {
-		s.start(m, seq, found)
+		s.start(m, seq, basisOf(shown, found))
 		return
 	}
 	s.mu.Lock()
 	if m.phase != phaseJoining {
-		m.phase, m.fresh = phaseAhead, true
+		m.phase, m.basis = phaseAhead, basisNothing
 	}
 	s.mu.Unlock()
 	if !m.room.claimed(m, shown) {
-		s.start(m, 0, false)
+		s.start(m, 0, basisNothing)
 	}
 }
 
-// start has a member sent what leads from the state numbered seq, if that is known.
-func (s *Session) start(m *member, seq uint64, known bool) {
+// basisOf is what is known of a tab that shows a revision, which this replica has passed or not.
+func basisOf(shown revision, passed bool) basis {
+	switch {
+	case passed:
+		return basisSent
+	case shown == (revision{}):
+		return basisNothing
+	}
+	return basisStray
+}
+
+// start has a member sent what leads from the state numbered seq, if the tab shows that.
+func (s *Session) start(m *member, seq uint64, on basis) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch m.phase {
 	case phaseJoining:
 	case phaseBegun, phaseAhead:
-		if !known || s.wire.data && seq != m.sent { // a change of a state is right from that alone
-			seq, known = 0, false
+		if on == basisSent && s.wire.data && seq != m.sent { // a change of a state is right from that alone
+			on = basisNothing
 		}
-		m.sent, m.floor, m.fresh, m.phase = seq, 0, !known, phaseBegun
+		if on != basisSent {
+			seq = 0
+		}
+		m.sent, m.floor, m.basis, m.phase = seq, 0, on, phaseBegun
 	default:
 		m.phase = phaseReady
 		join := m.sent
-		if !known || s.wire.data || join > seq+math.MaxUint16 {
+		if on != basisSent || s.wire.data || join > seq+math.MaxUint16 {
+			m.basis = basisNothing
+			if on == basisStray && !s.wire.data {
+				m.basis = basisStray
+			}
 			break // what the tab shows is HTML, or old
 		}
-		m.sent, m.fresh = seq, false
+		m.sent, m.basis = seq, basisSent
 		if join > seq {
 			m.floor = uint16(join - seq)
 		}
@@ -177,7 +195,7 @@ func (rs *Rooms[S]) answer(r *stateRoom[S], began tick) {
 	for m, at := range right {
 		if r.locate != nil {
 			seq, known, _ := r.locate(at)
-			m.session.start(m, seq, known)
+			m.session.start(m, seq, basisOf(at, known))
 			m.session.wake()
 		}
 	}

@@ -48,15 +48,19 @@ type encoding struct {
 
 // leads reports whether the frame is right for a member: whether it leads from what its tab shows.
 // The caller holds the session's mu.
-func (f *frame) leads(m *member) bool { return f.base == 0 || m.sent == f.base && !m.fresh }
+func (f *frame) leads(m *member) bool {
+	return f.base == 0 && m.basis != basisStray || m.sent == f.base && m.basis == basisSent
+}
 
 // from returns what a member is sent that leads to the frame's state or a newer one; nil: it is on
 // its way. The caller holds the session's mu.
 func (f *frame) from(m *member, data bool) *frame {
 	switch {
-	case f.leads(m) || f.base < m.sent && !m.fresh && !data:
+	case f.leads(m) || f.base < m.sent && m.basis == basisSent && !data:
 		return f
-	case m.fresh || data: // the change of a state is right from exactly that
+	case m.basis == basisStray:
+		return f.book.stray()
+	case m.basis == basisNothing || data: // the change of a state is right from exactly that
 		return f.book.since(0)
 	}
 	return f.book.since(m.sent)

@@ -14,9 +14,18 @@ type member struct {
 	index   int32       // in shard.members; guarded by shard.mu
 	floor   uint16      // so many frames behind sent are older than the join; guarded by session.mu
 	phase   memberPhase // guarded by session.mu
-	fresh   bool        // nobody knows what the tab shows: see book.go; guarded by session.mu
+	basis   basis       // guarded by session.mu
 	room    *room
 }
+
+// A basis is what is known of what a tab shows: see book.go.
+type basis uint8
+
+const (
+	basisSent    basis = iota // the state numbered sent
+	basisNothing              // nothing is known
+	basisStray                // it has said that it shows what this replica has not passed
+)
 
 // A memberPhase is how far a member has come. Before phaseReady it is sent nothing.
 type memberPhase uint8
@@ -33,7 +42,7 @@ const (
 func (m *member) done(seq uint64) bool { return m.sent+uint64(m.floor) >= seq }
 
 // took records that a member was sent a frame.
-func (m *member) took(f *frame) { m.sent, m.floor, m.fresh, m.phase = f.seq, 0, false, phaseBegun }
+func (m *member) took(f *frame) { m.sent, m.floor, m.basis, m.phase = f.seq, 0, basisSent, phaseBegun }
 
 // A room renders its newest state once and makes the writers send it. It does not
 // know what the state is: the stateRoom around it does.

@@ -220,7 +220,7 @@ func (s *Session) sendData(itself bool) {
 	if changed {
 		for _, m := range s.rooms {
 			if m.phase == phaseBegun { // otherwise what the room has now may be older than the join
-				m.sent, m.fresh = 0, true // in the other form
+				m.sent, m.basis = 0, basisNothing // in the other form
 			}
 		}
 	}
@@ -366,7 +366,7 @@ func (s *Session) releaseIn(r *room, seq uint64) {
 		if m.room != r || m.phase != phaseJoining {
 			continue
 		}
-		m.sent, m.fresh, m.phase = max(seq, 1)-1, true, phaseReady
+		m.sent, m.basis, m.phase = max(seq, 1)-1, basisNothing, phaseReady
 		if r.locate != nil && !s.greeted {
 			m.phase = phaseWaiting
 		}
