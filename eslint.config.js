@@ -50,7 +50,7 @@ export default [
   { files: ['**/*.js'], rules },
   // These run as they are, not as modules: everything in them has one scope.
   {
-    files: ['static/wasm/*.js', 'tools/dev/*.js'],
+    files: ['static/wasm/*.js', 'internal/dev/*.js'],
     languageOptions: { sourceType: 'script' },
     rules: { 'max-lines-per-function': 'off' }, // a script is one function
   },

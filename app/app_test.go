@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
 	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
@@ -451,8 +451,8 @@ func TestAStoreThatRefusesWritesIsNotReady(t *testing.T) {
 		store.stuck.Store(true)
 		op := tab.Click("counter:x", "increment")
 		tab.Until("degraded", func() bool { return tab.Status() == "degraded" })
-		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "writes: clicks can't be saved") {
-			t.Errorf("got %v, want that clicks can't be saved", err)
+		if err := a.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "writes: changes can't be saved") {
+			t.Errorf("got %v, want that changes can't be saved", err)
 		}
 		tab.Until("that the click waits", func() bool { return tab.Retried(op) != "" })
 		store.stuck.Store(false)
@@ -485,13 +485,13 @@ func TestAPageThatCanNotBeReadSaysSo(t *testing.T) {
 		store := &hangingStore{Store: memstate.New(nil)}
 		a := start(t, mempubsub.NewBus(), store, "one")
 		stateOfPage := func() string {
-			p, _, err := a.Page(t.Context(), "counter:x")
+			p, _, err := a.Page(t.Context(), "counter:x", nil)
 			if err != nil {
 				t.Error(err)
 			}
 			return p.State
 		}
-		if got := stateOfPage(); got != components.Connecting {
+		if got := stateOfPage(); got != pages.Connecting {
 			t.Fatalf("got %q before anything hangs, want connecting", got)
 		}
 		store.hangs.Store(true)
@@ -559,17 +559,12 @@ func TestAnyNameOfAReplicaWillDo(t *testing.T) {
 }
 
 func TestAnApplicationNeedsABrokerAndAStore(t *testing.T) {
-	for want, f := range map[string]func(){
-		"needs a driver": func() { app.New(nil, memstate.New(nil), nil) },
-		"needs a store":  func() { app.New(mempubsub.NewBus(), nil, nil) },
+	for want, a := range map[string]*app.App{
+		"no driver": app.New(nil, memstate.New(nil), nil),
+		"no store":  app.New(mempubsub.NewBus(), nil, nil),
 	} {
-		func() {
-			defer func() {
-				if p := recover(); !strings.Contains(fmt.Sprint(p), want) {
-					t.Errorf("got %v, want %q", p, want)
-				}
-			}()
-			f()
-		}()
+		if err := a.Start(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
-	"lockstep/components"
+	"lockstep"
+	"lockstep/app/pages"
 	"lockstep/live"
 	"lockstep/state"
 )
@@ -55,31 +57,35 @@ func Banks() state.Kind[Bank] {
 	}
 }
 
-// lookOfBank is how a bank looks.
-func lookOfBank(name string, s shown[Bank], waiting int) (string, live.Component) {
-	return "#live", components.BankView(bankProps(name, s, s.err == nil, waiting))
-}
-
-func bankProps(name string, s shown[Bank], known bool, waiting int) components.Bank {
-	return components.Bank{
-		Name: name, Topic: s.topic, Epoch: s.Epoch, Version: s.Version, Known: known,
-		Balances: s.state.Balances[:], Waiting: waiting,
+// banks adds the kind.
+func banks(a *lockstep.App) func(context.Context, string) (Content, string, error) {
+	kind := lockstep.ShareWith(a, lockstep.SharedOptions[Bank]{Kind: Banks(), ValidKey: ValidName, Look: lookOfBank})
+	return func(ctx context.Context, name string) (Content, string, error) {
+		s, err := kind.Show(ctx, name)
+		props := bankProps(s)
+		return bankContent{props}, props.Sum(), err
 	}
 }
 
-// pageOfBank is what a page of it shows.
-func pageOfBank(name string, s shown[Bank], known bool) (Content, string) {
-	props := bankProps(name, s, known, 0)
-	return bankContent{props}, props.Sum()
+// lookOfBank is how a bank looks.
+func lookOfBank(s lockstep.Shown[Bank]) (string, lockstep.Component) {
+	return "#live", pages.BankView(bankProps(s))
+}
+
+func bankProps(s lockstep.Shown[Bank]) pages.Bank {
+	return pages.Bank{
+		Name: s.Key, Topic: s.Topic, Epoch: s.Epoch, Version: s.Version, Known: s.Known,
+		Balances: s.State.Balances[:], Waiting: s.Waiting,
+	}
 }
 
 // A bankContent is what the page of one is about.
-type bankContent struct{ bank components.Bank }
+type bankContent struct{ bank pages.Bank }
 
 // Document implements Content.
-func (c bankContent) Document(p components.Page) live.Component {
-	return components.BankPage(p, c.bank)
+func (c bankContent) Document(p pages.Page) live.Component {
+	return pages.BankPage(p, c.bank)
 }
 
 // Body implements Content.
-func (c bankContent) Body(p components.Page) live.Component { return components.BankBody(p, c.bank) }
+func (c bankContent) Body(p pages.Page) live.Component { return pages.BankBody(p, c.bank) }

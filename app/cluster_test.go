@@ -59,6 +59,8 @@ const (
 	settledUnheard history.Rule = "settled, and its answer was not heard"
 	// oldTooSoon: nobody knows of an op that is some seconds old.
 	oldTooSoon history.Rule = "old, and made a moment ago"
+	// fits: a change is one of what its tab shows.
+	fits history.Rule = "fits"
 )
 
 // A cluster is three replicas, a broker and a store that can fail, and people.
@@ -96,10 +98,16 @@ func newCluster(t *testing.T, seed uint64, k modelKind, d design, weather weathe
 		w.replicas = append(w.replicas, w.startReplica())
 	}
 	for i := range clusterPersons {
-		w.people = append(w.people, &person{
-			w: w, name: strconv.Itoa(i), user: strconv.Itoa(i % (clusterPersons - 1)), client: state.Client{byte(i + 1)}.String(),
-			itself: i%4 == 3, rnd: rand.New(rand.NewPCG(seed, uint64(100+i))),
-		})
+		p := &person{
+			w: w, tab: wholes{k}, name: strconv.Itoa(i), user: strconv.Itoa(i % (clusterPersons - 1)), client: state.Client{byte(i + 1)}.String(),
+			itself: i%4 == 3 && !k.lean, rnd: rand.New(rand.NewPCG(seed, uint64(100+i))),
+		}
+		if k.tab != nil {
+			p.tab = k.tab(func(detail string) {
+				p.found = append(p.found, history.Violation{Rule: fits, Tab: p.name, Detail: detail})
+			})
+		}
+		w.people = append(w.people, p)
 	}
 	return w
 }
@@ -312,7 +320,11 @@ func (s *faultyStore) truth() history.State {
 	if err != nil {
 		return history.State{}
 	}
-	return s.kind.state(s.pinned(records[0]))
+	truth := s.kind.state(s.pinned(records[0]))
+	if s.kind.full != nil {
+		truth.Value = s.kind.full(inner, records[0])
+	}
+	return truth
 }
 
 // health is how the store is: state changes whenever that does; it is well if ok.
@@ -434,8 +446,12 @@ func (s *faultyStore) Read(ctx context.Context, topics ...string) ([]state.Recor
 }
 
 // Entries implements state.Store.
-func (s *faultyStore) Entries(context.Context, string, uint64, int) (uint64, [][]byte, error) {
-	return 0, nil, errors.New("nobody asks for a log")
+func (s *faultyStore) Entries(ctx context.Context, topic string, after uint64, limit int) (uint64, [][]byte, error) {
+	inner, silent, err := s.reach(ctx)
+	if err != nil || silent {
+		return 0, nil, errAway
+	}
+	return inner.Entries(ctx, topic, after, limit)
 }
 
 // Finish implements state.Store.
@@ -454,6 +470,7 @@ func (s *faultyStore) Close() error { return nil }
 // with an outbox in memory.
 type person struct {
 	w            *cluster
+	tab          modelTab
 	name         string // of the tab
 	user, client string
 	itself       bool       // it is sent states
@@ -469,6 +486,7 @@ type person struct {
 	resent  int
 	stale   int
 	joining bool // nothing has been shown since the connect
+	lacks   bool // it was sent a change of what it does not show: it says hello again
 	health  int  // of the store, at the connect
 	found   []history.Violation
 }
@@ -539,6 +557,9 @@ func (p *person) connection(ctx context.Context, a *app.App) {
 	again := time.NewTicker(htmx.RetryMin)
 	defer again.Stop()
 	for {
+		if p.lost() {
+			s.Receive(ctx, []byte(p.hello()))
+		}
 		for _, message := range p.toSend() {
 			if !s.Receive(ctx, []byte(message)) {
 				break
@@ -583,6 +604,15 @@ func (p *person) hello() string {
 		as = htmx.AsData
 	}
 	return fmt.Sprintf(`{"hello":2,"client":%q,"at":{%q:[%d,%d]},"as":%q}`, p.client, p.w.kind.topic, p.shown.Epoch, p.shown.Version, as)
+}
+
+// lost reports whether the tab was sent what it can't use, since it was asked last.
+func (p *person) lost() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lacks := p.lacks
+	p.lacks = false
+	return lacks
 }
 
 // toSend returns what has not been sent on this connection, or was put off, in the
@@ -632,8 +662,8 @@ func (p *person) clickNowAndThen(ctx context.Context, seed uint64) {
 		case <-ctx.Done():
 			return
 		}
-		do, in := p.w.kind.act(rnd)
 		p.mu.Lock()
+		do, in := p.w.kind.act(rnd, p.shown.Value)
 		p.seq++
 		op := history.Op{ID: history.ID{Client: p.client, Seq: p.seq}, User: p.user, Do: do, In: in}
 		p.w.h.Sent(p.name, op)
@@ -668,9 +698,11 @@ func (p *person) receive(l *line, raw []byte) {
 	}
 	p.clock = max(p.clock, m.Clock)
 	if m.T == p.w.kind.topic {
-		if s, ok := p.w.kind.read(m); ok {
+		s, ok, misfit := p.tab.take(m, raw, p.shown, p.any)
+		if ok {
 			p.show(s)
 		}
+		p.lacks = p.lacks || misfit
 	}
 	for _, name := range m.Ack {
 		id := idOf(name)

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"math"
 
-	"lockstep/components"
+	"lockstep"
+	"lockstep/app/pages"
 	"lockstep/live"
 	"lockstep/state"
 )
@@ -45,34 +47,37 @@ func FormerCounter(name string, n int64) (topic string, data []byte) {
 // counterTarget is where a page has its counter.
 const counterTarget = "#live"
 
-// lookOfCounter is how a counter looks.
-func lookOfCounter(name string, s shown[Count], waiting int) (string, live.Component) {
-	p := counterProps(name, s, s.err == nil)
-	p.Waiting = waiting
-	return counterTarget, components.CounterView(p)
-}
-
-func counterProps(name string, s shown[Count], known bool) components.Counter {
-	return components.Counter{
-		Name: name, Topic: s.topic, N: int64(s.state), Epoch: s.Epoch, Version: s.Version, Known: known,
+// counters adds the kind.
+func counters(a *lockstep.App) func(context.Context, string) (Content, string, error) {
+	kind := lockstep.ShareWith(a, lockstep.SharedOptions[Count]{Kind: Counters(), ValidKey: ValidName, Look: lookOfCounter})
+	return func(ctx context.Context, name string) (Content, string, error) {
+		s, err := kind.Show(ctx, name)
+		props := counterProps(s)
+		return counterContent{props}, props.Sum(), err
 	}
 }
 
-// pageOfCounter is what a page of it shows.
-func pageOfCounter(name string, s shown[Count], known bool) (Content, string) {
-	props := counterProps(name, s, known)
-	return counterContent{props}, props.Sum()
+// lookOfCounter is how a counter looks.
+func lookOfCounter(s lockstep.Shown[Count]) (string, lockstep.Component) {
+	return counterTarget, pages.CounterView(counterProps(s))
+}
+
+func counterProps(s lockstep.Shown[Count]) pages.Counter {
+	return pages.Counter{
+		Name: s.Key, Topic: s.Topic, N: int64(s.State), Epoch: s.Epoch, Version: s.Version, Known: s.Known,
+		Waiting: s.Waiting,
+	}
 }
 
 // A counterContent is what the page of one is about.
-type counterContent struct{ counter components.Counter }
+type counterContent struct{ counter pages.Counter }
 
 // Document implements Content.
-func (c counterContent) Document(p components.Page) live.Component {
-	return components.CounterPage(p, c.counter)
+func (c counterContent) Document(p pages.Page) live.Component {
+	return pages.CounterPage(p, c.counter)
 }
 
 // Body implements Content.
-func (c counterContent) Body(p components.Page) live.Component {
-	return components.CounterBody(p, c.counter)
+func (c counterContent) Body(p pages.Page) live.Component {
+	return pages.CounterBody(p, c.counter)
 }

@@ -195,7 +195,7 @@ func TestTheSumOfABankNeverChanges(t *testing.T) {
 }
 
 func TestTheKindsHaveNames(t *testing.T) {
-	for _, name := range []string{"bank", "counter", "poll"} {
+	for _, name := range []string{"bank", "counter", "list", "log", "poll"} {
 		if got := app.KindNames(); !slices.Contains(got, name) {
 			t.Errorf("got %q, want %s among them", got, name)
 		}

@@ -11,6 +11,7 @@ import (
 	"lockstep/app"
 	"lockstep/internal/history"
 	"lockstep/state"
+	"lockstep/state/memstate"
 )
 
 // A modelKind is a kind of state as the model knows it: by what its pages show, and
@@ -22,12 +23,21 @@ type modelKind struct {
 	value func(data []byte) string
 	// shown is the same of what a page shows; false: it shows no state.
 	shown func(html string) (value string, ok bool)
-	// act is something that a person does; some of it is refused.
-	act func(rnd *rand.Rand) (do string, in map[string]string)
+	// act is something that a person does who is shown a value; some of it is refused.
+	act func(rnd *rand.Rand, shown string) (do string, in map[string]string)
+	// tab returns what a new tab keeps of its page, and tells wrong of messages that
+	// can't be; nil: it is sent all there is each time.
+	tab func(wrong func(detail string)) modelTab
+	// full is what the store has, if its record does not say all of that; nil: it does.
+	full func(inner *memstate.Store, r state.Record) string
+	// lean: no tab of it renders itself.
+	lean bool
 }
 
 func modelKinds(t *testing.T) map[string]modelKind {
-	return map[string]modelKind{"counter": modelCounter(t), "poll": modelPoll(t), "bank": modelBank(t)}
+	return map[string]modelKind{
+		"counter": modelCounter(t), "poll": modelPoll(t), "bank": modelBank(t), "list": modelList(t), "log": modelLog(t),
+	}
 }
 
 var rootAttribute = regexp.MustCompile(`data-(version|epoch)="(\d+)"`)
@@ -90,7 +100,7 @@ func modelCounter(t *testing.T) modelKind {
 			}
 			return m[1], true
 		},
-		act: func(rnd *rand.Rand) (string, map[string]string) {
+		act: func(rnd *rand.Rand, _ string) (string, map[string]string) {
 			if rnd.IntN(20) == 0 {
 				return "explode", nil
 			}
@@ -119,7 +129,7 @@ func modelPoll(t *testing.T) modelKind {
 			}
 			return history.PollValue(votes), len(all) == len(app.PollOptions())
 		},
-		act: func(rnd *rand.Rand) (string, map[string]string) {
+		act: func(rnd *rand.Rand, _ string) (string, map[string]string) {
 			options := append(app.PollOptions(), "monsoon")
 			return "vote", map[string]string{"option": options[rnd.IntN(len(options))]}
 		},
@@ -140,7 +150,7 @@ func modelBank(t *testing.T) modelKind {
 			}
 			return history.BankValue(balances), len(balances) == app.Accounts
 		},
-		act: func(rnd *rand.Rand) (string, map[string]string) {
+		act: func(rnd *rand.Rand, _ string) (string, map[string]string) {
 			account := func() string { return strconv.Itoa(1 + rnd.IntN(app.Accounts)) }
 			return "transfer", map[string]string{"from": account(), "to": account(), "amount": fmt.Sprint(1 + rnd.IntN(80))}
 		},

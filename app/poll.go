@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"slices"
 
-	"lockstep/components"
+	"lockstep"
+	"lockstep/app/pages"
 	"lockstep/live"
 	"lockstep/state"
 )
@@ -45,19 +47,29 @@ func Polls() state.Kind[Poll] {
 	}
 }
 
-// lookOfPoll is how a poll looks.
-func lookOfPoll(name string, s shown[Poll], waiting int) (string, live.Component) {
-	return "#live", components.PollView(pollProps(name, s, s.err == nil, waiting))
+// polls adds the kind.
+func polls(a *lockstep.App) func(context.Context, string) (Content, string, error) {
+	kind := lockstep.ShareWith(a, lockstep.SharedOptions[Poll]{Kind: Polls(), ValidKey: ValidName, Look: lookOfPoll})
+	return func(ctx context.Context, name string) (Content, string, error) {
+		s, err := kind.Show(ctx, name)
+		props := pollProps(s)
+		return pollContent{props}, props.Sum(), err
+	}
 }
 
-func pollProps(name string, s shown[Poll], known bool, waiting int) components.Poll {
-	p := components.Poll{
-		Name: name, Topic: s.topic, Epoch: s.Epoch, Version: s.Version, Known: known,
-		Voters: len(s.state.Votes), Waiting: waiting,
+// lookOfPoll is how a poll looks.
+func lookOfPoll(s lockstep.Shown[Poll]) (string, lockstep.Component) {
+	return "#live", pages.PollView(pollProps(s))
+}
+
+func pollProps(s lockstep.Shown[Poll]) pages.Poll {
+	p := pages.Poll{
+		Name: s.Key, Topic: s.Topic, Epoch: s.Epoch, Version: s.Version, Known: s.Known,
+		Voters: len(s.State.Votes), Waiting: s.Waiting,
 	}
 	for _, option := range PollOptions() {
-		o := components.PollOption{Name: option}
-		for _, vote := range s.state.Votes {
+		o := pages.PollOption{Name: option}
+		for _, vote := range s.State.Votes {
 			if vote == option {
 				o.Votes++
 			}
@@ -67,19 +79,13 @@ func pollProps(name string, s shown[Poll], known bool, waiting int) components.P
 	return p
 }
 
-// pageOfPoll is what a page of it shows.
-func pageOfPoll(name string, s shown[Poll], known bool) (Content, string) {
-	props := pollProps(name, s, known, 0)
-	return pollContent{props}, props.Sum()
-}
-
 // A pollContent is what the page of one is about.
-type pollContent struct{ poll components.Poll }
+type pollContent struct{ poll pages.Poll }
 
 // Document implements Content.
-func (c pollContent) Document(p components.Page) live.Component {
-	return components.PollPage(p, c.poll)
+func (c pollContent) Document(p pages.Page) live.Component {
+	return pages.PollPage(p, c.poll)
 }
 
 // Body implements Content.
-func (c pollContent) Body(p components.Page) live.Component { return components.PollBody(p, c.poll) }
+func (c pollContent) Body(p pages.Page) live.Component { return pages.PollBody(p, c.poll) }

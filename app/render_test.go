@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -190,6 +191,35 @@ func TestTransfersThatWaitAreShown(t *testing.T) {
 			}
 			if got := numbers(html, "data-total"); got != "1200" {
 				t.Errorf("got the sum %s", got)
+			}
+			checkWaiting(t, html, c.waiters)
+		})
+	}
+}
+
+// An item that is new stands at the end, and what would be refused has no effect.
+func TestChangesOfAListThatWaitAreShown(t *testing.T) {
+	act := func(do, in string) htmx.Event { return waits("list:x", do, in) }
+	data, err := app.Lists().Write(todos(t, "x milk", "y tea", "z +bread"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name          string
+		waiting       []htmx.Event
+		want, waiters string // the texts of the items
+	}{
+		{"none", nil, "milk tea bread", ""},
+		{"some", []htmx.Event{act("add", `{"text":"oats"}`), act("up", `{"id":"z"}`), act("remove", `{"id":"x"}`)}, "bread tea oats", "3"},
+		{"one that will be refused", []htmx.Event{act("toggle", `{"id":"w"}`), act("clear", ``)}, "milk tea", "1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			target, html, err := render(t, "list:x", fmt.Sprintf(`{"e":1,"v":5,"s":%q}`, data), "me", c.waiting...)
+			if err != nil || target != "#live" {
+				t.Fatalf("got %s, %v", target, err)
+			}
+			if got := strings.Join(regexp.MustCompile(`(?:<span id="t-[^"]*">)([a-z]+)`).FindAllString(html, -1), " "); regexp.MustCompile(`<[^>]*>`).ReplaceAllString(got, "") != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
 			}
 			checkWaiting(t, html, c.waiters)
 		})

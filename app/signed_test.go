@@ -153,7 +153,7 @@ func TestANeighbourOnTheBrokerChangesNothing(t *testing.T) {
 						t.Errorf("a tab was sent %s", m)
 					}
 				}
-				p, _, err := a.Page(t.Context(), "counter:x")
+				p, _, err := a.Page(t.Context(), "counter:x", nil)
 				if err != nil || p.Sum != "4" || p.Tabs > 2 || a.Runtime().Err() != nil {
 					t.Errorf("a page says %s, %d tabs and %v, %v, want 4, 2 and no error", p.Sum, p.Tabs, err, a.Runtime().Err())
 				}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
 	"lockstep/htmx"
 	"lockstep/live/livetest"
 	"lockstep/pubsub/driver"
@@ -95,11 +95,8 @@ func TestATopicThatThereIsNotIsNobodys(t *testing.T) {
 			if _, err := a.Do(t.Context(), app.Visitor{}, topic, form("increment")); !errors.Is(err, app.ErrNoTopic) {
 				t.Errorf("%q: an op gives %v", topic, err)
 			}
-			if _, _, err := a.Page(t.Context(), topic); !errors.Is(err, app.ErrNoTopic) {
+			if _, _, err := a.Page(t.Context(), topic, nil); !errors.Is(err, app.ErrNoTopic) {
 				t.Errorf("%q: a page gives %v", topic, err)
-			}
-			if got := a.Forms(topic); got != nil {
-				t.Errorf("%q: got the forms %q", topic, got)
 			}
 		}
 		if _, err := a.View(app.Visitor{}, "counter:"+strings.Repeat("x", 64)); err != nil {
@@ -403,7 +400,7 @@ func (s *finishes) Finish(ctx context.Context, marks ...state.Mark) error {
 }
 
 // rendered is a component as HTML.
-func rendered(t *testing.T, content app.Content, p components.Page) string {
+func rendered(t *testing.T, content app.Content, p pages.Page) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := content.Document(p).Render(context.Background(), &b); err != nil {
@@ -418,23 +415,22 @@ func TestAPageShowsWhatTheStoreHas(t *testing.T) {
 		a := start(t, mempubsub.NewBus(), store, "one")
 		for _, c := range []struct {
 			topic, word, name, sum, shows, without string
-			forms                                  string
 			op                                     state.Op
 		}{
 			{
-				"counter:x", "counter", "x", "1", `data-count="1"`, `data-count="0"`, "[increment decrement reset]",
+				"counter:x", "counter", "x", "1", `data-count="1"`, `data-count="0"`,
 				state.Op{Do: "increment"},
 			},
 			{
 				"poll:x", "poll", "x", "1 vote", `id="option-winter" data-votes="1"`, `id="option-winter" data-votes="0"`,
-				"[vote]", state.Op{Do: "vote", In: state.Fields{"option": {"winter"}}},
+				state.Op{Do: "vote", In: state.Fields{"option": {"winter"}}},
 			},
 			{
-				"bank:x", "bank", "x", "1,200", `data-balance="50"`, `data-balance="100"`, "[transfer]",
+				"bank:x", "bank", "x", "1,200", `data-balance="50"`, `data-balance="100"`,
 				state.Op{Do: "transfer", In: state.Fields{"from": {"1"}, "to": {"2"}, "amount": {"50"}}},
 			},
 		} {
-			p, content, err := a.Page(t.Context(), c.topic)
+			p, content, err := a.Page(t.Context(), c.topic, nil)
 			if err != nil || !strings.Contains(rendered(t, content, p), c.without) {
 				t.Errorf("%s: got a page without %s, %v", c.topic, c.without, err)
 			}
@@ -442,15 +438,12 @@ func TestAPageShowsWhatTheStoreHas(t *testing.T) {
 			if answer, err := a.Do(t.Context(), app.Visitor{User: "me"}, c.topic, c.op); err != nil || answer.Verdict != state.Ack {
 				t.Errorf("%s: got %+v, %v", c.topic, answer, err)
 			}
-			p, content, err = a.Page(t.Context(), c.topic)
-			if err != nil || p.Kind != c.word || p.Name != c.name || p.Sum != c.sum || p.State != components.Connecting {
+			p, content, err = a.Page(t.Context(), c.topic, nil)
+			if err != nil || p.Kind != c.word || p.Name != c.name || p.Sum != c.sum || p.State != pages.Connecting {
 				t.Errorf("%s: got %+v, %v", c.topic, p, err)
 			}
 			if html := rendered(t, content, p); !strings.Contains(html, c.shows) {
 				t.Errorf("%s: got %s without %s", c.topic, html, c.shows)
-			}
-			if got := fmt.Sprint(a.Forms(c.topic)); got != c.forms {
-				t.Errorf("%s: got the forms %s, want %s", c.topic, got, c.forms)
 			}
 		}
 	})
@@ -485,7 +478,7 @@ func TestAStateOfALaterVersionIsNeverOverwritten(t *testing.T) {
 				op := tab.Do(topic, c.do, c.in)
 				tab.Until("that the click waits", func() bool { return tab.Retried(op) == state.ReasonLater })
 				tab.Until("that nothing is known", func() bool { return strings.Contains(tab.Shown(topic).Content, "not known yet") })
-				p, content, err := a.Page(t.Context(), topic)
+				p, content, err := a.Page(t.Context(), topic, nil)
 				if err != nil || p.State != string(htmx.Degraded) || p.Sum != "" || !strings.Contains(rendered(t, content, p), "not known yet") {
 					t.Errorf("got a page that says %q, %q, %v", p.State, p.Sum, err)
 				}

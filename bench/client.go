@@ -22,6 +22,7 @@ const socketPath = "/ws/c/room"
 // A tally is what the client process has received since it was last asked.
 type tally struct {
 	Received int64
+	Bytes    int64   // of all that was received, with what frames it
 	P50, P99 float64 // ms from send to receipt, of all deliveries
 	Last     float64 // ms, median over broadcasts, to the last tab
 }
@@ -80,12 +81,14 @@ func client(addr, path string, n int, hello []string, mark string) error {
 type counter struct {
 	mark   []byte // what is in every delivery once; nothing else is looked at unless timed
 	n      int64
+	bytes  int64
 	timed  bool
 	delays []float64
 	last   map[int64]float64 // by stamp
 }
 
 func (c *counter) take(b []byte) {
+	c.bytes += int64(len(b))
 	if !c.timed {
 		c.n += int64(bytes.Count(b, c.mark))
 		return
@@ -107,7 +110,7 @@ func (c *counter) take(b []byte) {
 
 // answer says what was received, and begins anew: "timed" with the delays.
 func (c *counter) answer(what string) error {
-	t := tally{Received: c.n}
+	t := tally{Received: c.n, Bytes: c.bytes}
 	if len(c.delays) > 0 {
 		slices.Sort(c.delays)
 		t.P50, t.P99 = c.delays[len(c.delays)/2], c.delays[len(c.delays)*99/100]

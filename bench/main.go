@@ -33,6 +33,7 @@ func run() error {
 		serves   = flag.String("serve", "", "internal: be the server of this subject")
 		path     = flag.String("path", socketPath, "internal: where the socket of -connect is")
 		connects = flag.String("connect", "", "internal: be the tabs at this address")
+		lists    = flag.Bool("lists", false, "measure lists and logs, and nothing else")
 		people   = flag.String("crowd", "", "replicas of the application and tabs of each, as in 10x19500: open them, click, and nothing else")
 		broker   = flag.String("broker", "redis://localhost", "the broker and store of -crowd")
 		mark     = flag.String("mark", string(sentinel), "internal: what tells a delivery")
@@ -68,6 +69,9 @@ func run() error {
 		return fmt.Errorf("-runs: got %d, want 1 or more", p.runs)
 	}
 	p.subjects = strings.Split(*subjects, ",")
+	if *lists {
+		p.subjects = namesOf(listEntries())
+	}
 	p.command = "go run . " + strings.Join(os.Args[1:], " ")
 	if *people != "" {
 		c, err := parseCrowd(*people, *broker)
@@ -78,6 +82,9 @@ func run() error {
 	}
 	if *conflate {
 		return p.conflate()
+	}
+	if *lists {
+		return p.runLists()
 	}
 	return p.run()
 }
@@ -129,15 +136,17 @@ func entries() []entry {
 	}
 }
 
-func names() (ns []string) {
-	for _, e := range entries() {
+func names() []string { return namesOf(entries()) }
+
+func namesOf(all []entry) (ns []string) {
+	for _, e := range all {
 		ns = append(ns, e.name)
 	}
 	return ns
 }
 
 func find(name string) (entry, error) {
-	for _, e := range entries() {
+	for _, e := range append(entries(), listEntries()...) {
 		if e.name == name {
 			return e, nil
 		}

@@ -30,6 +30,7 @@ type measure struct {
 	Idle           float64 // KB a tab
 	Join           float64 // CPU µs a tab
 	Mallocs        float64 // a delivery
+	Bytes          float64 // a delivery
 	Lost           int64   // deliveries that left and did not arrive
 }
 
@@ -163,6 +164,7 @@ func (m *measure) deliveries(server, tabs *child, seconds float64) error {
 	m.Rate = n / flooded.Seconds
 	m.Mallocs = float64(flooded.Mallocs) / n
 	m.Lost = flooded.Settled - got.Received
+	m.Bytes = float64(got.Bytes) / max(float64(got.Received), 1)
 	if err := server.ask("paced 3", &result{}); err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ type centrifugePeer struct {
 	*pacer
 	rooms     []string
 	websocket centrifuge.WebsocketConfig
-	reply     centrifuge.ConnectReply // what every tab is answered
+	reply     centrifuge.ConnectReply    // what every tab is answered
+	history   []centrifuge.PublishOption // of each publication
 	node      *centrifuge.Node
 	tabs      atomic.Int64
 }
@@ -99,7 +100,7 @@ func (p *centrifugePeer) send(payload []byte) error {
 	}
 	p.ask(int(p.tabs.Load()) * len(p.rooms))
 	for _, room := range p.rooms {
-		if _, err := p.node.Publish(room, message); err != nil {
+		if _, err := p.node.Publish(room, message, p.history...); err != nil {
 			return fmt.Errorf("centrifuge: publish: %w", err)
 		}
 	}

@@ -21,6 +21,7 @@ type product struct {
 	rt    *live.Runtime
 	names []string // of the rooms that each tab is in
 	rooms *live.Rooms[[]byte]
+	view  live.View // of each tab
 	ready func()
 	goal  int64 // of sent
 }
@@ -38,6 +39,7 @@ func newProductWith(rooms int, interval time.Duration) (subject, error) {
 		Topic:  func(key string) string { return key },
 		Render: func(key string, b []byte) (string, live.Component) { return "#" + key, html(b) },
 	})
+	p.view = p
 	for i := range rooms {
 		p.names = append(p.names, "room"+strconv.Itoa(i))
 	}
@@ -51,7 +53,7 @@ func (h html) Render(_ context.Context, w io.Writer) error { _, err := w.Write(h
 
 func (p *product) serve(l net.Listener, ready func()) error {
 	p.ready = ready
-	h := wslive.NewHandler(p.rt, func(*http.Request) live.View { return p }, &wslive.Options{PingInterval: -1}) // the tabs of a bench answer no pings
+	h := wslive.NewHandler(p.rt, func(*http.Request) live.View { return p.view }, &wslive.Options{PingInterval: -1}) // the tabs of a bench answer no pings
 	defer h.Close()
 	e := echo.New()
 	e.GET(socketPath, func(c echo.Context) error { h.ServeHTTP(c.Response(), c.Request()); return nil })

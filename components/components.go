@@ -1,263 +1,133 @@
-// Package components is what the pages look like: templ components that are
-// pure functions of plain values. They know nothing of stores, sessions or
-// HTTP, and each has a golden file in testdata.
+// Package components is a kit of templ components: buttons, fields, dialogs, tables, charts and
+// what a live page says of itself. They are pure functions of plain values, which may be rendered
+// concurrently, on a server and in a browser. They know nothing of stores, sessions, HTTP and
+// package lockstep, and import nothing but templ.
 //
-// The ids and data attributes are a contract with static/live.js, with the
-// frames that package app pushes, and with tests and tools that read a page:
-// #counter, #poll, #bank, #live, #status, #replica, #tabs, #waiting, #unkept, #lost,
-// #notice, #said, #ask.
+// Each component is in a file of its own, takes one Props struct, and passes Attributes on to its
+// element. Zero values of props are the defaults. What is inside of a component are its children.
+//
+// The look is in one style sheet, the custom properties of which are its theme: see README.md. The
+// kit works without scripts. One tiny script, which a page may leave out, remembers the theme,
+// copies code and closes menus.
 package components
 
 //go:generate ../bin/templ generate -include-version=false
 
 import (
+	"embed"
+	"maps"
 	"strconv"
 	"strings"
-	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"lockstep/htmx"
+	"github.com/a-h/templ"
 )
 
-// A Counter is what is shown of a counter.
-type Counter struct {
-	Name, Topic    string
-	N              int64
-	Epoch, Version uint64
-	// Known is false while the store could not be read: a dash is shown.
-	Known bool
-	// Waiting is how many clicks N has that only this tab knows of.
-	Waiting int
-}
+// Files has the style sheet and the script: lockstep.css and lockstep.js. Pages load the style
+// sheet with a link and the script with defer.
+//
+//go:embed lockstep.css lockstep.js
+var Files embed.FS
 
-// Connecting is the state of a page whose socket has not spoken yet.
-const Connecting = "connecting"
+// StyleSheet returns the text of lockstep.css.
+func StyleSheet() string { return file("lockstep.css") }
 
-// A Page is a page whose rooms are live, apart from what is in them.
-type Page struct {
-	Kind string // what is on it, for people: "counter"
-	Name string // of what is on it
-	// Sum is what the document's title begins with; "": its name.
-	Sum    string
-	Socket string // path of the websocket
-	// Grants say, as a JSON object, that this page was given its topics, and User who
-	// it was given to. Former is who that was before, in this browser, when their session
-	// has ended; "": nobody else.
-	Grants, User, Former string
-	Links                Links
-	Replica              string
-	// State is Connecting or degraded. The server that renders a page can't say more: whether the
-	// tab is in step is known when its socket has spoken, and to the tab alone.
-	State string
-	Tabs  int
-	// Renderer has what a tab needs to render itself; its zero value offers no
-	// such thing.
-	Renderer Renderer
+// Script returns the text of lockstep.js. It runs as a module and as a classic script.
+func Script() string { return file("lockstep.js") }
 
-	Script, Style, Icon string // paths
-	Install             Install
-	// Plain is the path of the script for networks without websockets; "": the
-	// page has none.
-	Plain string
-	// Others is the path of the script for browsers with clicks of another session; "": those are
-	// kept, and nothing is said of them.
-	Others string
-	// Lanes are the identities of the ops of its forms, when they are sent without
-	// JavaScript.
-	Lanes   [MaxForms]string
-	Version string // of the program; "" shows nothing
-	// Outcome is what became of a click without JavaScript, which has led to this page. "":
-	// nothing.
-	Outcome string
-}
-
-// MaxForms is how many forms a page has at most.
-const MaxForms = 3
-
-// A Form has an action done to a topic.
-type Form struct {
-	To        string // where it posts to, without JavaScript
-	Topic, Do string
-}
-
-// form returns the i-th form of a page.
-func (p Page) form(topic, do string, i int) Form {
-	return Form{To: p.Links.Do + do + "?lane=" + p.Lanes[i], Topic: topic, Do: do}
-}
-
-// An Install is what a page has for those who keep it, or send its address to others. The zero
-// value has nothing for them.
-type Install struct {
-	Manifest string // path
-	Picture  string // path of the icon as a PNG of 512 pixels
-	// Origin is what the picture's address begins with for others, who need all of it:
-	// "https://example.org".
-	Origin string
-}
-
-// Links are where a page leads. Relative ones work in any folder.
-type Links struct {
-	Home string // the start page
-	Open string // opens what is in the query's name
-	// OpenKind is in the query's kind; "": Open is of one kind.
-	OpenKind string
-	Do       string // with the name of an action behind it: where its form posts to
-	// Elsewhere are other pages.
-	Elsewhere []Link
-}
-
-// A Link leads to a page.
-type Link struct{ To, Text string }
-
-// A Boot is the page that an application is loaded into, to run in the browser.
-type Boot struct {
-	Style, Icon string // paths
-	Install     Install
-	Start       string // script that loads the rest
-	Policy      string // Content-Security-Policy, where no server sends it; "": none
-	Worker      string // script of the worker that the application runs in
-	Program     string // the application, compiled
-	Size        int    // of Program, in bytes, as it is before compression
-	Script      string // script of the application's pages
-	Offline     string // script that keeps it all for when there is no network
-	ServerURL   string // start page of the server, which has pages too; "": there is none
-	// Progress is where the server tells how far it has compiled the application,
-	// and Text what it says now. Where they are not empty there is no Worker and
-	// no Program yet.
-	Progress, Text string
-}
-
-// A Renderer is the program by which a tab renders itself.
-type Renderer struct {
-	Script  string // path of the script of the switch
-	Worker  string // path of the script of the worker that it runs in
-	Program string // path
-	// Progress is where the server tells how far it has compiled the program, and
-	// then the paths. Where it is not empty there is no Worker and no Program yet.
-	Progress string
-}
-
-// A Problem is a page that explains why there is nothing else.
-type Problem struct {
-	Status      int // of HTTP
-	Title, Text string
-	Home        string // the start page
-	Style, Icon string // paths
-	// Back leads to where the person came from, and Other to what may have been meant; its zero
-	// value to nothing.
-	Back, Other Way
-	// Again sends a click again, as the same; its zero value is no click.
-	Again Again
-}
-
-// A Way is a link.
-type Way struct{ To, Text string }
-
-// An Again is a form that could not be counted: sent with the same identity, it counts once,
-// whatever became of it.
-type Again struct {
-	To     string // where it posts to
-	Fields []Field
-}
-
-// A Field is one of a form, which is not shown.
-type Field struct{ Name, Value string }
-
-// An action is one of the forms of a counter.
-type action struct {
-	name, label string
-	form        int  // index in Page.Lanes
-	bare        bool // the icon says enough to those who see it
-}
-
-var (
-	increment = action{name: "increment", label: "Increment", form: 0, bare: true}
-	decrement = action{name: "decrement", label: "Decrement", form: 1, bare: true}
-	reset     = action{name: "reset", label: "Reset", form: 2}
-)
-
-// htmxConfig configures htmx and hx-ws. Their defaults give up for good when a
-// connection is closed with some codes, and wait up to a minute otherwise.
-// Full jitter spreads the tabs of a replica that went away: each waits for its
-// delay and up to as much more or less, so that is half the bound. The history
-// feature is off because no page is swapped as a whole.
-func htmxConfig() string {
-	return `{"morphIgnore":["data-htmx-powered","open"],"history":false,"includeIndicatorCSS":false,` +
-		`"ws":{"reconnectCodes":[1000,1001,1005,1006,1008,1009,1011,1012,1013,1014,1015],` +
-		`"reconnectDelay":` + milliseconds(htmx.ReconnectMin/2) +
-		`,"reconnectMaxDelay":` + milliseconds(htmx.ReconnectMax/2) + `,"reconnectJitter":1}}`
-}
-
-// Description is what search engines, messengers and launchers say of the application.
-const Description = "Counters, polls and banks that everybody shares: what one person does, every open tab shows at once."
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// number is the count as people write it: in groups of three digits, with a real minus.
-func (c Counter) number() string {
-	return strings.Replace(grouped(c.N), "-", "−", 1)
-}
-
-// grouped writes n with a comma between thousands. The pages are in English: screen readers take
-// it for one number, which they don't with spaces.
-func grouped(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	digits := strings.TrimPrefix(s, "-")
-	b := []byte(s[:len(s)-len(digits)])
-	for i := range len(digits) {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b = append(b, ',')
-		}
-		b = append(b, digits[i])
+func file(name string) string {
+	b, err := Files.ReadFile(name)
+	if err != nil {
+		panic(err) // it is embedded
 	}
 	return string(b)
 }
 
-// count is the count as programs read it; "" when it is not known.
-func (c Counter) count() string {
-	if !c.Known {
+// A Link leads somewhere. An address that is no link, such as one of a script, leads nowhere.
+type Link struct {
+	Text, To string
+	Current  bool // it leads to the page that is shown
+}
+
+// An Option is one of several that a person may choose.
+type Option struct {
+	Value    string // that is sent
+	Label    string // "": Value
+	Hint     string // what more there is to say of it; radios show it, selects don't
+	Disabled bool
+}
+
+func (o Option) label() string { return or(o.Label, o.Value) }
+
+// A Tone is what a message or a badge is about. The zero Tone is neutral.
+type Tone string
+
+// Tones.
+const (
+	Neutral Tone = ""
+	Good    Tone = "good"
+	Warn    Tone = "warn"
+	Bad     Tone = "bad"
+)
+
+// or returns s, or what stands for it when it is empty.
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// class joins the classes of a component with those that its user adds; empty ones are left out.
+func class(attrs templ.Attributes, own ...string) string {
+	if more, ok := attrs["class"].(string); ok {
+		own = append(own, more)
+	}
+	return strings.Join(strings.Fields(strings.Join(own, " ")), " ")
+}
+
+// rest are attributes that a user adds without the class, which is joined with the component's own.
+func rest(attrs templ.Attributes) templ.Attributes {
+	if _, ok := attrs["class"]; !ok {
+		return attrs
+	}
+	all := maps.Clone(attrs)
+	delete(all, "class")
+	return all
+}
+
+// modifier is a class of a variant; "": none.
+func modifier(of, variant string) string {
+	if variant == "" {
 		return ""
 	}
-	return strconv.FormatInt(c.N, 10)
+	return of + "-" + variant
 }
 
-// size is how many characters the style sheet makes room for, in steps: within a room that is the
-// same for all of them, so that nothing moves. A minus is wide, and counts as two.
-func (c Counter) size() string {
-	n := len(grouped(c.N))
-	if c.N < 0 {
-		n++
+// hue is the class of one of eight colours, always the same for a name.
+func hue(name string) string {
+	h := uint32(2166136261) // FNV-1a
+	for _, b := range []byte(name) {
+		h = (h ^ uint32(b)) * 16777619
 	}
-	if !c.Known {
-		return "3"
-	}
-	for _, step := range []int{3, 5, 7, 10, 14, 19} {
-		if n <= step {
-			return strconv.Itoa(step)
-		}
-	}
-	return "26"
+	return "ls-hue-" + strconv.Itoa(int(h>>16&7))
 }
 
-// Title is the title of the page's document. voice.js writes the same when the state changes.
-func (p Page) Title() string {
-	title := p.Name + " · Lockstep"
-	if p.Sum != "" {
-		title = p.Sum + " · " + title
+// initials are the first letters of the first and the last word of a name.
+func initials(name string) string {
+	words := strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+	if len(words) == 0 {
+		return "?"
 	}
-	return title
+	text := firstLetter(words[0])
+	if len(words) > 1 {
+		text += firstLetter(words[len(words)-1])
+	}
+	return text
 }
 
-// Sum is what the title of a counter's page begins with.
-func (c Counter) Sum() string {
-	if !c.Known {
-		return ""
-	}
-	return c.number()
-}
-
-func (p Page) scripts() []string {
-	if p.Renderer.Script == "" {
-		return []string{p.Script}
-	}
-	return []string{p.Script, p.Renderer.Script}
+func firstLetter(word string) string {
+	r, _ := utf8.DecodeRuneInString(word)
+	return string(unicode.ToUpper(r))
 }

@@ -2,6 +2,8 @@ package deploy_test
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -272,7 +274,7 @@ func TestTheContextHasNothingElse(t *testing.T) {
 		"tools/loadgen/load/load.go": false, "live/wslive/conn.go": false,
 		".git/config": true, ".env": true, "data/lockstep.db": true, "data/lockstep.db.secret": true,
 		"secret.txt": true, "bin/web": true, "deploy/go.mod": true, "docker-compose.yml": true,
-		"cmd/web/main_test.go": true, "components/testdata/counter.html": true,
+		"cmd/web/main_test.go": true, "app/pages/testdata/counter.html": true,
 	} {
 		got, err := ignored.MatchesOrParentMatches(path)
 		if err != nil {
@@ -280,6 +282,57 @@ func TestTheContextHasNothingElse(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: got ignored %v, want %v", path, got, want)
+		}
+	}
+}
+
+// TestTheContextHasAllOfThePrograms: a package that is new, and not in .dockerignore, is missing in
+// the image alone.
+func TestTheContextHasAllOfThePrograms(t *testing.T) {
+	ignored := dockerignore(t)
+	for _, target := range []struct {
+		env      []string
+		programs []string
+	}{
+		{nil, []string{"./cmd/web", "./tools/loadgen", "./static/wasmbuild", "./static/build"}},
+		{[]string{"GOOS=js", "GOARCH=wasm"}, []string{"./cmd/wasm"}},
+	} {
+		cmd := exec.Command("go", append([]string{"list", "-deps", "-f", "{{if not .Standard}}{{range .GoFiles}}{{$.Dir}}/{{.}}\n{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}\n{{end}}{{end}}"}, target.programs...)...)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), append(target.env, "GOWORK=")...)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		top, err := filepath.Abs(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file := range strings.FieldsSeq(string(out)) {
+			path, ok := strings.CutPrefix(file, top+"/")
+			if !ok || strings.HasPrefix(path, "static/program/") { // another module; made in the image
+				continue
+			}
+			if got, err := ignored.MatchesOrParentMatches(path); err != nil || got {
+				t.Errorf("%s is not in the context of the image, and a program needs it (%v)", path, err)
+			}
+		}
+	}
+}
+
+// TestTheContextHasAllOfTheWorkspace: Go builds nothing where a module of go.work is missing.
+func TestTheContextHasAllOfTheWorkspace(t *testing.T) {
+	ignored := dockerignore(t)
+	work, err := os.ReadFile(root + "/go.work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules := regexp.MustCompile(`(?m)^\t\./(\S+)$`).FindAllStringSubmatch(string(work), -1)
+	if len(modules) < 5 {
+		t.Fatalf("got %q of go.work", modules)
+	}
+	for _, m := range modules {
+		if got, err := ignored.MatchesOrParentMatches(m[1] + "/go.mod"); err != nil || got {
+			t.Errorf("%s is not in the context of the image (%v)", m[1], err)
 		}
 	}
 }

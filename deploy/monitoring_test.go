@@ -33,11 +33,12 @@ func TestAlertsAndDashboardsAskForWhatThereIs(t *testing.T) {
 	}
 }
 
-// TestTheDashboardShowsEverything that replicas export of themselves.
+// TestTheDashboardShowsEverything that replicas export of themselves; of a histogram, its buckets.
 func TestTheDashboardShowsEverything(t *testing.T) {
-	shown := asked(read(t, "deploy/grafana/dashboards/lockstep.json"))
-	for name := range exported(t) {
-		if !slices.Contains(shown, name) {
+	shown, there := asked(read(t, "deploy/grafana/dashboards/lockstep.json")), exported(t)
+	for name := range there {
+		histogram, _ := strings.CutSuffix(strings.TrimSuffix(name, "_sum"), "_count")
+		if !slices.Contains(shown, name) && !there[histogram+"_bucket"] {
 			t.Errorf("no panel shows %s", name)
 		}
 	}
@@ -45,8 +46,11 @@ func TestTheDashboardShowsEverything(t *testing.T) {
 
 // A dashboard is what matters here of Grafana's format.
 type dashboard struct {
-	UID    string
-	Title  string
+	UID        string
+	Title      string
+	Templating struct {
+		List []struct{ Name string }
+	}
 	Panels []struct {
 		ID         int
 		Title      string
@@ -66,7 +70,7 @@ func TestTheDashboardIsWhole(t *testing.T) {
 	}
 	cells, ids := map[[2]int]string{}, map[int]bool{}
 	for _, p := range d.Panels {
-		if p.Datasource.UID != "prometheus" || len(p.Targets) == 0 || ids[p.ID] {
+		if p.Datasource.UID != "${datasource}" || len(p.Targets) == 0 || ids[p.ID] {
 			t.Errorf("%s: no data, or a number twice", p.Title)
 		}
 		ids[p.ID] = true
@@ -78,6 +82,32 @@ func TestTheDashboardIsWhole(t *testing.T) {
 				cells[[2]int{x, y}] = p.Title
 			}
 		}
+	}
+}
+
+// TestTheDashboardIsOfOneInstallation, if its reader wants that: of several, which one Prometheus
+// watches.
+func TestTheDashboardIsOfOneInstallation(t *testing.T) {
+	var d dashboard
+	if err := json.Unmarshal([]byte(read(t, "deploy/grafana/dashboards/lockstep.json")), &d); err != nil {
+		t.Fatal(err)
+	}
+	chosen := regexp.MustCompile(`^\{namespace=~"\$namespace", job=~"\$job"`)
+	for _, p := range d.Panels {
+		for _, target := range p.Targets {
+			for _, at := range regexp.MustCompile(`\b(?:lockstep|process)_[a-z_]+`).FindAllStringIndex(target.Expr, -1) {
+				if !chosen.MatchString(target.Expr[at[1]:]) {
+					t.Errorf("%s: %s is of all installations together: %s", p.Title, target.Expr[at[0]:at[1]], target.Expr)
+				}
+			}
+		}
+	}
+	var names []string
+	for _, v := range d.Templating.List {
+		names = append(names, v.Name)
+	}
+	if got, want := strings.Join(names, " "), "datasource namespace job replica"; got != want {
+		t.Errorf("got the variables %s, want %s", got, want)
 	}
 }
 
@@ -96,7 +126,7 @@ func TestTheDashboardsQueriesParse(t *testing.T) {
 	var rules []rule
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
-			rules = append(rules, rule{"x:y", strings.NewReplacer("$__rate_interval", "1m", "$replica", ".*").Replace(target.Expr)})
+			rules = append(rules, rule{"x:y", strings.NewReplacer("$__rate_interval", "1m", "$replica", ".*", "$namespace", ".*", "$job", ".*").Replace(target.Expr)})
 		}
 	}
 	text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})

@@ -239,15 +239,15 @@ func TestFormsGoOverFreshConnections(t *testing.T) {
 	r := newFake(t, func(_ http.ResponseWriter, r *http.Request) { peers <- r.Method + " " + r.RemoteAddr })
 	addr := startNginx(t, strings.NewReplacer("worker_processes auto", "worker_processes 1"), r.addr)
 	connections := map[string]map[string]bool{"GET": {}, "POST": {}}
-	for range 5 {
-		for method, path := range map[string]string{"GET": "/", "POST": "/c/lobby/reset"} {
-			send(t, method, "http://"+addr+path)
+	for _, kind := range []string{"c", "poll", "bank", "list", "log", "signup"} {
+		for _, method := range []string{"GET", "POST"} {
+			send(t, method, "http://"+addr+"/"+kind+"/lobby/act")
 			_, peer, _ := strings.Cut(<-peers, " ")
 			connections[method][peer] = true
 		}
 	}
-	if pages, forms := len(connections["GET"]), len(connections["POST"]); pages != 1 || forms != 5 {
-		t.Errorf("got %d connections for 5 pages and %d for 5 forms, want 1 and 5", pages, forms)
+	if pages, forms := len(connections["GET"]), len(connections["POST"]); pages != 1 || forms != 6 {
+		t.Errorf("got %d connections for 6 pages and %d for 6 forms, want 1 and 6", pages, forms)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 
 func policyGuard() guard {
 	return guard{
-		"Content-Security-Policy", "app/web/security.go",
+		"Content-Security-Policy", "serve/security.go",
 		`h.Set("Content-Security-Policy", contentSecurityPolicy)`, `if !WITHOUT {
 			h.Set("Content-Security-Policy", contentSecurityPolicy)
 		}`,
@@ -25,9 +25,9 @@ func policyGuard() guard {
 
 func trustedTypesGuard() guard {
 	return guard{
-		"Trusted Types", "app/web/security.go",
+		"Trusted Types", "serve/security.go",
 		`h.Set("X-Content-Type-Options", "nosniff")`, `if WITHOUT && h.Get("Content-Security-Policy") != "" {
-			h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; "+common)
+			h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; "+CommonPolicy)
 		}
 		h.Set("X-Content-Type-Options", "nosniff")`,
 	}
@@ -35,21 +35,21 @@ func trustedTypesGuard() guard {
 
 func frameOptionsGuard() guard {
 	return guard{
-		"X-Frame-Options", "app/web/security.go",
+		"X-Frame-Options", "serve/security.go",
 		`h.Set("X-Frame-Options", "DENY")`, `h.Set("X-Frame-Options", pick(WITHOUT, "", "DENY"))`,
 	}
 }
 
 func resourceGuard() guard {
 	return guard{
-		"Cross-Origin-Resource-Policy", "app/web/security.go",
+		"Cross-Origin-Resource-Policy", "serve/security.go",
 		`h.Set("Cross-Origin-Resource-Policy", "same-origin")`, `h.Set("Cross-Origin-Resource-Policy", pick(WITHOUT, "cross-origin", "same-origin"))`,
 	}
 }
 
 func openerGuard() guard {
 	return guard{
-		"Cross-Origin-Opener-Policy", "app/web/security.go",
+		"Cross-Origin-Opener-Policy", "serve/security.go",
 		`h.Set("Cross-Origin-Opener-Policy", "same-origin")`, `h.Set("Cross-Origin-Opener-Policy", pick(WITHOUT, "unsafe-none", "same-origin"))`,
 	}
 }
@@ -58,7 +58,7 @@ func openerGuard() guard {
 const scriptName = `<img src=x onerror="window.hacked=1">`
 
 // browserAttacks need a real browser: what a page may do is for it to say.
-func browserAttacks() []attack {
+func browserAttacks(a *target) []attack {
 	named := []string{"-replica", scriptName}
 	return []attack{
 		{name: "another site's page opens the socket", guards: []guard{originGuard()}, run: foreignSocket},
@@ -68,27 +68,27 @@ func browserAttacks() []attack {
 		{name: "another site's page keeps a handle of the window", guards: []guard{openerGuard()}, run: foreignOpener},
 		{
 			name: "a script in the replica's name", flags: named, run: hacked,
-			guards: []guard{escapedReplicaGuard(), escapedWelcomeGuard(), policyGuard()},
+			guards: []guard{a.replicaOf, escapedWelcomeGuard(), policyGuard()},
 		},
 		{
 			name: "a script that has got into a page", flags: named, run: hacked,
-			given: []guard{escapedReplicaGuard(), escapedWelcomeGuard()}, guards: []guard{policyGuard()},
+			given: []guard{a.replicaOf, escapedWelcomeGuard()}, guards: []guard{policyGuard()},
 		},
 		{
 			name: "text that a script puts into the page as HTML", guards: []guard{trustedTypesGuard()},
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				return faulty(v, `document.querySelector('#notice').innerHTML = '<i id="hacked"></i>'; window.hacked = document.querySelector('#hacked') ? 1 : undefined`)
 			},
 		},
 		{
 			name: "a handler that a script takes from text", given: []guard{trustedTypesGuard()}, guards: []guard{policyGuard()},
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				return faulty(v, `const b = document.createElement('b'); b.setAttribute('onclick', 'window.hacked = 1'); b.click()`)
 			},
 		},
 		{
 			name: "text that a script evaluates", given: []guard{trustedTypesGuard()}, guards: []guard{policyGuard()},
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				return faulty(v, `const s = document.createElement('script'); s.textContent = 'window.hacked = 1'; document.body.append(s)`)
 			},
 		},
@@ -97,7 +97,7 @@ func browserAttacks() []attack {
 }
 
 // A site is another origin's: pages that do what they like.
-func (v *target) site(page string) (url string) {
+func (v *victim) site(page string) (url string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, "<!doctype html><title>evil</title>"+page)
@@ -107,7 +107,7 @@ func (v *target) site(page string) (url string) {
 }
 
 // tab opens a tab in which anything may go wrong.
-func (v *target) tab(url string) *chromiumTab {
+func (v *victim) tab(url string) *chromiumTab {
 	v.Helper()
 	tab := newChromiumTab(chromedp.NewContext(v.chromium))
 	v.Cleanup(func() {
@@ -119,7 +119,7 @@ func (v *target) tab(url string) *chromiumTab {
 	return tab
 }
 
-func (v *target) try(tab *chromiumTab, do func(ctx context.Context) error) {
+func (v *victim) try(tab *chromiumTab, do func(ctx context.Context) error) {
 	v.Helper()
 	ctx, cancel := context.WithTimeout(tab.ctx, patience)
 	defer cancel()
@@ -129,14 +129,23 @@ func (v *target) try(tab *chromiumTab, do func(ctx context.Context) error) {
 }
 
 // evaluate runs a script in a tab and returns its value as text.
-func (v *target) evaluate(tab *chromiumTab, script string) (text string) {
+func (v *victim) evaluate(tab *chromiumTab, script string) (text string) {
 	v.Helper()
 	v.try(tab, func(ctx context.Context) (err error) { text, err = tab.evaluate(ctx, script); return err })
 	return text
 }
 
+// press has a person in a tab do what counts.
+func (v *victim) press(tab *chromiumTab) {
+	v.Helper()
+	if v.app.press != "" {
+		v.evaluate(tab, v.app.press)
+	}
+	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, v.app.button) })
+}
+
 // live waits until a tab shows the target's page with its socket.
-func (v *target) live(tab *chromiumTab) {
+func (v *victim) live(tab *chromiumTab) {
 	v.Helper()
 	eventually(v, "the page to be live", func() error {
 		var s state
@@ -147,7 +156,7 @@ func (v *target) live(tab *chromiumTab) {
 	})
 }
 
-func foreignSocket(v *target) error {
+func foreignSocket(v *victim) error {
 	v.live(v.tab(v.p.url)) // the visitor has a cookie
 	evil := v.tab(v.site(""))
 	got := v.evaluate(evil, fmt.Sprintf(`new Promise((done) => {
@@ -155,16 +164,16 @@ func foreignSocket(v *target) error {
 		s.onopen = () => s.send('%s');
 		s.onmessage = (m) => m.data.includes('"ack"') && done('counted');
 		s.onclose = s.onerror = () => done('closed');
-	})`, v.host(), v.lobbyRooms(), clickText(newOp())))
+	})`, v.host(), v.lobbyRooms(), clickText(v.newOp())))
 	if got == "counted" {
 		return errors.New("it clicks as the visitor")
 	}
 	return v.counted("lobby")
 }
 
-func foreignForm(v *target) error {
+func foreignForm(v *victim) error {
 	v.live(v.tab(v.p.url))
-	evil := v.tab(v.site(`<form method=post action="` + v.p.url + html.EscapeString(formTo(forgeLane("a guess", newClientID(), "increment", time.Now()))) + `"><button>Win a prize</button></form>`))
+	evil := v.tab(v.site(`<form method=post action="` + v.p.url + html.EscapeString(v.formTo(v.forgeLane("a guess", newClientID(), time.Now()))) + `">` + v.app.hidden() + `<button>Win a prize</button></form>`))
 	v.try(evil, func(ctx context.Context) error { return evil.click(ctx, "button") })
 	eventually(v, "the answer to the form", func() error {
 		if at := v.evaluate(evil, `document.readyState + ' ' + location.href`); !strings.HasPrefix(at, "complete "+v.p.url) {
@@ -175,17 +184,17 @@ func foreignForm(v *target) error {
 	return v.counted("lobby")
 }
 
-func foreignFrame(v *target) error {
+func foreignFrame(v *victim) error {
 	evil := v.tab(v.site(""))
 	v.evaluate(evil, fmt.Sprintf(`new Promise((done) => {
 		const f = document.createElement('iframe');
 		f.onload = () => done('');
-		f.src = '%s/c/lobby';
+		f.src = '%s';
 		document.body.append(f);
-	})`, v.p.url))
+	})`, v.p.url+v.page("lobby")))
 	// A page that is there connects. One that is opened later has done so before
 	// this one gives up.
-	v.live(v.tab(v.p.url + "/c/other"))
+	v.live(v.tab(v.p.url + v.page("other")))
 	for limit := time.Now().Add(time.Second); time.Now().Before(limit); {
 		if n := v.metric("lockstep_sessions_accepted_total"); n > 1 {
 			return errors.New("the page lives in a frame of another site, which can have the visitor click on it")
@@ -194,8 +203,8 @@ func foreignFrame(v *target) error {
 	return nil
 }
 
-func foreignScript(v *target) error {
-	page := v.from(auditor).mustVisit("/").html
+func foreignScript(v *victim) error {
+	page := v.from(auditor).mustVisit(v.page("lobby")).html
 	_, path, _ := strings.Cut(page, `<script src="`)
 	path, _, _ = strings.Cut(path, `"`)
 	evil := v.tab(v.site(""))
@@ -212,7 +221,7 @@ func foreignScript(v *target) error {
 	return nil
 }
 
-func foreignOpener(v *target) error {
+func foreignOpener(v *victim) error {
 	evil := v.tab(v.site("<button>Win a prize</button>"))
 	v.evaluate(evil, fmt.Sprintf(`document.querySelector('button').onclick = () => { window.opened = window.open('%s/') }; ''`, v.p.url))
 	v.try(evil, func(ctx context.Context) error { return evil.click(ctx, "button") })
@@ -229,7 +238,7 @@ func foreignOpener(v *target) error {
 }
 
 // hacked opens the page, and looks whether the script in the name has run.
-func hacked(v *target) error {
+func hacked(v *victim) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
 	v.evaluate(tab, `new Promise((done) => {
@@ -240,7 +249,7 @@ func hacked(v *target) error {
 	return wasHacked(v, tab)
 }
 
-func wasHacked(v *target, tab *chromiumTab) error {
+func wasHacked(v *victim, tab *chromiumTab) error {
 	if v.evaluate(tab, `String(window.hacked)`) != "undefined" {
 		return errors.New("it has run")
 	}
@@ -248,11 +257,11 @@ func wasHacked(v *target, tab *chromiumTab) error {
 }
 
 // faulty has the page's own scripts make a mistake, when somebody clicks.
-func faulty(v *target, mistake string) error {
+func faulty(v *victim, mistake string) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
-	v.evaluate(tab, `document.querySelector('[data-action=increment]').addEventListener('click', () => { try { `+mistake+` } finally { window.clicked = 1 } }); ''`)
-	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, "[data-action=increment]") })
+	v.evaluate(tab, `document.querySelector('`+v.app.button+`').addEventListener('click', () => { try { `+mistake+` } finally { window.clicked = 1 } }); ''`)
+	v.press(tab)
 	eventually(v, "the click", func() error {
 		if got := v.evaluate(tab, `String(window.clicked)`); got != "1" {
 			return errors.New(got)
@@ -263,19 +272,19 @@ func faulty(v *target, mistake string) error {
 }
 
 // pollute leaves an outbox in which a neighbour has written.
-func pollute(v *target) error {
+func pollute(v *victim) error {
 	tab := v.tab(v.p.url)
 	v.live(tab)
 	v.evaluate(tab, `new Promise((done, failed) => {
-		const user = document.querySelector('main').dataset.user;
+		const user = document.querySelector('[data-user]').dataset.user;
 		const poison = JSON.parse('{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}},"in":{"__proto__":{"x":1},"constructor":{"prototype":{"x":1}}}}');
-		const open = indexedDB.open('lockstep /ws/');
+		const open = indexedDB.open('lockstep `+v.app.mount+`/ws/');
 		open.onupgradeneeded = open.onerror = () => failed(new Error('there is no outbox'));
 		open.onsuccess = () => {
 			const tx = open.result.transaction('ops', 'readwrite'), ops = tx.objectStore('ops');
 			for (const client of ['__proto__', 'constructor', 'AAAAAAAAAAAAAAAAAAAAAA'])
-				for (const topic of ['counter:lobby', '__proto__', 'constructor', 'toString'])
-					for (const some of [{}, {user}, {user, do: 'increment', made: 1e999}, {user, do: '__proto__', made: 'x', grant: {}}])
+				for (const topic of ['`+v.topic("lobby")+`', '__proto__', 'constructor', 'toString'])
+					for (const some of [{}, {user}, {user, do: '`+v.app.do+`', made: 1e999}, {user, do: '__proto__', made: 'x', grant: {}}])
 						ops.put({...poison, ...some, client, topic, seq: 1 + Object.keys(some).length});
 			tx.oncomplete = () => done('');
 			tx.onabort = () => failed(tx.error);
@@ -283,7 +292,7 @@ func pollute(v *target) error {
 	})`)
 	v.try(tab, tab.reload)
 	v.live(tab)
-	v.try(tab, func(ctx context.Context) error { return tab.click(ctx, "[data-action=increment]") })
+	v.press(tab)
 	eventually(v, "the click to count", func() error {
 		if v.count("lobby") == 0 {
 			return errors.New("it does not")

@@ -15,8 +15,8 @@ import (
 
 func requestsGuard() guard {
 	return guard{
-		"requests of an address", "app/web/limiter.go",
-		"!l.requests.Allow(clientOf(c).addr)", "!WITHOUT && !l.requests.Allow(clientOf(c).addr)",
+		"requests of an address", "serve/limiter.go",
+		"!l.requests.Allow(clientOf(r).addr)", "!WITHOUT && !l.requests.Allow(clientOf(r).addr)",
 	}
 }
 
@@ -36,28 +36,28 @@ func allSocketsGuard() guard {
 
 func connsGuard() guard {
 	return guard{
-		"connections of an address", "cmd/web/connlimit.go",
+		"connections of an address", "serve/connlimit.go",
 		"errors.Is(err, limit.ErrAddr) {", "!WITHOUT && errors.Is(err, limit.ErrAddr) {",
 	}
 }
 
 func allConnsGuard() guard {
 	return guard{
-		"connections in all", "cmd/web/connlimit.go",
+		"connections in all", "serve/connlimit.go",
 		"if l.all.max > 0 && l.all.used()+l.cost > l.all.max {", "if !WITHOUT && l.all.max > 0 && l.all.used()+l.cost > l.all.max {",
 	}
 }
 
 func tabGuard() guard {
 	return guard{
-		"messages of a tab", "app/web/view.go",
+		"messages of a tab", "serve/view.go",
 		"if !v.bucket.Allow() {", "if !WITHOUT && !v.bucket.Allow() {",
 	}
 }
 
 func addrGuard() guard {
 	return guard{
-		"messages of an address", "app/web/view.go",
+		"messages of an address", "serve/view.go",
 		"if l.messages.Allow(v.who.addr) {", "if WITHOUT || l.messages.Allow(v.who.addr) {",
 	}
 }
@@ -88,42 +88,42 @@ func floodAttacks() []attack {
 	return []attack{
 		{
 			name: "flood of requests", flood: true, flags: []string{"-request-rate", "20", "-request-burst", "40"},
-			guards: []guard{requestsGuard()}, refused: `lockstep_refused_total{reason="requests_of_address"`, run: floodRequests,
+			guards: []guard{requestsGuard()}, refused: `lockstep_turned_away_total{reason="requests_of_address"`, run: floodRequests,
 		},
 		{
 			name: "flood of upgrades", flood: true, flags: []string{"-max-conns-per-addr", "50", "-request-rate", "0"},
-			guards: []guard{socketsGuard()}, refused: `lockstep_refused_total{reason="sockets_of_address"`, run: floodUpgrades,
+			guards: []guard{socketsGuard()}, refused: `lockstep_turned_away_total{reason="sockets_of_address"`, run: floodUpgrades,
 		},
 		{
 			name: "flood of sockets from many addresses", flood: true, others: havePages, flags: []string{"-max-conns", "200", "-max-conns-per-addr", "50"},
-			guards: []guard{allSocketsGuard()}, refused: `lockstep_refused_total{reason="sockets"`, run: floodSockets,
+			guards: []guard{allSocketsGuard()}, refused: `lockstep_turned_away_total{reason="sockets"`, run: floodSockets,
 		},
 		{
 			name: "flood of connections", flood: true, flags: []string{"-max-conns-per-addr", "50"},
-			guards: []guard{connsGuard()}, refused: `lockstep_connections_refused_total{limit="address"`,
-			run: func(v *target) error { return floodConns(v, 50, []string{hostile}) },
+			guards: []guard{connsGuard()}, refused: `lockstep_connections_turned_away_total{limit="address"`,
+			run: func(v *victim) error { return floodConns(v, 50, []string{hostile}) },
 		},
 		{
 			name: "flood of connections from many addresses", flood: true, others: haveNone, flags: []string{"-max-conns", "200", "-max-conns-per-addr", "50"},
-			guards: []guard{allConnsGuard()}, refused: `lockstep_connections_refused_total{limit="all"`,
-			run: func(v *target) error { return floodConns(v, 200, manyAddresses()) },
+			guards: []guard{allConnsGuard()}, refused: `lockstep_connections_turned_away_total{limit="all"`,
+			run: func(v *victim) error { return floodConns(v, 200, manyAddresses()) },
 		},
 		{
 			name: "flood of messages of one tab", flood: true, flags: tab,
-			guards: []guard{tabGuard()}, refused: `lockstep_refused_total{reason="messages_of_tab"`, run: floodTab,
+			guards: []guard{tabGuard()}, refused: `lockstep_turned_away_total{reason="messages_of_tab"`, run: floodTab,
 		},
 		{
 			name: "flood of messages of many tabs of one address", flood: true,
 			flags:  []string{"-addr-rate", "80", "-addr-burst", "200", "-request-rate", "0", "-max-conns-per-addr", "0"},
-			guards: []guard{addrGuard()}, refused: `lockstep_refused_total{reason="messages_of_address"`, run: floodTabs,
+			guards: []guard{addrGuard()}, refused: `lockstep_turned_away_total{reason="messages_of_address"`, run: floodTabs,
 		},
 		{
 			name: "a tab that goes on although it is refused", flood: true, flags: tab,
-			guards: []guard{limitedGuard()}, refused: `lockstep_refused_total{reason="messages_of_tab"`, run: goOnForEver,
+			guards: []guard{limitedGuard()}, refused: `lockstep_turned_away_total{reason="messages_of_tab"`, run: goOnForEver,
 		},
 		{
-			name: "hellos that have all shown again", flood: true, flags: tab,
-			guards: []guard{tabGuard()}, refused: `lockstep_refused_total{reason="messages_of_tab"`, run: floodHellos,
+			name: "hellos that have all shown again", needs: "counter", flood: true, flags: tab,
+			guards: []guard{tabGuard()}, refused: `lockstep_turned_away_total{reason="messages_of_tab"`, run: floodHellos,
 		},
 		{
 			name: "flood of control frames", flood: true, guards: []guard{controlsGuard()}, run: floodControls,
@@ -138,12 +138,12 @@ func manyAddresses() (addrs []string) {
 	return addrs
 }
 
-func floodRequests(v *target) error {
+func floodRequests(v *victim) error {
 	who := v.from(hostile)
 	began, served, refused := time.Now(), 0, 0
 	for range v.rounds {
 		for range 200 {
-			switch a := who.get("/"); a.status {
+			switch a := who.get(v.page("lobby")); a.status {
 			case http.StatusOK:
 				served++
 			case http.StatusTooManyRequests:
@@ -162,7 +162,7 @@ func floodRequests(v *target) error {
 	return nil
 }
 
-func floodUpgrades(v *target) error {
+func floodUpgrades(v *victim) error {
 	who := v.from(hostile)
 	held := 0
 	for range v.rounds {
@@ -181,7 +181,7 @@ func floodUpgrades(v *target) error {
 	return nil
 }
 
-func floodSockets(v *target) error {
+func floodSockets(v *victim) error {
 	held := 0
 	for range v.rounds {
 		for _, addr := range manyAddresses() {
@@ -193,7 +193,7 @@ func floodSockets(v *target) error {
 		}
 	}
 	// Between two requests of an honest visitor, which are served.
-	if a := v.from(auditor).get("/c/lobby"); a.status != http.StatusOK {
+	if a := v.from(auditor).get(v.page("lobby")); a.status != http.StatusOK {
 		return fmt.Errorf("with %d sockets there is no page for anybody: %d", held, a.status)
 	}
 	return nil
@@ -201,7 +201,7 @@ func floodSockets(v *target) error {
 
 // floodConns opens connections and says nothing. No more than so many may be
 // kept.
-func floodConns(v *target, allowed int, addrs []string) error {
+func floodConns(v *victim, allowed int, addrs []string) error {
 	var all []net.Conn
 	defer func() {
 		for _, c := range all {
@@ -230,7 +230,7 @@ func floodConns(v *target, allowed int, addrs []string) error {
 		_ = c.Close()
 	}
 	eventually(v, "a page after the flood", func() error {
-		if a := v.from(newcomer).get("/c/lobby"); a.status != http.StatusOK {
+		if a := v.from(newcomer).get(v.page("lobby")); a.status != http.StatusOK {
 			return fmt.Errorf("%d %s", a.status, a.body)
 		}
 		return nil
@@ -271,8 +271,8 @@ type clicker struct {
 	acks, refusals int // readable when reading is done
 }
 
-func newClicker(v *target, name string) *clicker {
-	c := &clicker{ws: v.from(hostile).connect(name), op: newOpOn("counter:" + name)}
+func newClicker(v *victim, name string) *clicker {
+	c := &clicker{ws: v.from(hostile).connect(name), op: v.newOpOn(name)}
 	c.reading.Go(func() { // ends with the connection
 		for {
 			m := c.ws.hear()
@@ -307,7 +307,7 @@ func (c *clicker) done() int {
 	return c.acks
 }
 
-func floodTab(v *target) error {
+func floodTab(v *victim) error {
 	for range v.rounds {
 		began := time.Now()
 		c := newClicker(v, "lobby")
@@ -322,7 +322,7 @@ func floodTab(v *target) error {
 	return nil
 }
 
-func floodTabs(v *target) error {
+func floodTabs(v *victim) error {
 	began := time.Now()
 	for range v.rounds {
 		var all []*clicker
@@ -342,7 +342,7 @@ func floodTabs(v *target) error {
 	return nil
 }
 
-func goOnForEver(v *target) error {
+func goOnForEver(v *victim) error {
 	for range v.rounds {
 		c := newClicker(v, "lobby")
 		for range 20 {
@@ -356,15 +356,15 @@ func goOnForEver(v *target) error {
 }
 
 // floodHellos has the whole state sent again by a few bytes, again and again.
-func floodHellos(v *target) error {
+func floodHellos(v *victim) error {
 	for range v.rounds {
 		began, shown := time.Now(), 0
 		ws := v.from(hostile).connect("lobby")
-		ws.shown(lobby)
+		ws.shown(v.topic("lobby"))
 		as := 0
 		for range 300 {
 			ws.text([]string{`{"hello":2,"as":"data"}`, `{"hello":2}`}[as])
-			if m := ws.shown(lobby); m.T != "" {
+			if m := ws.shown(v.topic("lobby")); m.T != "" {
 				shown++
 				as = 1 - as // the same again shows nothing
 			}
@@ -377,12 +377,12 @@ func floodHellos(v *target) error {
 	return nil
 }
 
-func floodControls(v *target) error {
+func floodControls(v *victim) error {
 	for range v.rounds {
 		ws := v.from(hostile).connect("lobby")
 		pings := strings.Repeat(string(masked(finPing, []byte("x"))), 1000)
 		_, _ = ws.Write([]byte(pings)) // it may be closed in the middle
-		ws.text(clickText(newOp()))
+		ws.text(clickText(v.newOp()))
 		if m := ws.verdict(); len(m.Ack) > 0 {
 			return errors.New("1,000 pings are answered, and no end")
 		}

@@ -56,14 +56,19 @@ func (s *suite) without(removed []guard) string {
 // TestEachGuardIsInTheSource finds guards that have changed within a second:
 // TestAttacks does so too, once it has built the program.
 func TestEachGuardIsInTheSource(t *testing.T) {
-	(&suite{plain: attacks(), browser: browserAttacks()}).overlay(t, t.TempDir())
+	for _, a := range targets() {
+		newSuite(a).overlay(t, t.TempDir())
+	}
 }
 
-// build compiles the program with a switch at each guard.
+// build compiles the program, once as it is and once with a switch at each guard.
 func (s *suite) build(t *testing.T) {
 	t.Helper()
 	var err error
-	if s.switched, err = buildWeb("web-without-guards", s.overlay(t, t.TempDir())); err != nil {
+	if s.program, err = s.app.program(); err != nil {
+		t.Fatal(err)
+	}
+	if s.switched, err = s.app.build(s.app.name+"-without-guards", s.overlay(t, t.TempDir())); err != nil {
 		t.Fatalf("without guards: %v", err)
 	}
 }

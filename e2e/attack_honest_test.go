@@ -25,7 +25,7 @@ const honestWarm = 20
 // comes for a page and a socket again and again. Neither must be hurt by what
 // somebody at another address does.
 type honestTab struct {
-	v      *target
+	v      *victim
 	others others
 	ws     *websocket.Conn
 	stop   context.CancelFunc
@@ -46,11 +46,11 @@ type sentClick struct {
 }
 
 // honestTab opens the tab of one, and returns when it has clicked for a while.
-func (v *target) honestTab(o others) *honestTab {
+func (v *victim) honestTab(o others) *honestTab {
 	v.Helper()
 	w := &honestTab{v: v, others: o, waiting: make(map[history.ID]sentClick)}
 	who := v.from(honest)
-	page := who.mustVisit("/c/honest")
+	page := who.mustVisit(v.page("honest"))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ws, _, err := websocket.Dial(ctx, v.p.url+page.socket, &websocket.DialOptions{
@@ -93,7 +93,7 @@ func (v *target) honestTab(o others) *honestTab {
 func (w *honestTab) click(ctx context.Context) {
 	tick := time.NewTicker(honestPause)
 	defer tick.Stop()
-	for op := newOpOn("counter:honest"); ; op = op.next() {
+	for op := w.v.newOpOn("honest"); ; op = op.next() {
 		w.mu.Lock()
 		seen := sentClick{time.Now(), 0}
 		if w.attacks {
@@ -168,7 +168,7 @@ func (w *honestTab) come(ctx context.Context) {
 }
 
 func (w *honestTab) comeIn(who *visitor) error {
-	p, err := who.visit("/c/newcomer")
+	p, err := who.visit(w.v.page("newcomer"))
 	if err != nil || w.others == havePages {
 		return err
 	}

@@ -7,12 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 func clientGuard() guard {
 	return guard{
-		"a client is 128 bits", "app/view.go",
+		"a client is 128 bits", "view.go",
 		"if err != nil {\n\t\treturn op, state.ReasonBadOp", "if err != nil && !WITHOUT {\n\t\treturn op, state.ReasonBadOp",
 	}
 }
@@ -34,22 +35,22 @@ func repeatGuard() guard {
 
 func viewTopicGuard() guard {
 	return guard{
-		"a tab does something only where a page of its person was", "app/view.go",
+		"a tab does something only where a page of its person was", "view.go",
 		"if !ok || !v.mayUse(e) {", "if !ok || !WITHOUT && !v.mayUse(e) {",
 	}
 }
 
 func grantGuard() guard {
 	return guard{
-		"a grant is of its session and topic", "app/web/rooms.go",
-		"return ok && h.sign.validToken(forGrant,", "return WITHOUT && grant != \"\" || ok && h.sign.validToken(forGrant,",
+		"a grant is of its session and topic", "serve/rooms.go",
+		"return h.sign.validToken(forGrant,", "return WITHOUT && grant != \"\" || h.sign.validToken(forGrant,",
 	}
 }
 
 func roomsGuard() guard {
 	return guard{
-		"the rooms of a socket are signed", "app/web/rooms.go",
-		`h.sign.signedBy(forRooms, in, c.QueryParam("of")) < 0`, `!WITHOUT && h.sign.signedBy(forRooms, in, c.QueryParam("of")) < 0`,
+		"the rooms of a socket are signed", "serve/rooms.go",
+		`h.sign.signedBy(forRooms, in, q.Get("of")) < 0`, `!WITHOUT && h.sign.signedBy(forRooms, in, q.Get("of")) < 0`,
 	}
 }
 
@@ -68,11 +69,17 @@ func compareGuard() guard {
 }
 
 // wrongClicks are messages of a tab that look like clicks and are none.
-func wrongClicks() (texts []string) {
+func wrongClicks(a *target) (texts []string) {
 	with := func(op, rest string) {
 		texts = append(texts, fmt.Sprintf(`{"op":%s,"seen":%d,%s}`, strings.ReplaceAll(op, "CLIENT", newClientID()), time.Now().UnixMilli(), rest))
 	}
-	const click = `"t":"counter:lobby","do":"increment"`
+	topic, do, in := strconv.Quote(a.topic("lobby")), `"do":`+strconv.Quote(a.do), ""
+	if a.in != nil {
+		in = `,"in":` + asJSON(a.in)
+	}
+	of := func(topic string) string { return `"t":` + topic + `,` + do + in }
+	doing := func(what string) string { return `"t":` + topic + `,"do":` + what + in }
+	click := of(topic)
 	for _, client := range wrongClients() {
 		with(`[`+strconv.Quote(client)+`,1,1]`, click)
 	}
@@ -84,17 +91,17 @@ func wrongClicks() (texts []string) {
 		with(op, click)
 	}
 	for _, rest := range []string{
-		`"do":"increment"`, `"t":"counter:lobby"`, `"t":7,"do":"increment"`, `"t":"lobby","do":"increment"`, `"t":"counter:","do":"increment"`,
-		`"t":"Counter:lobby","do":"increment"`, `"t":"counter:lobby ","do":"increment"`, `"t":"counter:lobby:x","do":"increment"`,
-		`"t":"counter:lobby","do":"Increment"`, `"t":"counter:lobby","do":"void"`, `"t":"counter:lobby","do":null`, `"t":"counter:lobby","do":["increment"]`,
-		`"t":"counter:lobby","do":"__proto__"`, `"t":"counter:lobby","do":"constructor"`, `"t":"counter:lobby","do":"set","in":{"n":"666"}`,
+		do + in, `"t":` + topic, of(`7`), of(`"lobby"`), of(`"` + a.topic("") + `"`), of(`"` + strings.ToUpper(a.family) + `:lobby"`),
+		of(`"` + a.topic("lobby ") + `"`), of(`"` + a.topic("lobby:x") + `"`),
+		doing(`"` + strings.ToUpper(a.do) + `"`), doing(`"void"`), doing(`null`), doing(`["` + a.do + `"]`), doing(`"__proto__"`), doing(`"constructor"`),
+		`"t":` + topic + `,"do":"set","in":{"n":"666"}`,
 		click + `,"in":7`, click + `,"in":{"a":{}}`, click + `,"age":-1`, click + `,"age":1e99`, click + `,"age":2678400`, click + `,"seen":0`,
 		click + `,"seen":"now"`, click + `,"seen":1`, click + `,"seen":9007199254740991`, click + `,"hello":2`, click + `,"fin":["CLIENT",1]`,
 	} {
 		with(`["CLIENT",1,1]`, rest)
 	}
-	whole := clickText(newOp())
-	return append(texts, "["+whole+"]", whole+"{}", strings.Replace(whole, `"op"`, `"OP"`, 1), strings.Replace(clickText(newOp()), `"seen"`, `"Seen"`, 1))
+	whole := clickText(a.op("lobby"))
+	return append(texts, "["+whole+"]", whole+"{}", strings.Replace(whole, `"op"`, `"OP"`, 1), strings.Replace(clickText(a.op("lobby")), `"seen"`, `"Seen"`, 1))
 }
 
 // wrongClients are not names of clients.
@@ -111,8 +118,8 @@ func opAttacks() []attack {
 	return []attack{
 		{
 			name: "an op that another tab has sent, once more", guards: []guard{repeatGuard()},
-			run: func(v *target) error {
-				op := newOp()
+			run: func(v *victim) error {
+				op := v.newOp()
 				for _, addr := range []string{honest, hostile, hostile} {
 					ws := v.from(addr).connect("lobby")
 					ws.text(clickText(op))
@@ -131,8 +138,8 @@ func opAttacks() []attack {
 		},
 		{
 			name: "clients, seqs, topics and actions that are none", guards: []guard{clientGuard(), seqGuard()},
-			run: func(v *target) error {
-				for _, text := range wrongClicks() {
+			run: func(v *victim) error {
+				for _, text := range wrongClicks(v.app) {
 					if err := slip(v, masked(finText, []byte(text))); err != nil {
 						return fmt.Errorf("%.60s: %w", text, err)
 					}
@@ -142,14 +149,15 @@ func opAttacks() []attack {
 		},
 		{
 			name: "states in a message of a tab", why: "what a tab says of states is not read",
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				ws, other := v.from(hostile).connect("lobby"), v.from(honest).connect("lobby")
-				ws.text(`{"hello":2,"at":{"counter:lobby":[9007199254740991,9007199254740991]},"s":"1 666","t":"counter:lobby","state":"{\"s\":\"1 666\"}"}`)
-				ws.text(`{"t":"counter:lobby","e":9007199254740991,"v":1,"swap":"none","content":"<b>666</b>"}`)
-				other.text(clickText(newOp()))
+				lobby, false666 := strconv.Quote(v.topic("lobby")), v.app.falsehood(count{}, 9007199254740991, 9007199254740991)
+				ws.text(`{"hello":2,"at":{` + lobby + `:[9007199254740991,9007199254740991]},"s":"1 666","t":` + lobby + `,"state":` + strconv.Quote(false666) + `}`)
+				ws.text(`{"t":` + lobby + `,"e":9007199254740991,"v":1,"swap":"none","content":"<b>666</b> forged 666"}`)
+				other.text(clickText(v.newOp()))
 				for {
 					m := other.hear()
-					if forged(m.Content + m.State) {
+					if v.app.shows.MatchString(m.Content + m.State) {
 						return errors.New("another tab shows what this one said")
 					}
 					if len(m.Ack) > 0 {
@@ -160,14 +168,14 @@ func opAttacks() []attack {
 		},
 		{
 			name: "an op for a topic that no page gave", guards: []guard{viewTopicGuard()},
-			run: func(v *target) error { return reaches(v, "") },
+			run: func(v *victim) error { return reaches(v, "") },
 		},
 		{
 			name: "an op for a topic, with the grant of another topic, of another session, or a forged one", guards: []guard{grantGuard()},
-			run: func(v *target) error {
-				theirs, own := v.from(honest).mustVisit("/c/private"), v.from(hostile).mustVisit("/c/lobby")
+			run: func(v *victim) error {
+				theirs, own := v.from(honest).mustVisit(v.page("private")), v.from(hostile).mustVisit(v.page("lobby"))
 				forged := forgeToken("a guess", "grant", own.session(), "counter:private")
-				for _, grant := range []string{theirs.grants["counter:private"], own.grants[lobby], forged, "x"} {
+				for _, grant := range []string{theirs.grants[v.topic("private")], own.grants[v.topic("lobby")], forged, "x"} {
 					if err := reaches(v, grant); err != nil {
 						return err
 					}
@@ -176,32 +184,32 @@ func opAttacks() []attack {
 			},
 		},
 		{
-			name: "a socket of rooms that no page gave", guards: []guard{roomsGuard()}, refused: `lockstep_refused_total{reason="token"`, run: forgeRooms,
+			name: "a socket of rooms that no page gave", guards: []guard{roomsGuard()}, refused: `lockstep_turned_away_total{reason="token"`, run: forgeRooms,
 		},
 		{
 			name: "the client of somebody else, guessed", why: "it is 128 random bits, and nobody else is told", run: guessClient,
 		},
 		{
-			name: "an account overdrawn by many tabs at once", guards: []guard{overdraftGuard()}, run: overdraw(1),
+			name: "an account overdrawn by many tabs at once", needs: "bank", guards: []guard{overdraftGuard()}, run: overdraw(1),
 		},
 		{
-			name: "money made by many tabs of two replicas at once", flags: []string{"-replicas", "2"}, guards: []guard{compareGuard()}, run: overdraw(20),
+			name: "money made by many tabs of two replicas at once", needs: "bank", flags: []string{"-replicas", "2"}, guards: []guard{compareGuard()}, run: overdraw(20),
 		},
 		{
-			name: "a vote in somebody else's name", why: "who votes is the session's, and nothing in a message says it", run: voteAsAnother,
+			name: "a vote in somebody else's name", needs: "poll", why: "who votes is the session's, and nothing in a message says it", run: voteAsAnother,
 		},
 	}
 }
 
-// reaches returns an error if a tab that shows the lobby can click on another counter with a grant.
-func reaches(v *target, grant string) error {
-	p := v.from(hostile).mustVisit("/c/lobby")
+// reaches returns an error if a tab that shows the lobby can click elsewhere with a grant.
+func reaches(v *victim, grant string) error {
+	p := v.from(hostile).mustVisit(v.page("lobby"))
 	ws, status := v.from(hostile).upgrade(p.socket, "Cookie: "+p.cookie, "Origin: "+v.p.url)
 	if ws == nil {
 		v.Fatalf("no socket: %d", status)
 	}
 	defer ws.Close()
-	op := newOpOn("counter:private")
+	op := v.newOpOn("private")
 	op.grant = grant
 	ws.text(clickText(op))
 	if m := ws.verdict(); len(m.Ack) > 0 {
@@ -213,8 +221,8 @@ func reaches(v *target, grant string) error {
 }
 
 // forgeRooms asks for sockets of a topic by what was signed for another, or by nobody who may.
-func forgeRooms(v *target) error {
-	const private = "counter:private"
+func forgeRooms(v *victim) error {
+	lobby, private := v.app.rooms("lobby"), v.app.rooms("private")
 	given, err := url.Parse(v.lobbyRooms())
 	if err != nil {
 		v.Fatal(err)
@@ -229,7 +237,7 @@ func forgeRooms(v *target) error {
 		if ws == nil {
 			continue
 		}
-		ws.text(clickText(newOpOn(private)))
+		ws.text(clickText(v.newOpOn("private")))
 		m := ws.verdict()
 		_ = ws.Close()
 		if len(m.Ack) > 0 {
@@ -241,10 +249,10 @@ func forgeRooms(v *target) error {
 
 // guessClient sends ops in the name of clients that are like that of somebody honest. Each of the
 // honest one's clicks must count, and be answered.
-func guessClient(v *target) error {
+func guessClient(v *victim) error {
 	first, hostileOne := v.from(honest).connect("lobby"), v.from(hostile).connect("lobby")
 	clicks := int64(0)
-	for op := newOp(); op.Seq <= 20; op = op.next() {
+	for op := v.newOp(); op.Seq <= 20; op = op.next() {
 		first.text(clickText(op))
 		if m := first.verdict(); !m.acks(op.ID) {
 			return fmt.Errorf("the honest click is %s", m)
@@ -271,8 +279,8 @@ func guessClient(v *target) error {
 
 // overdraw has many tabs move more than there is out of an account, at once, in one bank after the
 // other: replicas that take turns seldom compute from the same state.
-func overdraw(banks int) func(*target) error {
-	return func(v *target) error {
+func overdraw(banks int) func(*victim) error {
+	return func(v *victim) error {
 		for i := range banks {
 			if err := overdrawOne(v, fmt.Sprintf("bank-%d", i)); err != nil {
 				return err
@@ -282,32 +290,33 @@ func overdraw(banks int) func(*target) error {
 	}
 }
 
-func overdrawOne(v *target, bank string) error {
+// doAll sends an op and those that come next to it, n in all, and counts what is acknowledged. It
+// returns with the answers, or the end of the connection.
+func (v *victim) doAll(ws *rawSocket, op wireOp, n int, acked *atomic.Int64) {
+	for range n {
+		ws.text(clickText(op))
+		op = op.next()
+	}
+	for answers := 0; answers < n; {
+		m := ws.verdict()
+		if m.cut || m.code != 0 || m.Retry {
+			v.Errorf("what was done is %s", m)
+			return
+		}
+		acked.Add(int64(len(m.Ack)))
+		answers += max(len(m.Ack), 1)
+	}
+}
+
+func overdrawOne(v *victim, bank string) error {
 	const tabs, each = 20, 20 // four times what there is
-	var mu sync.Mutex
-	moved := int64(0)
+	var moved atomic.Int64
 	var all sync.WaitGroup
 	for range tabs {
 		ws := v.from(hostile).connectTo("/bank/" + bank)
-		all.Go(func() { // ends with the answers, or the connection
-			op := newOpOn("bank:" + bank)
-			op.do, op.in = "transfer", map[string]string{"from": "1", "to": "2", "amount": "1"}
-			for range each {
-				ws.text(clickText(op))
-				op = op.next()
-			}
-			for answers := 0; answers < each; {
-				m := ws.verdict()
-				if m.cut || m.code != 0 || m.Retry {
-					v.Errorf("a transfer is %s", m)
-					return
-				}
-				mu.Lock()
-				moved += int64(len(m.Ack))
-				mu.Unlock()
-				answers += max(len(m.Ack), 1)
-			}
-		})
+		op := newOpOn("bank:" + bank)
+		op.do, op.in = "transfer", map[string]string{"from": "1", "to": "2", "amount": "1"}
+		all.Go(func() { v.doAll(ws, op, each, &moved) })
 	}
 	all.Wait()
 	body := v.from(auditor).get("/bank/" + bank).body
@@ -316,14 +325,14 @@ func overdrawOne(v *target, bank string) error {
 		v.Fatalf("no bank in %s", body)
 	}
 	balances := strings.Fields(s.Value)
-	if balances[0] != "0" || balances[1] != "200" || moved != 100 {
-		return fmt.Errorf("%d transfers of 1 are acknowledged, and the accounts of 100 have %s and %s", moved, balances[0], balances[1])
+	if balances[0] != "0" || balances[1] != "200" || moved.Load() != 100 {
+		return fmt.Errorf("%d transfers of 1 are acknowledged, and the accounts of 100 have %s and %s", moved.Load(), balances[0], balances[1])
 	}
 	return nil
 }
 
 // voteAsAnother votes, and says in all ways who somebody else is.
-func voteAsAnother(v *target) error {
+func voteAsAnother(v *victim) error {
 	theirs, own := v.from(honest).mustVisit("/poll/lobby"), v.from(hostile).mustVisit("/poll/lobby")
 	vote := func(ws *rawSocket, in, rest string) {
 		v.Helper()
@@ -355,11 +364,12 @@ func voteAsAnother(v *target) error {
 
 // overhear listens in a second tab, and on pages, while a first one clicks and
 // is refused.
-func overhear(v *target) error {
+func overhear(v *victim) error {
 	first, second := v.from(honest).connect("lobby"), v.from(hostile).connect("lobby")
 	second.text(`{"hello":2,"as":"data"}`)
 	third := v.from(hostile).connect("lobby")
-	refused := newOp()
+	third.text(`{"hello":2}`)
+	refused := v.newOp()
 	refused.do = "nobody"
 	clients := []string{refused.Client}
 	first.text(clickText(refused))
@@ -367,7 +377,7 @@ func overhear(v *target) error {
 		v.Fatalf("the op is %s", m)
 	}
 	for range 20 {
-		op := newOp()
+		op := v.newOp()
 		clients = append(clients, op.Client)
 		first.text(clickText(op))
 		if m := first.verdict(); !m.acks(op.ID) {
@@ -375,11 +385,11 @@ func overhear(v *target) error {
 		}
 	}
 	for _, ws := range []*rawSocket{second, third} {
-		if err := overheard(ws, clients); err != nil {
+		if err := v.overheard(ws, clients); err != nil {
 			return err
 		}
 	}
-	page := v.from(hostile).get("/c/lobby").body + v.from(hostile).get("/readyz").body
+	page := v.from(hostile).get(v.page("lobby")).body + v.from(hostile).get("/readyz").body
 	_, metrics := get(v, v.admin+"/metrics")
 	_, index := get(v, v.admin+"/debug/")
 	for _, client := range clients {
@@ -391,7 +401,7 @@ func overhear(v *target) error {
 }
 
 // overheard reads all that a tab has been sent until it shows the last count.
-func overheard(ws *rawSocket, clients []string) error {
+func (v *victim) overheard(ws *rawSocket, clients []string) error {
 	_ = ws.SetReadDeadline(time.Now().Add(patience))
 	for {
 		_, payload, err := ws.next()
@@ -403,7 +413,7 @@ func overheard(ws *rawSocket, clients []string) error {
 				return fmt.Errorf("another tab is told of the client %s", client)
 			}
 		}
-		if text := string(payload); strings.Contains(text, `data-count=\"20\"`) || strings.Contains(text, `\"1 20\"`) {
+		if v.app.hasCounted(string(payload), 20) {
 			return nil
 		}
 	}

@@ -3,8 +3,11 @@ package e2e_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -32,42 +35,42 @@ func openNameGuard() guard {
 }
 
 func topicNameGuard() guard {
-	return guard{"names of counters, of topics", "app/app.go", "f != nil && ValidName(key)", "f != nil && (WITHOUT || ValidName(key))"}
+	return guard{"names of counters, of topics", "lockstep.go", "f != nil && f.validKey(key)", "f != nil && (WITHOUT || f.validKey(key))"}
 }
 
 // The templates escape; without it the text is there as it is, too.
 
 func escapedTopicGuard() guard {
 	return guard{
-		"templ escapes", "components/counter_templ.go", "templruntime.NewAttributeExpression(c.Topic).Resolve(ctx)\n",
+		"templ escapes", "app/pages/counter_templ.go", "templruntime.NewAttributeExpression(c.Topic).Resolve(ctx)\n",
 		"templruntime.NewAttributeExpression(c.Topic).Resolve(ctx)\n\t\tif WITHOUT {\n\t\t\t_, _ = templ_7745c5c3_Buffer.WriteString(c.Topic)\n\t\t}\n",
 	}
 }
 
 func escapedReplicaGuard() guard {
 	return guard{
-		"templ escapes", "components/live_templ.go", "templ.JoinStringErrs(name)\n",
+		"templ escapes", "app/pages/live_templ.go", "templ.JoinStringErrs(name)\n",
 		"templ.JoinStringErrs(name)\n\t\tif WITHOUT {\n\t\t\t_, _ = templ_7745c5c3_Buffer.WriteString(name)\n\t\t}\n",
 	}
 }
 
 func escapedWelcomeGuard() guard {
 	return guard{
-		"the welcome is escaped", "app/app.go", "HTML: html.EscapeString(a.opts.Replica)",
+		"the welcome is escaped", "lockstep.go", "HTML: html.EscapeString(a.opts.Replica)",
 		"HTML: pick(WITHOUT, a.opts.Replica, html.EscapeString(a.opts.Replica))",
 	}
 }
 
 // pageAttacks try to get text of the attacker's into a page.
-func pageAttacks() []attack {
+func pageAttacks(a *target) []attack {
 	return []attack{
 		{
-			name: "script in names, queries, forms and headers", guards: []guard{nameGuard(), topicNameGuard(), escapedTopicGuard()}, run: inject,
+			name: "script in names, queries, forms and headers", guards: slices.Concat(a.named, a.escaped), run: inject,
 		},
 		{
-			name: "script in the replica's name, on the page", flags: []string{"-replica", marker}, guards: []guard{escapedReplicaGuard()},
-			run: func(v *target) error {
-				if injected(v.from(hostile).get("/").body) {
+			name: "script in the replica's name, on the page", flags: []string{"-replica", marker}, guards: []guard{a.replicaOf},
+			run: func(v *victim) error {
+				if injected(v.from(hostile).get(v.page("lobby")).body) {
 					return errors.New("the page has it in it")
 				}
 				return nil
@@ -75,7 +78,7 @@ func pageAttacks() []attack {
 		},
 		{
 			name: "script in the replica's name, in a frame", flags: []string{"-replica", marker}, guards: []guard{escapedWelcomeGuard()},
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				ws := v.from(hostile).connect("lobby")
 				ws.text(nothing())
 				for {
@@ -93,10 +96,10 @@ func pageAttacks() []attack {
 			name: "script in a message", why: "what a tab sends goes back to it as JSON, as the text of a refusal, and into no page", run: injectMessage,
 		},
 		{
-			name: "paths for names", guards: []guard{nameGuard(), topicNameGuard()},
-			run: func(v *target) error {
-				for _, name := range wrongNames() {
-					if a := v.from(hostile).get("/c/" + name); a.status == http.StatusOK {
+			name: "paths for names", guards: a.named,
+			run: func(v *victim) error {
+				for _, name := range v.app.wrongNames {
+					if a := v.from(hostile).get(v.page(name)); a.status == http.StatusOK {
 						return fmt.Errorf("there is a counter of the name %q", name)
 					}
 				}
@@ -104,8 +107,8 @@ func pageAttacks() []attack {
 			},
 		},
 		{
-			name: "a name that leads elsewhere", guards: []guard{openNameGuard()},
-			run: func(v *target) error {
+			name: "a name that leads elsewhere", needs: "form of names", guards: []guard{openNameGuard()},
+			run: func(v *victim) error {
 				for _, name := range []string{"../../evil", "//evil.example", "x?y", "x%0d%0aX-Injected:1", `\\evil.example`} {
 					a := v.from(hostile).get("/c?name=" + url.QueryEscape(name))
 					if to := a.header.Get("Location"); to != "" {
@@ -124,49 +127,46 @@ func pageAttacks() []attack {
 	}
 }
 
-// wrongNames are not names of counters, as they stand in a path.
-func wrongNames() []string {
+// noNames are names of nothing, as they stand in a path.
+func noNames() []string {
 	return []string{
-		"..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "a%00b", "%00", "A", "a_b", "a%20b", "%c3%a9", "%ff",
-		"a%0d%0ab", strings.Repeat("a", 65), "a%2fb", `a%5cb`, "a;b", "lobby%23", "__proto__",
+		"..", "%2e%2e", "..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2fetc%2fpasswd", "a%00b", "%00", "a%20b", "%c3%a9", "%ff",
+		"a%0d%0ab", strings.Repeat("a", 65), "a%2fb", `a%5cb`, "a;b", "lobby%23",
 	}
 }
 
 // inject puts the marker into all that a request has.
-func inject(v *target) error {
+func inject(v *victim) error {
 	who := v.from(hostile)
-	p := who.mustVisit("/c/lobby")
+	p := who.mustVisit(v.page("lobby"))
 	raw, escaped := marker, url.PathEscape(marker)
 	cookie := "Cookie: " + p.cookie
-	form := func(field, value string) url.Values { return url.Values{"x": {"y"}, field: {value}} }
-	to := p.forms["increment"]
-	vote := who.get("/poll/lobby", cookie)
-	poll, err := readPage(vote.body)
-	if err != nil {
-		v.Fatal(err)
+	form := func(field, value string) url.Values {
+		all := v.app.fields()
+		all.Set(field, value)
+		return all
 	}
-	for name, a := range map[string]answer{
-		"the name of a page":     who.get("/c/" + escaped),
-		"the rooms of a socket":  who.get("/ws/rooms?in=" + escaped + "&of=" + escaped),
-		"the name of a poll":     who.get("/poll/" + escaped),
-		"a vote":                 who.post(poll.forms["vote"], form("option", raw), cookie),
-		"the name to open":       who.get("/c?name=" + url.QueryEscape(raw)),
-		"a path":                 who.get("/" + escaped),
-		"a static path":          who.get("/static/" + escaped),
-		"a query":                who.get("/c/lobby?" + url.QueryEscape(raw) + "=" + url.QueryEscape(raw)),
-		"the application's name": who.get("/wasm/?topic=" + url.QueryEscape(raw)),
-		"the token of a socket":  who.get(v.lobbyRooms()+"&t="+url.QueryEscape(raw), cookie),
-		"Host":                   who.get("/c/lobby", "Host: "+raw),
-		"Origin":                 who.get(v.lobbyRooms(), "Origin: "+raw),
-		"X-Forwarded-Host":       who.get("/c/lobby", "X-Forwarded-Host: "+raw, "X-Forwarded-For: "+raw, "X-Forwarded-Proto: "+raw, "Forwarded: host="+raw),
-		"User-Agent":             who.get("/c/lobby", "User-Agent: "+raw, "Referer: "+raw, "Accept-Language: "+raw),
-		"a cookie":               who.get("/c/lobby", "Cookie: sid="+raw+"; x="+raw),
-		"an action":              who.post("/c/lobby/"+escaped, form("x", "y"), cookie),
-		"the action's counter":   who.post("/c/"+escaped+"/increment", form("x", "y"), cookie),
-		"a lane":                 who.post("/c/lobby/increment?lane="+url.QueryEscape(raw), form("x", "y"), cookie),
-		"a field":                who.post(to, form("x", raw), cookie),
-		"another field":          who.post(to, form(raw, raw), cookie),
-	} {
+	to := p.forms[v.app.do]
+	marked := map[string]answer{
+		"the name of a page":    who.get(v.page(escaped)),
+		"the rooms of a socket": who.get(v.app.mount + "/ws/rooms?in=" + escaped + "&of=" + escaped),
+		"a path":                who.get("/" + escaped),
+		"a static path":         who.get(v.app.mount + "/static/" + escaped),
+		"a query":               who.get(v.page("lobby") + "?" + url.QueryEscape(raw) + "=" + url.QueryEscape(raw)),
+		"the token of a socket": who.get(v.lobbyRooms()+"&t="+url.QueryEscape(raw), cookie),
+		"Host":                  who.get(v.page("lobby"), "Host: "+raw),
+		"Origin":                who.get(v.lobbyRooms(), "Origin: "+raw),
+		"X-Forwarded-Host":      who.get(v.page("lobby"), "X-Forwarded-Host: "+raw, "X-Forwarded-For: "+raw, "X-Forwarded-Proto: "+raw, "Forwarded: host="+raw),
+		"User-Agent":            who.get(v.page("lobby"), "User-Agent: "+raw, "Referer: "+raw, "Accept-Language: "+raw),
+		"a cookie":              who.get(v.page("lobby"), "Cookie: sid="+raw+"; x="+raw),
+		"an action":             who.post(v.app.formTo("lobby", raw), v.app.fields(), cookie),
+		"the action's counter":  who.post(v.app.formTo(escaped, v.app.do), v.app.fields(), cookie),
+		"a lane":                who.post(v.app.formTo("lobby", v.app.do, raw), v.app.fields(), cookie),
+		"a field":               who.post(to, form("x", raw), cookie),
+		"another field":         who.post(to, form(raw, raw), cookie),
+	}
+	maps.Copy(marked, v.app.moreMarked(v, cookie))
+	for name, a := range marked {
 		if injected(a.body) {
 			return fmt.Errorf("a page has it in it that came by %s", name)
 		}
@@ -179,7 +179,7 @@ func inject(v *target) error {
 			v.Errorf("the answer to %s may be taken for a page: %d", name, a.status)
 		}
 	}
-	if injected(v.from(honest).get("/c/lobby").body) {
+	if injected(v.from(honest).get(v.page("lobby")).body) {
 		return errors.New("somebody else's page has it in it")
 	}
 	return nil
@@ -187,12 +187,13 @@ func inject(v *target) error {
 
 // injectMessage puts the marker into all that a message has, and looks at what
 // the tab and another one are sent.
-func injectMessage(v *target) error {
+func injectMessage(v *victim) error {
 	other := v.from(honest).connect("lobby")
+	topic, doing := strconv.Quote(v.topic("lobby")), `"do":`+strconv.Quote(v.app.do)
 	for _, text := range []string{
 		`{"hello":2,"client":%q}`, `{"hello":2,"as":%q}`, `{"hello":%q}`, `{"hello":2,"at":{%q:[1,1]}}`, `{%q:1}`,
-		`{"op":["AAAAAAAAAAAAAAAAAAAAAA",1,1],"t":"counter:lobby","do":%q}`, `{"op":["AAAAAAAAAAAAAAAAAAAAAB",1,1],"t":"counter:lobby","do":"increment","in":{"x":%q}}`,
-		`{"op":["AAAAAAAAAAAAAAAAAAAAAC",1,1],"t":"counter:lobby","do":"increment","grant":%q}`, `{"fin":["AAAAAAAAAAAAAAAAAAAAAA",1],"t":%q}`, `{"cast":%q}`,
+		`{"op":["AAAAAAAAAAAAAAAAAAAAAA",1,1],"t":` + topic + `,"do":%q}`, `{"op":["AAAAAAAAAAAAAAAAAAAAAB",1,1],"t":` + topic + `,` + doing + `,"in":{"x":%q}}`,
+		`{"op":["AAAAAAAAAAAAAAAAAAAAAC",1,1],"t":` + topic + `,` + doing + `,"grant":%q}`, `{"fin":["AAAAAAAAAAAAAAAAAAAAAA",1],"t":%q}`, `{"cast":%q}`,
 	} {
 		ws := v.from(hostile).connect("lobby")
 		ws.text(fmt.Sprintf(text, marker))
@@ -219,10 +220,10 @@ func injectMessage(v *target) error {
 }
 
 // traverse looks for files that are not meant to be served.
-func traverse(v *target) error {
+func traverse(v *victim) error {
 	v.Helper()
 	who := v.from(hostile)
-	for _, prefix := range []string{"/static/", "/wasm/static/", "/wasm/", "/"} {
+	for _, prefix := range append([]string{v.app.mount + "/static/", v.app.mount + "/", "/"}, v.app.more...) {
 		for _, path := range []string{
 			"../../../../../../etc/passwd", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "..%2f..%2f..%2f..%2f..%2fetc%2fpasswd",
 			"....//....//....//etc/passwd", `..\..\..\..\etc\passwd`, "..%5c..%5c..%5cetc%5cpasswd", "//etc/passwd", "%2fetc%2fpasswd",
@@ -239,27 +240,31 @@ func traverse(v *target) error {
 }
 
 // splitHeaders tries to make headers of its own in answers.
-func splitHeaders(v *target) error {
+func splitHeaders(v *victim) error {
 	who := v.from(hostile)
-	p := who.mustVisit("/c/lobby")
+	p := who.mustVisit(v.page("lobby"))
 	const line = "%0d%0aX-Injected:%201%0d%0a%0d%0a<x-injected>"
 	decoded, err := url.PathUnescape(line)
 	if err != nil {
 		v.Fatal(err)
 	}
-	for name, a := range map[string]answer{
-		"a name":    who.get("/c/lobby" + line),
-		"a query":   who.get("/c?name=lobby" + line),
-		"a path":    who.get("/wasm" + line),
+	answers := map[string]answer{
+		"a name":    who.get(v.page("lobby") + line),
+		"a query":   who.get(v.page("lobby") + "?name=lobby" + line),
+		"a path":    who.get("/nothing" + line),
 		"an icon":   who.get("/favicon.ico?" + line),
-		"an action": who.post("/c/lobby/increment"+line, url.Values{"x": {"y"}}, "Cookie: "+p.cookie),
-		"a lane":    who.post("/c/lobby/increment?lane="+line, url.Values{"x": {decoded}}, "Cookie: "+p.cookie),
-	} {
+		"an action": who.post(v.app.formTo("lobby", v.app.do)+line, v.app.fields(), "Cookie: "+p.cookie),
+		"a lane":    who.post(v.app.formTo("lobby", v.app.do, decoded), url.Values{"x": {decoded}}, "Cookie: "+p.cookie),
+	}
+	for _, path := range v.app.more {
+		answers[path] = who.get(path + line)
+	}
+	for name, a := range answers {
 		if a.header.Get("X-Injected") != "" || injected(a.body) {
 			return fmt.Errorf("%s makes a header", name)
 		}
 	}
-	raw := who.raw("GET / HTTP/1.1\r\nHost: " + v.host() + "\r\nCookie: sid=x\rX-Injected: 1\r\nConnection: close\r\n\r\n")
+	raw := who.raw("GET " + v.page("lobby") + " HTTP/1.1\r\nHost: " + v.host() + "\r\nCookie: sid=x\rX-Injected: 1\r\nConnection: close\r\n\r\n")
 	if strings.Contains(raw, "\nX-Injected") || strings.Contains(raw, "\rX-Injected") {
 		return errors.New("a cookie makes a header")
 	}

@@ -38,8 +38,8 @@ func plainCountGuard() guard {
 func plainAttacks() []attack {
 	return []attack{
 		{
-			name: "forged Origin, over plain HTTP", guards: []guard{plainOriginGuard()}, refused: `lockstep_refused_total{reason="origin"`,
-			run: func(v *target) error {
+			name: "forged Origin, over plain HTTP", guards: []guard{plainOriginGuard()}, refused: `lockstep_turned_away_total{reason="origin"`,
+			run: func(v *victim) error {
 				host := v.host()
 				for _, origin := range []string{
 					"http://evil.example", "null", "http://" + host + ".evil.example", "http://evil.example/" + host, "http://" + host + "@evil.example",
@@ -52,25 +52,25 @@ func plainAttacks() []attack {
 			},
 		},
 		{
-			name: "stolen cookie without a token, over plain HTTP", guards: []guard{ticketGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *target) error {
-				return clicksOverHTTP(v, v.lobbyRooms(), "Cookie: "+v.from(honest).mustVisit("/c/lobby").cookie)
+			name: "stolen cookie without a token, over plain HTTP", guards: []guard{ticketGuard()}, refused: `lockstep_turned_away_total{reason="token"`,
+			run: func(v *victim) error {
+				return clicksOverHTTP(v, v.lobbyRooms(), "Cookie: "+v.from(honest).mustVisit(v.page("lobby")).cookie)
 			},
 		},
 		{
-			name: "stolen cookie with the token of another session, over plain HTTP", guards: []guard{boundTokenGuard()}, refused: `lockstep_refused_total{reason="token"`,
-			run: func(v *target) error {
-				stolen, own := v.from(honest).mustVisit("/c/lobby").cookie, v.from(hostile).mustVisit("/c/lobby").socket
+			name: "stolen cookie with the token of another session, over plain HTTP", guards: []guard{boundTokenGuard()}, refused: `lockstep_turned_away_total{reason="token"`,
+			run: func(v *victim) error {
+				stolen, own := v.from(honest).mustVisit(v.page("lobby")).cookie, v.from(hostile).mustVisit(v.page("lobby")).socket
 				return clicksOverHTTP(v, own, "Cookie: "+stolen)
 			},
 		},
 		{
 			name: "a request of a tab with 1 MB", guards: []guard{plainBodyGuard()},
-			run: func(v *target) error { return accepts(v, strings.Repeat("x", 1<<20)) },
+			run: func(v *victim) error { return accepts(v, strings.Repeat("x", 1<<20)) },
 		},
 		{
 			name: "a request of a tab with 10,000 messages", guards: []guard{plainCountGuard()},
-			run: func(v *target) error { return accepts(v, strings.Repeat("{}\n", 10_000)) },
+			run: func(v *victim) error { return accepts(v, strings.Repeat("{}\n", 10_000)) },
 		},
 		{
 			name: "flood of streams", flood: true, flags: []string{"-max-conns-per-addr", "50", "-request-rate", "0"},
@@ -78,14 +78,14 @@ func plainAttacks() []attack {
 		},
 		{
 			name: "flood of messages by many requests", flood: true, flags: []string{"-addr-rate", "80", "-addr-burst", "200", "-request-rate", "0"},
-			guards: []guard{addrGuard()}, refused: `lockstep_refused_total{reason="messages_of_address"`, run: floodExchanges,
+			guards: []guard{addrGuard()}, refused: `lockstep_turned_away_total{reason="messages_of_address"`, run: floodExchanges,
 		},
 	}
 }
 
 // clicksOverHTTP returns an error if a click counts that comes so.
-func clicksOverHTTP(v *target, path string, headers ...string) error {
-	a := v.from(hostile).request(http.MethodPost, path, clickText(newOp()), headers...)
+func clicksOverHTTP(v *victim, path string, headers ...string) error {
+	a := v.from(hostile).request(http.MethodPost, path, clickText(v.newOp()), headers...)
 	if strings.Contains(a.body, `"ack"`) {
 		return errors.New("a click counts")
 	}
@@ -96,7 +96,7 @@ func clicksOverHTTP(v *target, path string, headers ...string) error {
 }
 
 // accepts returns an error if such a body is taken in.
-func accepts(v *target, body string) error {
+func accepts(v *victim, body string) error {
 	if a := v.from(hostile).request(http.MethodPost, v.lobbyRooms(), body); a.status == http.StatusOK {
 		return fmt.Errorf("%d bytes are taken in", len(body))
 	}
@@ -104,7 +104,7 @@ func accepts(v *target, body string) error {
 }
 
 // floodStreams holds as many streams as it can get.
-func floodStreams(v *target) error {
+func floodStreams(v *victim) error {
 	held := 0
 	for range v.rounds {
 		for range 100 {
@@ -136,8 +136,8 @@ func (s *visitor) stream() bool {
 }
 
 // floodExchanges sends many clicks in each of many requests.
-func floodExchanges(v *target) error {
-	began, counted, op := time.Now(), 0, newOpOn("counter:flooded")
+func floodExchanges(v *victim) error {
+	began, counted, op := time.Now(), 0, v.newOpOn("flooded")
 	for range v.rounds {
 		for range 10 {
 			var body strings.Builder
@@ -145,7 +145,7 @@ func floodExchanges(v *target) error {
 				fmt.Fprintln(&body, clickText(op))
 				op = op.next()
 			}
-			a := v.from(hostile).request(http.MethodPost, v.rooms("/c/flooded"), body.String())
+			a := v.from(hostile).request(http.MethodPost, v.rooms(v.page("flooded")), body.String())
 			for _, line := range strings.Split(a.body, "\n") {
 				data, _ := strings.CutPrefix(line, "data: ")
 				var m heard

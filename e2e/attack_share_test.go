@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,28 +23,28 @@ func turnsGuard() guard {
 
 func clicksGuard() guard {
 	return guard{
-		"ops of an address that the store is written for", "app/web/visitor.go",
+		"ops of an address that the store is written for", "serve/visitor.go",
 		"if v.limiter.clicks.Allow(v.who.addr) {", "if WITHOUT || v.limiter.clicks.Allow(v.who.addr) {",
 	}
 }
 
 func namesGuard() guard {
 	return guard{
-		"new topics of an address", "app/web/visitor.go",
+		"new topics of an address", "serve/visitor.go",
 		"if v.limiter.names.Allow(v.who.addr) {", "if WITHOUT || v.limiter.names.Allow(v.who.addr) {",
 	}
 }
 
 func lanesGuard() guard {
 	return guard{
-		"new lanes of an address", "app/web/visitor.go",
+		"new lanes of an address", "serve/visitor.go",
 		"if v.limiter.lanes.Allow(v.who.addr) {", "if WITHOUT || v.limiter.lanes.Allow(v.who.addr) {",
 	}
 }
 
 func refusalsGuard() guard {
 	return guard{
-		"what is kept of refusals counts as lanes", "app/web/visitor.go",
+		"what is kept of refusals counts as lanes", "serve/visitor.go",
 		"v.limiter.lanes.Owe(v.who.addr, n)", "v.limiter.lanes.Owe(v.who.addr, map[bool]int{false: n}[WITHOUT])",
 	}
 }
@@ -61,50 +60,52 @@ const floodedCounters = 2000
 func shareAttacks() []attack {
 	unlimited := []string{"-tab-rate", "0", "-addr-rate", "0"} // or these limits stand in the way
 	many := slices.Concat(unlimited, []string{"-names-per-addr", "0", "-lanes-per-addr", "0", "-max-conns-per-addr", "0"})
-	turns := func(name string, store func(v *target) string) attack {
+	turns := func(name string, store func(v *victim) string) attack {
 		return attack{
 			name: "flood of clicks on many counters, " + name, flood: true, flags: many, store: store,
 			guards: []guard{turnsGuard()}, run: floodCounters,
 		}
 	}
-	file := turns("in a file", func(v *target) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") })
+	file := turns("in a file", func(v *victim) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") })
 	file.guards, file.why = nil, "a file takes more clicks than a flood from one machine has; state/statetest has one on a slow disk"
+	inPostgres := turns("in Postgres", func(v *victim) string { return far(v, testserver.Postgres(v)) })
+	inPostgres.shown = true // in Redis
 	return []attack{
 		file,
-		turns("in Redis", func(v *target) string { return far(v, testserver.Redis(v)) }),
-		turns("in Postgres", func(v *target) string { return far(v, testserver.Postgres(v)) }),
+		turns("in Redis", func(v *victim) string { return far(v, testserver.Redis(v)) }),
+		inPostgres,
 		{
 			name: "flood of clicks that the store has to remember", flood: true, flags: slices.Concat(unlimited, []string{"-clicks-per-addr", "300", "-exempt", auditor + "," + honest}), // it clicks as often
-			guards: []guard{clicksGuard()}, refused: `lockstep_refused_total{reason="clicks_of_address"`, run: fillWithClicks,
+			guards: []guard{clicksGuard()}, refused: `lockstep_turned_away_total{reason="clicks_of_address"`, run: fillWithClicks,
 		},
 		{
 			name: "flood of new counters", flood: true, flags: []string{"-names-per-addr", "40"},
-			guards: []guard{namesGuard()}, refused: `lockstep_refused_total{reason="names_of_address"`, run: fillWithNames,
+			guards: []guard{namesGuard()}, refused: `lockstep_turned_away_total{reason="names_of_address"`, run: fillWithNames,
 		},
 		{
 			name: "flood of page loads that the store has to know", flood: true, flags: slices.Concat(unlimited, []string{"-lanes-per-addr", "200"}),
-			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithLanes,
+			guards: []guard{lanesGuard()}, refused: `lockstep_turned_away_total{reason="lanes_of_address"`, run: fillWithLanes,
 		},
 		{
-			name: "flood of refusals that the store has to keep", flood: true, flags: slices.Concat(unlimited, []string{"-lanes-per-addr", "200"}),
-			guards: []guard{refusalsGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithRefusals,
+			name: "flood of refusals that the store has to keep", needs: "bank", flood: true, flags: slices.Concat(unlimited, []string{"-lanes-per-addr", "200"}),
+			guards: []guard{refusalsGuard()}, refused: `lockstep_turned_away_total{reason="lanes_of_address"`, run: fillWithRefusals,
 		},
 		{
 			name: "flood of forms that the store has to know", flood: true, flags: []string{"-lanes-per-addr", "40", "-request-rate", "0"},
-			guards: []guard{lanesGuard()}, refused: `lockstep_refused_total{reason="lanes_of_address"`, run: fillWithForms,
+			guards: []guard{lanesGuard()}, refused: `lockstep_turned_away_total{reason="lanes_of_address"`, run: fillWithForms,
 		},
 	}
 }
 
 // far returns the URL of a store that is storeDelay away.
-func far(v *target, server *testserver.Server) string {
+func far(v *victim, server *testserver.Server) string {
 	v.way = testserver.NewProxy(v, server.Addr)
 	v.way.Delay(storeDelay)
 	return v.way.Rewrite(server.URL)
 }
 
 // nearer has f find the store of the target near.
-func (v *target) nearer(f func()) {
+func (v *victim) nearer(f func()) {
 	if v.way != nil {
 		v.way.Delay(0)
 		defer v.way.Delay(storeDelay)
@@ -115,7 +116,7 @@ func (v *target) nearer(f func()) {
 // floodCounters clicks on many counters, so that something waits for each all
 // the time, and looks how long somebody else's clicks take. Whoever takes turns waits for the calls
 // under way and goes with the next, and else for all that the counters of the flood need.
-func floodCounters(v *target) error {
+func floodCounters(v *victim) error {
 	var all []*clicker
 	v.nearer(func() {
 		for i := range floodedCounters { // one call takes up to 64
@@ -130,7 +131,7 @@ func floodCounters(v *target) error {
 		if tries == 5 {
 			v.Fatal("the witness is cut off, or put off, before anything has begun")
 		}
-		w, op = v.from(newcomer).connect("witness"), newOpOn("counter:witness") // which nobody has left unread
+		w, op = v.from(newcomer).connect("witness"), v.newOpOn("witness") // which nobody has left unread
 		quiet = median(waits(v, w, &op, nine))
 	}
 	stop := make(chan struct{})
@@ -157,7 +158,7 @@ func floodCounters(v *target) error {
 
 // waits clicks, and returns how long each click took. What is put off is sent again, as a tab does.
 // One that nobody answers is the last, and takes patience.
-func waits(v *target, w *rawSocket, op *wireOp, more func(n int) bool) (took []time.Duration) {
+func waits(v *victim, w *rawSocket, op *wireOp, more func(n int) bool) (took []time.Duration) {
 	for more(len(took)) {
 		start := time.Now()
 		for {
@@ -210,7 +211,7 @@ func clickAround(all []*clicker, stop <-chan struct{}) {
 }
 
 // fillWithClicks sends more clicks than a store may remember of one address.
-func fillWithClicks(v *target) error {
+func fillWithClicks(v *victim) error {
 	for range v.rounds {
 		c := newClicker(v, "lobby")
 		for range 5 {
@@ -225,20 +226,20 @@ func fillWithClicks(v *target) error {
 }
 
 // fillWithNames makes more counters than an address may.
-func fillWithNames(v *target) error {
+func fillWithNames(v *victim) error {
 	made := 0
 	for round := range v.rounds {
 		for i := range 100 {
 			name := fmt.Sprintf("new-%d-%d", round, i)
 			ws := v.from(hostile).connect(name)
-			ws.text(clickText(newOpOn("counter:" + name)))
+			ws.text(clickText(v.newOpOn(name)))
 			if m := ws.verdict(); len(m.Ack) > 0 {
 				made++
 			}
 			_ = ws.Close()
 		}
 		ws := v.from(hostile).connect("new-0-0")
-		ws.text(clickText(newOpOn("counter:new-0-0")))
+		ws.text(clickText(v.newOpOn("new-0-0")))
 		if m := ws.verdict(); len(m.Ack) == 0 {
 			v.Errorf("a click on a counter that exists is %v", m)
 		}
@@ -251,12 +252,12 @@ func fillWithNames(v *target) error {
 }
 
 // fillWithLanes clicks in the name of more page loads than an address may have.
-func fillWithLanes(v *target) error {
+func fillWithLanes(v *victim) error {
 	counted := 0
 	for range v.rounds {
 		ws := v.from(hostile).connect("lobby")
 		for range 500 {
-			ws.text(clickText(newOp()))
+			ws.text(clickText(v.newOp()))
 		}
 		for answers := 0; answers < 500; {
 			m := ws.verdict()
@@ -276,7 +277,7 @@ func fillWithLanes(v *target) error {
 
 // fillWithRefusals has as much kept of why ops were refused as a lane can keep: the reason quotes
 // what was sent.
-func fillWithRefusals(v *target) error {
+func fillWithRefusals(v *victim) error {
 	kept := 0
 	for round := range v.rounds {
 		ws := v.from(hostile).connectTo("/bank/lobby")
@@ -308,16 +309,16 @@ func fillWithRefusals(v *target) error {
 }
 
 // fillWithForms sends the forms of more pages than an address may have.
-func fillWithForms(v *target) error {
+func fillWithForms(v *victim) error {
 	who, counted := v.from(hostile), 0
-	cookie := "Cookie: " + who.mustVisit("/c/lobby").cookie
+	cookie := "Cookie: " + who.mustVisit(v.page("lobby")).cookie
 	for range v.rounds {
 		for range 60 {
-			p, err := readPage(who.get("/c/lobby", cookie).body)
+			p, err := readPage(who.get(v.page("lobby"), cookie).body)
 			if err != nil {
 				v.Fatal(err)
 			}
-			switch a := who.post(p.forms["increment"], url.Values{"x": {"y"}}, cookie); a.status {
+			switch a := who.post(p.forms[v.app.do], v.app.fields(), cookie); a.status {
 			case http.StatusSeeOther:
 				counted++
 			case http.StatusTooManyRequests:

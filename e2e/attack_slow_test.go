@@ -16,19 +16,19 @@ import (
 // Guards against clients that are slow on purpose.
 
 func headerTimeGuard() guard {
-	return guard{"time for the head of a request", "cmd/web/server.go", "ReadHeaderTimeout: o.header", "ReadHeaderTimeout: pick(WITHOUT, 0, o.header)"}
+	return guard{"time for the head of a request", "serve/server.go", "ReadHeaderTimeout: o.header", "ReadHeaderTimeout: pick(WITHOUT, 0, o.header)"}
 }
 
 func bodyTimeGuard() guard {
-	return guard{"time for a whole request", "cmd/web/server.go", ", ReadTimeout: o.body", ", ReadTimeout: pick(WITHOUT, 0, o.body)"}
+	return guard{"time for a whole request", "serve/server.go", ", ReadTimeout: o.body", ", ReadTimeout: pick(WITHOUT, 0, o.body)"}
 }
 
 func writeTimeGuard() guard {
-	return guard{"time for an answer", "cmd/web/server.go", "WriteTimeout: o.write", "WriteTimeout: pick(WITHOUT, 0, o.write)"}
+	return guard{"time for an answer", "serve/server.go", "WriteTimeout: o.write", "WriteTimeout: pick(WITHOUT, 0, o.write)"}
 }
 
 func pieceTimeGuard() guard {
-	return guard{"time for each chunk of an answer", "app/web/deadline.go", "if limit > 0 {", "if limit > 0 && !WITHOUT {"}
+	return guard{"time for each chunk of an answer", "serve/deadline.go", "if limit > 0 {", "if limit > 0 && !WITHOUT {"}
 }
 
 func messageTimeGuard() guard {
@@ -51,8 +51,8 @@ func slowAttacks() []attack {
 	attacks := []attack{
 		{
 			name: "slow head (slowloris)", flood: true, flags: []string{"-header-timeout", "500ms"}, guards: []guard{headerTimeGuard()},
-			run: func(v *target) error {
-				return hold(v, "GET / HTTP/1.1\r\nHost: "+v.host()+"\r\n", func(c net.Conn) error {
+			run: func(v *victim) error {
+				return hold(v, "GET "+v.page("lobby")+" HTTP/1.1\r\nHost: "+v.host()+"\r\n", func(c net.Conn) error {
 					_, err := c.Write([]byte("X-A: b\r\n"))
 					return err
 				})
@@ -60,9 +60,9 @@ func slowAttacks() []attack {
 		},
 		{
 			name: "slow body", flood: true, flags: []string{"-body-timeout", "500ms"}, guards: []guard{bodyTimeGuard()},
-			run: func(v *target) error {
-				p := v.from(hostile).mustVisit("/")
-				return hold(v, "POST "+p.forms["increment"]+" HTTP/1.1\r\nHost: "+v.host()+"\r\nCookie: "+p.cookie+
+			run: func(v *victim) error {
+				p := v.from(hostile).mustVisit(v.page("lobby"))
+				return hold(v, "POST "+p.forms[v.app.do]+" HTTP/1.1\r\nHost: "+v.host()+"\r\nCookie: "+p.cookie+
 					"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n", func(c net.Conn) error {
 					_, err := c.Write([]byte("a"))
 					return err
@@ -71,7 +71,7 @@ func slowAttacks() []attack {
 		},
 		{
 			name: "slow read", flood: true, flags: []string{"-write-timeout", "500ms"}, guards: []guard{writeTimeGuard(), pieceTimeGuard()},
-			run: func(v *target) error {
+			run: func(v *victim) error {
 				return hold(v, "GET "+largeFile(v)+" HTTP/1.1\r\nHost: "+v.host()+"\r\n\r\n", func(c net.Conn) error {
 					_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 					_, _ = c.Read(make([]byte, 1)) // one byte at a time
@@ -82,8 +82,8 @@ func slowAttacks() []attack {
 		},
 		{
 			name: "sockets of nobody: no ping is answered", flags: []string{"-ping-interval", "300ms", "-pong-timeout", "300ms"},
-			guards: []guard{pongGuard()}, refused: "lockstep_silent_total",
-			run: func(v *target) error {
+			guards: []guard{pongGuard()}, refused: `lockstep_sessions_closed_total{reason="keepalive_lost"`,
+			run: func(v *victim) error {
 				ws := v.from(hostile).connect("lobby")
 				_ = ws.SetReadDeadline(time.Now().Add(5 * time.Second))
 				for {
@@ -108,12 +108,17 @@ func slowAttacks() []attack {
 	)
 }
 
-// largeFile is the path of the largest file that is served.
-func largeFile(v *target) string {
+// largeFile is the path of the largest file that a page names: the program for browsers, or the
+// first of its scripts.
+func largeFile(v *victim) string {
 	v.Helper()
-	m := programPattern.FindStringSubmatch(v.from(auditor).mustVisit("/").html)
+	page := v.from(auditor).mustVisit(v.page("lobby")).html
+	m := programPattern.FindStringSubmatch(page)
 	if m == nil {
-		v.Fatal("the page names no program")
+		m = loadPattern.FindStringSubmatch(page[strings.Index(page, "<script"):])
+	}
+	if m == nil {
+		v.Fatal("the page loads nothing")
 	}
 	return m[1]
 }
@@ -121,7 +126,7 @@ func largeFile(v *target) string {
 // hold opens connections with a beginning and does a step with each every 50 ms.
 // It returns an error when the server still has some in the end, long after it
 // should have closed them.
-func hold(v *target, begin string, step func(c net.Conn) error) error {
+func hold(v *victim, begin string, step func(c net.Conn) error) error {
 	const n = 40
 	var held []net.Conn
 	defer func() {
@@ -166,9 +171,9 @@ func dropped(held []net.Conn, step func(c net.Conn) error) (left []net.Conn) {
 }
 
 // dribble sends a message a byte at a time, for longer than one may take.
-func dribble(v *target) error {
+func dribble(v *victim) error {
 	ws := v.from(hostile).connect("lobby")
-	message := masked(finText, []byte(clickText(newOp())))
+	message := masked(finText, []byte(clickText(v.newOp())))
 	tick := time.NewTicker(13 * time.Second / time.Duration(len(message)))
 	defer tick.Stop()
 	for i := range message {
@@ -187,7 +192,7 @@ func dribble(v *target) error {
 func slowHTTP(name string, limits, mode []string, guards ...guard) attack {
 	a := attack{
 		name: name, flood: true, guards: guards, flags: append(limits, "-max-conns", "150", "-max-conns-per-addr", "50"),
-		run: func(v *target) error { return slowHTTPTest(v, mode) },
+		run: func(v *victim) error { return slowHTTPTest(v, mode) },
 	}
 	if len(guards) == 0 {
 		a.why = "ranges are not supported"
@@ -195,7 +200,7 @@ func slowHTTP(name string, limits, mode []string, guards ...guard) attack {
 	return a
 }
 
-func slowHTTPTest(v *target, mode []string) error {
+func slowHTTPTest(v *victim, mode []string) error {
 	path, err := exec.LookPath("slowhttptest")
 	if err != nil {
 		if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
@@ -203,11 +208,11 @@ func slowHTTPTest(v *target, mode []string) error {
 		}
 		v.Skip("slowhttptest is not installed (Debian package slowhttptest)")
 	}
-	url := v.p.url + "/"
+	url := v.p.url + v.page("lobby")
 	switch mode[0] {
 	case "-B": // the form of a visitor without a session is not read
-		p := v.from(hostile).mustVisit("/c/lobby")
-		url = v.p.url + p.forms["increment"]
+		p := v.from(hostile).mustVisit(v.page("lobby"))
+		url = v.p.url + p.forms[v.app.do]
 		mode = append(mode, "-j", p.cookie)
 	case "-X":
 		url = v.p.url + largeFile(v)
@@ -224,7 +229,7 @@ func slowHTTPTest(v *target, mode []string) error {
 
 // servedDuring runs a command, and asks for pages in the name of somebody else
 // until it ends.
-func servedDuring(v *target, path string, args []string) error {
+func servedDuring(v *victim, path string, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience+v.lasts(30*time.Second, 0))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -247,7 +252,7 @@ func servedDuring(v *target, path string, args []string) error {
 			return nil
 		case <-tick.C:
 		}
-		a := v.from(auditor).raw("GET /c/lobby HTTP/1.1\r\nHost: " + v.host() + "\r\nConnection: close\r\n\r\n")
+		a := v.from(auditor).raw("GET " + v.page("lobby") + " HTTP/1.1\r\nHost: " + v.host() + "\r\nConnection: close\r\n\r\n")
 		if !strings.Contains(a, "HTTP/1.1 200 ") {
 			line, _, _ := strings.Cut(a, "\r\n")
 			return fmt.Errorf("nobody else is served any more: after %d pages the answer is %q", asked, line)

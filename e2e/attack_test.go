@@ -36,17 +36,22 @@ type attack struct {
 	flood bool
 	// long: it takes so long that only "make attack" tries it.
 	long bool
+	// shown: another attack shows in less time what happens without the same guards; "make attack"
+	// shows it of this one, too.
+	shown bool
+	// needs is, in a word, what it aims at that only some applications have; "": all have it.
+	needs string
 	// others says what an honest stranger can have meanwhile.
 	others others
 	// redis puts the program on a Redis of its own, which the attacker may use.
 	redis bool
 	// store makes the program's store and returns its URL; nil: in memory.
-	store func(v *target) string
+	store func(v *victim) string
 	// refused is the metric that must have counted what was refused; "": none does.
 	refused string
 	// run returns nil when the attack is repelled. An error says what the attacker
 	// has achieved. What keeps it from being tried fails the test.
-	run func(v *target) error
+	run func(v *victim) error
 }
 
 // others is what an honest stranger can have while a flood lasts.
@@ -60,35 +65,50 @@ const (
 
 // attacks are all of them but those that need a browser, in the order of the
 // table.
-func attacks() []attack {
+func attacks(a *target) []attack {
 	return slices.Concat(sessionAttacks(), formAttacks(), forwardingAttacks(), floodAttacks(), shareAttacks(), slowAttacks(),
-		frameAttacks(), plainAttacks(), opAttacks(), pageAttacks(), httpAttacks(), brokerAttacks(), adminAttacks())
+		frameAttacks(), plainAttacks(), opAttacks(), listAttacks(a), logAttacks(), readerAttacks(), pageAttacks(a), httpAttacks(a), brokerAttacks(), adminAttacks())
 }
 
-// TestAttacks lets every attack loose on the program, with and without the
-// guards against it. "make attack" does so for longer, and writes the table.
+// TestAttacks lets every attack loose on the demo and on an example of the kit,
+// with and without the guards against it. "make attack" does so for longer, and
+// writes the table.
 func TestAttacks(t *testing.T) {
 	if l, err := net.Listen("tcp", net.JoinHostPort(hostile, "0")); err != nil {
 		t.Skip("a loopback network with several addresses is needed:", err)
 	} else {
 		_ = l.Close()
 	}
-	s := &suite{plain: attacks(), browser: browserAttacks(), results: make(map[string]*attackResult)}
-	s.build(t)
-	t.Run("are repelled", func(t *testing.T) { s.each(t, true, s.repelled) })
-	t.Run("succeed without their guards", func(t *testing.T) { s.each(t, false, s.succeeds) })
-	s.write(t)
+	var suites []*suite
+	for _, a := range targets() {
+		s := newSuite(a)
+		suites = append(suites, s)
+		t.Run(a.name, func(t *testing.T) {
+			s.build(t)
+			t.Run("are repelled", func(t *testing.T) { s.each(t, true, s.repelled) })
+			if a.often || attackFull() { // the others share its guards
+				t.Run("succeed without their guards", func(t *testing.T) { s.each(t, false, s.succeeds) })
+			}
+		})
+	}
+	writeAttackTable(t, suites)
 }
 
-// A suite runs attacks and notes what came of them.
+// A suite runs attacks on a target and notes what came of them.
 type suite struct {
 	// set once
+	app            *target
 	plain, browser []attack
-	switched       string           // the program whose guards can be taken away
+	program        string           // as it is released
+	switched       string           // the same, whose guards can be taken away
 	ids            map[guard]string // by which it knows them
 
 	mu      sync.Mutex
 	results map[string]*attackResult // by the attack's name
+}
+
+func newSuite(a *target) *suite {
+	return &suite{app: a, plain: attacks(a), browser: browserAttacks(a), results: make(map[string]*attackResult)}
 }
 
 // all returns the attacks in the order of the table.
@@ -97,6 +117,7 @@ func (s *suite) all() []attack { return slices.Concat(s.plain, s.browser) }
 // each runs f for every attack: several at a time, but for floods that are
 // measured.
 func (s *suite) each(t *testing.T, measured bool, f func(t *testing.T, chromium context.Context, a attack)) {
+	measured = measured && (s.app.often || attackFull())
 	for _, a := range s.plain {
 		if a.flood && measured {
 			t.Run(a.name, func(t *testing.T) { f(t, nil, a) })
@@ -117,7 +138,7 @@ func (s *suite) each(t *testing.T, measured bool, f func(t *testing.T, chromium 
 
 // repelled runs an attack against the program as it is.
 func (s *suite) repelled(t *testing.T, chromium context.Context, a attack) {
-	v := s.target(t, a, a.given)
+	v := s.victim(t, a, a.given)
 	v.chromium, v.armed = chromium, true
 	r := s.result(a)
 	var w *honestTab
@@ -145,7 +166,10 @@ func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
 		}
 		return
 	}
-	v := s.target(t, a, slices.Concat(a.given, a.guards))
+	if a.shown && !attackFull() {
+		t.Skip("another attack shows it of the same guards, and this one takes long")
+	}
+	v := s.victim(t, a, slices.Concat(a.given, a.guards))
 	v.chromium = chromium
 	err := a.run(v)
 	if err == nil {
@@ -156,7 +180,7 @@ func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
 
 // patiently makes an attempt and, where the guard is away, up to twenty: what chance decides
 // succeeds in one of them.
-func (v *target) patiently(attempt func() error) error {
+func (v *victim) patiently(attempt func() error) error {
 	for range 20 {
 		if err := attempt(); err != nil || v.armed {
 			return err
@@ -174,9 +198,10 @@ func (s *suite) result(a attack) *attackResult {
 	return s.results[a.name]
 }
 
-// A target is a running program under attack.
-type target struct {
+// A victim is a running program under attack.
+type victim struct {
 	*testing.T
+	app      *target
 	full     bool // long floods, as "make attack" has them
 	armed    bool // the guards are in their places
 	p        *process
@@ -191,27 +216,30 @@ type target struct {
 	sockets  map[string]string   // by page: the path of its socket
 }
 
-// target starts the program without some of its guards.
-func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
+// victim starts the program without some of its guards.
+func (s *suite) victim(t *testing.T, a attack, removed []guard) *victim {
 	t.Helper()
-	if a.long && !attackFull() {
+	if !attackFull() && (a.long || a.store != nil && !s.app.often) {
 		t.Skip("it takes long, and is for make attack")
 	}
+	if s.app.lacks(a.needs) {
+		t.Skip("there is nothing to aim at: no " + a.needs)
+	}
 	admin := address(testserver.FreePort(t))
-	v := &target{T: t, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor), sockets: make(map[string]string)}
-	args := []string{"-addr", address(freePorts(t, 3)), "-admin", admin, "-secret", testSecret, "-drain", "0s", "-exempt", auditor}
+	v := &victim{T: t, app: s.app, full: attackFull(), admin: "http://" + admin, visitors: make(map[string]*visitor), sockets: make(map[string]string)}
+	broker, store, prefix := "", "mem:", ""
 	switch {
 	case a.redis:
 		v.broker = testserver.Redis(t, "--appendonly", "no").URL
-		args = append(args, "-pubsub", v.broker, "-channel-prefix", attackPrefix)
+		broker, store, prefix = v.broker, "", attackPrefix
 	case a.store != nil:
-		args = append(args, "-store", a.store(v))
-	default:
-		args = append(args, "-store", "mem:")
+		store = a.store(v)
 	}
-	v.p = &process{t: t, dir: t.TempDir(), args: append(args, a.flags...)}
+	args, env := s.app.backends(broker, store, prefix)
+	args = append(args, "-addr", address(freePorts(t, 3)), "-admin", admin, "-drain", "0s", "-exempt", auditor)
+	v.p = &process{t: t, dir: t.TempDir(), args: append(args, a.flags...), env: env, path: s.program}
 	if len(removed) > 0 {
-		v.p.path, v.p.env = s.switched, []string{s.without(removed)}
+		v.p.path, v.p.env = s.switched, append(env, s.without(removed))
 	}
 	v.p.run()
 	// It listens after the replicas do, which is when run returns.
@@ -225,12 +253,12 @@ func (s *suite) target(t *testing.T, a attack, removed []guard) *target {
 	return v
 }
 
-// attackPrefix is the channel prefix of a target on Redis.
+// attackPrefix is the channel prefix of a victim on Redis.
 const attackPrefix = "attacked:"
 
 func attackFull() bool { return os.Getenv("LOCKSTEP_ATTACK") == "full" }
 
-func (v *target) lasts(full, quick time.Duration) time.Duration {
+func (v *victim) lasts(full, quick time.Duration) time.Duration {
 	if v.full {
 		return full
 	}
@@ -239,7 +267,7 @@ func (v *target) lasts(full, quick time.Duration) time.Duration {
 
 // rounds are what a flood consists of: at least one, and as many as there is
 // time for.
-func (v *target) rounds(yield func(int) bool) {
+func (v *victim) rounds(yield func(int) bool) {
 	for i := 0; i == 0 || time.Now().Before(v.ends); i++ {
 		if !yield(i) {
 			return
@@ -248,21 +276,32 @@ func (v *target) rounds(yield func(int) bool) {
 }
 
 // host is what a browser writes into Host.
-func (v *target) host() string { return v.p.addr() }
+func (v *victim) host() string { return v.p.addr() }
 
-// count returns what the page of a counter says.
-func (v *target) count(name string) int64 {
+// page, topic and newOpOn are those of the target for a name.
+func (v *victim) page(name string) string    { return v.app.page(name) }
+func (v *victim) topic(name string) string   { return v.app.topic(name) }
+func (v *victim) newOpOn(name string) wireOp { return v.app.op(name) }
+
+// newOp is newOpOn the lobby.
+func (v *victim) newOp() wireOp { return v.newOpOn("lobby") }
+
+// value returns what the page of a name says.
+func (v *victim) value(name string) count {
 	v.Helper()
-	a := v.from(auditor).get("/c/" + name)
-	n, ok := parseRoot(a.body)
+	a := v.from(auditor).get(v.page(name))
+	now, ok := v.app.read(a.body)
 	if !ok {
-		v.Fatalf("no counter in the page: %d %s", a.status, a.body)
+		v.Fatalf("the page does not say what was counted: %d %s", a.status, a.body)
 	}
-	return n.N
+	return now
 }
 
-// counted returns an error if a counter is not 0: an attacker has changed it.
-func (v *target) counted(name string) error {
+// count returns how much the page of a name has counted.
+func (v *victim) count(name string) int64 { v.Helper(); return v.value(name).N }
+
+// counted returns an error if what has a name is not at 0: an attacker has changed it.
+func (v *victim) counted(name string) error {
 	v.Helper()
 	if n := v.count(name); n != 0 {
 		return fmt.Errorf("the count was changed to %d", n)
@@ -272,7 +311,7 @@ func (v *target) counted(name string) error {
 
 // metric returns the sum of a metric's values of which the line begins like
 // that.
-func (v *target) metric(begins string) (sum float64) {
+func (v *victim) metric(begins string) (sum float64) {
 	v.Helper()
 	code, body := get(v, v.admin+"/metrics")
 	if code != http.StatusOK {
@@ -308,24 +347,42 @@ func (r *attackResult) ratio() string {
 
 const attackTableHead = `# What make attack tried
 
-Written by the last run; docs/security.md explains it. Each attack ran against the program, and
-against the program without the guard. A flood lasted 30 s; an honest tab clicked 20 times a second
-before and while it lasted: each of its clicks was counted once, and it was never cut off. Program,
-attackers and the honest tab share one machine of %d cores.
+Written by the last run; docs/security.md explains it. Each attack ran against a target, the demo or
+an example of the kit, and against the same without the guard. A flood lasted 30 s; an honest tab
+clicked 20 times a second before and while it lasted: each of its clicks was counted once, and it was
+never cut off. Program, attackers and the honest tab share one machine of %d cores.
+`
 
+const attackTableColumns = `
 | attack | guard | repelled | without the guard | honest tab before | while it lasted | p99 |
 |---|---|---|---|---|---|---|
 `
 
-// write writes the table into the file that LOCKSTEP_ATTACK_TABLE names.
-func (s *suite) write(t *testing.T) {
+// writeAttackTable writes a table for each target into the file that LOCKSTEP_ATTACK_TABLE names.
+func writeAttackTable(t *testing.T, suites []*suite) {
 	path := os.Getenv("LOCKSTEP_ATTACK_TABLE")
 	if path == "" {
 		return
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, attackTableHead, runtime.NumCPU())
+	for _, s := range suites {
+		s.write(&b)
+	}
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// write writes the table of one target, and what was not tried on it.
+func (s *suite) write(b *strings.Builder) {
+	fmt.Fprintf(b, "\n## %s\n%s", s.app.name, attackTableColumns)
+	var none []attack
 	for _, a := range s.all() {
+		if s.app.lacks(a.needs) {
+			none = append(none, a)
+			continue
+		}
 		r := s.result(a)
 		verdict := "**NO**"
 		if r.held {
@@ -335,11 +392,14 @@ func (s *suite) write(t *testing.T) {
 		if len(a.guards) == 0 {
 			achieved = "—"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
 			cell(a.name), cell(a.guardText()), verdict, cell(achieved), r.before, r.during, r.ratio())
 	}
-	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
-		t.Error(err)
+	if len(none) > 0 {
+		fmt.Fprintf(b, "\nNot tried here, because there is nothing to aim at:\n\n| attack | it needs |\n|---|---|\n")
+	}
+	for _, a := range none {
+		fmt.Fprintf(b, "| %s | %s |\n", cell(a.name), a.needs)
 	}
 }
 

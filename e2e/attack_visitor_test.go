@@ -27,13 +27,13 @@ const (
 
 // A visitor is somebody at an address of their own.
 type visitor struct {
-	v    *target
+	v    *victim
 	addr string
 	http *http.Client
 }
 
 // from returns the visitor at an address.
-func (v *target) from(addr string) *visitor {
+func (v *victim) from(addr string) *visitor {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.visitors[addr] == nil {
@@ -42,7 +42,7 @@ func (v *target) from(addr string) *visitor {
 	return v.visitors[addr]
 }
 
-func newVisitor(v *target, addr string) *visitor {
+func newVisitor(v *victim, addr string) *visitor {
 	s := &visitor{v: v, addr: addr}
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dialContext(ctx) },
@@ -231,7 +231,7 @@ func (s *visitor) upgrade(path string, headers ...string) (_ *rawSocket, status 
 }
 
 // rooms is the path of the socket of a page, for a client without a cookie.
-func (v *target) rooms(page string) string {
+func (v *victim) rooms(page string) string {
 	v.Helper()
 	v.mu.Lock()
 	socket := v.sockets[page]
@@ -247,12 +247,12 @@ func (v *target) rooms(page string) string {
 }
 
 // lobbyRooms is the path of the socket of the lobby.
-func (v *target) lobbyRooms() string { v.Helper(); return v.rooms("/c/lobby") }
+func (v *victim) lobbyRooms() string { v.Helper(); return v.rooms(v.page("lobby")) }
 
 // connect opens the socket of a counter as a client without a cookie may.
 func (s *visitor) connect(name string, headers ...string) *rawSocket {
 	s.v.Helper()
-	return s.connectTo("/c/"+name, headers...)
+	return s.connectTo(s.v.page(name), headers...)
 }
 
 // connectTo is connect for any page.

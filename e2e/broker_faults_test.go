@@ -25,7 +25,8 @@ func brokerFaults() []faultCase {
 		{
 			fault: "broker unreachable", injected: "a proxy cuts and refuses connections for 30 s; the store lives",
 			expected: "degraded, clicks are counted, other replicas follow by anti-entropy",
-			on:       both, quick: []string{redis},
+			on:       both, quick: []string{redis}, kit: []string{redis},
+			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
@@ -37,7 +38,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "half-open connection to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
 			expected: "found by the heartbeat; then as above",
-			on:       both, quick: []string{postgres},
+			on:       both, quick: []string{postgres}, kit: []string{postgres},
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Stall(true) })
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
@@ -50,6 +51,7 @@ func brokerFaults() []faultCase {
 			fault: "deaf replica", injected: "a proxy holds back what the broker sends to one of three",
 			expected: "found within 4 s, not ready, shown on the page; heals itself",
 			on:       both, quick: both,
+			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.proxies[0].broker.StallAnswers(true)
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
@@ -79,9 +81,10 @@ func brokerFaults() []faultCase {
 			},
 		},
 		{
-			fault: "broker drops, repeats and reorders", injected: "pubsubtest.Faulty: 30 %, 20 %, 20 % of the messages, to the end",
+			fault: "broker drops, repeats and reorders", needs: "replicas in the test", injected: "pubsubtest.Faulty: 30 %, 20 %, 20 % of the messages, to the end",
 			expected: "nobody notices but for some reads of the store",
 			on:       both, quick: both, lossyBroker: true,
+			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.hold(w.lasts(10*time.Second, 3*time.Second))
 				for i, f := range w.faulty {
@@ -119,11 +122,6 @@ func poisons(now history.State) []string {
 	}
 }
 
-// stateText is a counter's state as replicas tell it each other.
-func stateText(n string, epoch, version uint64) string {
-	return fmt.Sprintf(`{"e":%d,"v":%d,"s":"1 %s"}`, epoch, version, n)
-}
-
 // poison publishes on the group's topic what no replica would.
 func poison(w *cluster) {
 	now, err := w.group.read()
@@ -136,7 +134,7 @@ func poison(w *cluster) {
 		w.Fatal(err)
 	}
 	defer conn.Close()
-	topic := prefixOf(w.T) + "counter:lobby"
+	topic := prefixOf(w.T) + w.group.topic()
 	all := poisons(now)
 	for i := range 500 {
 		if err := conn.Publish(w.Context(), topic, []byte(all[i%len(all)])); err != nil {
@@ -144,8 +142,8 @@ func poison(w *cluster) {
 		}
 	}
 	for topic, payload := range map[string]string{
-		"presence":        `{"r":"x","n":1,"c":{"counter:lobby":666,"movable":0},"ask":true}`,
-		"_digest:counter": fmt.Sprintf(`{"lobby":[%d,%d]}`, now.Epoch, now.Version+100_000),
+		"presence":                     fmt.Sprintf(`{"r":"x","n":1,"c":{%q:666,"movable":0},"ask":true}`, w.group.topic()),
+		"_digest:" + w.group.kind.name: fmt.Sprintf(`{"lobby":[%d,%d]}`, now.Epoch, now.Version+100_000),
 	} {
 		if err := conn.Publish(w.Context(), prefixOf(w.T)+topic, []byte(payload)); err != nil {
 			w.Fatal(err)

@@ -41,17 +41,23 @@ var forBrowsers = sync.OnceValues(func() (map[string]string, error) {
 // buildWeb builds cmd/web as a release has it, with the program for browsers, and returns its path.
 // replace are files that stand for others, as of "go build -overlay".
 func buildWeb(name string, replace map[string]string) (path string, err error) {
-	dir, err := buildDir()
-	if err != nil {
-		return "", err
-	}
 	all, err := forBrowsers()
 	if err != nil {
 		return "", err
 	}
 	all = maps.Clone(all)
 	maps.Copy(all, replace)
-	list, err := json.Marshal(map[string]any{"Replace": all})
+	return buildProgram(name, "./cmd/web", all, "-tags", "program")
+}
+
+// buildProgram builds a program of the workspace, and returns its path. replace are files that
+// stand for others, as of "go build -overlay".
+func buildProgram(name, pkg string, replace map[string]string, flags ...string) (path string, err error) {
+	dir, err := buildDir()
+	if err != nil {
+		return "", err
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +66,7 @@ func buildWeb(name string, replace map[string]string) (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-tags", "program", "-overlay", overlay, "-o", path, "./cmd/web")
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-overlay", overlay, "-o", path, pkg)...)
 	cmd.Dir = ".." // in the workspace, with the versions that it has
 	out, err := cmd.CombinedOutput()
 	if err != nil {

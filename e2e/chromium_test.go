@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 
@@ -122,7 +123,12 @@ func (c *chromiumTab) evaluate(ctx context.Context, script string) (string, erro
 }
 
 func (c *chromiumTab) click(ctx context.Context, selector string) error {
-	return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+	for {
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector)))
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "Could not find node with given id") {
+			return err
+		} // else the page has made it anew between a look at it and the click, which did not happen
+	}
 }
 
 func (c *chromiumTab) press(ctx context.Context, k key) error {

@@ -20,6 +20,7 @@ import (
 
 	"lockstep/htmx"
 	"lockstep/internal/history"
+	"lockstep/internal/items"
 )
 
 // The times of a client are those of live.js.
@@ -47,10 +48,12 @@ type client struct {
 	ws       tabConn
 	kick     chan struct{} // of the connection: there is something to send
 	shown    history.State
-	any      bool   // something has been shown
-	stale    int    // frames older than what was shown
-	id       string // of the page load
-	seq      uint64 // of its last op
+	items    *items.Items // that are shown, of a kind that has such
+	lacks    bool         // it was sent a change of what it does not show, and asks for all there is
+	any      bool         // something has been shown
+	stale    int          // frames older than what was shown
+	id       string       // of the page load
+	seq      uint64       // of its last op
 	outbox   []message
 	retries  int           // answers that said "again"
 	received time.Time     // when the server last said something
@@ -102,6 +105,9 @@ func (c *client) load(path string) error {
 		return fmt.Errorf("GET %s: %s", path, resp.Status)
 	}
 	s, ok := c.group.kind.parse(string(body))
+	if c.group.kind.wire != nil {
+		_, c.items, _ = c.group.kind.parseItems(string(body))
+	}
 	if !ok {
 		return fmt.Errorf("no %s in the page: %s", c.group.kind.name, body)
 	}
@@ -273,8 +279,12 @@ func (c *client) write(ctx context.Context, ws *websocket.Conn, kick <-chan stru
 func (c *client) unsent(ws tabConn) (texts []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.lacks {
+		c.lacks = false
+		texts = append(texts, helloText(c.id, c.group.topic(), c.shown))
+	}
 	if c.clock == 0 {
-		return nil
+		return texts
 	}
 	for i := range c.outbox {
 		m := &c.outbox[i]
@@ -360,7 +370,9 @@ func (c *client) receive(text []byte) {
 	if m.Status != "" {
 		c.status, c.beat = m.Status, time.Duration(m.Beat*float64(time.Second))
 	}
-	if s, ok := c.group.kind.parse(m.Content); ok {
+	if c.group.kind.wire != nil && m.T == c.group.topic() {
+		c.change(text)
+	} else if s, ok := c.group.kind.parse(m.Content); ok {
 		if m.T != c.group.topic() || s.Epoch != m.E || s.Version != m.V ||
 			!strings.Contains(m.Content, `<hx-partial hx-target="#live" hx-swap="innerMorph">`) || m.Swap != "none" {
 			c.group.t.Errorf("not a frame of the contract: %s", text)
@@ -451,9 +463,9 @@ func (c *client) hurry() {
 
 // click makes an op as a person at the tab does, and sends it, if twice two times.
 func (c *client) click(twice bool) {
-	do, in := c.group.kind.act()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	do, in := c.group.kind.act(c.shown.Value)
 	if len(c.outbox) >= htmx.MaxOutbox {
 		return // the page says that too many wait
 	}

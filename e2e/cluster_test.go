@@ -23,6 +23,7 @@ import (
 	"lockstep/pubsub/pubsubtest"
 	"lockstep/pubsub/redispubsub"
 	"lockstep/pubsub/signedpubsub"
+	"lockstep/serve"
 	states "lockstep/state"
 	"lockstep/state/pgstate"
 	"lockstep/state/redisstate"
@@ -39,6 +40,7 @@ const (
 // the time.
 type cluster struct {
 	*testing.T
+	app     *target
 	full    bool // long faults, as the matrix is meant
 	backend string
 	server  *testserver.Server // broker and store; nil: the embedded ones
@@ -65,9 +67,9 @@ type cluster struct {
 type proxies struct{ broker, store *testserver.Proxy }
 
 // newCluster starts a backend; replicas and tabs come next.
-func newCluster(t *testing.T, backend string, k kind, lossy bool) *cluster {
+func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cluster {
 	t.Helper()
-	w := &cluster{T: t, full: chaosFull(), backend: backend, group: newGroupOf(t, k, lossy), stop: func() {}}
+	w := &cluster{T: t, app: a, full: chaosFull(), backend: backend, group: newGroupOf(t, k, lossy), stop: func() {}}
 	switch backend {
 	case redis:
 		w.server = testserver.Redis(w)
@@ -124,15 +126,19 @@ func openStore(t *testing.T, backend, url, prefix string) states.Store {
 // the server.
 func (w *cluster) startReplicas(n int, flags ...string) {
 	w.Helper()
+	program, err := w.app.program()
+	if err != nil {
+		w.Fatal(err)
+	}
 	for i := range n {
-		args := []string{"-addr", address(testserver.FreePort(w.T)), "-replica", "replica-" + strconv.Itoa(i+1), "-drain", "1s"}
+		var args, env []string
 		if w.server != nil {
 			l := proxies{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
 			w.proxies = append(w.proxies, l)
-			args = append(args, "-secret", testSecret, "-channel-prefix", prefixOf(w.T),
-				"-pubsub", l.broker.Rewrite(w.server.URL), "-store", l.store.Rewrite(w.server.URL))
+			args, env = w.app.backends(l.broker.Rewrite(w.server.URL), l.store.Rewrite(w.server.URL), prefixOf(w.T))
 		}
-		p := &process{t: w.T, dir: w.TempDir(), args: append(args, flags...)}
+		args = append(args, "-addr", address(testserver.FreePort(w.T)), "-replica", "replica-"+strconv.Itoa(i+1), "-drain", "1s")
+		p := &process{t: w.T, dir: w.TempDir(), args: append(args, flags...), env: env, path: program}
 		if w.ownClocks {
 			w.setClock(p)
 		}
@@ -166,7 +172,7 @@ func (w *cluster) startLossyReplicas(n int) {
 		if err := a.Start(w.Context()); err != nil {
 			w.Fatal(err)
 		}
-		handler := web.New(a, assets, &web.Options{Keys: [][]byte{[]byte(testSecret)}})
+		handler := web.New(a, assets, &web.Options{Options: serve.Options{Keys: [][]byte{[]byte(testSecret)}}})
 		s := httptest.NewServer(handler)
 		w.ps = append(w.ps, &process{t: w.T, url: s.URL})
 		w.Cleanup(func() {
@@ -334,7 +340,7 @@ func (w *cluster) degraded(p *process, reason string) time.Duration {
 	})
 	took := time.Since(began).Round(10 * time.Millisecond)
 	code, body := get(w.T, p.url+w.group.path())
-	if code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `id="`+w.group.kind.name+`"`) {
+	if code != http.StatusOK || !strings.Contains(body, `data-state="degraded"`) || !strings.Contains(body, `data-topic="`+w.group.topic()+`"`) {
 		w.Errorf("the page is not up and degraded: %d %s", code, body)
 	}
 	return took
@@ -375,7 +381,15 @@ func (w *cluster) newEpoch(before history.State) {
 		}
 		return err
 	})
-	w.note("%q before, %q after", before.Value, now.Value)
+	w.note("%s before, %s after", brief(before.Value), brief(now.Value))
+}
+
+// brief is a value for a table: of many items it says how many.
+func brief(value string) string {
+	if n := len(strings.Fields(value)); len(value) > 60 {
+		return fmt.Sprintf("%d words", n)
+	}
+	return strconv.Quote(value)
 }
 
 // settle ends the clicks, waits until all tabs show the store's state and
@@ -389,7 +403,7 @@ func (w *cluster) settle() {
 			return err
 		}
 		for _, tab := range w.group.all() {
-			if got := tab.value(); got != v {
+			if got := tab.value(); !w.group.kind.agree(v, got) {
 				return fmt.Errorf("tab %s shows %+v, the store has %+v", tab.name, got, v)
 			}
 		}

@@ -93,7 +93,7 @@ func TestHelpListsEveryFlagWithItsVariable(t *testing.T) {
 	for _, want := range []string{"-addr", "ADDR", "PORT", "-pubsub", "PUBSUB_URL", "REDIS_URL", "-store", "STORE_URL", "-channel-prefix",
 		"CHANNEL_PREFIX", "-replica ", "REPLICA", "-replicas", "-admin", "ADMIN_ADDR", "-secret", "SECRET", "SECRET_FILE", "-insecure-dev",
 		"-tls-cert", "TLS_CERT", "-tls-key", "-trusted-proxies", "TRUSTED_PROXIES", "-hosts", "-max-conns ", "-max-conns-per-addr", "-exempt",
-		"-tab-rate", "-tab-burst", "-addr-rate", "-clicks-per-addr", "-lanes-per-addr", "-names-per-addr", "-op-lifetime", "-request-rate", "-header-timeout", "-body-timeout", "-write-timeout", "-idle-timeout",
+		"-tab-rate", "-tab-burst", "-addr-rate", "-clicks-per-addr", "-lanes-per-addr", "-names-per-addr", "-uploads", "-uploads-per-addr", "-op-lifetime", "-request-rate", "-header-timeout", "-body-timeout", "-write-timeout", "-idle-timeout",
 		"-ping-interval", "-pong-timeout", "-rebalance", "-drain", "-healthcheck", "-version"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("-h does not say %s", want)
@@ -202,7 +202,7 @@ func TestMoreConnectionsThanFilesAreRefusedByName(t *testing.T) {
 		t.Errorf("a connection that was there before: %v", err)
 	}
 	_, metrics := get(t, p.admin()+"/metrics")
-	if !strings.Contains(metrics, `lockstep_connections_refused_total{limit="all"} 6`) { // 64 of 200, or a few more
+	if !strings.Contains(metrics, `lockstep_connections_turned_away_total{limit="all"} 6`) { // 64 of 200, or a few more
 		t.Errorf("the refusals are not in the metrics: %s", metrics)
 	}
 }

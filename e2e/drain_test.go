@@ -125,7 +125,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 // and without a click that is lost.
 func TestAReplicaThatComesGetsItsShareOfTheTabs(t *testing.T) {
 	t.Parallel()
-	w := newCluster(t, redis, counters(), false)
+	w := newCluster(t, demo(), redis, counters(), false)
 	w.startReplicas(3, "-trusted-proxies", "loopback", "-rebalance", "100")
 	base := w.nginx()
 	late := w.ps[2]

@@ -52,7 +52,11 @@ func (r storeReader) state(ctx context.Context) (history.State, error) {
 	if err != nil {
 		return history.State{}, err
 	}
-	return r.kind.record(records[0])
+	s, err := r.kind.record(records[0])
+	if err == nil && r.kind.beside != nil {
+		s.Value, err = r.kind.beside(ctx, r.store, r.kind.topic(r.name), records[0])
+	}
+	return s, err
 }
 
 // reads has the group be judged by a store.

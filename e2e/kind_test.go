@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"regexp"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	"lockstep/app"
 	"lockstep/internal/history"
 	states "lockstep/state"
+	"lockstep/tools/loadgen/load/protocol"
 )
 
 // A kind is a kind of state as those see it who use it from outside: its pages, what people
@@ -21,14 +24,20 @@ type kind struct {
 	value func(root, text string) (string, bool)
 	// decode reads the data of a record.
 	decode func(data []byte) (string, error)
-	// act is what a person does next.
-	act func() (do string, in map[string]string)
+	// act is what a person does next who is shown a value.
+	act func(shown string) (do string, in map[string]string)
 	// mayRefuse reports whether an act may be refused for a reason; nil: none is.
 	mayRefuse func(reason string) bool
+	// wire reads pages and frames of items, in place of value; nil: each frame has all there is.
+	wire *protocol.Lockstep
+	// plain makes a page, or the content of a message, what the demo's would be, as wire reads it;
+	// nil: it is.
+	plain func(html string) string
+	// at is where the page of a name is; nil: where the demo has it.
+	at func(name string) string
+	// beside reads what the store has of a topic beside its record, in place of decode; nil: nothing.
+	beside func(ctx context.Context, s states.Store, topic string, r states.Record) (string, error)
 }
-
-// demoKinds are all of the demo.
-func demoKinds() []kind { return []kind{counters(), polls(), banks()} }
 
 // topic returns the topic of a name.
 func (k kind) topic(name string) string { return k.name + ":" + name }
@@ -36,6 +45,8 @@ func (k kind) topic(name string) string { return k.name + ":" + name }
 // path is where the page of a topic is.
 func (k kind) path(name string) string {
 	switch {
+	case k.at != nil:
+		return k.at(name)
 	case k.name != "counter":
 		return "/" + k.name + "/" + name
 	case name == "lobby":
@@ -48,6 +59,10 @@ var statePattern = regexp.MustCompile(`\bdata-(version|epoch)="(\d+)"`)
 
 // parse reads the root element of a topic and what is in it.
 func (k kind) parse(text string) (s history.State, ok bool) {
+	if k.wire != nil {
+		s, _, ok = k.parseItems(text)
+		return s, ok
+	}
 	root := regexp.MustCompile(`<section[^>]*\bid="` + k.name + `"[^>]*>`).FindString(text)
 	for _, m := range statePattern.FindAllStringSubmatch(root, -1) {
 		n, err := strconv.ParseUint(m[2], 10, 64)
@@ -65,6 +80,35 @@ func (k kind) parse(text string) (s history.State, ok bool) {
 	}
 	s.Value, ok = k.value(root, text)
 	return s, ok
+}
+
+// asDemo is a page as the demo's would be.
+func (k kind) asDemo(html string) string {
+	if k.plain == nil {
+		return html
+	}
+	return k.plain(html)
+}
+
+// asDemoMessage is a message as the demo's would be.
+func (k kind) asDemoMessage(text []byte) []byte {
+	var m map[string]json.RawMessage
+	var content string
+	if k.plain == nil || json.Unmarshal(text, &m) != nil || json.Unmarshal(m["content"], &content) != nil {
+		return text
+	}
+	m["content"] = json.RawMessage(asJSON(k.plain(content)))
+	return []byte(asJSON(m))
+}
+
+// agree reports whether two states can both be: tabs of a log show as much of it as they like.
+func (k kind) agree(a, b history.State) bool {
+	joiner, ok := k.judge.(history.Joiner)
+	if !ok || a.Newer(b) || b.Newer(a) {
+		return a == b
+	}
+	_, err := joiner.Join(a.Value, b.Value)
+	return err == nil
 }
 
 // record is what the judge calls a record of the store.
@@ -91,7 +135,7 @@ func counters() kind {
 			n, err := app.Counters().Read(data)
 			return history.CounterValue(int64(n)), err
 		},
-		act: func() (string, map[string]string) { return "increment", nil },
+		act: func(string) (string, map[string]string) { return "increment", nil },
 	}
 }
 
@@ -116,7 +160,7 @@ func polls() kind {
 			}
 			return history.PollValue(votes), err
 		},
-		act: func() (string, map[string]string) {
+		act: func(string) (string, map[string]string) {
 			all := app.PollOptions()
 			return "vote", map[string]string{"option": all[rand.IntN(len(all))]}
 		},
@@ -142,7 +186,7 @@ func banks() kind {
 			b, err := app.Banks().Read(data)
 			return history.BankValue(b.Balances[:]), err
 		},
-		act: func() (string, map[string]string) {
+		act: func(string) (string, map[string]string) {
 			from := rand.IntN(app.Accounts)
 			to := (from + 1 + rand.IntN(app.Accounts-1)) % app.Accounts
 			return "transfer", map[string]string{

@@ -23,7 +23,7 @@ import (
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
-	"lockstep/components"
+	"lockstep/app/pages"
 	"lockstep/internal/testserver"
 )
 
@@ -85,7 +85,7 @@ func notices() []string {
 	return []string{
 		"the count is at its limit",
 		"this click is too old to be counted without counting it twice",
-		"the count can't be saved at the moment; your click waits",
+		"the count can't be saved at the moment; what you did waits",
 		"Too many clicks are waiting. This one was not counted.",
 		"The application for browsers could not be compiled, and the log of the server says why: " +
 			"correct it and start the server again, with “go run ./cmd/web”.",
@@ -97,8 +97,8 @@ func scenes(t *testing.T) (all []scene) {
 	t.Helper()
 	counter := func(n int64, known bool) string {
 		var b bytes.Buffer
-		c := components.Counter{Name: "kitchen", Topic: "counter:kitchen", N: n, Known: known}
-		if err := components.CounterView(c).Render(t.Context(), &b); err != nil {
+		c := pages.Counter{Name: "kitchen", Topic: "counter:kitchen", N: n, Known: known}
+		if err := pages.CounterView(c).Render(t.Context(), &b); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
@@ -577,7 +577,7 @@ func TestADoubleClickWithoutScriptsIsNotSilent(t *testing.T) {
 		p.do(chromedp.DoubleClick(chromedp.CSS("[data-action=increment]")))
 		eventually(t, "the page to say what became of it", func() error {
 			got := p.evaluate(`document.querySelector('#counter')?.dataset.count + ' ' + document.querySelector('.outcome')?.textContent`)
-			if got != "2 One click was counted." && !(strings.HasPrefix(got, "1 ") && strings.Contains(got, "counted")) {
+			if got != "2 That was done." && !(strings.HasPrefix(got, "1 ") && strings.Contains(got, "was done")) {
 				return fmt.Errorf("got %s", got)
 			}
 			return nil

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		reap(os.Stdin, dir)
 		return
 	}
+	if text := os.Getenv(producerEnv); text != "" {
+		os.Exit(produce(text))
+	}
 	short.Main("starts servers and browsers")
 	r, err := startReaper()
 	if err != nil {

@@ -14,21 +14,21 @@ func replicaFaults() []faultCase {
 		{
 			fault: "replica killed in mid-click", injected: "kill -9 of one of three, started again after 1 s",
 			expected: "its tabs move and send again what was not acknowledged",
-			on:       []string{redis, postgres}, quick: []string{redis, postgres},
-			kinds: demoKinds(),
+			on:       []string{redis, postgres}, quick: []string{redis, postgres}, kit: both,
+			kinds: (*target).allKinds,
 			run:   killedAndBack,
 		},
 		{
 			fault: "replica killed, tabs without websockets", injected: "kill -9 of one of three behind nginx, started again after 1 s; over plain HTTP, each request to another replica",
 			expected: "streams and clicks go to the others, and each click counts once",
 			on:       []string{redis, postgres}, quick: []string{redis}, nginx: true, overHTTP: true,
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run:   killedOverHTTP,
 		},
 		{
 			fault: "replica killed and server restarted", injected: "kill -9 of one of three, and a second later of the server, started again",
 			expected: "both at once: all clicks acknowledged and counted once",
-			on:       both, quick: both,
+			on:       both, quick: both, kit: []string{postgres},
 			run: func(w *cluster) {
 				w.ps[0].kill()
 				w.ps = w.ps[1:]
@@ -42,8 +42,8 @@ func replicaFaults() []faultCase {
 		{
 			fault: "only replica killed in mid-click", injected: "kill -9, started again, five times",
 			expected: "the embedded file keeps every acknowledged click; a new epoch with each start",
-			on:       []string{embedded}, quick: []string{embedded},
-			kinds: demoKinds(),
+			on:       []string{embedded}, quick: []string{embedded}, kit: []string{embedded},
+			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				for range 5 {
 					w.ps[0].kill()
@@ -55,7 +55,7 @@ func replicaFaults() []faultCase {
 		{
 			fault: "rolling restart under load", injected: "SIGTERM to one replica after the other behind nginx, 100 clicks/s, 20 pages/s",
 			expected: "exit code 0, no click lost, no page fails",
-			on:       []string{redis, postgres}, quick: []string{redis}, nginx: true,
+			on:       []string{redis, postgres}, quick: []string{redis}, kit: []string{redis}, nginx: true,
 			run: rollingRestart,
 		},
 		{
@@ -83,7 +83,7 @@ func replicaFaults() []faultCase {
 			fault: "all replicas killed at once", injected: "kill -9 of all three, started again",
 			expected: "clicks wait in the tabs and are counted once",
 			on:       []string{redis, postgres},
-			kinds:    demoKinds(),
+			kinds:    (*target).allKinds,
 			run: func(w *cluster) {
 				for _, p := range w.ps {
 					p.kill()
@@ -117,7 +117,7 @@ func replicaFaults() []faultCase {
 			},
 		},
 		{
-			fault: "clock jumps", injected: "the wall clock of one of three is an hour ahead, of another an hour behind",
+			fault: "clock jumps", needs: "clock", injected: "the wall clock of one of three is an hour ahead, of another an hour behind",
 			expected:  "nothing depends on a replica's clock",
 			on:        []string{redis, postgres, embedded},
 			ownClocks: true, run: clockJumps,

@@ -25,7 +25,7 @@ import (
 // that a draining replica answers to a new socket.
 func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
 	t.Parallel()
-	w := newCluster(t, redis, counters(), false)
+	w := newCluster(t, demo(), redis, counters(), false)
 	w.startReplicas(3, "-trusted-proxies", "loopback")
 	base := w.nginx()
 	w.group.open("/", base)

@@ -27,7 +27,7 @@ const (
 // of it has started: a little after its page is there.
 func (p *process) admin() (url string) {
 	p.t.Helper()
-	line := regexp.MustCompile(`admin +(http://[^/]+)/debug/`)
+	line := regexp.MustCompile(`admin +(?:url=)?(http://[^/]+)/debug/`)
 	eventually(p.t, "the admin address", func() error {
 		m := line.FindStringSubmatch(p.out.String()[p.said:])
 		if m == nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	goredis "github.com/redis/go-redis/v9"
 
-	"lockstep/app/web"
 	"lockstep/internal/testserver"
+	"lockstep/serve"
 	states "lockstep/state"
 	"lockstep/state/boltstate"
 	"lockstep/state/pgstate"
@@ -44,7 +44,7 @@ const (
 // what it takes in each store, measured with the longest names.
 func TestTheLimitsOfAnAddressFitTheStores(t *testing.T) {
 	t.Parallel()
-	l := web.DefaultLimits()
+	l := serve.DefaultLimits()
 	lanes, topics := fillers*keptFor*l.LanesPerAddr, fillers*365*l.NamesPerAddr
 	memory := redisMemory(t)
 	if need := lanes*redisLane + topics*redisTopic; need > memory {

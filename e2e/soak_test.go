@@ -24,9 +24,9 @@ func measure(t *testing.T, admin string) (g gauges) {
 	http.DefaultClient.CloseIdleConnections() // ours count too
 	_, text := get(t, "http://"+admin+"/metrics")
 	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
+		series, value, _ := strings.Cut(lines.Text(), " ")
 		v, err := strconv.ParseFloat(value, 64)
-		name, _, _ = strings.Cut(name, "{")
+		name, labels, _ := strings.Cut(series, "{")
 		switch {
 		case err != nil:
 		case name == "go_goroutines":
@@ -35,7 +35,7 @@ func measure(t *testing.T, admin string) (g gauges) {
 			g.files = v
 		case name == "go_memstats_heap_inuse_bytes":
 			g.heap = v
-		case name == "lockstep_stalled_total":
+		case name == "lockstep_sessions_closed_total" && strings.Contains(labels, `"send_timeout"`):
 			g.stalled = v
 		}
 	}

@@ -21,7 +21,7 @@ func storeFaults() []faultCase {
 			fault: "broker and store restarted", injected: "kill -9 of the server, started again after 2 s",
 			expected: "not ready meanwhile; clicks wait and are counted once",
 			on:       both, quick: both,
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				w.server.Kill()
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
@@ -44,6 +44,7 @@ func storeFaults() []faultCase {
 			fault: "store unreachable", injected: "a proxy cuts and refuses its connections for 12 s; the broker lives",
 			expected: "degraded; clicks are refused honestly, wait in the tab and are counted once",
 			on:       both, quick: []string{postgres},
+			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Refuse(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))
@@ -55,7 +56,7 @@ func storeFaults() []faultCase {
 			fault: "answers of the store lost", injected: "a proxy holds back what it says, and cuts, for 2 s, three times",
 			expected: "nobody knows which clicks were applied: they are tried again with the same ids",
 			on:       both, quick: []string{redis},
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				for range 3 {
 					w.stores(func(p *testserver.Proxy) { p.StallAnswers(true) })
@@ -80,14 +81,14 @@ func storeFaults() []faultCase {
 			fault: "store loses its data", injected: "FLUSHALL; tables dropped",
 			expected: "a new epoch: tabs follow the smaller number",
 			on:       both, quick: both, lossy: true,
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run:   loseData,
 		},
 		{
 			fault: "backup restored", injected: "the server stopped, its folder replaced by an older copy, started",
 			expected: "a new epoch: tabs follow the older number",
 			on:       both, lossy: true,
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run:   restoreBackup,
 		},
 		{
@@ -121,7 +122,8 @@ func newcomers(w *cluster, n int) {
 	tabs := w.group.all()
 	for i := range n {
 		tab := tabs[i%len(tabs)]
-		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, User: tab.user, Do: "increment"}
+		do, in := w.group.kind.act("")
+		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, User: tab.user, Do: do, In: in}
 		w.group.h.Sent(tab.name, op)
 		tab.put(op)
 	}

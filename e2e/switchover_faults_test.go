@@ -30,7 +30,7 @@ func switchoverFaults() []faultCase {
 			fault: "failover behind a role check", injected: "a balancer leads new connections to the new server; the old one takes no writes and keeps its connections",
 			expected: "noticed by what it answers; connections are made anew",
 			on:       both, quick: []string{redis}, pair: true,
-			kinds: demoKinds(),
+			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				w.demote()
 				w.lead(w.standby)

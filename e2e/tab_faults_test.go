@@ -28,7 +28,7 @@ func tabFaults() []faultCase {
 			run: func(w *cluster) {
 				relay := testserver.NewProxy(w, w.ps[0].addr())
 				for range 3 {
-					w.group.open("/", "http://"+relay.Addr, w.ps[1].url)
+					w.group.open(w.group.path(), "http://"+relay.Addr, w.ps[1].url)
 				}
 				w.group.connected()
 				w.hold(time.Second)
@@ -61,17 +61,17 @@ func tabFaults() []faultCase {
 			fault: "the clicks of closed tabs, adopted by three others each", injected: "20 tabs with 30 clicks in their order, each found by three tabs of three replicas, whose sockets are cut",
 			expected: "each is counted once, in order; each tab has an answer, or is told that another page had it",
 			on:       []string{redis, postgres, embedded}, quick: both,
-			kinds: []kind{counters(), banks()}, // a vote is the sender's
+			kinds: (*target).namelessKinds,
 			run:   adoptedOps,
 		},
 		{
-			fault: "a tab offline with ten clicks", injected: "Chromium cut off for 60 s, ten clicks, cut back in and reloaded",
+			fault: "a tab offline with ten clicks", needs: "counter", injected: "Chromium cut off for 60 s, ten clicks, cut back in and reloaded",
 			expected: "the page says that ten wait; after the reload all are counted once",
 			on:       []string{redis, postgres, embedded}, quick: []string{redis},
 			run: offlineTab,
 		},
 		{
-			fault: "a forgotten connection to a tab", injected: "a middlebox forgets it, without RST, while Chromium's tab is hidden; the tab is shown again",
+			fault: "a forgotten connection to a tab", needs: "counter", injected: "a middlebox forgets it, without RST, while Chromium's tab is hidden; the tab is shown again",
 			expected: "in step within 4 s of being shown",
 			on:       both, quick: []string{redis},
 			run: forgottenTab,
@@ -135,7 +135,8 @@ func stalledTabs(w *cluster) {
 func sameOps(w *cluster) {
 	tabs := w.group.all()
 	for i := range 200 {
-		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, Do: "increment"}
+		do, in := w.group.kind.act("")
+		op := history.Op{ID: history.ID{Client: newClientID(), Seq: 1}, Do: do, In: in}
 		w.group.h.Sent(tabs[i%len(tabs)].name, op)
 		var all sync.WaitGroup
 		for j := range 3 {
@@ -152,7 +153,7 @@ func adoptedOps(w *cluster) {
 		client := newClientID()
 		ops := make([]history.Op, 30)
 		for j := range ops {
-			do, in := w.group.kind.act()
+			do, in := w.group.kind.act("")
 			ops[j] = history.Op{ID: history.ID{Client: client, Seq: uint64(j) + 1}, Do: do, In: in}
 			w.group.h.Sent("closed", ops[j])
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -176,7 +177,7 @@ func TestFirstVisitsDuringARollingDeployAreInStep(t *testing.T) {
 	}
 }
 
-var assetPattern = regexp.MustCompile(`(?:src|href|data-[a-z]+)="([^"]*static/[^"]+)"`)
+var assetPattern = regexp.MustCompile(`"([^"\s]*static/[^"]+)"`) // in an attribute, or in JSON in one
 
 // fetchAll gets every file that a page names, and returns how many there are.
 func fetchAll(t *testing.T, base, path string) int {
@@ -186,7 +187,7 @@ func fetchAll(t *testing.T, base, path string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := assetPattern.FindAllStringSubmatch(page, -1)
+	found := assetPattern.FindAllStringSubmatch(html.UnescapeString(page), -1)
 	for _, m := range found {
 		file, err := at.Parse(m[1])
 		if err != nil {

@@ -67,6 +67,56 @@ func TestEachKindRunsInTheBrowser(t *testing.T) {
 		two.refuses("account 1 has only 70")
 		one.reads("Account 1 70Account 2 130")
 	})
+	both("?topic=list:shop", func(one, two *page) {
+		one.adds("milk")
+		one.adds("tea")
+		two.showsList("milk,tea")
+		two.presses("up", "tea")
+		one.showsList("tea,milk")
+		one.presses("toggle", "milk")
+		two.showsList("tea,+milk")
+	})
+	both("?topic=log:lobby", func(one, two *page) {
+		one.tells("hello")
+		two.showsEntries("hello")
+		two.tells("and hello")
+		one.showsEntries("hello,and hello")
+		one.evaluate(`(() => {
+			const link = document.querySelector('a.older');
+			link.href = link.href.replace(/before=\d+/, 'before=2');
+			link.hidden = false;
+			link.click();
+			return '';
+		})()`)
+		one.showsEntries("hello")
+	})
+	both("?topic=signup:crew", func(one, two *page) {
+		one.fillIn("name", "Ada", "email", ada)
+		one.reload()
+		one.isLive()
+		one.showsSignup("what was typed, after a reload", func(s signupState) bool { return s.form["name"] == "Ada" && s.form["email"] == ada })
+		two.fillIn("name", "Ada", "email", ada, "team", "s")
+		two.clickOn(`[data-action="signup"]`)
+		one.showsSignup("one account, and that it is there", func(s signupState) bool {
+			return has("Ada")(s) && s.form["name"] == "Ada"
+		})
+		one.fillIn("team", "e")
+		one.clickOn(`[data-action="signup"]`)
+		one.showsSignup("what is wrong, beside its field", func(s signupState) bool {
+			return s.errors["name"] == "this name is taken" && s.said == ""
+		})
+		if got := one.evaluate(`getComputedStyle(document.querySelector('form.stacked')).display`); got != "grid" && got != "flex" {
+			t.Errorf("the form is laid out as %s: its style sheet is missing", got)
+		}
+	})
+	board := newPage(t, browser)
+	board.navigate(p.url + "/wasm/?topic=soft:lobby")
+	eventually(t, "the page to say that boards need a server", func() error {
+		if got := board.evaluate(`document.querySelector('#failure')?.textContent ?? ''`); !strings.Contains(got, "a server has them") {
+			return fmt.Errorf("it says %q", got)
+		}
+		return nil
+	})
 	late := visit(t, browser, p.url+"/wasm/?topic=bank:vault")
 	late.reads("Account 1 70Account 2 130")
 	late.evaluate(`(document.querySelector('#open-name').value = 'other', '')`)
@@ -98,6 +148,15 @@ func TestATabRendersEachKindItself(t *testing.T) {
 			offline: func(tab *page) { tab.transfers(30); tab.transfers(11); tab.transfers(10) },
 			counted: "Account 1 40Account 2 160", ahead: "Account 1 0Account 2 200",
 		},
+		"/list/shop": {
+			online: func(tab *page) { tab.adds("milk") },
+			offline: func(tab *page) {
+				tab.adds("tea")
+				tab.showsList("milk,tea")
+				tab.presses("up", "tea")
+			},
+			counted: "milk Save1 to do", ahead: "tea Savemilk Save2 to do",
+		},
 	} {
 		t.Run(path, func(t *testing.T) {
 			link := testserver.NewProxy(t, p.addr())
@@ -117,4 +176,40 @@ func TestATabRendersEachKindItself(t *testing.T) {
 			tab.until("to have nothing waiting", func(s state) bool { return !s.Waiting && s.Kept == "0" })
 		})
 	}
+}
+
+// TestATabRendersALogItself: it is sent what is appended, shows at once what its person says, and
+// has the same entries as others in the end, those that it was away for, too.
+func TestATabRendersALogItself(t *testing.T) {
+	t.Parallel()
+	p, browser := startWasm(t)
+	link := testserver.NewProxy(t, p.addr())
+	const path = "/log/lobby"
+	other, tab := visit(t, browser, p.url+path), visit(t, browser, "http://"+link.Addr+path)
+	other.tells("one")
+	tab.showsEntries("one")
+	tab.switchOn()
+	other.tells("two")
+	tab.showsEntries("one,two")
+	tab.tells("three")
+	other.showsEntries("one,two,three")
+	tab.showsEntries("one,two,three")
+	tab.evaluate(`(document.querySelector('#log li').mark = 'kept', '')`)
+	link.Refuse(true)
+	tab.isOffline()
+	tab.tells("five")
+	tab.tells("six")
+	tab.showsEntries("one,two,three,?five,?six")
+	other.tells("four")
+	other.showsEntries("one,two,three,four")
+	link.Refuse(false)
+	tab.showsEntries("one,two,three,four,five,six")
+	other.showsEntries("one,two,three,four,five,six")
+	tab.until("to have nothing waiting", func(s state) bool { return !s.Waiting && s.Kept == "0" })
+	if got := tab.evaluate(`document.querySelector('#log li').mark ?? ''`); got != "kept" {
+		t.Error("the first entry was made anew")
+	}
+	tab.switchOff()
+	other.tells("seven")
+	tab.showsEntries("one,two,three,four,five,six,seven")
 }

@@ -181,7 +181,7 @@ func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
 			tab.works("one", 1)
 			eventually(t, "everything to be kept again", func() error {
 				got := tab.evaluate(`caches.keys().then(([name]) => caches.open(name)).then((c) => c.keys()).then((all) => String(all.length))`)
-				if got != "7" {
+				if got != "12" {
 					return fmt.Errorf("%s files", got)
 				}
 				return nil

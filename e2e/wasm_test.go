@@ -73,6 +73,9 @@ func TestTheApplicationInTheBrowser(t *testing.T) {
 	for _, p := range pages {
 		p.showsCount(600)
 	}
+	for name := range replicas {
+		pages[0].saysAround(soonAround, []string{name, "1 person", "added 1 via"}, "gone") // each tab is a replica
+	}
 	for _, p := range pages {
 		p.close()
 	}

@@ -21,6 +21,14 @@ const Protocol = 2
 // AsData in a hello is what a tab says that renders itself: it is sent states.
 const AsData = "data"
 
+// Casts that are no application's: names of these do not begin with a line.
+const (
+	// PaintedCast says what a tab has painted.
+	PaintedCast = "_painted"
+	// XRayCast says that a person looks how far their ops on a topic have come.
+	XRayCast = "_xray"
+)
+
 var (
 	// ErrMalformed is wrapped by every error of ParseEvent.
 	ErrMalformed = errors.New("htmx: malformed message")
@@ -37,6 +45,7 @@ const (
 	OpEvent                         // something a person did, which counts once
 	FinEvent                        // a client needs no more answers
 	CastEvent                       // something that may be lost; the newest wins
+	RoomsEvent                      // the page shows other rooms now
 )
 
 // An Op is the identity of an op: Client is a page load, which counts its ops
@@ -77,6 +86,8 @@ type Event struct {
 	// Do is the name of an op's action, or of a cast, and In its input, JSON.
 	Do string
 	In json.RawMessage
+	// Rooms is the address of the socket of the page that the tab shows now.
+	Rooms string
 }
 
 // ParseEvent reads a message of a tab. What it returns does not alias p. The
@@ -91,7 +102,7 @@ func ParseEvent(p []byte) (e Event, err error) {
 	}
 	kinds := 0
 	for name, parse := range map[string]func(fields) (Event, error){
-		"hello": parseHello, "op": parseOp, "fin": parseFin, "cast": parseCast,
+		"hello": parseHello, "op": parseOp, "fin": parseFin, "cast": parseCast, "rooms": parseRooms,
 	} {
 		if _, ok := f[name]; ok {
 			kinds++
@@ -101,7 +112,7 @@ func ParseEvent(p []byte) (e Event, err error) {
 		}
 	}
 	if kinds != 1 {
-		return Event{}, fmt.Errorf("%w: not one of hello, op, fin and cast", ErrMalformed)
+		return Event{}, fmt.Errorf("%w: not one of hello, op, fin, cast and rooms", ErrMalformed)
 	}
 	return e, nil
 }
@@ -150,6 +161,11 @@ func parseFin(f fields) (Event, error) {
 func parseCast(f fields) (Event, error) {
 	e := Event{Kind: CastEvent}
 	return e, f.all(map[string]any{"cast": &e.Do, "t": &e.Op.Topic, "in": &e.In})
+}
+
+func parseRooms(f fields) (Event, error) {
+	e := Event{Kind: RoomsEvent}
+	return e, f.all(map[string]any{"rooms": &e.Rooms})
 }
 
 // opFields are the parts of an array that names an op.

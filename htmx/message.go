@@ -30,8 +30,11 @@ type Partial struct {
 	// Target is the CSS selector of the element whose content is morphed.
 	// It must be a constant of the program, never user input.
 	Target string
-	// HTML is the new content, already escaped.
+	// HTML is the new content, already escaped. Of a list it is the items that have changed.
 	HTML string
+	// List makes it a change of what Target has as its children: items with ids. Nil: the whole
+	// content is replaced.
+	List *List
 }
 
 // State builds the message that shows a versioned state: the tab drops it
@@ -56,6 +59,18 @@ func Correction(topic string, epoch, version uint64, parts ...Partial) []byte {
 // DataCorrection is to Correction what Data is to State.
 func DataCorrection(topic string, epoch, version uint64, state string) []byte {
 	return encode(message{Topic: topic, Epoch: &epoch, Version: &version, State: &state, Back: true})
+}
+
+// Change builds the message that leads tabs which show the base, or a version between, to a newer
+// version of the same epoch: one with another epoch or an older version drops it, and says hello
+// again.
+func Change(topic string, epoch, base, version uint64, parts ...Partial) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Base: &base, Version: &version}.with(parts))
+}
+
+// DataChange is to Change what Data is to State. Only a tab that has exactly the base takes it.
+func DataChange(topic string, epoch, base, version uint64, change string) []byte {
+	return encode(message{Topic: topic, Epoch: &epoch, Base: &base, Version: &version, State: &change})
 }
 
 // Fragment builds a message that shows something without a version.
@@ -125,6 +140,13 @@ func Old(clock time.Time, op Op) []byte {
 	return encode(message{Topic: op.Topic, Op: op.name(), Old: true, Clock: clock.UnixMilli()})
 }
 
+// XRay builds the message that tells a tab how far an op of it has come, which is JSON.
+func XRay(how json.RawMessage) []byte { return encode(message{XRay: how}) }
+
+// AskPaint builds the message that asks a tab to say when what it is sent is on the screen, each
+// topic once in a time at most.
+func AskPaint(every time.Duration) []byte { return encode(message{Paint: every.Seconds()}) }
+
 // Complain builds the answer to a message that is no op.
 func Complain(reason string) []byte { return encode(message{Error: reason}) }
 
@@ -136,6 +158,7 @@ func (op Op) name() []any { return []any{op.Client, op.Seq} }
 type message struct {
 	Topic   string  `json:"t,omitempty"`
 	Epoch   *uint64 `json:"e,omitempty"`
+	Base    *uint64 `json:"a,omitempty"`
 	Version *uint64 `json:"v,omitempty"`
 	Ack     [][]any `json:"ack,omitempty"` // [client, seq] each
 	Op      []any   `json:"op,omitempty"`  // [client, seq]
@@ -152,6 +175,12 @@ type message struct {
 	Content string  `json:"content,omitempty"`
 	State   *string `json:"state,omitempty"`
 	Back    bool    `json:"back,omitempty"`
+
+	Paint float64         `json:"paint,omitempty"` // seconds
+	XRay  json.RawMessage `json:"xray,omitempty"`
+
+	Soft json.RawMessage   `json:"soft,omitempty"`
+	Tell []json.RawMessage `json:"tell,omitempty"`
 }
 
 func (m message) with(parts []Partial) message {
@@ -160,6 +189,10 @@ func (m message) with(parts []Partial) message {
 	}
 	var b strings.Builder
 	for _, p := range parts {
+		if p.List != nil {
+			p.List.write(&b, p)
+			continue
+		}
 		// Always a morph: other swaps lose focus and typed text, and cost the
 		// browser a timer for each message.
 		b.WriteString(`<hx-partial hx-target="`)

@@ -8,7 +8,7 @@ if [ -n "$(git ls-files -- '*.wasm*' static/program)" ]; then
   echo "a compiled program is committed: it is made by static/wasmbuild where it is needed" >&2
   exit 1
 fi
-snapshot() { git ls-files -co --exclude-standard -- '*_templ.go' static/constants.js static/dist | sort | xargs -r sha256sum; }
+snapshot() { git ls-files -co --exclude-standard -- '*_templ.go' static/constants.js static/dist docs/outside | sort | xargs -r sha256sum; }
 before=$(snapshot)
 make --no-print-directory generate >/dev/null 2>&1
 after=$(snapshot)

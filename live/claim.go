@@ -1,6 +1,9 @@
 package live
 
-import "context"
+import (
+	"context"
+	"math"
+)
 
 // What tabs claim.
 //
@@ -17,24 +20,135 @@ type claim struct {
 	heard tick
 }
 
-// claim takes in what the tab shows, by topic.
-func (s *Session) claim(at map[string][2]uint64) {
+// greet takes in what the tab shows, by topic. Nil: it has not said so, but something else.
+func (s *Session) greet(at map[string][2]uint64) {
 	s.mu.Lock()
+	first := !s.greeted
+	s.greeted = true
 	rooms := s.rooms[:len(s.rooms):len(s.rooms)] // is only appended to
 	s.mu.Unlock()
+	if !first && (at == nil || s.repeats(rooms, at) && !s.mayRepeat()) {
+		return
+	}
 	for _, m := range rooms {
-		if shown, ok := at[m.room.topic]; ok && m.room.claimed != nil {
+		shown, ok := at[m.room.topic]
+		switch {
+		case m.room.locate != nil:
+			s.base(m, shown, ok)
+		case ok && m.room.claimed != nil:
 			m.room.claimed(m, shown)
+		}
+	}
+	s.wake()
+}
+
+// repeats reports whether a tab asks for items that it has been sent, or that nobody has.
+func (s *Session) repeats(rooms []*member, at map[string][2]uint64) bool {
+	for _, m := range rooms {
+		shown, said := at[m.room.topic]
+		if !said || m.room.locate == nil {
+			continue
+		}
+		seq, found, ahead := m.room.locate(shown)
+		s.mu.Lock()
+		behind := m.phase == phaseBegun && seq < m.sent
+		s.mu.Unlock()
+		if ahead || !found || behind {
+			return true
+		}
+	}
+	return false
+}
+
+// mayRepeat asks a view that limits what its tab is sent again, and tells the tab if it may not.
+func (s *Session) mayRepeat() bool {
+	l, limits := s.view.(Repeater)
+	if !limits {
+		return true
+	}
+	var ok bool
+	if err := s.guard(func() error { ok = l.Repeat(); return nil }); err != nil || !ok {
+		s.writer.rt.stats.limited.Add(1)
+		s.Complain(tooMany)
+		return false
+	}
+	return true
+}
+
+// base takes in what the tab shows of a room of items, so that it is sent what has changed since.
+func (s *Session) base(m *member, shown revision, said bool) {
+	if !said {
+		s.mu.Lock()
+		if m.phase == phaseWaiting {
+			m.phase = phaseReady
+		}
+		s.mu.Unlock()
+		return
+	}
+	seq, found, ahead := m.room.locate(shown)
+	if !ahead {
+		s.start(m, seq, basisOf(shown, found))
+		return
+	}
+	s.mu.Lock()
+	if m.phase != phaseJoining {
+		m.phase, m.basis = phaseAhead, basisNothing
+	}
+	s.mu.Unlock()
+	if !m.room.claimed(m, shown) {
+		s.start(m, 0, basisNothing)
+	}
+}
+
+// basisOf is what is known of a tab that shows a revision, which this replica has passed or not.
+func basisOf(shown revision, passed bool) basis {
+	switch {
+	case passed:
+		return basisSent
+	case shown == (revision{}):
+		return basisNothing
+	}
+	return basisStray
+}
+
+// start has a member sent what leads from the state numbered seq, if the tab shows that.
+func (s *Session) start(m *member, seq uint64, on basis) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch m.phase {
+	case phaseJoining:
+	case phaseBegun, phaseAhead:
+		if on == basisSent && s.wire.data && seq != m.sent { // a change of a state is right from that alone
+			on = basisNothing
+		}
+		if on != basisSent {
+			seq = 0
+		}
+		m.sent, m.floor, m.basis, m.phase = seq, 0, on, phaseBegun
+	default:
+		m.phase = phaseReady
+		join := m.sent
+		if on != basisSent || s.wire.data || join > seq+math.MaxUint16 {
+			m.basis = basisNothing
+			if on == basisStray && !s.wire.data {
+				m.basis = basisStray
+			}
+			break // what the tab shows is HTML, or old
+		}
+		m.sent, m.basis = seq, basisSent
+		if join > seq {
+			m.floor = uint16(join - seq)
 		}
 	}
 }
 
-// claimed has the store asked when a tab shows what is ahead of the room.
-func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) {
+// claimed has the store asked when a tab shows what is ahead of the room, and reports whether it
+// is.
+func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) (asks bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !at.newer(r.known.at) {
-		return
+		return false
 	}
 	if r.claims == nil {
 		r.claims = make(map[*member]claim)
@@ -43,6 +157,7 @@ func (rs *Rooms[S]) claimed(r *stateRoom[S], m *member, at revision) {
 	if !r.asking {
 		r.asking = rs.rt.spawn(func() { rs.ask(r) })
 	}
+	return true
 }
 
 // ask reads the store until no claim is newer than the read. When the store is
@@ -76,7 +191,14 @@ func (rs *Rooms[S]) asked(r *stateRoom[S], got loaded[S]) bool {
 
 // answer judges the claims that were heard before a read of the store began.
 func (rs *Rooms[S]) answer(r *stateRoom[S], began tick) {
-	wrong := rs.wrong(r, began)
+	wrong, right := rs.wrong(r, began)
+	for m, at := range right {
+		if r.locate != nil {
+			seq, known, _ := r.locate(at)
+			m.session.start(m, seq, basisOf(at, known))
+			m.session.wake()
+		}
+	}
 	if len(wrong) == 0 {
 		return
 	}
@@ -89,20 +211,26 @@ func (rs *Rooms[S]) answer(r *stateRoom[S], began tick) {
 	}
 }
 
-// wrong removes those claims, and returns whose were of what never was.
-func (rs *Rooms[S]) wrong(r *stateRoom[S], began tick) (all []*member) {
+// wrong removes those claims, and returns whose were of what never was, and what the
+// others are of.
+func (rs *Rooms[S]) wrong(r *stateRoom[S], began tick) (wrong []*member, right map[*member]revision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.claims) > 0 {
+		right = make(map[*member]revision)
+	}
 	for m, c := range r.claims {
 		if c.heard > began {
 			continue
 		}
 		delete(r.claims, m)
 		if c.at.newer(r.known.at) {
-			all = append(all, m)
+			wrong = append(wrong, m)
+		} else {
+			right[m] = c.at
 		}
 	}
-	return all
+	return wrong, right
 }
 
 // correction renders the newest state as one that takes tabs back.
@@ -114,7 +242,9 @@ func (rs *Rooms[S]) correction(r *stateRoom[S]) (*frame, error) {
 // that is newer: what the tab was sent meanwhile it has dropped.
 func (s *Session) correct(m *member, f *frame) {
 	s.mu.Lock()
-	m.sent = min(m.sent, f.seq)
+	if m.sent = min(m.sent, f.seq); m.room.locate != nil && m.phase != phaseJoining {
+		m.took(f) // which the tab shows from now on
+	}
 	s.pushLocked(f)
 	s.mu.Unlock()
 	s.wake()

@@ -52,7 +52,7 @@ func (s *Session) Disconnect(why Reason) {
 		m.room.remove(m)
 	}
 	if hook != nil {
-		_ = s.writer.rt.guarded("OnLeave", hook) // it has been logged, and the session is gone all the same
+		_ = s.writer.rt.guard.Call("OnLeave", hook) // it has been logged, and the session is gone all the same
 	}
 	s.writer.rt.forget(s, e)
 	close(s.leftCh())

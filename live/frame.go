@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Wire is how messages look on a kind of connection. Connections that
@@ -29,8 +30,15 @@ func (w *Wire) forData() *Wire {
 // encoded once for each Wire.
 type frame struct {
 	seq     uint64 // of the state that it shows; 0 if it shows none
+	at      revision
+	taken   time.Time // when the room took that state; of a room's own frame alone
 	message []byte
 	data    []byte // the same for tabs that render themselves; nil: they are sent message
+
+	// base is the seq of the state that it leads from; 0: from all. book makes the frames of those
+	// that show another one; it is nil when base is 0.
+	base uint64
+	book *book
 
 	encodings atomic.Pointer[[]encoding] // nil: none
 	encoding  sync.Mutex                 // held while one is added
@@ -39,6 +47,26 @@ type frame struct {
 type encoding struct {
 	wire  *Wire
 	bytes []byte
+}
+
+// leads reports whether the frame is right for a member: whether it leads from what its tab shows.
+// The caller holds the session's mu.
+func (f *frame) leads(m *member) bool {
+	return f.base == 0 && m.basis != basisStray || m.sent == f.base && m.basis == basisSent
+}
+
+// from returns what a member is sent that leads to the frame's state or a newer one; nil: it is on
+// its way. The caller holds the session's mu.
+func (f *frame) from(m *member, data bool) *frame {
+	switch {
+	case f.leads(m) || f.base < m.sent && m.basis == basisSent && !data:
+		return f
+	case m.basis == basisStray:
+		return f.book.stray()
+	case m.basis == basisNothing || data: // the change of a state is right from exactly that
+		return f.book.since(0)
+	}
+	return f.book.since(m.sent)
 }
 
 // on returns the frame as it looks on a wire.

@@ -14,18 +14,18 @@ type guardedHub struct {
 
 // Broadcast implements Hub.
 func (g guardedHub) Broadcast(ctx context.Context, topic string, payload []byte) (err error) {
-	defer g.rt.caught("Hub.Broadcast", &err)
+	defer g.rt.guard.Caught("Hub.Broadcast", &err)
 	return g.hub.Broadcast(ctx, topic, payload)
 }
 
 // SubscribeTopic implements Hub.
 func (g guardedHub) SubscribeTopic(ctx context.Context, session, topic string, h pubsub.Handler) (err error) {
-	defer g.rt.caught("Hub.SubscribeTopic", &err)
+	defer g.rt.guard.Caught("Hub.SubscribeTopic", &err)
 	return g.hub.SubscribeTopic(ctx, session, topic, h)
 }
 
 // UnsubscribeAll implements Hub.
 func (g guardedHub) UnsubscribeAll(ctx context.Context, session string) (err error) {
-	defer g.rt.caught("Hub.UnsubscribeAll", &err)
+	defer g.rt.guard.Caught("Hub.UnsubscribeAll", &err)
 	return g.hub.UnsubscribeAll(ctx, session)
 }

@@ -51,7 +51,7 @@ func TestAClickTooManyChangesNothingAndIsKept(t *testing.T) {
 		first := tab.Click("t:a", "add")
 		tab.Until("the first", func() bool { return tab.Acked(first) == 1 })
 		second := tab.Click("t:a", "add")
-		tab.Until("the answer", func() bool { return tab.Retried(second) == "too many messages at the moment; your click waits" })
+		tab.Until("the answer", func() bool { return tab.Retried(second) == "too many messages at the moment; what you did waits" })
 		if got := tab.Refused(second); got != "" {
 			t.Errorf("got that it is refused for good: %s", got)
 		}

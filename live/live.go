@@ -5,6 +5,10 @@
 // A Session is the server side of one tab; a View says which rooms the tab
 // shows and what its events do; a Runtime owns them all.
 //
+// A state may be shown as Items: each is rendered once for each of its revisions, and a tab
+// is sent what leads from what it shows to the newest. Feeds show what no store has, and
+// what may be lost.
+//
 // The package is free of transports: wslive carries it over a websocket,
 // httplive over plain HTTP, livetest in memory. It is not a store and does not
 // make changes durable: a change is given to Rooms.Commit after the store has
@@ -50,6 +54,14 @@ type Limiter interface {
 	// changes nothing: it is refused, with retry if it has an op. A tab that
 	// goes on all the same is closed with ReasonTooManyMessages.
 	Allow() bool
+}
+
+// Repeater is implemented by a View that bounds how often its tab is sent again what it has been
+// sent: a hello of some bytes can ask for all items of a list, as the page that shows them does.
+type Repeater interface {
+	// Repeat reports whether the tab may be sent again what a hello asks for that is not its first.
+	// One that may not be changes nothing but what it says beside that. It is called as Allow is.
+	Repeat() bool
 }
 
 // A Conn is the connection to one tab as a Session uses it. No method may

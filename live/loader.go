@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"lockstep/internal/callback"
 )
 
 // loadTimeout bounds one read of the store. A caller of get waits no longer
@@ -41,7 +43,8 @@ type loader[S any] struct {
 // A loaded is what the store has said of one key.
 type loaded[S any] struct {
 	state S
-	began tick // of the read
+	began tick      // of the read
+	asked time.Time // likewise
 	err   error
 }
 
@@ -110,15 +113,15 @@ func (l *loader[S]) take() (keys []string, waiting [][]chan<- loaded[S]) {
 // What only some of them make the callback do wrong is an error of these alone:
 // keys may be what a visitor has typed.
 func (l *loader[S]) read(keys []string) []loaded[S] {
-	began := l.clock.now()
+	began, asked := l.clock.now(), time.Now()
 	states, err := l.call(keys)
-	if errors.Is(err, errCallback) && len(keys) > 1 {
+	if errors.Is(err, callback.ErrFailed) && len(keys) > 1 {
 		half := len(keys) / 2
 		return append(l.read(keys[:half]), l.read(keys[half:])...)
 	}
 	all := make([]loaded[S], len(keys))
 	for i := range all {
-		all[i] = loaded[S]{began: began, err: err}
+		all[i] = loaded[S]{began: began, asked: asked, err: err}
 		if err == nil {
 			all[i].state = states[i]
 		}
@@ -133,9 +136,9 @@ func (l *loader[S]) call(keys []string) (states []S, err error) {
 	defer cancel()
 	states, err = l.callGuarded(ctx, keys)
 	if err == nil && len(states) != len(keys) {
-		err = l.rt.broken("Load", fmt.Sprintf("returned %d states for %d keys", len(states), len(keys)))
+		err = l.rt.guard.Broken("Load", fmt.Sprintf("returned %d states for %d keys", len(states), len(keys)))
 	}
-	if errors.Is(err, errCallback) {
+	if errors.Is(err, callback.ErrFailed) {
 		return nil, err
 	}
 	l.rt.ReportOf("store", l.name, err)
@@ -144,7 +147,7 @@ func (l *loader[S]) call(keys []string) (states []S, err error) {
 }
 
 func (l *loader[S]) callGuarded(ctx context.Context, keys []string) (states []S, err error) {
-	defer l.rt.caught("Load", &err)
+	defer l.rt.guard.Caught("Load", &err)
 	return l.load(ctx, keys...)
 }
 

@@ -24,6 +24,7 @@ func (s *Session) Passing() bool {
 // rooms have now, or newer ones. Rooms whose states have no version are not
 // waited for: they may be shown seldom. It does not block.
 func (s *Session) Finish() {
+	s.greet(nil)
 	s.mu.Lock()
 	rooms := slices.Clone(s.rooms)
 	s.mu.Unlock()

@@ -16,6 +16,9 @@ const publishers = 16
 // and their states.
 const maxUnsent = 1 << 14
 
+// maxChain is how many states of a key wait to be merged.
+const maxChain = 64
+
 // A publisher broadcasts the newest state of each key after it was committed,
 // off the path of the commit. What is superseded while it waits, or while a
 // broadcast of its key is under way, is never sent: nothing queues behind a slow
@@ -25,16 +28,17 @@ const maxUnsent = 1 << 14
 type publisher[S any] struct {
 	// set once
 	rt      *Runtime
-	publish func(ctx context.Context, key string, s S) error
+	publish func(ctx context.Context, key string, states []S) error
+	merges  bool // what waits is kept, up to maxChain
 
 	mu      sync.Mutex // guards the rest
 	turns   *turns
-	next    map[string]known[S] // newest, not yet sent
-	working int                 // goroutines in run
+	next    map[string][]known[S] // not yet sent; without merges the newest
+	working int                   // goroutines in run
 }
 
-func newPublisher[S any](rt *Runtime, publish func(ctx context.Context, key string, s S) error) *publisher[S] {
-	return &publisher[S]{rt: rt, publish: publish, turns: newTurns(maxUnsent), next: make(map[string]known[S])}
+func newPublisher[S any](rt *Runtime, merges bool, publish func(ctx context.Context, key string, states []S) error) *publisher[S] {
+	return &publisher[S]{rt: rt, publish: publish, merges: merges, turns: newTurns(maxUnsent), next: make(map[string][]known[S])}
 }
 
 // offer has a state sent, on behalf of those who have changed it.
@@ -51,8 +55,12 @@ func (p *publisher[S]) wait(key string, k known[S], shares []any) bool {
 	if !p.turns.wait(key, shares) {
 		return false
 	}
-	if waiting, ok := p.next[key]; !ok || k.newer(waiting) {
-		p.next[key] = k
+	switch waiting := p.next[key]; {
+	case len(waiting) > 0 && !k.newer(waiting[len(waiting)-1]):
+	case p.merges && len(waiting) < maxChain:
+		p.next[key] = append(waiting, k)
+	default: // nobody needs what came before it: a change that leads from there has the store read
+		p.next[key] = []known[S]{k}
 	}
 	if p.working < publishers && p.turns.isReady() && p.rt.spawn(p.run) {
 		p.working++
@@ -63,32 +71,34 @@ func (p *publisher[S]) wait(key string, k known[S], shares []any) bool {
 // run sends what there is until nothing waits that nobody else is sending.
 func (p *publisher[S]) run() {
 	for {
-		key, k, ok := p.take()
+		key, states, ok := p.take()
 		if !ok {
 			return
 		}
-		p.send(key, k)
+		p.send(key, states)
 		p.finish(key)
 	}
 }
 
 // take returns what is to be sent next; nothing means that run has ended.
-func (p *publisher[S]) take() (key string, k known[S], ok bool) {
+func (p *publisher[S]) take() (key string, states []S, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if key, ok = p.turns.next(); !ok {
 		p.working--
-		return "", k, false
+		return "", nil, false
 	}
-	k = p.next[key]
+	for _, k := range p.next[key] {
+		states = append(states, k.state)
+	}
 	delete(p.next, key)
-	return key, k, true
+	return key, states, true
 }
 
-func (p *publisher[S]) send(key string, k known[S]) {
+func (p *publisher[S]) send(key string, states []S) {
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
-	if err := p.publish(ctx, key, k.state); err != nil {
+	if err := p.publish(ctx, key, states); err != nil {
 		p.rt.log.Debug("broadcast lost; other replicas will read the store", "key", key, "err", err)
 	}
 }

@@ -57,6 +57,7 @@ const (
 	ReasonViewFailed      // another method of the view failed or panicked
 	ReasonDrain           // Runtime.Drain
 	ReasonRebalance       // Runtime.Shed
+	ReasonOperator        // Runtime.CloseTab, Runtime.CloseTopic
 	ReasonStopped         // Runtime.Stop, or the end of the transport
 	ReasonNotServing      // the tab came before Start, or after Drain or Stop
 )
@@ -126,6 +127,7 @@ func (r Reason) facts() facts {
 		ReasonViewFailed:      {"view_failed", CodeInternal, "this page failed", fail},
 		ReasonDrain:           {"drain", CodeRestart, "this replica restarts", debug},
 		ReasonRebalance:       {"rebalance", CodeRestart, "another replica has more room", debug},
+		ReasonOperator:        {"operator", CodeRestart, "an operator asks for a new connection", info},
 		ReasonStopped:         {"stopped", CodeRestart, "this replica restarts", debug},
 		ReasonNotServing:      {"not_serving", CodeRestart, "this replica is shutting down", debug},
 	}[r]

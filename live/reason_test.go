@@ -11,7 +11,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/livetest"
 )
@@ -140,7 +139,7 @@ func TestASessionThatWasToldToCloseStaysSo(t *testing.T) {
 		synctest.Wait()
 		sent := c.sent.Load()
 		for range 2000 {
-			s.Push(htmx.Partial{Target: "#x", HTML: "too late"})
+			_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML("too late")}) // a text can be shown
 		}
 		s.Receive(context.Background(), []byte(`{"op":["c",1,1],"do":"add"}`))
 		synctest.Wait()

@@ -10,12 +10,39 @@ import (
 // A member is one session's place in one room.
 type member struct {
 	session *Session
-	sent    uint64 // seq of the newest frame sent; guarded by session.mu
-	index   int32  // in shard.members; guarded by shard.mu
-	held    bool   // send nothing yet; guarded by session.mu
-	begun   bool   // something was sent since then; guarded by session.mu
+	sent    uint64      // seq of the newest frame sent, or of what the tab shows; guarded by session.mu
+	index   int32       // in shard.members; guarded by shard.mu
+	floor   uint16      // so many frames behind sent are older than the join; guarded by session.mu
+	phase   memberPhase // guarded by session.mu
+	basis   basis       // guarded by session.mu
 	room    *room
 }
+
+// A basis is what is known of what a tab shows: see book.go.
+type basis uint8
+
+const (
+	basisSent    basis = iota // the state numbered sent
+	basisNothing              // nothing is known
+	basisStray                // it has said that it shows what this replica has not passed
+)
+
+// A memberPhase is how far a member has come. Before phaseReady it is sent nothing.
+type memberPhase uint8
+
+const (
+	phaseJoining memberPhase = iota // Join has not returned
+	phaseWaiting                    // the tab has not yet said what it shows: rooms of items wait for that
+	phaseAhead                      // it shows what is newer than what is known here
+	phaseReady
+	phaseBegun // something was sent
+)
+
+// done reports whether a member needs no frame of that seq.
+func (m *member) done(seq uint64) bool { return m.sent+uint64(m.floor) >= seq }
+
+// took records that a member was sent a frame.
+func (m *member) took(f *frame) { m.sent, m.floor, m.basis, m.phase = f.seq, 0, basisSent, phaseBegun }
 
 // A room renders its newest state once and makes the writers send it. It does not
 // know what the state is: the stateRoom around it does.
@@ -23,20 +50,24 @@ type room struct {
 	// set once
 	rt          *Runtime
 	topic       string
-	versioned   bool                    // its states have an order
-	renderState func() (*frame, error)  // of the newest state; called by one goroutine at a time
-	claimed     func(*member, revision) // takes in what a tab says that it shows; nil: it means nothing
-	shards      []shard                 // one for each writer
+	versioned   bool                                        // its states have an order
+	renderState func() (*frame, error)                      // of the newest state; called by one goroutine at a time
+	claimed     func(*member, revision) (asks bool)         // takes in what a tab says that it shows; nil: it means nothing
+	locate      func(revision) (seq uint64, ok, ahead bool) // the state that a tab says that it shows; nil: it has no items
+	wantsData   atomic.Bool                                 // a tab here renders itself
+	shards      []shard                                     // one for each writer
 
 	// at least, between two frames; perTab is added for each member
 	interval, perTab time.Duration
 
-	frame atomic.Pointer[frame] // newest; nil before the first
+	frame  atomic.Pointer[frame] // newest; nil before the first
+	paints paints
 
 	mu       sync.Mutex // guards the rest, and the typed state
 	members  int
 	seq      uint64 // counts accepted states; 0: none is known
 	flushing bool   // a goroutine is in flush
+	again    uint64 // a seq whose state is the one before, to be rendered in more forms
 	shown    time.Time
 	deserted time.Time         // when the last member left
 	claims   map[*member]claim // that the store has not been asked about
@@ -47,7 +78,24 @@ type room struct {
 // holds mu.
 func (r *room) accept() {
 	r.seq++
+	if r.members > 0 {
+		r.rt.stats.states.Add(1)
+	}
 	r.startFlush()
+}
+
+// renderData has the newest state rendered again when the first tab comes that renders itself. It
+// gets a seq of its own, so that the tab is sent it.
+func (r *room) renderData() {
+	if r.locate == nil || r.wantsData.Swap(true) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seq > 0 {
+		r.accept()
+		r.again = r.seq
+	}
 }
 
 // startFlush starts flush unless it runs or there is nobody to render for. The
@@ -73,7 +121,11 @@ func (r *room) flush() {
 			r.mu.Unlock()
 			return
 		}
+		rendered := r.rt.follow(r.topic, Rendered)
 		f, err := r.render()
+		if err == nil {
+			rendered(f.at)
+		}
 		if r.offer(f, err) {
 			return
 		}
@@ -82,6 +134,9 @@ func (r *room) flush() {
 
 // offer makes the writers send a new frame. It reports whether nothing newer has come.
 func (r *room) offer(f *frame, err error) (done bool) {
+	if err == nil && r.versioned && r.rt.opts.Painters > 0 {
+		r.paints.shown(f)
+	}
 	r.mu.Lock()
 	r.shown = time.Now()
 	if err == nil {
@@ -103,11 +158,11 @@ func (r *room) offer(f *frame, err error) (done bool) {
 func (r *room) render() (*frame, error) { return r.renderWith(r.renderState) }
 
 func (r *room) renderWith(state func() (*frame, error)) (f *frame, err error) {
-	defer r.rt.caught("Render", &err)
+	defer r.rt.guard.Caught("Render", &err)
 	r.rt.stats.renders.Add(1)
 	if f, err = state(); err != nil {
 		err = fmt.Errorf("live: render %q: %w", r.topic, err)
-		r.rt.fault("Render", err, nil)
+		r.rt.guard.Report("Render", err, nil)
 	}
 	return f, err
 }

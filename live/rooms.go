@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/htmx"
+	"lockstep/internal/callback"
 	"lockstep/pubsub"
 )
 
@@ -38,10 +38,17 @@ type RoomsOptions[S any] struct {
 	// element whose content is replaced, and the content.
 	Render func(key string, s S) (target string, c Component)
 
+	// Items returns a state as items, of which tabs are sent what has changed; false: it is shown as
+	// Render says. Nil: all are. It needs Order and Load.
+	Items func(key string, s S) (Items, bool)
+
 	// Data returns a state as text, for tabs that render themselves: they are
 	// sent it instead of what Render returns. Nil: they are sent HTML, as all are.
 	// It needs Order.
 	Data func(s S) ([]byte, error)
+	// Change returns what leads from one state of items to another as text, for these tabs; false:
+	// they are sent the whole state. Nil: always.
+	Change func(before, after S) ([]byte, bool)
 
 	// Order returns what states of a key are ordered by, first epoch and then
 	// version. Nil: each state is newer than the one before, and the tabs are
@@ -55,6 +62,18 @@ type RoomsOptions[S any] struct {
 	// are not broadcast and the rooms do not listen to the broker.
 	Encode func(s S) ([]byte, error)
 	Decode func(payload []byte) (S, error)
+	// Apply returns the state that a change leads to, where Decode has returned one, or Commit was
+	// called with one: a state of which no more is known than its order and what has changed. known
+	// is what the room has; zero: nothing. What is a state already it returns as it is. False: known
+	// is not what the change leads from, and the store is to be read. Nil: all are states. It must
+	// not change known.
+	Apply func(known, change S) (S, bool)
+	// Equal reports whether two states of the same version are the same. Nil: if Encode returns the
+	// same of both.
+	Equal func(a, b S) bool
+	// Merge returns what is broadcast in place of two states, of which the first was not sent. Nil:
+	// the second.
+	Merge func(older, newer S) S
 	// Heard is called with each state that a broadcast of a replica has brought (see
 	// pubsub.Message.Trusted), also when it is no news, when only its order is known,
 	// and when this replica has sent it: in the order in which they came, for each
@@ -71,6 +90,10 @@ type RoomsOptions[S any] struct {
 	// with tabs in them ("anti-entropy"): it repairs lost broadcasts. Each
 	// pause is jittered by a quarter. Default 2 s.
 	Refresh time.Duration
+	// Fresh is how old what tabs are shown may be, at most: see Runtime.Age. When it is older the
+	// replica is degraded, as when the store is away. It should be some times Refresh. Default 0:
+	// nothing is promised.
+	Fresh time.Duration
 	// Digest is the mean time between two digests, by which replicas tell each
 	// other which versions they have: one that is behind reads the store.
 	// Default 1 s. Rooms without Order, Load or Encode have none.
@@ -105,14 +128,31 @@ type stateRoom[S any] struct {
 	ready  chan struct{} // closed when the first attempt to subscribe has ended
 
 	// guarded by room.mu
-	known     known[S]  // the newest state; nothing while seq is 0
-	hearsay   hearsay   // where known is from, if the store has not said it
-	peak      revision  // the newest that tabs were shown and the store never had
-	listening bool      // subscribed at the hub
-	changed   time.Time // when known was taken
-	misses    int       // digests that were right to have a newer version, since a broadcast was received
-	search    search    // reads that broadcasts have caused
+	known     known[S]      // the newest state; nothing while seq is 0
+	before    []accepted[S] // that flush has not seen, if they are items; at most maxAccepted, with known
+	hearsay   hearsay       // where known is from, if the store has not said it
+	peak      revision      // the newest that tabs were shown and the store never had
+	listening bool          // subscribed at the hub
+	changed   time.Time     // when known was taken
+	asked     time.Time     // when the newest read of the store began that has answered, or the room
+	misses    int           // digests that were right to have a newer version, since a broadcast was received
+	search    search        // reads that broadcasts have caused
+	early     []early[S]    // at most maxEarly
+	owed      revision      // the newest that this replica has committed and the room could not show
+	debts     []debt        // of owed; as many as ops may be without an answer
+
+	book  book      // of items; see there
+	drawn *known[S] // what tabs that render themselves were sent last; owned by flush
 }
+
+// An accepted is a state that a room has shown, or will.
+type accepted[S any] struct {
+	known[S]
+	seq uint64
+}
+
+// maxAccepted bounds the states that wait to be shown. Of more, some are forgotten.
+const maxAccepted = 64
 
 // NewRooms makes the rooms of one kind. rt must have been started; its end is
 // the end of the rooms' goroutine. hub may be nil when opts.Encode is nil. It
@@ -133,8 +173,16 @@ func NewRooms[S any](rt *Runtime, hub Hub, opts RoomsOptions[S]) *Rooms[S] {
 		}
 	}
 	if opts.Encode != nil {
-		rs.publisher = newPublisher(rt, rs.broadcast)
+		rs.publisher = newPublisher(rt, opts.Merge != nil, rs.broadcast)
 	}
+	if rs.loader != nil {
+		rt.addAge(rs.age)
+	}
+	rs.watchPaints()
+	if rs.loader != nil && opts.Fresh > 0 {
+		rt.spawn(rs.watchAge)
+	}
+	rt.addRooms(rs.plain)
 	rt.spawn(rs.antiEntropy)
 	if rs.digesting() {
 		rt.spawn(rs.announce)
@@ -221,11 +269,26 @@ func (rs *Rooms[S]) Commit(key string, s S, from ...any) {
 		return // it has been logged
 	}
 	if r := rs.room(key); r != nil {
-		rs.settle(r, k, 0)
+		rs.committed(r, k)
 	}
 	if rs.publisher != nil {
 		rs.publisher.offer(key, k, from)
 	}
+}
+
+// committed takes what the own replica has committed.
+func (rs *Rooms[S]) committed(r *stateRoom[S], k known[S]) {
+	made, provisional, ok := rs.apply(r, k)
+	switch {
+	case !ok:
+		rs.owe(r, k)
+		return
+	case provisional:
+		rs.hear(r, made, hearsay{rs.clock.now()})
+	default:
+		rs.settle(r, made, 0)
+	}
+	rs.advance(r)
 }
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
@@ -234,6 +297,9 @@ func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) {
 	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)
+		return
+	}
+	if rs.ackOwed(r, s, op) {
 		return
 	}
 	r.mu.Lock()
@@ -296,7 +362,7 @@ func (rs *Rooms[S]) place(s *Session, key string, fresh *stateRoom[S]) (r *state
 			return nil, nil, nil
 		}
 		if !rs.rt.claimTopic(fresh.topic) {
-			return nil, nil, fmt.Errorf("live: %w: Topic returned %q for two rooms", errCallback, fresh.topic)
+			return nil, nil, fmt.Errorf("live: %w: Topic returned %q for two rooms", callback.ErrFailed, fresh.topic)
 		}
 		r = fresh
 		rs.rooms[key] = r
@@ -316,22 +382,25 @@ func (rs *Rooms[S]) newRoom(key string) (*stateRoom[S], error) {
 	}
 	r := &stateRoom[S]{key: key, ready: make(chan struct{})}
 	r.handle = "room:" + strconv.FormatUint(rs.serial.Add(1), 10) + ":" + key
-	r.rt, r.topic, r.deserted = rs.rt, topic, time.Now()
+	r.rt, r.topic, r.deserted, r.asked = rs.rt, topic, time.Now(), time.Now()
 	r.versioned = rs.opts.Order != nil
 	r.interval, r.perTab = rs.opts.FrameInterval, rs.opts.PerTab
 	r.shards = make([]shard, len(rs.rt.writers))
 	r.renderState = func() (*frame, error) { return rs.render(r, false) }
 	if r.versioned && rs.loader != nil {
-		r.claimed = func(m *member, at revision) { rs.claimed(r, m, at) }
+		r.claimed = func(m *member, at revision) bool { return rs.claimed(r, m, at) }
+	}
+	if r.book.topic = topic; rs.opts.Items != nil {
+		r.locate = func(at revision) (uint64, bool, bool) { return rs.locate(r, at) }
 	}
 	return r, nil
 }
 
 // topicOf asks the application for the topic of a key.
 func (rs *Rooms[S]) topicOf(key string) (topic string, err error) {
-	defer rs.rt.caught("Topic", &err)
+	defer rs.rt.guard.Caught("Topic", &err)
 	if topic = rs.opts.Topic(key); topic == "" {
-		return "", rs.rt.broken("Topic", "returned nothing")
+		return "", rs.rt.guard.Broken("Topic", "returned nothing")
 	}
 	return topic, nil
 }
@@ -355,30 +424,73 @@ func (rs *Rooms[S]) listen(r *stateRoom[S]) {
 // back, as it does without while tabs may show what the room has taken back.
 func (rs *Rooms[S]) render(r *stateRoom[S], back bool) (*frame, error) {
 	r.mu.Lock()
-	k, seq := r.known, r.seq
+	k, seq, taken := r.known, r.seq, r.changed
+	alone, again := back, r.again == seq // alone: for one tab
 	back = back || r.peak.newer(k.at)
-	r.mu.Unlock()
-	target, c := rs.opts.Render(r.key, k.state)
-	if c == nil {
-		return nil, errors.New("the callback returned no component")
+	var before []accepted[S]
+	if !alone {
+		before = slices.Clone(r.before)
 	}
-	var html bytes.Buffer
-	if err := c.Render(context.Background(), &html); err != nil {
+	r.mu.Unlock()
+	var parts []htmx.Partial
+	it, items := rs.items(r.key, k.state)
+	var err error
+	switch {
+	case items && !alone:
+		f, err := rs.renderItems(r, k, page{seq: seq, at: k.at, again: again}, back, before, it)
+		if err != nil {
+			return nil, err
+		}
+		f.at, f.taken = k.at, taken // which others who have it from the book do not read
+		return f, nil
+	case items:
+		parts, err = rs.wholeItems(it)
+	default:
+		if rs.opts.Items != nil && !alone {
+			r.book.reset()
+		}
+		parts, err = rs.renderWhole(r.key, k.state)
+	}
+	if err != nil {
 		return nil, err
 	}
-	part := htmx.Partial{Target: target, HTML: html.String()}
 	if !k.order {
-		return &frame{seq: seq, message: htmx.Fragment(r.topic, part)}, nil
+		return &frame{seq: seq, message: htmx.Fragment(r.topic, parts...)}, nil
 	}
 	message, states := htmx.State, htmx.Data
 	if back {
 		message, states = htmx.Correction, htmx.DataCorrection
 	}
-	f := &frame{seq: seq, message: message(r.topic, k.at[0], k.at[1], part)}
+	f := &frame{seq: seq, at: k.at, taken: taken, message: message(r.topic, k.at[0], k.at[1], parts...)}
 	if data, ok := rs.data(k.state); ok {
 		f.data = states(r.topic, k.at[0], k.at[1], string(data))
 	}
 	return f, nil
+}
+
+// renderWhole calls Render.
+func (rs *Rooms[S]) renderWhole(key string, s S) ([]htmx.Partial, error) {
+	target, c := rs.opts.Render(key, s)
+	html, err := htmlOf(c)
+	return []htmx.Partial{{Target: target, HTML: string(html)}}, err
+}
+
+// locate returns the seq of the state that a tab says that it shows. Ahead: it is newer than what
+// is known.
+func (rs *Rooms[S]) locate(r *stateRoom[S], at revision) (seq uint64, ok, ahead bool) {
+	r.mu.Lock()
+	ahead = at.newer(r.known.at)
+	if at == r.known.at && r.seq > 0 {
+		seq, ok = r.seq, true
+	}
+	for i := len(r.before) - 1; i >= 0 && !ok; i-- {
+		seq, ok = r.before[i].seq, r.before[i].at == at
+	}
+	r.mu.Unlock()
+	if !ok && !ahead {
+		seq, ok = r.book.lookup(at)
+	}
+	return seq, ok, ahead
 }
 
 // data returns a state for tabs that render themselves. When it can't, they are
@@ -388,14 +500,22 @@ func (rs *Rooms[S]) data(s S) (data []byte, ok bool) {
 		return nil, false
 	}
 	var failed error
-	err := rs.rt.guarded("Data", func() { data, failed = rs.opts.Data(s) })
+	err := rs.rt.guard.Call("Data", func() { data, failed = rs.opts.Data(s) })
 	if failed != nil {
-		rs.rt.fault("Data", failed, nil)
+		rs.rt.guard.Report("Data", failed, nil)
 	}
 	return data, err == nil && failed == nil
 }
 
-func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
+// broadcast sends the last of states, which none of was sent.
+func (rs *Rooms[S]) broadcast(ctx context.Context, key string, states []S) error {
+	s := states[0]
+	for _, newer := range states[1:] {
+		older := s
+		if err := rs.rt.guard.Call("Merge", func() { s = rs.opts.Merge(older, newer) }); err != nil {
+			s = newer // and it has been logged
+		}
+	}
 	payload, err := rs.encode(s)
 	if err != nil {
 		return err
@@ -404,7 +524,14 @@ func (rs *Rooms[S]) broadcast(ctx context.Context, key string, s S) error {
 	if err != nil {
 		return err
 	}
-	return rs.hub.Broadcast(ctx, topic, payload)
+	published := rs.rt.follow(topic, Published)
+	if err := rs.hub.Broadcast(ctx, topic, payload); err != nil {
+		return err
+	}
+	if k, err := rs.order(s); err == nil {
+		published(k.at)
+	}
+	return nil
 }
 
 // antiEntropy maintains the rooms for ever: it reads the store for those with
@@ -473,6 +600,14 @@ func (rs *Rooms[S]) open() []*stateRoom[S] {
 	all := make([]*stateRoom[S], 0, len(rs.rooms))
 	for _, r := range rs.rooms {
 		all = append(all, r)
+	}
+	return all
+}
+
+// plain is open for what does not know the type of the states.
+func (rs *Rooms[S]) plain() (all []*room) {
+	for _, r := range rs.open() {
+		all = append(all, &r.room)
 	}
 	return all
 }

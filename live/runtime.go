@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/htmx"
+	"lockstep/internal/callback"
 )
 
 // Options of a Runtime. Zero values are the defaults.
@@ -27,6 +28,11 @@ type Options struct {
 	// which the tab knows that its connection is alive. Tabs are told of it, and
 	// go by it. Default 20 s.
 	StatusInterval time.Duration
+	// Hooks are told how far changes have come. Nil: nobody is.
+	Hooks Hooks
+	// Painters is how many tabs at a time are asked to say when what they were sent is on the screen,
+	// at most: see Runtime.Paints. Default 0: none.
+	Painters int
 	// Welcome returns what each tab is shown when it connects, e.g. which
 	// replica serves it. Nil: nothing. It may be called concurrently.
 	Welcome func() []htmx.Partial
@@ -43,15 +49,20 @@ type Runtime struct {
 	writers []*writer
 	news    chan struct{} // of size 1: something has been reported
 	stats   stats
-	faults  faults
+	guard   callback.Guard // of the application's callbacks
+	watched watchedTabs
+
+	painters painters
 
 	mu       sync.Mutex // guards the rest
 	phase    phase
 	sessions map[*Session]struct{}
 	health   health
-	topics   map[string]struct{} // of all rooms: two must not share one
-	kinds    map[string]struct{} // names of rooms
-	wg       sync.WaitGroup      // every goroutine; Add only under mu before phaseStopped
+	ages     []func() time.Duration // of kinds of rooms
+	roomsOf  []func() []*room       // of all kinds, and of feeds
+	topics   map[string]struct{}    // of all rooms: two must not share one
+	kinds    map[string]struct{}    // names of rooms
+	wg       sync.WaitGroup         // every goroutine; Add only under mu before phaseStopped
 }
 
 // A phase is where a runtime is in its life. It only grows.
@@ -91,6 +102,7 @@ func NewRuntime(opts *Options) *Runtime {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.guard.Log, r.guard.Package, r.guard.Failed = r.log, "live", func() { r.stats.failures.Add(1) }
 	return r
 }
 
@@ -275,7 +287,7 @@ func (r *Runtime) tellAll() {
 func (r *Runtime) welcome(s *Session) []byte {
 	var parts []htmx.Partial
 	if !s.Passing() {
-		_ = r.guarded("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
+		_ = r.guard.Call("Welcome", func() { parts = r.opts.Welcome() }) // it has been logged, and the tab does without
 	}
 	return htmx.Welcome(r.toldStatus(), r.opts.StatusInterval, r.Clock(), parts...)
 }
@@ -295,6 +307,8 @@ func (r *Runtime) forget(s *Session, e *ending) {
 	r.mu.Lock()
 	delete(r.sessions, s)
 	r.mu.Unlock()
+	r.watched.forget(s)
+	r.painters.leave(s)
 	r.stats.closed[e.why].Add(1)
 	args := []any{"session", s.id, "reason", e.why.String(), "code", int(e.why.Code())}
 	if e.err != nil {
@@ -315,10 +329,14 @@ type Stats struct {
 	Acks     uint64 // ops acknowledged
 	Refusals uint64 // messages refused
 	Limited  uint64 // of these, as too many: see the interface Limiter
+	States   uint64 // states of rooms that were to be shown; those beyond Renders were conflated
 	Renders  uint64 // frames rendered
+	Wholes   uint64 // times that a tab was sent all items, and not what had changed
 	Messages uint64 // messages sent to tabs
-	Bytes    uint64 // their payload
-	Repairs  uint64 // states that were read from the store because no broadcast brought them
+	// Deliveries are those of them that were the state of a room which has one in a store.
+	Deliveries uint64
+	Bytes      uint64 // their payload
+	Repairs    uint64 // states that were read from the store because no broadcast brought them
 	// Corrections are states that a broadcast had said, and the store did not.
 	Corrections uint64
 	Stalled     uint64 // sessions closed because the tab did not read
@@ -326,7 +344,7 @@ type Stats struct {
 }
 
 type stats struct {
-	accepted, events, acks, refusals, limited, renders, messages, bytes, repairs, corrections, stalled, failures atomic.Uint64
+	accepted, events, acks, refusals, limited, states, renders, wholes, messages, deliveries, bytes, repairs, corrections, stalled, failures atomic.Uint64
 
 	closed [lastReason + 1]atomic.Uint64 // by Reason
 }
@@ -338,7 +356,7 @@ func (r *Runtime) Stats() Stats {
 	r.mu.Unlock()
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
-		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), Renders: r.stats.renders.Load(), Messages: r.stats.messages.Load(),
+		Refusals: r.stats.refusals.Load(), Limited: r.stats.limited.Load(), States: r.stats.states.Load(), Renders: r.stats.renders.Load(), Wholes: r.stats.wholes.Load(), Messages: r.stats.messages.Load(), Deliveries: r.stats.deliveries.Load(),
 		Bytes: r.stats.bytes.Load(), Repairs: r.stats.repairs.Load(), Corrections: r.stats.corrections.Load(), Stalled: r.stats.stalled.Load(), Failures: r.stats.failures.Load(),
 	}
 }

@@ -42,7 +42,11 @@ type Session struct {
 	queued bool // the writer has it on a list
 	busy   bool // the connection is full
 
+	greeted bool // the tab has said what it shows, or something else
+	quitted bool // it has left a room: the memory of the first ones is not used again
+
 	tracked bool // in writer.blocked; owned by the writer
+	counted bool // in watchedTabs: somebody looks
 
 	inline [2]member // memory for those of the first rooms
 
@@ -73,6 +77,13 @@ type pendingAck struct {
 	silent bool // there is no op: what waits is the end of the session, see Finish
 }
 
+// count takes note of messages that are sent, if somebody looks. The caller holds mu.
+func (s *Session) count(messages, bytes int) {
+	if s.counted {
+		s.writer.rt.watched.count(s, messages, bytes)
+	}
+}
+
 // ID is a number that names the session in this replica's log.
 func (s *Session) ID() uint64 { return s.id }
 
@@ -86,7 +97,7 @@ func (s *Session) OnLeave(f func()) {
 	}
 	if !gone && before != nil {
 		s.onLeave = func() {
-			_ = s.writer.rt.guarded("OnLeave", before) // it has been logged
+			_ = s.writer.rt.guard.Call("OnLeave", before) // it has been logged
 			f()
 		}
 	}
@@ -96,8 +107,35 @@ func (s *Session) OnLeave(f func()) {
 	}
 }
 
-// Push shows a fragment to this tab alone, after what was pushed before.
-func (s *Session) Push(parts ...htmx.Partial) { s.push(&frame{message: htmx.Fragment("", parts...)}) }
+// A Part is a piece of a page, and where it goes: the content of the element that Target, a CSS
+// selector, selects. Target must be a constant of the program, never what somebody has entered.
+type Part struct {
+	Target    string
+	Component Component
+}
+
+// Show shows something to this tab alone, after what was shown before. The error is that of a
+// component, or its panic; then nothing is shown.
+func (s *Session) Show(parts ...Part) (err error) {
+	defer s.writer.rt.guard.Caught("Show", &err)
+	partials := make([]htmx.Partial, len(parts))
+	for i, p := range parts {
+		html, err := htmlOf(p.Component)
+		if err != nil {
+			return err
+		}
+		partials[i] = htmx.Partial{Target: p.Target, HTML: string(html)}
+	}
+	s.push(&frame{message: htmx.Fragment("", partials...)})
+	return nil
+}
+
+// Tell has scripts of this tab do something: see htmx.Command.
+func (s *Session) Tell(commands ...htmx.Command) {
+	if message, err := htmx.Tell(commands...); err == nil {
+		s.push(&frame{message: message})
+	}
+}
 
 // Ready says that the connection can take more. The connection calls it, once
 // for each Send that was not done.
@@ -179,11 +217,19 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		// Mount has joined the rooms and sends what they show, which the store has
 		// said after the connect. A hello needs no more than that, but where the
 		// tab shows what the store has not said.
-		s.sendData(e.As == htmx.AsData)
-		s.claim(e.At)
+		if data := e.As == htmx.AsData; !s.switches(data) || s.mayRepeat() {
+			s.sendData(data)
+		}
+		s.greet(e.At)
+		s.writer.rt.askPaint(s)
 		if e.Prove {
 			s.push(&frame{message: s.writer.rt.proof()})
 		}
+		return true
+	}
+	s.greet(nil)
+	if e.Kind == htmx.CastEvent && e.Do == htmx.PaintedCast {
+		s.painted(e)
 		return true
 	}
 	s.writer.rt.stats.events.Add(1)
@@ -192,6 +238,14 @@ func (s *Session) Receive(ctx context.Context, message []byte) bool {
 		return false
 	}
 	return true
+}
+
+// switches reports whether a tab that has been greeted wants the other form of what it is sent:
+// then it is sent all of it again.
+func (s *Session) switches(itself bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.greeted && s.wire.data != itself
 }
 
 // sendData switches between HTML and, for a tab that renders itself, states.
@@ -203,17 +257,24 @@ func (s *Session) sendData(itself bool) {
 	s.mu.Lock()
 	changed := s.wire != wire
 	s.wire = wire
+	rooms := s.rooms[:len(s.rooms):len(s.rooms)] // is only appended to
 	if changed {
 		for _, m := range s.rooms {
-			if m.begun { // otherwise what the room has now may be older than the join
-				m.sent = 0 // in the other form
+			if m.phase == phaseBegun { // otherwise what the room has now may be older than the join
+				m.sent, m.basis = 0, basisNothing // in the other form
 			}
 		}
 	}
 	s.mu.Unlock()
-	if changed {
-		s.wake()
+	if !changed {
+		return
 	}
+	if itself {
+		for _, m := range rooms {
+			m.room.renderData()
+		}
+	}
+	s.wake()
 }
 
 // admit waits until the tab may send another message: until it has taken most of
@@ -305,14 +366,16 @@ func (s *Session) limit(message []byte) bool {
 		s.finish(ReasonTooManyMessages, nil)
 		return false
 	}
-	const reason = "too many messages at the moment"
 	if op, ok := htmx.OpOf(message); ok {
-		s.Refuse(op, reason+"; your click waits", true)
+		s.Refuse(op, tooMany+"; what you did waits", true)
 	} else {
-		s.Complain(reason)
+		s.Complain(tooMany)
 	}
 	return true
 }
+
+// tooMany is what a tab is told that sends, or asks for, too much.
+const tooMany = "too many messages at the moment"
 
 // join makes the session a member of a room. It reports false when it already
 // is one or has ended. Frames are held back until releaseIn.
@@ -323,26 +386,30 @@ func (s *Session) join(r *room) (*member, bool) {
 		return nil, false
 	}
 	m := s.newMember()
-	*m = member{room: r, session: s, held: true}
+	*m = member{room: r, session: s, phase: phaseJoining}
 	s.rooms = append(s.rooms, m)
 	return m, true
 }
 
 // newMember returns memory for a member. The caller holds mu.
 func (s *Session) newMember() *member {
-	if n := len(s.rooms); n < len(s.inline) {
+	if n := len(s.rooms); n < len(s.inline) && !s.quitted {
 		return &s.inline[n]
 	}
 	return new(member)
 }
 
-// releaseIn lets the frames of a room through, from the one numbered seq on.
+// releaseIn lets the frames of a room through, from the one numbered seq on. Those of items wait
+// for what the tab says that it shows.
 func (s *Session) releaseIn(r *room, seq uint64) {
 	s.mu.Lock()
 	for _, m := range s.rooms {
-		if m.room == r && m.held {
-			m.held = false
-			m.sent = max(seq, 1) - 1
+		if m.room != r || m.phase != phaseJoining {
+			continue
+		}
+		m.sent, m.basis, m.phase = max(seq, 1)-1, basisNothing, phaseReady
+		if r.locate != nil && !s.greeted {
+			m.phase = phaseWaiting
 		}
 	}
 	s.mu.Unlock()
@@ -414,9 +481,17 @@ func (s *Session) flush(w *writer) (end bool) {
 		s.makeSpace()
 	}
 	for _, m := range s.rooms {
-		if f := m.room.frame.Load(); f != nil && f.seq > m.sent && !m.held {
+		f := m.room.frame.Load()
+		if f == nil || m.phase < phaseReady || m.done(f.seq) {
+			continue
+		}
+		if f = f.from(m, s.wire.data); f != nil {
+			if f.base == 0 && m.room.locate != nil {
+				w.rt.stats.wholes.Add(1)
+			}
 			w.frames = append(w.frames, f)
-			m.sent, m.begun = f.seq, true
+			m.room.sent(w, 1)
+			m.took(f)
 		}
 	}
 	ops := s.takeAcks()

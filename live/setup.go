@@ -29,6 +29,7 @@ func (o *RoomsOptions[S]) check(rt *Runtime, hub Hub) error {
 		{o.Encode != nil && o.Decode == nil, "RoomsOptions.Decode is nil, but Encode is not: nobody could read what is broadcast"},
 		{o.Encode != nil && hub == nil, "RoomsOptions.Encode is set, but there is no Hub to broadcast on"},
 		{o.Encode != nil && o.Name == "", "RoomsOptions.Name is empty: rooms that are broadcast need one"},
+		{o.Items != nil && (o.Order == nil || o.Load == nil), "RoomsOptions.Items needs Order and Load: a tab must know what is newer, and somebody what is true"},
 		{o.Data != nil && o.Order == nil, "RoomsOptions.Data needs Order: a tab that renders itself must know what is newer"},
 	} {
 		if wrong.is {
@@ -37,7 +38,7 @@ func (o *RoomsOptions[S]) check(rt *Runtime, hub Hub) error {
 	}
 	return nonNegative(
 		limit{"RoomsOptions.FrameInterval", o.FrameInterval}, limit{"RoomsOptions.PerTab", o.PerTab}, limit{"RoomsOptions.Refresh", o.Refresh},
-		limit{"RoomsOptions.Digest", o.Digest}, limit{"RoomsOptions.IdleTTL", o.IdleTTL},
+		limit{"RoomsOptions.Fresh", o.Fresh}, limit{"RoomsOptions.Digest", o.Digest}, limit{"RoomsOptions.IdleTTL", o.IdleTTL},
 	)
 }
 

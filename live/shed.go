@@ -23,7 +23,7 @@ type Movable interface {
 func (s *Session) Movable() bool {
 	m, ok := s.view.(Movable)
 	var yes bool
-	err := s.writer.rt.guarded("Movable", func() { yes = ok && m.Movable() })
+	err := s.writer.rt.guard.Call("Movable", func() { yes = ok && m.Movable() })
 	return yes && err == nil
 }
 

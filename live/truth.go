@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,7 @@ func (rs *Rooms[S]) order(s S) (k known[S], err error) {
 	if rs.opts.Order == nil {
 		return k, nil
 	}
-	defer rs.rt.caught("Order", &err)
+	defer rs.rt.guard.Caught("Order", &err)
 	k.order = true
 	k.at[0], k.at[1] = rs.opts.Order(s)
 	return k, nil
@@ -72,7 +73,7 @@ func (rs *Rooms[S]) order(s S) (k known[S], err error) {
 
 // receive handles a message from the broker. It does not wait for the store.
 func (rs *Rooms[S]) receive(_ context.Context, r *stateRoom[S], m pubsub.Message) error {
-	heard := rs.clock.now()
+	heard, reached := rs.clock.now(), rs.rt.follow(r.topic, Heard)
 	if m.Gap {
 		rs.seek(r, heard, false)
 		return nil
@@ -83,12 +84,25 @@ func (rs *Rooms[S]) receive(_ context.Context, r *stateRoom[S], m pubsub.Message
 		return fmt.Errorf("live: a broadcast on %q: %w", r.topic, err)
 	}
 	if m.Trusted {
-		rs.tell(r.key, k.state)
+		reached(k.at)
 	}
-	switch v := rs.judge(r, k, m.Trusted); {
-	case v == believed && !absent:
-		rs.hear(r, k, hearsay{heard})
-	case v != ignored:
+	v, fits := rs.judge(r, k, m.Trusted), false
+	made := k
+	if v == believed && !absent {
+		made, _, fits = rs.apply(r, k)
+	}
+	if m.Trusted {
+		rs.tell(r.key, made.state)
+	}
+	switch {
+	case v == ignored:
+	case fits:
+		rs.hear(r, made, hearsay{heard})
+		rs.advance(r)
+	default:
+		if m.Trusted && !absent {
+			rs.keep(r, k, heard)
+		}
 		rs.seek(r, heard, absent)
 	}
 	return nil
@@ -97,12 +111,12 @@ func (rs *Rooms[S]) receive(_ context.Context, r *stateRoom[S], m pubsub.Message
 // tell calls Heard.
 func (rs *Rooms[S]) tell(key string, s S) {
 	if rs.opts.Heard != nil {
-		_ = rs.rt.guarded("Heard", func() { rs.opts.Heard(key, s) }) // it has been logged
+		_ = rs.rt.guard.Call("Heard", func() { rs.opts.Heard(key, s) }) // it has been logged
 	}
 }
 
 func (rs *Rooms[S]) decode(payload []byte) (k known[S], err error) {
-	defer rs.rt.caught("Decode", &err)
+	defer rs.rt.guard.Caught("Decode", &err)
 	s, err := rs.opts.Decode(payload)
 	if err != nil && !errors.Is(err, ErrReadIt) {
 		return k, err
@@ -165,6 +179,8 @@ func (rs *Rooms[S]) confirm(r *stateRoom[S], got loaded[S]) (missed bool) {
 		return false
 	}
 	missed = rs.settle(r, k, got.began)
+	r.borneOut(got.asked)
+	rs.advance(r)
 	rs.answer(r, got.began)
 	return missed
 }
@@ -204,23 +220,44 @@ func (rs *Rooms[S]) denied(r *stateRoom[S], k known[S]) tick {
 	if h.at == 0 || k.at != was.at {
 		return 0
 	}
-	said, err := rs.encode(k.state)
-	if err != nil {
-		return 0
-	}
-	if shown, err := rs.encode(was.state); err != nil || bytes.Equal(said, shown) {
+	if rs.same(k.state, was.state) {
 		return 0
 	}
 	return h.at
 }
 
+// same reports whether two states of one version are the same, as far as that can be told.
+func (rs *Rooms[S]) same(a, b S) (same bool) {
+	if rs.opts.Equal != nil {
+		same = true
+		_ = rs.rt.guard.Call("Equal", func() { same = rs.opts.Equal(a, b) }) // it has been logged
+		return same
+	}
+	said, err := rs.encode(a)
+	if err != nil {
+		return true
+	}
+	shown, err := rs.encode(b)
+	return err != nil || bytes.Equal(said, shown)
+}
+
 func (rs *Rooms[S]) encode(s S) (payload []byte, err error) {
-	defer rs.rt.caught("Encode", &err)
+	defer rs.rt.guard.Caught("Encode", &err)
 	return rs.opts.Encode(s)
 }
 
 // take makes k the room's state. The caller holds mu.
 func (rs *Rooms[S]) take(r *stateRoom[S], k known[S]) {
+	if !k.newer(r.known) {
+		r.before = nil // what tabs may show never was
+	}
 	r.known, r.hearsay, r.changed = k, hearsay{}, time.Now()
 	r.accept()
+	if rs.opts.Items == nil {
+		return
+	}
+	if len(r.before) == maxAccepted {
+		r.before = slices.Delete(r.before, 0, maxAccepted/2)
+	}
+	r.before = append(r.before, accepted[S]{k, r.seq})
 }

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,7 +40,8 @@ const passChunk = 256
 
 // A shard is the members of a room that one writer serves.
 type shard struct {
-	mu      sync.Mutex // guards members, and index in each
+	sent    atomic.Uint64 // messages to its members; only its writer adds
+	mu      sync.Mutex    // guards members, and index in each
 	members []*member
 	offered bool // on the writer's list; guarded by writer.mu
 }
@@ -63,6 +65,7 @@ type writer struct {
 	later   []*Session // have more than the frame of the pass
 	frames  []*frame   // of the session that is served
 	last    coalesced  // what coalesce returned for several frames
+	walked  []Mark     // of rooms that are watched, in this pass
 	blocked []*Session // full, or were when last looked at
 
 	mu       sync.Mutex // guards the rest
@@ -148,6 +151,10 @@ func (w *writer) passes() {
 			w.later[i] = nil
 		}
 		w.last = coalesced{}
+		for _, m := range w.walked {
+			w.rt.reached(m)
+		}
+		w.walked = w.walked[:0]
 	}
 }
 
@@ -168,6 +175,9 @@ func (w *writer) take() (rooms []*room, sessions []*Session) {
 func (w *writer) walk(r *room, several bool) {
 	sh := &r.shards[w.index]
 	f := r.frame.Load()
+	if w.rt.hooked(r.topic) {
+		w.walked = append(w.walked, w.begin(r, f))
+	}
 	var sent, bytes uint64
 	for i := 0; ; {
 		sh.mu.Lock()
@@ -184,8 +194,17 @@ func (w *writer) walk(r *room, several bool) {
 			break
 		}
 	}
+	r.sent(w, sent)
 	w.rt.stats.messages.Add(sent)
 	w.rt.stats.bytes.Add(bytes)
+}
+
+// sent counts messages that a writer has sent of the room.
+func (r *room) sent(w *writer, n uint64) {
+	r.shards[w.index].sent.Add(n)
+	if r.versioned {
+		w.rt.stats.deliveries.Add(n)
+	}
 }
 
 // deliver gives a frame to one member and returns its length; 0 if nothing
@@ -195,9 +214,9 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.busy || s.stage >= stageShut || m.held || m.sent >= f.seq:
+	case s.busy || s.stage >= stageShut || m.phase < phaseReady || m.done(f.seq):
 		return 0
-	case several || s.own:
+	case several || s.own || !f.leads(m):
 		if !s.queued {
 			s.queued = true
 			w.later = append(w.later, s)
@@ -205,7 +224,8 @@ func (w *writer) deliver(m *member, f *frame, several bool) int {
 		return 0
 	}
 	b := f.on(s.wire)
-	m.sent, m.begun = f.seq, true
+	m.took(f)
+	s.count(1, len(b))
 	if !s.conn.Send(b) {
 		w.block(s)
 	}
@@ -228,6 +248,7 @@ func (w *writer) send(s *Session) {
 	b := w.coalesce(s.wire)
 	w.rt.stats.messages.Add(uint64(len(w.frames)))
 	w.rt.stats.bytes.Add(uint64(len(b)))
+	s.count(len(w.frames), len(b))
 	if !s.conn.Send(b) {
 		w.block(s)
 	}

@@ -11,11 +11,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
-	"lockstep/internal/repeats"
+	"lockstep/internal/callback"
 	"lockstep/pubsub"
 )
 
@@ -89,11 +88,12 @@ type Tracker struct {
 	stopOnce sync.Once
 	strange  sync.Once // what nobody has signed has been logged
 
+	guard callback.Guard // of callbacks, and of the hub
+
 	// owned by run, and then by Stop
-	number   uint64          // of the last announcement
-	asked    time.Time       // the others
-	answered time.Time       // them
-	failures repeats.Counter // callbacks that panicked
+	number   uint64    // of the last announcement
+	asked    time.Time // the others
+	answered time.Time // them
 
 	mu       sync.Mutex // guards the rest
 	here     map[string]int
@@ -133,6 +133,7 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	if t.opts.Logger == nil {
 		t.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	t.guard.Log, t.guard.Package = t.opts.Logger, "presence"
 	if t.opts.Interval <= 0 {
 		t.opts.Interval = 2 * time.Second
 	}
@@ -286,16 +287,8 @@ func (t *Tracker) report() {
 
 // tell calls Changed, and survives it.
 func (t *Tracker) tell(topic string, n int) {
-	defer t.caught("Changed")
+	defer t.guard.Caught("Changed", nil)
 	t.opts.Changed(topic, n)
-}
-
-// caught is deferred around a call of a callback, or of the hub: its panic is
-// logged. Only run, and then Stop, may call it.
-func (t *Tracker) caught(callback string) {
-	if p := recover(); p != nil && t.failures.Add(time.Now()) > 0 {
-		t.opts.Logger.Error("callback failed", "callback", callback, "err", fmt.Errorf("panic: %v", p), "stack", string(debug.Stack()))
-	}
 }
 
 // announceChanges broadcasts the counts in announce. It reports whether a question
@@ -349,7 +342,7 @@ func (t *Tracker) leave() {
 }
 
 func (t *Tracker) broadcast(a announcement) {
-	defer t.caught("Hub.Broadcast")
+	defer t.guard.Caught("Hub.Broadcast", nil)
 	t.number++
 	a.Replica, a.Number, a.Setting = t.replica, t.number, t.opts.Setting
 	// The hub bounds the call. What is lost is announced again after Interval.

@@ -2,8 +2,6 @@ package pubsub
 
 import (
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"lockstep/pubsub/driver"
@@ -14,35 +12,18 @@ import (
 func (h *Hub) guardCallbacks() {
 	status, roundTrip, forged := h.opts.OnStatus, h.opts.OnRoundTrip, h.opts.OnForged
 	h.opts.OnStatus = func(err error) {
-		defer h.caught("OnStatus", nil)
+		defer h.guard.Caught("OnStatus", nil)
 		status(err)
 	}
 	h.opts.OnRoundTrip = func(d time.Duration) {
-		defer h.caught("OnRoundTrip", nil)
+		defer h.guard.Caught("OnRoundTrip", nil)
 		roundTrip(d)
 	}
 	h.opts.OnForged = func(topic string) {
-		defer h.caught("OnForged", nil)
+		defer h.guard.Caught("OnForged", nil)
 		forged(topic)
 	}
 	h.driver = guardedDriver{h.driver, h}
-}
-
-// caught is deferred around a call of a callback. With err it makes an error of
-// the panic.
-func (h *Hub) caught(callback string, err *error) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	fault := fmt.Errorf("pubsub: panic in %s: %v", callback, p)
-	if err != nil {
-		*err = fault
-	}
-	h.stats.handlerErrors.Add(1)
-	if n := h.panics.Add(time.Now()); n > 0 {
-		h.log.Error("callback failed", "callback", callback, "times", n, "err", fault, "stack", string(debug.Stack()))
-	}
 }
 
 // A guardedDriver is a driver whose panics are errors: of a connection, they end it
@@ -54,7 +35,7 @@ type guardedDriver struct {
 
 // Open implements driver.Driver.
 func (d guardedDriver) Open(ctx context.Context) (c driver.Conn, err error) {
-	defer d.h.caught("Driver.Open", &err)
+	defer d.h.guard.Caught("Driver.Open", &err)
 	if c, err = d.Driver.Open(ctx); err != nil {
 		return nil, err
 	}
@@ -68,30 +49,30 @@ type guardedConn struct {
 
 // Publish implements driver.Conn.
 func (c guardedConn) Publish(ctx context.Context, topic string, payload []byte) (err error) {
-	defer c.h.caught("Conn.Publish", &err)
+	defer c.h.guard.Caught("Conn.Publish", &err)
 	return c.Conn.Publish(ctx, topic, payload)
 }
 
 // Subscribe implements driver.Conn.
 func (c guardedConn) Subscribe(ctx context.Context, topic string) (err error) {
-	defer c.h.caught("Conn.Subscribe", &err)
+	defer c.h.guard.Caught("Conn.Subscribe", &err)
 	return c.Conn.Subscribe(ctx, topic)
 }
 
 // Unsubscribe implements driver.Conn.
 func (c guardedConn) Unsubscribe(ctx context.Context, topic string) (err error) {
-	defer c.h.caught("Conn.Unsubscribe", &err)
+	defer c.h.guard.Caught("Conn.Unsubscribe", &err)
 	return c.Conn.Unsubscribe(ctx, topic)
 }
 
 // Receive implements driver.Conn.
 func (c guardedConn) Receive(ctx context.Context) (m driver.Message, err error) {
-	defer c.h.caught("Conn.Receive", &err)
+	defer c.h.guard.Caught("Conn.Receive", &err)
 	return c.Conn.Receive(ctx)
 }
 
 // Close implements driver.Conn.
 func (c guardedConn) Close() (err error) {
-	defer c.h.caught("Conn.Close", &err)
+	defer c.h.guard.Caught("Conn.Close", &err)
 	return c.Conn.Close()
 }

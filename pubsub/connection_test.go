@@ -140,6 +140,9 @@ func TestHeartbeat(t *testing.T) {
 			must(t, h.Stop(t.Context()))
 			synctest.Wait()
 			// A way that takes longer than the interval counts too.
+			if got := h.Times().RoundTrips; got.Count != uint64(len(trips)) || got.Sum != d.delay*time.Duration(len(trips)) {
+				t.Errorf("got %d round trips of %s in all, want %d", got.Count, got.Sum, len(trips))
+			}
 			if n := len(trips); n < 55 || trips[n-1] != d.delay || h.Stats().RoundTrip != d.delay || h.Stats().Reconnects > 0 {
 				t.Errorf("got %d round trips, the last %v; %+v", n, trips[n-1:], h.Stats())
 			}

@@ -122,6 +122,7 @@ func (h *Hub) receiveHeartbeat(c *connection, payload []byte) {
 	c.probe.returned(number)
 	if d, ok := c.heartbeats.returned(number, time.Now()); ok {
 		h.stats.roundTrip.Store(int64(d))
+		h.times.roundTrips.Observe(d)
 		h.opts.OnRoundTrip(d)
 	}
 }

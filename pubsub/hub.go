@@ -10,8 +10,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
+	"lockstep/internal/callback"
 	"lockstep/internal/repeats"
 	"lockstep/pubsub/driver"
 )
@@ -37,13 +39,14 @@ type Hub struct {
 	ended  chan struct{} // closed after Stop, with the last goroutine
 
 	stats counters
-	sent  atomic.Uint64 // heartbeats
+	times times
+	guard callback.Guard // of the application's callbacks, and of the driver
+	sent  atomic.Uint64  // heartbeats
 	// wg counts every goroutine, and the calls that may start one: after
 	// Stop it never grows from zero.
 	wg sync.WaitGroup
 
 	forgeries repeats.Counter // messages
-	panics    repeats.Counter // callbacks
 	reported  error           // the last argument of OnStatus; owned by run
 
 	mu     sync.Mutex // guards the rest, and what says so in topic and mailbox
@@ -82,6 +85,7 @@ func NewHub(d driver.Driver, opts *Options) *Hub {
 	h.opts.setDefaults()
 	h.guardCallbacks()
 	h.log = h.opts.Logger.With("broker", d.Name())
+	h.guard.Log, h.guard.Package, h.guard.Failed = h.log, "pubsub", func() { h.stats.handlerErrors.Add(1) }
 	h.self = h.opts.Prefix + "_hub:" + strconv.FormatUint(rand.Uint64(), 36) + strconv.FormatUint(rand.Uint64(), 36)
 	h.base, h.cancel = context.WithCancelCause(context.Background())
 	return h
@@ -246,9 +250,11 @@ func (h *Hub) Broadcast(ctx context.Context, topic string, payload []byte) error
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.opts.OpTimeout)
 	defer cancel()
+	began := time.Now()
 	if err := c.conn.Publish(ctx, h.opts.Prefix+topic, payload); err != nil {
 		return fmt.Errorf("pubsub: broadcast on %q: %w", topic, c.explain(err))
 	}
+	h.times.publishing.Since(began)
 	h.stats.published.Add(1)
 	return nil
 }

@@ -150,6 +150,9 @@ func TestHub(t *testing.T) {
 			if got := h.Stats(); got != want {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
+			if got := h.Times(); got.Publishing.Count != 2 || got.Handling.Count != 3 {
+				t.Errorf("got %d times of publishing and %d of handlers, want 2 and 3", got.Publishing.Count, got.Handling.Count)
+			}
 		})
 	})
 }

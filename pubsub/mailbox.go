@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A subscription is one handler of one session for one topic.
@@ -173,6 +174,7 @@ func (b *mailbox) abandoned() bool {
 func (h *Hub) handle(e envelope) {
 	ctx, cancel := context.WithTimeout(h.base, h.opts.HandlerTimeout)
 	defer cancel()
+	defer h.times.handling.Since(time.Now())
 	if err := call(ctx, e); err != nil {
 		h.failed(e.to, err)
 	}

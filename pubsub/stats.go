@@ -3,6 +3,8 @@ package pubsub
 import (
 	"sync/atomic"
 	"time"
+
+	"lockstep/histogram"
 )
 
 // Stats is a snapshot of what a hub has done since it was made.
@@ -19,6 +21,20 @@ type Stats struct {
 	Sessions      int           // with handlers now
 	Subscriptions int           // handlers now
 }
+
+// Times are how long things have taken.
+type Times struct {
+	Publishing histogram.Counts // calls of the driver's Publish for broadcasts that the broker has taken
+	Handling   histogram.Counts // calls of handlers, also those that have failed
+	RoundTrips histogram.Counts // of heartbeats that came back
+}
+
+// Times returns how long things have taken so far. It may be called concurrently.
+func (h *Hub) Times() Times {
+	return Times{h.times.publishing.Counts(), h.times.handling.Counts(), h.times.roundTrips.Counts()}
+}
+
+type times struct{ publishing, handling, roundTrips histogram.Durations }
 
 type counters struct {
 	published, received, handlerErrors, overflows, gaps, forged, reconnects atomic.Uint64

@@ -37,12 +37,12 @@ const (
 	ReasonUnknown   = "unknown action"
 	ReasonTooLarge  = "there is no room left for this"
 	ReasonNewTopic  = "your address has made as many new pages as it may for now; those that exist can be used"
-	ReasonNewLane   = "too many new visitors from your address at the moment; your click waits"
-	ReasonOverload  = "too many clicks at the moment; your click waits"
-	ReasonAway      = "this can't be saved at the moment; your click waits"
-	ReasonEarly     = "what you did before has to come first; your click waits"
+	ReasonNewLane   = "too many new visitors from your address at the moment; what you did waits"
+	ReasonOverload  = "too many changes at the moment; what you did waits"
+	ReasonAway      = "this can't be saved at the moment; what you did waits"
+	ReasonEarly     = "what you did before has to come first; what you did waits"
 	ReasonStale     = "your click is sent again"
-	ReasonLater     = "a newer version of this page is needed; your click waits"
+	ReasonLater     = "a newer version of this page is needed; what you did waits"
 	ReasonFailed    = "this could not be done"
 	ReasonWithdrawn = "withdrawn"
 )
@@ -78,15 +78,14 @@ type BatcherOptions struct {
 	// can wait unseen. Default OpLifetime.
 	OpLifetime time.Duration
 	// Warm is how many topics' newest records are kept at least, so that an op needs
-	// no read. Default 1,024.
+	// no read: fewer when they are more than 64 MiB together. Default 1,024.
 	Warm int
-	// Committed is called once after each step that was done, with the record it
-	// made, in order for each topic, before the calls of done for its ops. It is also
-	// called before ops are acknowledged that a newer record contains, which it was
+	// Committed is called once after each step that was done, in order for each
+	// topic, before the calls of done for its ops. It is also called, without a
+	// Base, before ops are acknowledged that a newer record contains, which it was
 	// not called with: the answer of their step was lost, or another replica has done
-	// it. from has the shares of their senders, nil for those without one, and is not
-	// kept. It must not block. Nil: it is not called.
-	Committed func(topic string, r Record, from []any)
+	// it. It must not block. Nil: it is not called.
+	Committed func(c Commit)
 	// Health is called after each store call: with nil when the store has
 	// answered, be it with a conflict, and else with its error. A call that has run
 	// out of time while others were answered is slow, and no error: it is repeated,
@@ -105,6 +104,7 @@ type Stats struct {
 	Commits   uint64 // steps that were done
 	Conflicts uint64 // steps that were tried anew
 	Ops       uint64 // ops that were dealt with for the first time
+	Entries   uint64 // that were appended to logs
 }
 
 // A Batcher is group commit in front of a store: it runs the actions of the ops
@@ -134,7 +134,7 @@ type Batcher struct {
 	lanes  *recent[laneKey, struct{}] // that exist
 	failed *recent[laneKey, int]      // ops whose action failed for good, or took too long, and how often
 	marks  marks
-	counts struct{ calls, commits, conflicts, ops atomic.Uint64 }
+	counts struct{ calls, commits, conflicts, ops, entries atomic.Uint64 }
 
 	mu      sync.Mutex // guards the rest
 	queue   *fairQueue
@@ -154,6 +154,10 @@ type laneKey struct {
 	client Client
 	seq    uint64 // 0 for the lane
 }
+
+// maxWarm bounds the records that are kept, in bytes: twice as much may be, with what was
+// known before.
+const maxWarm = 64 << 20
 
 // NewBatcher returns a batcher in front of s, for topics of the given kinds. Nil
 // options are the defaults. It panics when kinds can't be what they are. Its
@@ -177,6 +181,7 @@ func NewBatcher(s Store, opts *BatcherOptions, kinds ...Reducer) *Batcher {
 	b.opts.setDefaults()
 	b.guardCallbacks()
 	b.warm = newRecent[string, warmth](b.opts.Warm)
+	b.warm.heavy, b.warm.weigh = maxWarm, func(w warmth) int { return len(w.record.Data) }
 	b.lanes = newRecent[laneKey, struct{}](1 << 15)
 	b.failed = newRecent[laneKey, int](1 << 10)
 	b.queue = newFairQueue(b.opts.MaxQueue)
@@ -195,7 +200,7 @@ func (o *BatcherOptions) setDefaults() {
 	setDefault(&o.OpLifetime, OpLifetime)
 	setDefault(&o.Warm, 1<<10)
 	if o.Committed == nil {
-		o.Committed = func(string, Record, []any) {}
+		o.Committed = func(Commit) {}
 	}
 	if o.Health == nil {
 		o.Health = func(error) {}
@@ -246,14 +251,29 @@ func (b *Batcher) Apply(ctx context.Context, from Sender, topic string, op Op) (
 // Learn takes in a record of a topic that the store has said, or a replica that
 // is believed: the next op of the topic is computed from it. What is older than
 // what is known changes nothing. r must not be changed afterwards.
-func (b *Batcher) Learn(topic string, r Record) {
+func (b *Batcher) Learn(topic string, r Record) { b.LearnState(topic, r, nil) }
+
+// LearnState is Learn, with the state of the record if the caller has read it: see
+// HeardState.
+func (b *Batcher) LearnState(topic string, r Record, s any) {
+	s = b.shared(topic, s)
 	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
 		if !r.Newer(w.record) {
 			return w, false
 		}
-		w.record, w.state = r, nil
+		w.record, w.bare, w.state = r, false, s
 		return w, true
 	})
+}
+
+// shared returns a state of a topic, or nil when the actions of its kind may change what they are
+// given: others have it.
+func (b *Batcher) shared(topic string, s any) any {
+	kind, _ := keyOf(topic)
+	if k := b.kinds[kind]; s == nil || k == nil || !k.shares() {
+		return nil
+	}
+	return s
 }
 
 // correct takes in that the store has denied one record, and said another. What
@@ -263,7 +283,7 @@ func (b *Batcher) correct(topic string, denied, said Record) {
 		if said.Same(w.record) || !w.record.Same(denied) && !said.Newer(w.record) {
 			return w, false
 		}
-		w.record, w.state = said, nil
+		w.record, w.bare, w.state = said, false, nil
 		return w, true
 	})
 }
@@ -272,7 +292,7 @@ func (b *Batcher) correct(topic string, denied, said Record) {
 func (b *Batcher) Stats() Stats {
 	return Stats{
 		Calls: b.counts.calls.Load(), Commits: b.counts.commits.Load(),
-		Conflicts: b.counts.conflicts.Load(), Ops: b.counts.ops.Load(),
+		Conflicts: b.counts.conflicts.Load(), Ops: b.counts.ops.Load(), Entries: b.counts.entries.Load(),
 	}
 }
 
@@ -488,19 +508,8 @@ func (b *Batcher) commit(steps []Step) []Outcome {
 	began := time.Now()
 	b.counts.calls.Add(1)
 	outcomes := b.store.Commit(ctx, steps...)
-	var failed error
-	for _, o := range outcomes {
-		if !isAnswer(o.Err) {
-			failed = o.Err
-		}
-	}
-	b.heard(failed, began)
+	b.heard(Failure(outcomes), began)
 	return outcomes
-}
-
-// isAnswer reports whether an error of a step is the store's answer.
-func isAnswer(err error) bool {
-	return err == nil || isConflict(err) || errors.Is(err, ErrBadStep)
 }
 
 func isConflict(err error) bool { return errors.Is(err, ErrConflict) }
@@ -525,6 +534,7 @@ func (b *Batcher) conclude(t *try, o Outcome, began time.Time) {
 	switch {
 	case o.Err == nil:
 		b.counts.commits.Add(1)
+		b.counts.entries.Add(uint64(len(t.run.step.Log)))
 		b.done(t, o, began)
 	case isConflict(o.Err):
 		if !t.run.look {

@@ -370,12 +370,12 @@ func TestWhatAFailedActionHasScribbledIsNotKept(t *testing.T) {
 func TestCommittedComesBeforeEachAcknowledgement(t *testing.T) {
 	s := newMapStore()
 	var told []uint64
-	b := newBatcher(t, s, &state.BatcherOptions{Committed: func(topic string, r state.Record, _ []any) {
-		got, err := tallies().Read(r.Data)
-		if topic != "tally:a" || err != nil || got.N != 3 {
-			t.Errorf("got %q, %+v, %v", topic, got, err)
+	b := newBatcher(t, s, &state.BatcherOptions{Committed: func(c state.Commit) {
+		got, err := tallies().Read(c.Data)
+		if c.Topic != "tally:a" || err != nil || got.N != 3 || c.Base.Epoch != 0 {
+			t.Errorf("got %q, %+v, %v, made of %+v", c.Topic, got, err, c.Base)
 		}
-		told = append(told, r.Version)
+		told = append(told, c.Version)
 	}})
 	op := newTab().op("add", "by", "3")
 	apply(t, newBatcher(t, s, nil), "tally:a", op)

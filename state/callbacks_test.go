@@ -117,7 +117,7 @@ func TestACallbackThatFailsHurtsNobodyElse(t *testing.T) {
 				store.left.Store(2)
 				b := state.NewBatcher(store, &state.BatcherOptions{
 					Logger:    log.logger(),
-					Committed: func(string, state.Record, []any) { s.strike("Committed") },
+					Committed: func(state.Commit) { s.strike("Committed") },
 					Health:    func(error) { s.strike("Health") },
 				}, tallies())
 				mine, others := newTab(), newTab()

@@ -91,14 +91,11 @@ func newFiller(t reflect.Type) filler {
 	names := make([]string, t.NumField())
 	for i := range names {
 		field := t.Field(i)
-		if !field.IsExported() {
+		if names[i] = nameOf(field); names[i] == "" {
 			continue
 		}
 		if kind := field.Type; !settable(kind) && (kind.Kind() != reflect.Slice || !settable(kind.Elem())) {
 			panic(fmt.Sprintf("state: the field %s of %s can't be filled from a form", field.Name, t))
-		}
-		if names[i] = field.Tag.Get("form"); names[i] == "" {
-			names[i] = strings.ToLower(field.Name[:1]) + field.Name[1:]
 		}
 	}
 	return filler{names}
@@ -112,6 +109,57 @@ func (d filler) fill(v reflect.Value, f Fields) error {
 		}
 	}
 	return nil
+}
+
+// FieldsOf returns the fields that Do fills a struct from: in is one, or a pointer to one, or
+// Fields, or nil, which has none. A value that is the zero of its type is left out. The error says
+// what can't be the input of an action.
+func FieldsOf(in any) (Fields, error) {
+	if fields, ok := in.(Fields); ok || in == nil {
+		return fields, nil
+	}
+	v := reflect.Indirect(reflect.ValueOf(in))
+	if !v.IsValid() {
+		return nil, nil
+	}
+	if v.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("state: the input of an action is a struct, and %T is none", in)
+	}
+	fields := make(Fields)
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name := nameOf(field)
+		if name == "" || v.Field(i).IsZero() {
+			continue
+		}
+		if kind := field.Type; !settable(kind) && (kind.Kind() != reflect.Slice || !settable(kind.Elem())) {
+			return nil, fmt.Errorf("state: the field %s of %T can't be that of a form", field.Name, in)
+		}
+		fields[name] = textsOf(v.Field(i))
+	}
+	return fields, nil
+}
+
+// nameOf returns the name of a struct's field in a form; "": it has none.
+func nameOf(field reflect.StructField) string {
+	if !field.IsExported() {
+		return ""
+	}
+	if name := field.Tag.Get("form"); name != "" {
+		return name
+	}
+	return strings.ToLower(field.Name[:1]) + field.Name[1:]
+}
+
+// textsOf are the values of a field.
+func textsOf(v reflect.Value) (texts []string) {
+	if v.Kind() != reflect.Slice {
+		return []string{fmt.Sprint(v.Interface())}
+	}
+	for i := range v.Len() {
+		texts = append(texts, fmt.Sprint(v.Index(i).Interface()))
+	}
+	return texts
 }
 
 // set reports false when values can't be those of v.

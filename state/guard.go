@@ -3,47 +3,26 @@ package state
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
-	"time"
 
-	"lockstep/internal/repeats"
+	"lockstep/internal/callback"
 )
 
 // A guard keeps panics of the application's code, and of a store, from the
-// goroutines of a Batcher. The log has one line of them in ten seconds.
-type guard struct {
-	log    *slog.Logger
-	panics repeats.Counter
-}
-
-// caught is deferred around a call. With err it makes an error of the panic.
-func (g *guard) caught(callback string, err *error) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	fault := fmt.Errorf("state: panic in %s: %v", callback, p)
-	if err != nil {
-		*err = fault
-	}
-	if g.panics.Add(time.Now()) > 0 {
-		g.log.Error("callback failed", "callback", callback, "err", fault, "stack", string(debug.Stack()))
-	}
-}
+// goroutines of a Batcher.
+type guard struct{ callback.Guard }
 
 // guardCallbacks wraps what a batcher calls. A step whose call has panicked is
 // unknown, as after any other error: it is tried again.
 func (b *Batcher) guardCallbacks() {
-	g := &guard{log: b.opts.Logger}
+	g := &guard{callback.Guard{Log: b.opts.Logger, Package: "state"}}
 	b.guard, b.store = g, guardedStore{b.store, g}
 	committed, health := b.opts.Committed, b.opts.Health
-	b.opts.Committed = func(topic string, r Record, from []any) {
-		defer g.caught("Committed", nil)
-		committed(topic, r, from)
+	b.opts.Committed = func(c Commit) {
+		defer g.Caught("Committed", nil)
+		committed(c)
 	}
 	b.opts.Health = func(err error) {
-		defer g.caught("Health", nil)
+		defer g.Caught("Health", nil)
 		health(err)
 	}
 }
@@ -51,7 +30,7 @@ func (b *Batcher) guardCallbacks() {
 // guarded returns done, which may panic.
 func (g *guard) guarded(done func(Answer)) func(Answer) {
 	return func(a Answer) {
-		defer g.caught("done", nil)
+		defer g.Caught("done", nil)
 		done(a)
 	}
 }
@@ -69,6 +48,22 @@ func (g *guard) share(from Sender) (key any, err error) {
 }
 
 func equal(a, b any) bool { return a == b }
+
+// read, write and diff are those of a kind.
+func (g *guard) read(kind Reducer, data []byte) (s any, err error) {
+	defer g.Caught("a kind's Unmarshal", &err)
+	return kind.read(data)
+}
+
+func (g *guard) write(kind Reducer, s any) (data []byte, err error) {
+	defer g.Caught("a kind's Marshal", &err)
+	return kind.write(s)
+}
+
+func (g *guard) diff(kind Reducer, before, after any) (change []byte, err error) {
+	defer g.Caught("a kind's Diff", &err)
+	return kind.diff(before, after)
+}
 
 // newTopic returns nil or why a sender makes no topic.
 func (g *guard) newTopic(from Sender) error {
@@ -92,13 +87,13 @@ func (g *guard) takeLane(from Sender) error {
 
 // returnLane takes back a takeLane.
 func (g *guard) returnLane(from Sender) {
-	defer g.caught("Sender.ReturnLane", nil)
+	defer g.Caught("Sender.ReturnLane", nil)
 	from.ReturnLane()
 }
 
 // oweLanes tells a sender by how much its lanes have grown.
 func (g *guard) oweLanes(from Sender, n int) {
-	defer g.caught("Sender.OweLanes", nil)
+	defer g.Caught("Sender.OweLanes", nil)
 	from.OweLanes(n)
 }
 
@@ -107,7 +102,7 @@ func (g *guard) oweLanes(from Sender, n int) {
 func (g *guard) ask(callback string, f func() error) error {
 	var answer, fault error
 	func() {
-		defer g.caught(callback, &fault)
+		defer g.Caught(callback, &fault)
 		answer = f()
 	}()
 	if fault != nil {
@@ -141,12 +136,12 @@ func (s guardedStore) Commit(ctx context.Context, steps ...Step) []Outcome {
 }
 
 func (s guardedStore) commit(ctx context.Context, steps []Step) (outcomes []Outcome, err error) {
-	defer s.guard.caught("Store.Commit", &err)
+	defer s.guard.Caught("Store.Commit", &err)
 	return s.Store.Commit(ctx, steps...), nil
 }
 
 // Finish implements Store.
 func (s guardedStore) Finish(ctx context.Context, marks ...Mark) (err error) {
-	defer s.guard.caught("Store.Finish", &err)
+	defer s.guard.Caught("Store.Finish", &err)
 	return s.Store.Finish(ctx, marks...)
 }

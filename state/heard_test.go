@@ -14,10 +14,10 @@ import (
 // heardFrom returns the options of a replica whose commits another hears, after a
 // while, if to is not nil then.
 func heardFrom(name string, late time.Duration, to func() *state.Batcher, all *sync.WaitGroup) *state.BatcherOptions {
-	return &state.BatcherOptions{Committed: func(topic string, r state.Record, _ []any) {
+	return &state.BatcherOptions{Committed: func(c state.Commit) {
 		all.Go(func() {
 			time.Sleep(late)
-			to().Heard(topic, name, r)
+			to().Heard(c.Topic, name, c.Record)
 		})
 	}}
 }
@@ -155,12 +155,12 @@ func TestReplicasTakeTurns(t *testing.T) {
 		var all, broker sync.WaitGroup
 		b := make([]*state.Batcher, replicas)
 		for i := range b {
-			b[i] = newBatcher(t, s, &state.BatcherOptions{Committed: func(topic string, r state.Record, _ []any) {
+			b[i] = newBatcher(t, s, &state.BatcherOptions{Committed: func(c state.Commit) {
 				broker.Go(func() {
 					time.Sleep(time.Millisecond / 5)
 					for j := range b {
 						if j != i {
-							b[j].Heard(topic, fmt.Sprint(i), r)
+							b[j].Heard(c.Topic, fmt.Sprint(i), c.Record)
 						}
 					}
 				})

@@ -27,9 +27,21 @@ type Call struct {
 	Topic string // e.g. "poll:lunch"
 	Key   string // e.g. "lunch"
 	User  string // who did it; "": nobody in particular
-	Op    string // names the op among all of its topic
+	// UserName is what people call them; "": nothing.
+	UserName string
+	Op       string // names the op among all of its topic
 	// At is when this try was made, by the replica's clock, or the tab's.
 	At time.Time
+
+	told *[]any // nil: nobody listens
+}
+
+// Tell has the answer to the person who acted say more, if the op is applied: see Answer.Told. It
+// is told once, with the first answer, and may be lost.
+func (c Call) Tell(what any) {
+	if c.told != nil {
+		*c.told = append(*c.told, what)
+	}
 }
 
 // An Action returns the state that comes of one op. It must be pure: it is run
@@ -55,6 +67,16 @@ func Do[S, In any](f func(s S, in In, c Call) (S, error)) Action[S] {
 	}
 }
 
+// Read returns a function that fills a struct from a form's fields, as Do does. It panics as Do
+// does.
+func Read[In any]() func(fields Fields) (In, error) {
+	input := newFiller(reflect.TypeFor[In]())
+	return func(fields Fields) (in In, err error) {
+		err = input.fill(reflect.ValueOf(&in).Elem(), fields)
+		return in, err
+	}
+}
+
 // A Kind is a type of state: what its bytes mean, and what can be done to it. Its
 // topics are Name, a colon and a key. All fields but Name are optional. A Kind
 // is not changed after it was given to a Batcher. Its methods may be called
@@ -76,8 +98,27 @@ type Kind[S any] struct {
 	Schema  int
 	Upgrade func(schema int, data []byte) (S, error)
 
+	// Diff returns a change that leads from a state to a newer one, and Patch the newer
+	// state: what is sent to replicas and tabs that have the older state, in place of the
+	// whole newer one. Diff may return nil, when the whole is shorter. Patch is given what
+	// may be of somebody else, with any state: it returns an error when they don't fit.
+	// Actions of a kind with these never change the state that they are given, not even when
+	// they fail, for others have it too. Nil: the methods Diff and Patch of S, if it has them as
+	// List has; else there are no changes, and whole states are sent. Both or none are nil.
+	Diff  func(before, after S) ([]byte, error)
+	Patch func(s S, change []byte) (S, error)
+
+	// Log returns where a state has its log; a kind whose S is a Log needs none. Nil: the kind has
+	// no log. Keep and KeepFor say which entries stay in the store, when others are
+	// appended: as many of the newest as Keep, and none that are older than KeepFor by a
+	// sixteenth or more. 0: all of them. A log to which nothing is appended keeps what it has.
+	Log     func(s *S) Appender
+	Keep    int
+	KeepFor time.Duration
+
 	// MaxData bounds the state in bytes: an op that makes it longer is refused.
-	// Default DefaultMaxData; at most the constant MaxData less 32.
+	// Default DefaultMaxData; at most the constant MaxData less 32, and half of that for a
+	// kind with a log: it bounds what an op appends, too.
 	MaxData int
 	// Limit is how long an action may take. An op whose action takes longer three
 	// times is refused for good. Default DefaultLimit.
@@ -126,12 +167,27 @@ func (k Kind[S]) Write(s S) (data []byte, err error) {
 	if marshal == nil {
 		marshal = func(s S) ([]byte, error) { return json.Marshal(s) }
 	}
+	if a, ok := any(s).(appendsJSON); ok && k.Marshal == nil {
+		if data, err = a.AppendJSON(k.appendSchema(nil)); err != nil {
+			return nil, fmt.Errorf("state: %s: %w", k.Name, err)
+		}
+		return data, nil
+	}
 	rest, err := marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("state: %s: %w", k.Name, err)
 	}
-	data = strconv.AppendInt(make([]byte, 0, len(rest)+4), int64(k.schema()), 10)
-	return append(append(data, ' '), rest...), nil
+	return append(k.appendSchema(make([]byte, 0, len(rest)+4)), rest...), nil
+}
+
+// An appendsJSON writes what json.Marshal does, sooner.
+type appendsJSON interface {
+	AppendJSON(b []byte) ([]byte, error)
+}
+
+// appendSchema appends what Data begin with.
+func (k Kind[S]) appendSchema(b []byte) []byte {
+	return append(strconv.AppendInt(b, int64(k.schema()), 10), ' ')
 }
 
 func (k Kind[S]) schema() int { return max(k.Schema, 1) }
@@ -160,10 +216,27 @@ type Reducer interface {
 	read(data []byte) (any, error)
 	act(s any, op *Op, c Call) (any, error)
 	write(s any) ([]byte, error)
+	// shares says that actions don't change the state that they are given, even when
+	// they fail.
+	shares() bool
+	// diff is Change.
+	diff(before, after any) ([]byte, error)
+	// take takes what an action has appended to the log out of a state; rest is without it.
+	// An error is a reason, and then rest is nothing.
+	take(s any, at time.Time) (rest any, a appended, err error)
+	// entries is EntriesOf.
+	entries(s any) (n uint64, isLog bool)
 }
 
 // NameOf returns the name of a kind.
 func NameOf(r Reducer) string { return r.name() }
+
+// Problem returns why a kind can't be one; nil: it can.
+func Problem(r Reducer) error { return r.problem() }
+
+// EntriesOf returns how many entries a topic's log has had, by a state that Kind.Read has returned.
+// isLog is false when the kind has no log.
+func EntriesOf(r Reducer, s any) (n uint64, isLog bool) { return r.entries(s) }
 
 func (k Kind[S]) name() string { return k.Name }
 
@@ -176,8 +249,14 @@ func (k Kind[S]) problem() error {
 			return fmt.Errorf("state: %s can't have an action %q", k.Name, name)
 		}
 	}
-	if k.MaxData < 0 || k.MaxData > MaxData-32 || k.Schema < 0 || k.Limit < 0 {
+	if k.MaxData < 0 || k.MaxData > MaxData-32 || k.Schema < 0 || k.Limit < 0 || k.Keep < 0 || k.KeepFor < 0 {
 		return fmt.Errorf("state: the kind %s has a limit that can't be", k.Name)
+	}
+	if k.appender(new(S)) != nil && k.MaxData > MaxData/2-32 {
+		return fmt.Errorf("state: the kind %s has a log, and MaxData that leave it no room", k.Name)
+	}
+	if (k.Diff == nil) != (k.Patch == nil) {
+		return fmt.Errorf("state: the kind %s has one of Diff and Patch", k.Name)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ type mapStore struct {
 type mapTopic struct {
 	record state.Record
 	lanes  map[state.Client]state.Lane
+	log    [][]byte // that of the first entry is gone + 1
+	gone   uint64
 }
 
 func newMapStore() *mapStore { return &mapStore{topics: make(map[string]*mapTopic)} }
@@ -96,6 +98,10 @@ func (t *mapTopic) commit(step state.Step) (o state.Outcome) {
 	if step.Data != nil {
 		t.record.Data = step.Data
 	}
+	t.log = append(t.log, step.Log...)
+	if over := len(t.log) - step.Keep; step.Keep > 0 && over > 0 {
+		t.log, t.gone = t.log[over:], t.gone+uint64(over)
+	}
 	o.Lanes, o.Record = nil, state.Record{Epoch: t.record.Epoch, Version: t.record.Version}
 	return o
 }
@@ -111,8 +117,15 @@ func (s *mapStore) Read(_ context.Context, topics ...string) (all []state.Record
 }
 
 // Entries implements state.Store.
-func (s *mapStore) Entries(_ context.Context, _ string, after uint64, _ int) (uint64, [][]byte, error) {
-	return after + 1, nil, nil
+func (s *mapStore) Entries(_ context.Context, topic string, after uint64, most int) (uint64, [][]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topic(topic)
+	if after = max(after, t.gone); most < 1 || after >= t.gone+uint64(len(t.log)) {
+		return after + 1, nil, nil
+	}
+	entries := t.log[after-t.gone:]
+	return after + 1, entries[:min(most, len(entries))], nil
 }
 
 // Finish implements state.Store.

@@ -27,6 +27,22 @@ type Op struct {
 	Do   string // the action's name; Void withdraws what has the same identity
 	In   Fields // the action's input; nil: none
 	User string // who did it, as the application knows them; "": nobody in particular
+	// UserName is what people call them; "": nothing.
+	UserName string
+
+	// Trace is filled in before done is called, if the op is dealt with in a step of the store. Nil:
+	// nobody follows the op.
+	Trace *Trace
+}
+
+// A Trace is when an op has come how far.
+type Trace struct {
+	// Queued is when it was submitted, Called when the store call began that has it, and Ended when
+	// that was done.
+	Queued, Called, Ended time.Time
+	Calls                 int // of the store, with those that conflicted or failed
+	Topics                int // that were changed in the last one
+	Epoch, Version        uint64
 }
 
 // Void is the action that does nothing, and is refused for good: a client sends
@@ -80,6 +96,8 @@ type Answer struct {
 	// Again is true when the op had been dealt with before: this answer is the one
 	// that it had.
 	Again bool
+	// Told is what the action has told the person, when it is applied now; see Call.Tell.
+	Told []any
 	// Err is why an op is to be sent again, for logs and for callers that decide on
 	// it; nil when the store has dealt with the op.
 	Err error

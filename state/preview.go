@@ -61,5 +61,41 @@ func (k Kind[S]) try(s S, op *Op, key string) (next S, err error) {
 	if !ok {
 		return s, errUnknownAction
 	}
-	return action(s, op.In, Call{Topic: k.Topic(key), Key: key, User: op.User, Op: op.Name(), At: time.Now().Add(-op.Age)})
+	return action(s, op.In, Call{Topic: k.Topic(key), Key: key, User: op.User, UserName: op.UserName, Op: op.Name(), At: time.Now().Add(-op.Age)})
+}
+
+// PreviewState is Preview of a state that is known decoded: it returns what comes of s, and
+// how many of the ops have an effect. s is not changed. What they append to a log is in the
+// state: see Log.Appended.
+func (k Kind[S]) PreviewState(key string, s S, ops []Op) (S, int) {
+	if !k.shares() {
+		return k.previewCopy(key, s, ops)
+	}
+	after, n := s, 0
+	for i := range ops {
+		if next, err := k.try(after, &ops[i], key); err == nil {
+			after, n = next, n+1
+		}
+	}
+	if data, err := k.Write(after); err != nil || len(data) > k.most() {
+		return s, 0
+	}
+	return after, n
+}
+
+// previewCopy is PreviewState of a kind whose actions may change what they are given.
+func (k Kind[S]) previewCopy(key string, s S, ops []Op) (S, int) {
+	data, err := k.Write(s)
+	if err != nil {
+		return s, 0
+	}
+	data, n := k.Preview(key, data, ops)
+	if n == 0 {
+		return s, 0
+	}
+	after, err := k.Read(data)
+	if err != nil {
+		return s, 0
+	}
+	return after, n
 }

@@ -21,17 +21,21 @@ type run struct {
 	moved []*laneView // which are moved, in that order
 
 	// The state of the basis is that after accepted; not valid while spoilt.
-	accepted []int // ops that were applied
+	accepted []int    // ops that were applied
+	log      appended // what they have appended
+	left     int      // ops from here on are for the next step: the log takes no more; len(ops): none are
 	// saved is what the state was written as after the first of accepted, so that
 	// each runs again once at most, however many actions fail. Nil: nothing was.
-	saved   []byte
-	savedAt int  // how many of accepted
-	spoilt  bool // an action has failed: it may have changed the state that it was given
-	fouled  bool // that was the state of the try, which others may have
-	broken  bool // nothing can come of it: all is put off
-	recheck bool // it is to be run again, with care: the state is too large, or can't be written
-	asking  bool // lanes have to be read first
-	unsure  bool // so they have, unless the step is done
+	saved    []byte
+	savedLog appended
+	savedAt  int   // how many of accepted
+	spoilt   bool  // an action has failed: it may have changed the state that it was given
+	told     []any // by the action that runs, or has run last
+	fouled   bool  // that was the state of the try, which others may have
+	broken   bool  // nothing can come of it: all is put off
+	recheck  bool  // it is to be run again, with care: the state is too large, or can't be written
+	asking   bool  // lanes have to be read first
+	unsure   bool  // so they have, unless the step is done
 
 	stage atomic.Int32 // see watch
 	at    atomic.Int32 // the op whose action runs
@@ -40,6 +44,7 @@ type run struct {
 	// What came of it.
 	answers []Answer
 	step    Step
+	base    any  // the state that it began with
 	look    bool // step only reads lanes
 	fresh   int  // ops that are dealt with for the first time
 
@@ -52,7 +57,7 @@ type run struct {
 }
 
 func newRun(b *Batcher, t *try) *run {
-	r := &run{basis: t.basis, b: b, t: t, ops: t.ops, now: b.opts.Clock()}
+	r := &run{basis: t.basis, b: b, t: t, ops: t.ops, left: len(t.ops), now: b.opts.Clock()}
 	if len(t.ops) == 1 {
 		r.views.list, r.answers = r.one.view[:0], r.one.answer[:]
 		return r
@@ -70,7 +75,8 @@ func (r *run) reduce() {
 	if r.state == nil && !r.restore() {
 		return
 	}
-	for i := range r.ops {
+	r.base = r.state
+	for i := 0; i < r.left; i++ {
 		if r.stage.Load() != running || r.recheck {
 			return // it was given up, or is in vain
 		}
@@ -111,6 +117,7 @@ func (r *run) makeStep() {
 			return
 		}
 		r.step.Data = data
+		r.step.Log, r.step.Keep = r.log.entries, r.log.keep
 	}
 	if r.step.Moves = r.one.move[:]; len(r.moved) > 1 {
 		r.step.Moves = make([]Move, len(r.moved))
@@ -182,7 +189,8 @@ func (r *run) apply(i int, l *laneView) {
 	}
 	op := &r.ops[i].op
 	reason := r.attempt(i)
-	if r.broken || r.recheck {
+	told := r.told
+	if r.broken || r.recheck || r.left == i {
 		return
 	}
 	before := l.moved
@@ -198,7 +206,7 @@ func (r *run) apply(i int, l *laneView) {
 		r.answers[i] = Answer{Verdict: Refused, Reason: *reason}
 		return
 	}
-	r.answers[i] = Answer{Verdict: Ack}
+	r.answers[i] = Answer{Verdict: Ack, Told: told}
 	r.accepted = append(r.accepted, i)
 }
 
@@ -218,15 +226,23 @@ func (r *run) attempt(i int) *string {
 			return nil
 		}
 		var next any
+		var log appended
 		var failed bool
-		if next, failed, err = r.act(i); err == nil && r.careful {
-			failed, err = r.fits(next)
+		if next, log, failed, err = r.act(i); err == nil {
+			failed, err = r.fits(next, log)
 		}
 		if err == nil {
+			if !r.hasRoom(log) {
+				r.left = i
+				return nil
+			}
 			r.state = next
+			r.log.add(log)
 			return nil
 		}
-		r.spoilt, r.fouled = true, true
+		if failed || !r.kind.shares() {
+			r.spoilt, r.fouled = true, true
+		}
 		if r.broken {
 			return nil
 		}
@@ -245,24 +261,40 @@ const tries = 3
 
 func reasonOf(s string) *string { return &s }
 
-// act runs the action of an op on the state.
-func (r *run) act(i int) (next any, panicked bool, err error) {
+// hasRoom reports whether the step can take what an op has appended.
+func (r *run) hasRoom(log appended) bool {
+	return len(r.log.entries)+len(log.entries) <= MaxLog && r.log.size()+log.size() <= MaxData-r.kind.most()
+}
+
+// act runs the action of an op on the state. log is what it has appended.
+func (r *run) act(i int) (next any, log appended, panicked bool, err error) {
 	op := &r.ops[i].op
 	r.since.Store(int64(time.Since(r.b.began)))
 	r.at.Store(int32(i) + 1)
+	r.told = nil
 	defer r.at.Store(0)
 	panicked = true
-	defer r.b.guard.caught("an action", &err)
+	defer r.b.guard.Caught("an action", &err)
 	next, err = r.kind.act(r.state, op, Call{
-		Topic: r.topic, Key: r.key, User: op.User, Op: op.Name(), At: r.now,
+		Topic: r.topic, Key: r.key, User: op.User, UserName: op.UserName, Op: op.Name(), At: r.now, told: &r.told,
 	})
-	return next, false, err
+	if err == nil {
+		next, log, err = r.kind.take(next, r.now)
+	}
+	return next, log, false, err
 }
 
-// fits returns an error for the person who acted when a state is too large, and
-// failed when it can't be written. That is the op's doing, unless it is so with
-// the state that the store has, too: then nothing can come of the run.
-func (r *run) fits(s any) (failed bool, err error) {
+// fits returns an error for the person who acted when what is appended is too much.
+// With care it looks at the state, too: it is one when that is too large, and failed
+// when it can't be written. That is the op's doing, unless it is so with the state
+// that the store has, too: then nothing can come of the run.
+func (r *run) fits(s any, log appended) (failed bool, err error) {
+	if len(log.entries) > MaxLog || log.size() > r.kind.most() {
+		return false, errTooLarge
+	}
+	if !r.careful {
+		return false, nil
+	}
 	data, err := r.write(s)
 	switch {
 	case err != nil:
@@ -273,7 +305,11 @@ func (r *run) fits(s any) (failed bool, err error) {
 	case len(data) > r.kind.most():
 		return false, errTooLarge
 	}
-	r.saved, r.savedAt = data, len(r.accepted)+1 // with the op, which is accepted now
+	if !r.hasRoom(log) {
+		return false, nil // it is not for this step
+	}
+	r.saved, r.savedLog, r.savedAt = data, r.log, len(r.accepted)+1 // with the op, which is accepted now
+	r.savedLog.add(log)
 	return false, nil
 }
 
@@ -300,6 +336,7 @@ func (r *run) restore() bool {
 		return false
 	}
 	r.state, r.spoilt = s, false
+	r.log = r.savedLog
 	return true
 }
 
@@ -309,7 +346,7 @@ func (r *run) replay() bool {
 		return false
 	}
 	for _, i := range r.accepted[r.savedAt:] {
-		next, _, err := r.act(i)
+		next, log, _, err := r.act(i)
 		if err != nil {
 			err = fmt.Errorf("state: the action %q of %s is not pure: it failed when it was run again: %w", r.ops[i].op.Do, r.kind.name(), err)
 			r.b.opts.Logger.Error("an action is not pure", "topic", r.topic, "err", err)
@@ -317,6 +354,7 @@ func (r *run) replay() bool {
 			return false
 		}
 		r.state = next
+		r.log.add(log)
 	}
 	return r.save()
 }
@@ -332,7 +370,7 @@ func (r *run) save() bool {
 		r.distrust(err)
 		return false
 	}
-	r.saved, r.savedAt = data, len(r.accepted)
+	r.saved, r.savedLog, r.savedAt = data, r.log, len(r.accepted)
 	return true
 }
 
@@ -344,6 +382,15 @@ func (r *run) breakOff(a Answer) {
 	}
 }
 
+// begun returns the state that the run began with, or nil when an action has failed
+// since, which may have changed it.
+func (r *run) begun() any {
+	if r.fouled {
+		return nil
+	}
+	return r.base
+}
+
 // result returns the state after the step, or nil when it has to be read.
 func (r *run) result() any {
 	if r.spoilt {
@@ -352,17 +399,13 @@ func (r *run) result() any {
 	return r.state
 }
 
-func (r *run) read() (s any, err error) {
-	defer r.b.guard.caught("a kind's Unmarshal", &err)
+func (r *run) read() (any, error) {
 	if r.saved != nil {
-		return r.kind.read(r.saved)
+		return r.b.guard.read(r.kind, r.saved)
 	}
-	return r.kind.read(r.record.Data)
+	return r.b.guard.read(r.kind, r.record.Data)
 }
 
 func (r *run) written() ([]byte, error) { return r.write(r.state) }
 
-func (r *run) write(s any) (data []byte, err error) {
-	defer r.b.guard.caught("a kind's Marshal", &err)
-	return r.kind.write(s)
-}
+func (r *run) write(s any) ([]byte, error) { return r.b.guard.write(r.kind, s) }

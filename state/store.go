@@ -8,6 +8,9 @@
 // runs the actions of the ops that wait, commits what comes of them, and runs
 // them again on the newer state when another replica was faster.
 //
+// A List and a Log are for states that are many things: what has changed is told, and not
+// the whole. A Producer does ops for a program that may be killed at any time.
+//
 // The Example of Kind is a kind of one's own. The package knows no pages, sockets
 // or brokers; docs/exactly-once.md says why an op counts once, line by line.
 package state
@@ -231,6 +234,17 @@ func Failed(n int, err error) []Outcome {
 		outcomes[i].Err = err
 	}
 	return outcomes
+}
+
+// Failure returns the last error of outcomes that is not the store's answer to a step, as a
+// conflict is: what a Commit failed of. Nil: it has not failed.
+func Failure(outcomes []Outcome) (failed error) {
+	for _, o := range outcomes {
+		if o.Err != nil && !isConflict(o.Err) && !errors.Is(o.Err, ErrBadStep) {
+			failed = o.Err
+		}
+	}
+	return failed
 }
 
 // check is Check of one step.

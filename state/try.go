@@ -28,6 +28,7 @@ type basis struct {
 
 	known   bool // record is what a store has said, or a replica that is believed
 	record  Record
+	bare    bool                 // record is without its Data: state says them
 	state   any                  // what record says; nil: it has not been read
 	lanes   map[Client]*saidLane // at record; the map is never changed
 	careful bool                 // each op is looked at for the size of what comes of it
@@ -42,6 +43,7 @@ type saidLane struct {
 // A warmth is what is known of a topic between two calls.
 type warmth struct {
 	record Record
+	bare   bool   // record is without its Data: state says them
 	state  any    // nil: it has not been read
 	told   Record // without Data: the last that Committed was called with
 	// took is how long a commit takes, smoothed; others are the replicas that were
@@ -56,7 +58,7 @@ func (b *Batcher) newTry(topic string, ops []submitted, turn *share) *try {
 	t := &try{ops: ops, turn: turn}
 	t.topic, t.key, t.kind = topic, key, b.kinds[kind]
 	if w, ok := b.warm.get(topic); ok && w.record.Epoch > 0 {
-		t.known, t.record, t.state = true, w.record, w.state
+		t.known, t.record, t.bare, t.state = true, w.record, w.bare, w.state
 	}
 	return t
 }
@@ -92,6 +94,7 @@ func (b *Batcher) compute(w *watch, t *try) (open, ok bool) {
 	if t.known && t.record.Version == 0 && !t.allowed && !b.admit(t) {
 		return false, true
 	}
+	b.dress(t)
 	for {
 		t.run = newRun(b, t)
 		if !w.computes(t.run) {
@@ -128,9 +131,38 @@ func (b *Batcher) tell(t *try) {
 		}
 		return w, fresh
 	})
-	if fresh {
-		b.opts.Committed(t.topic, t.record, shares(t.ops))
+	if !fresh {
+		return
 	}
+	b.opts.Committed(Commit{
+		Topic: t.topic, Record: t.record, State: b.toShow(t.kind, t.run.begun(), t.record), From: shares(t.ops),
+	})
+}
+
+// dress gives a try the data of the state that it is computed from, when a broadcast has brought
+// nothing but what has changed. If it can't, the store is asked.
+func (b *Batcher) dress(t *try) {
+	if !t.bare {
+		return
+	}
+	var err error
+	t.bare = false
+	if t.record.Data, err = b.guard.write(t.kind, t.state); err != nil {
+		t.known, t.record, t.state = false, Record{}, nil
+	}
+}
+
+// toShow returns the state of a record, for others. state is what is known of it, or nil. It is nil
+// when the data can't be read.
+func (b *Batcher) toShow(kind Reducer, state any, r Record) any {
+	if state != nil && kind.shares() {
+		return state
+	}
+	s, err := b.guard.read(kind, r.Data)
+	if err != nil {
+		return nil // who is told finds out why
+	}
+	return s
 }
 
 // discard drops the state that a try was computed from, here and where it came
@@ -138,7 +170,9 @@ func (b *Batcher) tell(t *try) {
 func (b *Batcher) discard(t *try) {
 	t.state = nil
 	b.warm.change(t.topic, func(w warmth, known bool) (warmth, bool) {
-		w.state = nil
+		if w.state = nil; w.bare {
+			w.record, w.bare = Record{}, false // it was known from the state alone
+		}
 		return w, known
 	})
 }
@@ -190,6 +224,8 @@ func shares(batch []submitted) []any {
 // done takes in that a try's step was done.
 func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 	r := t.run
+	left := t.ops[r.left:]
+	t.ops = t.ops[:r.left]
 	record := Record{Epoch: o.Record.Epoch, Version: o.Record.Version, Data: t.record.Data}
 	if r.step.Data != nil {
 		record.Data = r.step.Data
@@ -198,7 +234,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 	now := b.opts.Clock()
 	b.warm.change(t.topic, func(w warmth, _ bool) (warmth, bool) {
 		if record.Newer(w.record) {
-			w.record, w.state = record, r.result()
+			w.record, w.bare, w.state = record, false, r.result()
 		}
 		w.told = Record{Epoch: record.Epoch, Version: record.Version}
 		w.learn(now.Sub(began))
@@ -206,14 +242,62 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		pause = w.row
 		return w, true
 	})
-	b.opts.Committed(t.topic, record, shares(t.ops))
+	t.trace(record, began, now)
+	b.opts.Committed(b.commitOf(t, record))
 	for i := range r.step.Moves {
 		b.lanes.put(laneKey{t.topic, r.step.Moves[i].Client, 0}, struct{}{})
 	}
 	b.counts.ops.Add(uint64(r.fresh))
 	b.charge(t)
 	b.answer(t, t.made(o))
+	if len(left) > 0 {
+		b.goOn(t, left, record)
+		return
+	}
 	b.end(t, pause)
+}
+
+// trace fills in the traces of a try's ops, whose step has made a record in a call.
+func (t *try) trace(made Record, began, ended time.Time) {
+	for i := range t.ops {
+		if tr := t.ops[i].op.Trace; tr != nil {
+			*tr = Trace{
+				Queued: t.ops[i].at, Called: began, Ended: ended, Calls: 1 + t.conflicts + t.failures,
+				Topics: len(t.shift.tries), Epoch: made.Epoch, Version: made.Version,
+			}
+		}
+	}
+}
+
+// commitOf is what Committed is told of a try's step, which was done.
+func (b *Batcher) commitOf(t *try, record Record) Commit {
+	r := t.run
+	c := Commit{
+		Topic: t.topic, Record: record, State: b.toShow(t.kind, r.result(), record), From: shares(t.ops),
+		Base: Record{Epoch: t.record.Epoch, Version: t.record.Version},
+	}
+	if len(r.step.Log) > 0 {
+		c.First, c.Entries = r.log.first(), r.step.Log
+	}
+	base := r.begun()
+	if !r.kind.shares() || base == nil || c.State == nil {
+		return c
+	}
+	change, err := b.guard.diff(t.kind, base, c.State)
+	if err != nil {
+		b.opts.Logger.Error("a kind's Diff fails", "topic", t.topic, "err", err)
+	}
+	if err == nil && len(change) < len(record.Data) {
+		c.Change, c.Before = change, base
+	}
+	return c
+}
+
+// goOn makes the next step of a try, of ops that the last one had no room for.
+func (b *Batcher) goOn(t *try, left []submitted, record Record) {
+	t.ops, t.record, t.state, t.lanes = left, record, t.run.result(), nil
+	t.careful, t.open, t.conflicts, t.failures = false, false, 0, 0
+	b.repeat(t)
 }
 
 // charge settles with the senders of a try what the lanes that it moved take more
@@ -343,18 +427,25 @@ func (w *warmth) turn(now time.Time) *row {
 // Nothing is taken in of topics of which the store has said nothing to this
 // replica lately, and no record of another epoch than it has said: that is of
 // another store, or of one that has lost data.
-func (b *Batcher) Heard(topic, replica string, r Record) {
+func (b *Batcher) Heard(topic, replica string, r Record) { b.HeardState(topic, replica, r, nil) }
+
+// HeardState is Heard, with the state of the record if the caller knows it: s is what
+// Kind.Read or Kind.Apply has returned, which is not changed afterwards, or nil. With it
+// r.Data may be nil. It is looked at only for kinds whose actions never change the
+// state that they are given (see Kind.Diff).
+func (b *Batcher) HeardState(topic, replica string, r Record, s any) {
 	if replica == "" || len(replica) > maxReplica {
 		return
 	}
+	s = b.shared(topic, s)
 	now := b.opts.Clock()
 	b.warm.change(topic, func(w warmth, _ bool) (warmth, bool) {
 		if w.record.Epoch == 0 || r.Epoch != w.record.Epoch {
 			return w, false
 		}
 		w.note(replica, now)
-		if r.Data != nil && r.Newer(w.record) {
-			w.record, w.state = r, nil
+		if (r.Data != nil || s != nil) && r.Newer(w.record) {
+			w.record, w.bare, w.state = r, r.Data == nil, s
 		}
 		return w, true
 	})

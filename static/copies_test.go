@@ -71,7 +71,7 @@ func TestNoScriptHasACopyOfAConstant(t *testing.T) {
 			continue
 		}
 		for i, line := range strings.Split(read(t, file), "\n") {
-			code, _, _ := strings.Cut(line, "// ")
+			code, _, _ := strings.Cut(strings.ReplaceAll(line, "w3.org/2000/", ""), "// ") // the name of SVG has a year in it
 			if name := names[number.FindString(code)]; name != "" {
 				t.Errorf("%s:%d: %s: is that %s of constants.js?", file, i+1, strings.TrimSpace(line), name)
 			}

@@ -15,6 +15,8 @@ import { Casts } from './tab/casts.js';
 import { input } from './tab/input.js';
 import { read } from './tab/message.js';
 import { size } from './tab/outbox.js';
+import { Pace } from './tab/pace.js';
+import { Paints } from './tab/paints.js';
 import { Post } from './tab/post.js';
 import { Uptime } from './tab/uptime.js';
 import { Versions } from './tab/versions.js';
@@ -23,18 +25,18 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Answer, At, Update } from './tab/message.js'
+ * @import { Answer, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  */
 
 const RENEW = 60 * 1000; // ms between two reloads that are to bring a new session
-const CHECK = 1000; // ms between two checks of the connection
+const CHECK = 1000; // ms between two checks of the connection, or two hellos that miss something
 
 /**
  * What renders this tab instead of the server: see replica.js.
  * @typedef {object} Renderer
- * @property {(topic: string, state: string, at: At) => void} state - called for each state that is
- *   newer than the one shown
+ * @property {(update: Update) => boolean} state - called for each state that is newer than the one
+ *   shown, or for what has changed since a version that was: then whether it lacks that
  * @property {() => void} clicked - an op waits for an answer
  * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
  *   one that was counted is in a state that the renderer was given before
@@ -74,11 +76,20 @@ const ask = (e) => e.preventDefault();
 class Tab {
   #root;
   #url;
+  /** @type {Record<string, string>} */
+  #grants;
   #post;
   #casts = new Casts(clock, (cast) => this.#cast(cast));
   #view = new View();
   #controls;
   #versions = new Versions();
+  #again = new Pace(() => this.#hello(), clock);
+  #paints = new Paints({
+    now, hidden: () => document.hidden, send: (cast) => this.#cast(cast),
+    frame: (job) => requestAnimationFrame(() => setTimeout(job)),
+  });
+  /** @type {Update | undefined} is being put on the page */
+  #coming;
   #watchdog = new Watchdog(now);
   #uptime = new Uptime(now);
   #checked = Date.now();
@@ -97,23 +108,21 @@ class Tab {
     this.#root = root;
     this.#controls = controls;
     this.#url = root.getAttribute('hx-ws:connect') ?? '';
+    this.#grants = JSON.parse(root.dataset.grants || '{}');
     const client = this.#client, name = nameOf(this.#url);
     this.#post = new Post({
-      ...clock, client, user: root.dataset.user ?? '', grants: JSON.parse(root.dataset.grants || '{}'),
+      ...clock, client, user: root.dataset.user ?? '', grants: this.#grants,
       store: new Database(name), claims: claims(name, client), date: () => Date.now(), random: Math.random,
     }, {
       send: (message) => this.#sendOp(message),
       changed: () => this.#refresh(),
+      adopted: (op) => this.#say('kept', { op }),
       answered: (op, answer) => this.#answered(op, answer),
       refused: (op, reason) => this.#refused(op, reason),
       lost: (n) => this.#view.lose(n),
       others: () => this.#others(),
     });
-    /** @type {NodeListOf<HTMLElement>} */
-    const rooms = root.querySelectorAll('[data-topic][data-version]');
-    for (const { dataset: { topic, epoch, version } } of rooms) {
-      this.#versions.show(topic ?? '', [Number(epoch) || 0, Number(version) || 0]);
-    }
+    this.#look();
   }
 
   start() {
@@ -121,6 +130,8 @@ class Tab {
     this.#root.versions = this.#versions;
     this.#root.reconnect = () => this.#reconnect();
     this.#root.post = this.#post;
+    this.#root.cast = (cast) => this.#casts.add(cast);
+    this.#root.rooms = (socket, grants) => this.#turn(socket, grants);
     this.#root.addEventListener('submit', (e) => this.#submitted(e));
     for (const type of ['input', 'change']) this.#root.addEventListener(type, (e) => this.#changed(e.target));
     setInterval(() => this.#check(), CHECK);
@@ -129,6 +140,8 @@ class Tab {
     addEventListener('pagehide', () => this.#post.leave());
     document.addEventListener('resume', () => this.#resume());
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
+    const xray = document.getElementById('xray');
+    xray?.addEventListener('toggle', () => import(xray.dataset.script ?? '').catch(() => {})); // or the next time
     this.#post.begin();
     const n = former();
     if (n) this.#view.lose(n);
@@ -168,6 +181,7 @@ class Tab {
     const op = this.#post.add({ topic, do: action.dataset.do ?? '', in: values }, isSecret(sender));
     if (typeof op === 'string') return this.#view.tellOf(op);
     this.#controls.send(op.id, sender);
+    this.#say('kept', { op, sender });
     this.#renderer?.clicked();
     this.#refresh();
   }
@@ -183,10 +197,10 @@ class Tab {
    * @param {Answer | null} answer
    */
   #answered(op, answer) {
-    const verdict = answer?.verdict;
-    this.#controls.answer(op.id, verdict !== 'refused');
+    const verdict = answer?.verdict, refused = verdict === 'refused';
+    this.#controls.answer(op.id, !refused);
     if (!this.#post.status.clicks) this.#view.untell();
-    if (verdict === 'refused') this.#view.tell(answer?.reason ?? '');
+    if (this.#say('answered', { op, answer }) && refused) this.#view.tell(answer?.reason ?? '');
     this.#renderer?.answered(op, verdict === 'ack');
     this.#refresh();
   }
@@ -198,6 +212,16 @@ class Tab {
   #refused(op, reason) {
     if (reason) this.#view.tell(reason, true);
     this.#renderer?.answered(op, false);
+  }
+
+  /**
+   * Says to other scripts what becomes of an op: see htmx.d.ts.
+   * @param {string} what
+   * @param {object} [detail]
+   * @returns {boolean} false: one of them sees to it
+   */
+  #say(what, detail) {
+    return this.#root.dispatchEvent(new CustomEvent(`op:${what}`, { cancelable: true, detail }));
   }
 
   // This page may not send all that it has found.
@@ -324,6 +348,7 @@ class Tab {
   }
 
   #refresh() {
+    this.#say('changed');
     this.#view.show(() => ({ downFor: this.#uptime.downFor, server: this.#server, ...this.#post.status }));
     const listen = this.#post.status.kept === 'no' ? addEventListener : removeEventListener;
     listen('beforeunload', ask);
@@ -336,6 +361,7 @@ class Tab {
     this.#uptime.opened();
     this.#watchdog.see(c.socket);
     c.queue.length = 0; // the outbox takes its place
+    this.#paints.ask(0);
     this.#post.opened();
     this.#hello();
     this.#refresh();
@@ -379,6 +405,7 @@ class Tab {
     const message = read(data);
     if (message.status) this.#server = message.status;
     if (message.beat) this.#watchdog.beat(message.beat);
+    if (message.paint) this.#paints.ask(message.paint);
     if (message.proof) this.#watchdog.proven();
     if (message.clock) this.#post.hear(message.clock);
     for (const answer of message.answers) this.#post.answer(answer);
@@ -388,13 +415,71 @@ class Tab {
   }
 
   /** @param {Update} update */
-  #update({ topic, at, back, content, state }) {
+  #update(update) {
+    const { topic, at, base, back, content, state } = update;
     if (!back && this.#versions.isOlder(topic, at)) return false;
     if (this.#rendersItself && content !== undefined) return false; // the server did not know it yet
+    if (base !== undefined && (back || !this.#versions.reaches(topic, at, base))) return this.#anew();
     this.#versions.show(topic, at);
-    if (state === undefined || !this.#renderer) return;
-    this.#rendersItself = true;
-    this.#renderer.state(topic, state, at);
+    this.#coming = update;
+    if (state === undefined) return;
+    this.#rendersItself = !!this.#renderer;
+    if (this.#renderer?.state(update)) this.came();
+  }
+
+  /**
+   * Something is missing between what is shown and what has come.
+   * @returns {false}
+   */
+  #anew() {
+    this.#again.ask(CHECK);
+    return false;
+  }
+
+  /**
+   * What has come is on the page, whose rooms say so; or it could not be put there.
+   * @param {boolean} [shown]
+   */
+  came(shown) {
+    if (!this.#coming) return;
+    const { topic, at } = this.#coming;
+    this.#coming = undefined;
+    if (!shown) {
+      this.#versions.show(topic, [0, 0]);
+      return this.#anew();
+    }
+    for (const { dataset } of this.#rooms()) {
+      if (dataset.topic === topic) [dataset.epoch, dataset.version] = /** @type {any} */ (at);
+    }
+    this.#paints.shown(topic, at);
+  }
+
+  /**
+   * The page shows the rooms of another now: the connection stays, and the next is made for it.
+   * @param {string} socket
+   * @param {Record<string, string>} grants
+   */
+  #turn(socket, grants) {
+    Object.assign(this.#grants, grants);
+    this.#root.setAttribute('hx-ws:connect', socket);
+    this.#url = socket;
+    if (this.#connection) this.#connection.url = new URL(socket, location.href).href.replace(/^http/, 'ws');
+    this.#look();
+    this.#send({ rooms: socket });
+    this.#hello();
+    this.#refresh();
+  }
+
+  // Takes in what the page shows.
+  #look() {
+    for (const { dataset: { topic, epoch, version } } of this.#rooms()) {
+      this.#versions.show(topic ?? '', [Number(epoch) || 0, Number(version) || 0]);
+    }
+  }
+
+  /** @returns {NodeListOf<HTMLElement>} */
+  #rooms() {
+    return this.#root.querySelectorAll('[data-topic][data-version]');
   }
 
   /**
@@ -435,21 +520,28 @@ function start(root) {
   // escapes. Never a script.
   const rules = { createHTML: (/** @type {string} */ html) => html, createScript: () => '' };
   const policy = self.trustedTypes?.createPolicy('htmx', rules);
+  root.policy = policy;
   htmx.registerExtension('live', {
     init: (api) => api.initSecurity(policy),
     htmx_after_process: (element) => controls.learn(element),
     htmx_before_swap: () => controls.hold(),
     htmx_before_morph_node: (element, { newNode }) => controls.fold(element, newNode),
-    htmx_before_settle: (target) => controls.settle(target),
+    htmx_before_settle(target, { task }) {
+      for (const el of task.swapSpec.touched ?? [target]) controls.settle(el);
+    },
     // hx-ws ends the connection of a hidden page, and makes none: here every tab stays in step.
+    // And a page with lists whose script could not be loaded must not say that it is in step.
     htmx_ws_before_connection(_, { connection }) {
       connection.config.pauseOnBackground = false;
+      return !root.querySelector('[data-list]') || !!root.lists;
     },
     htmx_ws_after_connection: (_, { connection }) => tab.opened(connection),
     htmx_ws_close: (_, { connection, code }) => tab.closed(connection, code),
     htmx_ws_before_message_outgoing: (sender) => tab.outgoing(sender),
     htmx_ws_before_message_incoming: (_, { message }) => tab.incoming(message.data),
+    htmx_ws_after_message_incoming: () => tab.came(true),
     htmx_ws_error(element, { connection, url }) {
+      tab.came(false);
       if (!connection && url) tab.dropped(element);
     },
   });

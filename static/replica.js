@@ -6,7 +6,7 @@
 import { HeldStates } from './tab/held.js';
 
 /**
- * @import { At } from './tab/message.js'
+ * @import { At, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  *
  * A page with live.js.
@@ -31,6 +31,7 @@ import { HeldStates } from './tab/held.js';
 
 const CHECK = 500; // ms between two questions how far the program is
 const PATIENCE = 10000; // ms; the worker renders within a few
+const MAX_CHAIN = 256 * 1024; // letters of changes behind a state; then it is asked for anew
 const KEY = 'render'; // in sessionStorage: a reload goes on as it was
 
 const LATER = 'It begins with the next connection.';
@@ -100,7 +101,11 @@ class Replica {
   #waits = false; // for the server, which compiles the program
   #leaving = false; // the worker renders for the last time
 
-  /** @type {Map<string, { at: At, state: string, came: number }>} the newest of each topic */
+  /**
+   * The newest of each topic: a state, and in lines behind it what has changed since. whole is how
+   * long the state is.
+   * @type {Map<string, { at: At, state: string, whole: number, came: number }>}
+   */
   #newest = new Map();
   #states = new HeldStates(now);
   /** @type {ReturnType<typeof setTimeout> | undefined} of #states */
@@ -266,11 +271,11 @@ class Replica {
     const { versions } = this.#root;
     const newest = [...this.#newest].filter(([topic, { at }]) => String(at) === String(versions.of(topic)));
     this.#root.renderWith({
-      state: (topic, state, at) => this.#hear(topic, state, at),
+      state: (update) => this.#update(update),
       clicked: () => this.#renderAll(),
       answered: (op, counted) => this.#answered(op, counted),
     }, newest.length > 0);
-    for (const [topic, { state, at, came }] of newest) this.#hear(topic, state, at, came);
+    for (const [topic, { state, at, whole, came }] of newest) this.#hear(topic, state, at, whole, came);
     if (!newest.length && document.getElementById('status')?.dataset.state !== 'live') this.#say(LATER);
   }
 
@@ -284,22 +289,39 @@ class Replica {
     return this.#root.querySelector('[data-waiting]') !== null;
   }
 
+  // What is rendered says itself where it goes, or replaces what is there.
   /** @param {Answer} answer */
   #swap({ target, html }) {
-    htmx.swap({ target, text: html, swap: 'innerMorph', transition: false });
+    const swap = /^\s*<hx-list/.test(html) ? 'none' : 'innerMorph';
+    htmx.swap({ target, text: html, swap, transition: false });
   }
 
   // ---- what live.js says ----
 
   /**
+   * A state has come, or what has changed since the one that was the newest.
+   * @param {Update} update
+   * @returns {boolean} whether it was another one
+   */
+  #update({ topic, at, base, state = '' }) {
+    const was = this.#newest.get(topic);
+    if (base === undefined) this.#hear(topic, state, at, state.length);
+    else if (was && String(was.at) === String([at[0], base]) && was.state.length - was.whole < MAX_CHAIN) {
+      this.#hear(topic, `${was.state}\n${state}`, at, was.whole);
+    } else return true;
+    return false;
+  }
+
+  /**
    * @param {string} topic
    * @param {string} state
    * @param {At} at
+   * @param {number} whole
    * @param {number} [came] - when it was heard
    */
-  #hear(topic, state, at, came = now()) {
+  #hear(topic, state, at, whole, came = now()) {
     this.#say('');
-    this.#newest.set(topic, { at, state, came });
+    this.#newest.set(topic, { at, state, whole, came });
     this.#states.hear(topic, state, this.#root.post.waiting(topic).filter(({ since }) => since <= came));
     this.#ripen();
   }

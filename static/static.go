@@ -10,6 +10,7 @@ package static
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"encoding/json"
@@ -86,6 +87,45 @@ func New() (*Assets, error) {
 	return a, a.SetProgram(bodies)
 }
 
+// NewWith is New with more files, by their names, such as "kit.css": an application's own. A name
+// has one dot.
+func NewWith(files map[string]string) (*Assets, error) {
+	a, err := New()
+	if err != nil {
+		return nil, err
+	}
+	for name, body := range files {
+		if err := a.folder.add(name, body); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// quality is how hard files are compressed that are added when a server starts.
+const quality = 9
+
+// add adds a file.
+func (f folder) add(name, body string) error {
+	base, ext, ok := strings.Cut(name, ".")
+	if !ok || strings.Contains(ext, ".") {
+		return fmt.Errorf("static: %q has not one dot", name)
+	}
+	var b bytes.Buffer
+	w := brotli.NewWriterLevel(&b, quality)
+	if _, err := io.WriteString(w, body); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	sum := sha256.Sum256([]byte(body))
+	hash := hex.EncodeToString(sum[:5])
+	f.names[name] = base + "." + hash + "." + ext
+	f.files[f.names[name]] = newAsset(ContentType(ext), hash, b.Bytes())
+	return nil
+}
+
 // read returns the files of an embedded folder.
 func read(files embed.FS, dir string) (map[string][]byte, error) {
 	entries, err := files.ReadDir(dir)
@@ -115,7 +155,7 @@ func newFolder(bodies map[string][]byte) (folder, error) {
 			return f, fmt.Errorf("static: %q has no hash in its name", name)
 		}
 		f.names[base+"."+ext] = name
-		f.files[name] = newAsset(contentType(ext), hash, br)
+		f.files[name] = newAsset(ContentType(ext), hash, br)
 	}
 	return f, nil
 }
@@ -291,8 +331,14 @@ func zero(weight string) bool {
 	return ok && strings.Trim(q, "0.") == ""
 }
 
-func contentType(ext string) string {
+// ContentType is that of files whose names end in ext, without a dot, as browsers want it with
+// nosniff. Of others it is that of bytes.
+func ContentType(ext string) string {
 	switch ext {
+	case "html":
+		return "text/html; charset=utf-8"
+	case "json":
+		return "application/json"
 	case "js":
 		return "text/javascript; charset=utf-8"
 	case "css":

@@ -77,7 +77,7 @@ export class Voice {
     return room?.dataset.sum ?? (read(room) && room?.querySelector('.number')?.textContent?.trim());
   }
 
-  // As Page.Title in package components: of the first room.
+  // As Page.Title in package pages: of the first room.
   #name() {
     /** @type {HTMLElement | null} */
     const room = this.#root.querySelector('[data-topic][data-version]');

@@ -6,24 +6,25 @@ import (
 	"strings"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
+	"lockstep/serve"
 )
 
 // wayBack leads from a page that explains what went wrong to where the person came from: the page
 // of the topic that the request was for, else the one that has sent it, else the lobby. All of
 // them are below base.
-func wayBack(r *http.Request, base string) components.Way {
+func wayBack(r *http.Request, base string) pages.Way {
 	topic, ok := topicAt(r.URL.Path)
 	if !ok {
 		topic, ok = referrer(r, base)
 	}
 	switch {
 	case ok && isPage(r.Method) && r.URL.Path == app.Path(topic):
-		return components.Way{To: base + app.Path(topic), Text: "Try again"}
+		return pages.Way{To: base + app.Path(topic), Text: "Try again"}
 	case ok && topic != app.Lobby:
-		return components.Way{To: base + app.Path(topic), Text: "Back to " + nameOf(topic)}
+		return pages.Way{To: base + app.Path(topic), Text: "Back to " + nameOf(topic)}
 	}
-	return components.Way{To: base + app.Path(app.Lobby), Text: "To the lobby"}
+	return pages.Way{To: base + app.Path(app.Lobby), Text: "To the lobby"}
 }
 
 func isPage(method string) bool { return method == http.MethodGet || method == http.MethodHead }
@@ -67,9 +68,13 @@ func meant(name string) string {
 
 // badName is the answer to a name that nothing of a kind has.
 func badName(kind, name, base string) error {
-	p := problem(http.StatusNotFound, "No such "+kind, "The name of a "+kind+" is 1 to 64 lower-case letters, digits and dashes.")
+	what := app.Called(kind)
+	p := &serve.Problem{
+		Status: http.StatusNotFound, Title: "No such " + what,
+		Text: "The name of a " + what + " is 1 to 64 lower-case letters, digits and dashes.",
+	}
 	if other := meant(name); other != "" {
-		p.other = components.Way{To: base + app.Path(kind+":"+other), Text: "Open " + other}
+		p.Other = serve.Link{To: base + app.Path(kind+":"+other), Text: "Open " + other}
 	}
 	return p
 }

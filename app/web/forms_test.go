@@ -11,16 +11,16 @@ import (
 	"testing"
 
 	"lockstep/app"
-	"lockstep/app/web"
 	"lockstep/internal/short"
+	"lockstep/serve"
 	"lockstep/state"
 )
 
 func TestAFormCountsOnceAndLeadsBack(t *testing.T) {
-	base, store := serve(t)
+	base, store := serving(t)
 	c := browser(t)
 	address := form(t, c, base+"/c/a")
-	for _, outcome := range []string{"One click was counted.", "That click came twice, and was counted once."} {
+	for _, outcome := range []string{"That was done.", "That came twice, and was done once."} {
 		resp, _ := press(t, c, base+address) // the second is a repeated post: the same op
 		if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/c/a" {
 			t.Fatalf("got %d to %q, want 303 to /c/a", resp.StatusCode, resp.Header.Get("Location"))
@@ -43,7 +43,7 @@ func TestAFormCountsOnceAndLeadsBack(t *testing.T) {
 
 // TestFormsOfAllKindsWorkWithoutJavaScript: with what the person filled in, as the person.
 func TestFormsOfAllKindsWorkWithoutJavaScript(t *testing.T) {
-	base, store := serve(t)
+	base, store := serving(t)
 	ann, bob := browser(t), browser(t)
 	annVotes, bobVotes := open(t, ann, base+"/poll/x"), open(t, bob, base+"/poll/x")
 	for _, v := range []struct {
@@ -76,7 +76,7 @@ func TestFormsOfAllKindsWorkWithoutJavaScript(t *testing.T) {
 		t.Errorf("got %d for an overdraft, want 409, why, the way back and no form: %s", resp.StatusCode, body)
 	}
 	resp, body = press(t, ann, base+transfer, "from", "1", "to", "2", "amount", "70")
-	if resp.StatusCode != http.StatusSeeOther || !strings.Contains(open(t, ann, base+"/bank/x").body, "was counted once") {
+	if resp.StatusCode != http.StatusSeeOther || !strings.Contains(open(t, ann, base+"/bank/x").body, "was done once") {
 		t.Errorf("got %d for a form that was sent before with something else in it: %s", resp.StatusCode, body)
 	}
 	b := stateOf(t, store, app.Banks(), "x").Balances
@@ -87,7 +87,7 @@ func TestFormsOfAllKindsWorkWithoutJavaScript(t *testing.T) {
 
 // TestARefusedFormIsRefusedAgain: the answer to a form is for good.
 func TestARefusedFormIsRefusedAgain(t *testing.T) {
-	base, _ := serve(t)
+	base, _ := serving(t)
 	c := browser(t)
 	overdraft := open(t, c, base+"/bank/x").forms["transfer"]
 	for range 2 {
@@ -102,7 +102,7 @@ func TestARefusedFormIsRefusedAgain(t *testing.T) {
 }
 
 func TestAFormThatWouldMakeTooManyTopicsWaits(t *testing.T) {
-	srv, store := serveWith(t, &web.Options{Limits: web.Limits{NamesPerAddr: 2, Exempt: []netip.Prefix{}}})
+	srv, store := serveWith(t, &serve.Options{Limits: serve.Limits{NamesPerAddr: 2, Exempt: []netip.Prefix{}}})
 	srv.Start()
 	out := store.Commit(t.Context(), state.Step{
 		Topic: "counter:old", Base: state.Record{Epoch: epochOf(t, store)}, Data: []byte("1 1"),
@@ -145,7 +145,7 @@ func epochOf(t *testing.T, store state.Store) uint64 {
 
 // Each form is a lane of its own, which the store keeps for days.
 func TestAFormThatWouldMakeTooManyLanesWaits(t *testing.T) {
-	srv, store := serveWith(t, &web.Options{Limits: web.Limits{LanesPerAddr: 4, Exempt: []netip.Prefix{}}})
+	srv, store := serveWith(t, &serve.Options{Limits: serve.Limits{LanesPerAddr: 4, Exempt: []netip.Prefix{}}})
 	srv.Start()
 	c := browser(t)
 	last := ""
@@ -182,7 +182,7 @@ func TestAFormOfAnAddressThatClicksTooMuchSaysWhenItMayAgain(t *testing.T) {
 		{"much later", 2, 860, 900, "Try again in 15 minutes: it counts once"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			srv, _ := serveWith(t, &web.Options{Limits: web.Limits{ClicksPerAddr: tc.perAddr, Exempt: []netip.Prefix{}}})
+			srv, _ := serveWith(t, &serve.Options{Limits: serve.Limits{ClicksPerAddr: tc.perAddr, Exempt: []netip.Prefix{}}})
 			srv.Start()
 			c := browser(t)
 			for range tc.perAddr / 2 {
@@ -196,7 +196,7 @@ func TestAFormOfAnAddressThatClicksTooMuchSaysWhenItMayAgain(t *testing.T) {
 			if resp.StatusCode != http.StatusTooManyRequests || err != nil || wait < tc.least || wait > tc.most {
 				t.Errorf("got %d to be sent again after %q s, want 429 and %d to %d s", resp.StatusCode, resp.Header.Get("Retry-After"), tc.least, tc.most)
 			}
-			if !strings.Contains(body, "too many clicks from your network") || !strings.Contains(body, tc.says) || !strings.Contains(body, `href="/c/a"`) {
+			if !strings.Contains(body, "too many changes from your network") || !strings.Contains(body, tc.says) || !strings.Contains(body, `href="/c/a"`) {
 				t.Errorf("the page does not say why, when, or lead back: %s", body)
 			}
 			if !strings.Contains(body, `action="`+html.EscapeString(address)+`"`) {
@@ -207,7 +207,7 @@ func TestAFormOfAnAddressThatClicksTooMuchSaysWhenItMayAgain(t *testing.T) {
 }
 
 func TestAForgedFormIsRefusedAndCountsNothing(t *testing.T) {
-	base, store := serve(t)
+	base, store := serving(t)
 	c, other := browser(t), browser(t)
 	p, foreign := open(t, c, base), open(t, other, base)
 	good, theirs := p.forms["increment"], foreign.forms["increment"]
@@ -226,8 +226,6 @@ func TestAForgedFormIsRefusedAndCountsNothing(t *testing.T) {
 		{"its own, in another session", other, good, nil, 403},
 		{"of another topic", c, strings.Replace(good, "/c/lobby/", "/c/other/", 1), nil, 403},
 		{"of another kind", c, strings.Replace(good, "/c/lobby/increment", "/poll/lobby/vote", 1), nil, 403},
-		{"of another action", c, strings.Replace(good, "/increment", "/reset", 1), nil, 403},
-		{"of an action that there is not", c, strings.Replace(good, "/increment", "/explode", 1), nil, 403},
 		{"with another signature", c, with(text + "." + strings.Repeat("A", len(signature))), nil, 403},
 		{"without a signature", c, with(text), nil, 403},
 		{"with more behind it", c, good + "x", nil, 403},
@@ -268,7 +266,7 @@ func TestAForgedFormIsRefusedAndCountsNothing(t *testing.T) {
 
 // TestABlockedCookieIsNamed: to load the page again would not help.
 func TestABlockedCookieIsNamed(t *testing.T) {
-	site, _ := serve(t)
+	site, _ := serving(t)
 	address := form(t, browser(t), site+"/c/top")
 	resp, body := press(t, &http.Client{}, site+address)
 	if resp.StatusCode != 403 || !strings.Contains(body, "Allow cookies") || strings.Contains(body, "Reload") {
@@ -284,7 +282,7 @@ func TestABlockedCookieIsNamed(t *testing.T) {
 // form, with the same identity and fields.
 func TestAFormThatIsTriedAgainCountsOnce(t *testing.T) {
 	short.Skip(t, "waits until the batcher gives a click up")
-	site, store := serve(t)
+	site, store := serving(t)
 	c := browser(t)
 	address := open(t, c, site+"/bank/top").forms["transfer"]
 	store.away.Store(true)

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"lockstep/app/web"
+	"lockstep/serve"
 )
 
 // A latch lets requests go on when as many have come as it waits for.
@@ -43,7 +44,7 @@ func TestTenFirstVisitsAtOnceAllHaveSocketsAndForms(t *testing.T) {
 			const visits = 10
 			gate := &latch{}
 			gate.all.Add(visits)
-			srv, store := serveWith(t, &web.Options{TrustedProxies: loopback})
+			srv, store := serveWith(t, &serve.Options{TrustedProxies: loopback})
 			gate.Handler = srv.Config.Handler
 			srv.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				for name, values := range header {
@@ -84,7 +85,7 @@ func TestTenFirstVisitsAtOnceAllHaveSocketsAndForms(t *testing.T) {
 }
 
 func TestASpareCookieIsOfNoUseWithoutItsToken(t *testing.T) {
-	base, _ := serve(t)
+	base, _ := serving(t)
 	victim, thief := browser(t), browser(t)
 	first := open(t, victim, base)
 	own := open(t, thief, base)
@@ -155,20 +156,20 @@ func TestAPageWhoseProxyChangesTheHostMayConnectWhenTheServerIsTold(t *testing.T
 	const inner, origin = "app:8000", "https://counter.example"
 	for _, tc := range []struct {
 		name   string
-		opts   web.Options
+		opts   serve.Options
 		header []string // of the proxy
 		want   bool
 	}{
-		{"nobody says anything", web.Options{}, nil, false},
-		{"it is listed", web.Options{Origins: []string{"https://counter.example"}}, nil, true},
-		{"it is below one that is listed", web.Options{Origins: []string{"https://*.example"}}, nil, true},
-		{"another one is listed", web.Options{Origins: []string{"https://other.example"}}, nil, false},
-		{"another scheme is listed", web.Options{Origins: []string{"http://counter.example"}}, nil, false},
-		{"a trusted proxy says it", web.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "counter.example"}, true},
-		{"a trusted proxy says it with TLS", web.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "counter.example", "X-Forwarded-Proto", "https"}, true},
-		{"by RFC 7239", web.Options{TrustedProxies: loopback}, []string{"Forwarded", "for=192.0.2.1;host=counter.example;proto=https"}, true},
-		{"a proxy that is not trusted says it", web.Options{}, []string{"X-Forwarded-Host", "counter.example"}, false},
-		{"a trusted proxy says another", web.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "other.example"}, false},
+		{"nobody says anything", serve.Options{}, nil, false},
+		{"it is listed", serve.Options{Origins: []string{"https://counter.example"}}, nil, true},
+		{"it is below one that is listed", serve.Options{Origins: []string{"https://*.example"}}, nil, true},
+		{"another one is listed", serve.Options{Origins: []string{"https://other.example"}}, nil, false},
+		{"another scheme is listed", serve.Options{Origins: []string{"http://counter.example"}}, nil, false},
+		{"a trusted proxy says it", serve.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "counter.example"}, true},
+		{"a trusted proxy says it with TLS", serve.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "counter.example", "X-Forwarded-Proto", "https"}, true},
+		{"by RFC 7239", serve.Options{TrustedProxies: loopback}, []string{"Forwarded", "for=192.0.2.1;host=counter.example;proto=https"}, true},
+		{"a proxy that is not trusted says it", serve.Options{}, []string{"X-Forwarded-Host", "counter.example"}, false},
+		{"a trusted proxy says another", serve.Options{TrustedProxies: loopback}, []string{"X-Forwarded-Host", "other.example"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv, _ := serveWith(t, &tc.opts)
@@ -207,7 +208,7 @@ func TestAPageWhoseProxyChangesTheHostMayConnectWhenTheServerIsTold(t *testing.T
 // of hosts; an origin that is listed is of this site.
 func TestSecFetchSiteStandsAboveWhatProxiesSay(t *testing.T) {
 	for origin, want := range map[string]string{"https://counter.example": "another site", "https://listed.example": "no cookie"} {
-		srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Origins: []string{"https://listed.example"}})
+		srv, _ := serveWith(t, &serve.Options{TrustedProxies: loopback, Origins: []string{"https://listed.example"}})
 		srv.Start()
 		h := http.Header{"X-Forwarded-Host": {"counter.example"}, "Origin": {origin}, "Sec-Fetch-Site": {"cross-site"}}
 		resp, body := at(t, "POST", srv.URL+"/c/lobby/increment", "app:8000", h, url.Values{})
@@ -220,7 +221,7 @@ func TestSecFetchSiteStandsAboveWhatProxiesSay(t *testing.T) {
 func TestTheLogNamesTheFlagThatHelpsAndIsBounded(t *testing.T) {
 	var log bytes.Buffer
 	var mu sync.Mutex
-	srv, _ := serveWith(t, &web.Options{Logger: slog.New(slog.NewTextHandler(&syncWriter{mu: &mu, w: &log}, nil))})
+	srv, _ := serveWith(t, &serve.Options{Logger: slog.New(slog.NewTextHandler(&syncWriter{mu: &mu, w: &log}, nil))})
 	srv.Start()
 	_, body := at(t, "GET", srv.URL, "app:8000", nil, nil)
 	p, _ := readPage(t, body)
@@ -257,7 +258,7 @@ func (s *syncWriter) Write(p []byte) (int, error) {
 func TestAllNamesThatARequestCameByMustBeKnown(t *testing.T) {
 	var log bytes.Buffer
 	var mu sync.Mutex
-	srv, _ := serveWith(t, &web.Options{
+	srv, _ := serveWith(t, &serve.Options{
 		Hosts: []string{"counter.example", "app"}, TrustedProxies: loopback,
 		Logger: slog.New(slog.NewTextHandler(&syncWriter{mu: &mu, w: &log}, nil)),
 	})
@@ -291,7 +292,7 @@ func TestAllNamesThatARequestCameByMustBeKnown(t *testing.T) {
 }
 
 func TestStrictTransportIsForTheNameThatTheBrowserUses(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback})
+	srv, _ := serveWith(t, &serve.Options{TrustedProxies: loopback})
 	srv.Start()
 	for _, tc := range []struct {
 		host, forwarded string
@@ -320,12 +321,12 @@ var address = regexp.MustCompile(`(?:href|src|action|hx-ws:connect|data-worker|d
 var relativeAddress = regexp.MustCompile(`(?:href|src|data-worker|data-program|data-script|data-offline|data-server)="([^/"][^"]*)"`)
 
 func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
-	configured := &web.Options{BasePath: "/shop/counter"}
-	automatic := &web.Options{TrustedProxies: loopback}
+	configured := &serve.Options{BasePath: "/shop/counter"}
+	automatic := &serve.Options{TrustedProxies: loopback}
 	says := http.Header{"X-Forwarded-Prefix": {"/shop/counter"}}
 	for _, tc := range []struct {
 		name   string
-		opts   *web.Options
+		opts   *serve.Options
 		header http.Header
 		strips bool // the proxy takes the path off
 	}{
@@ -378,7 +379,7 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 					t.Errorf("%s: got %d, want %d", link, resp.StatusCode, want)
 				}
 			}
-			for _, path := range []string{"/c?name=kitchen", "/wasm", "/favicon.ico"} {
+			for _, path := range []string{"/c?name=kitchen", "/wasm", "/docs", "/favicon.ico"} {
 				resp, _ := get(base + path)
 				if !strings.HasPrefix(resp.Header.Get("Location"), base+"/") {
 					t.Errorf("%s leads to %q", path, resp.Header.Get("Location"))
@@ -387,20 +388,22 @@ func TestNothingLeadsOutOfTheBasePath(t *testing.T) {
 					t.Errorf("%s: a cache may give this visitor's path to others", path)
 				}
 			}
-			here, _ := url.Parse("http://shop.example" + base + "/wasm/")
-			_, boot := get(here.Path)
-			relative := relativeAddress.FindAllStringSubmatch(boot, -1)
-			if len(relative) < 6 {
-				t.Errorf("got %d relative addresses on the page that loads the program, want more", len(relative))
-			}
-			for _, m := range relative {
-				link, err := here.Parse(m[1])
-				if err != nil || !strings.HasPrefix(link.Path, base+"/") {
-					t.Errorf("%s leads outside (%v)", m[1], err)
-					continue
+			for _, path := range []string{"/wasm/", "/docs/tutorial/"} {
+				here, _ := url.Parse("http://shop.example" + base + path)
+				_, page := get(here.Path)
+				relative := relativeAddress.FindAllStringSubmatch(page, -1)
+				if len(relative) < 6 {
+					t.Errorf("got %d relative addresses at %s, want more", len(relative), path)
 				}
-				if resp, _ := get(link.Path); resp.StatusCode != 200 {
-					t.Errorf("%s: got %d, want 200", link.Path, resp.StatusCode)
+				for _, m := range relative {
+					link, err := here.Parse(html.UnescapeString(m[1]))
+					if err != nil || !strings.HasPrefix(link.Path, base+"/") {
+						t.Errorf("%s leads outside (%v)", m[1], err)
+						continue
+					}
+					if resp, _ := get(link.Path); resp.StatusCode != 200 {
+						t.Errorf("%s: got %d, want 200", link.Path, resp.StatusCode)
+					}
 				}
 			}
 			if _, body := get(base + "/wasm/progress"); !strings.Contains(body, `"worker":"`+base+"/static/") {
@@ -432,7 +435,7 @@ func TestABasePathThatIsNoneIsRefused(t *testing.T) {
 func TestTwoServersOfOneHostKeepTheirSessionsApart(t *testing.T) {
 	for name, proto := range map[string]string{"plain": "http", "TLS": "https"} {
 		t.Run(name, func(t *testing.T) {
-			opts := web.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+			opts := serve.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 			names := map[string]bool{}
 			for _, base := range []string{"/a", "/b"} {
 				opts.BasePath = base
@@ -454,7 +457,7 @@ func TestTwoServersOfOneHostKeepTheirSessionsApart(t *testing.T) {
 
 // TestRequestsAsOldAndOddProxiesSendThem.
 func TestRequestsAsOldAndOddProxiesSendThem(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{Hosts: []string{"counter.example", "2001:db8::1"}})
+	srv, _ := serveWith(t, &serve.Options{Hosts: []string{"counter.example", "2001:db8::1"}})
 	srv.Start()
 	_, body := at(t, "GET", srv.URL, "counter.example", nil, nil)
 	p, _ := readPage(t, body)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/andybalholm/brotli"
 
-	"lockstep/app/web"
+	"lockstep/serve"
 )
 
 // links are the addresses that a page leads to, by what is said of them.
@@ -26,7 +26,7 @@ func links(body string) map[string]string {
 }
 
 func TestProblemsLeadToWhereOneCameFrom(t *testing.T) {
-	site, _ := serve(t)
+	site, _ := serving(t)
 	for _, c := range []struct {
 		name, method, path, referer, text, to string
 		status                                int
@@ -65,7 +65,7 @@ func TestProblemsLeadToWhereOneCameFrom(t *testing.T) {
 }
 
 func TestPagesAreCompressed(t *testing.T) {
-	site, _ := serve(t)
+	site, _ := serving(t)
 	c := browser(t)
 	_, plain := do(t, c, "GET", site+"/", nil, http.Header{"Accept-Encoding": {"identity"}})
 	for _, path := range []string{"/", "/c/top", "/poll/top", "/bank/top", "/wasm/"} {
@@ -112,7 +112,7 @@ func inflate(t *testing.T, encoding, body string) string {
 
 // TestNoPageHasAHostThatNobodyHasNamed: a cache may keep it, with the host of an attacker.
 func TestNoPageHasAHostThatNobodyHasNamed(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback})
+	srv, _ := serveWith(t, &serve.Options{TrustedProxies: loopback})
 	srv.Start()
 	resp, body := at(t, "GET", srv.URL+"/", "evil.example", http.Header{"X-Forwarded-Host": {"evil.example"}}, nil)
 	if resp.StatusCode != 200 || strings.Contains(body, "evil.example") {
@@ -122,7 +122,7 @@ func TestNoPageHasAHostThatNobodyHasNamed(t *testing.T) {
 
 // TestAPageCanBeKeptAndSentToOthers: a launcher and a messenger have a name and a picture for it.
 func TestAPageCanBeKeptAndSentToOthers(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{Hosts: []string{"127.0.0.1"}})
+	srv, _ := serveWith(t, &serve.Options{Hosts: []string{"127.0.0.1"}})
 	srv.Start()
 	site := srv.URL
 	for _, page := range []string{"/", "/c/top", "/wasm/"} {
@@ -175,5 +175,25 @@ func TestAPageCanBeKeptAndSentToOthers(t *testing.T) {
 		for _, icon := range m.Icons {
 			read(where, icon.Src, icon.Type)
 		}
+	}
+}
+
+func TestPagesSayWhatTheyAreToSearchEngines(t *testing.T) {
+	site, _ := serving(t)
+	for _, path := range []string{"/", "/poll/top", "/gallery"} {
+		_, body := do(t, browser(t), "GET", site+path, nil, nil)
+		if !regexp.MustCompile(`<meta name="description" content="[^"]{20,}">`).MatchString(body) {
+			t.Errorf("%s has no description", path)
+		}
+	}
+}
+
+// What a page begins with must say so: browsers may show that before the rest is there.
+func TestAPageWithALayoutSaysSoAtItsBeginning(t *testing.T) {
+	site, _ := serving(t)
+	_, body := do(t, browser(t), "GET", site+"/gallery", nil, nil)
+	root, _, _ := strings.Cut(body, `<div class="live-page">`)
+	if !strings.Contains(root, "data-layout") {
+		t.Errorf("got %s", root)
 	}
 }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"lockstep/components"
+	"lockstep/app/pages"
+	"lockstep/serve"
 	"lockstep/static"
 )
 
@@ -37,7 +38,7 @@ type manifestIcon struct {
 // newManifest returns the manifest of the pages in a folder that has the assets in it.
 func newManifest(assets *static.Assets) ([]byte, error) {
 	return json.Marshal(manifest{
-		Name: "Lockstep", Description: components.Description, StartURL: "./", Scope: "./", Display: "standalone",
+		Name: "Lockstep", Description: pages.Description, StartURL: "./", Scope: "./", Display: "standalone",
 		BackgroundColor: "#f6f5f1", ThemeColor: "#f6f5f1",
 		Icons: []manifestIcon{
 			{"." + assets.URL("favicon.svg"), "any", "image/svg+xml", "any"},
@@ -49,25 +50,34 @@ func newManifest(assets *static.Assets) ([]byte, error) {
 // install is what a page has for those who keep it, or send its address to others. These need the
 // whole address of the picture, which has the host of the request in it: only where hosts are named
 // (Options.Hosts), or somebody could have a cache keep a page with a host of his own.
-func install(c echo.Context, assets *static.Assets, named bool) components.Install {
-	it := components.Install{Manifest: clientOf(c).base + "/" + manifestFile, Picture: clientOf(c).base + assets.URL("icon.png")}
+func install(c echo.Context, assets *static.Assets, named bool) pages.Install {
+	it := pages.Install{Manifest: baseOf(c) + "/" + manifestFile, Picture: baseOf(c) + assets.URL("icon.png")}
 	if !named {
 		return it
 	}
-	who, scheme := clientOf(c), "http://"
-	if who.secure {
-		scheme = "https://"
-	}
-	host := c.Request().Host
-	if len(who.hosts) > 0 {
-		host = who.hosts[0] // as the browser knows it
-	}
-	it.Origin = scheme + host
+	it.Origin = originOf(c)
 	return it
 }
 
+// originOf is what the address of the request begins with, as the browser has sent it: anybody can
+// say any host.
+func originOf(c echo.Context) string {
+	hosts, secure := serve.Hosts(c.Request())
+	scheme, host := "http://", c.Request().Host
+	if secure {
+		scheme = "https://"
+	}
+	if len(hosts) > 0 {
+		host = hosts[0] // as the browser knows it
+	}
+	return scheme + host
+}
+
+// A manifestHandler serves the manifest.
+type manifestHandler struct{ *static.Assets }
+
 // manifest serves the manifest of the pages in its folder.
-func (a assetHandler) manifest(c echo.Context) error {
+func (a manifestHandler) manifest(c echo.Context) error {
 	m, err := newManifest(a.Assets)
 	if err != nil {
 		return err

@@ -1,33 +1,36 @@
 package web
 
 import (
-	"encoding/json"
-	"errors"
+	"bytes"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
+	"lockstep/live"
+	"lockstep/serve"
+	"lockstep/serve/ops"
 	"lockstep/state"
 	"lockstep/static"
 )
 
 // A pageHandler serves the pages of topics, and their forms for browsers without JavaScript.
 type pageHandler struct {
-	app        *app.App
-	sign       signer
-	assets     *static.Assets
-	program    *programHandler
-	templates  *templates
-	compressor *compressor
-	limiter    *limiter
-	refused    *refusals
-	version    string // shown on each
-	named      bool   // Options.Hosts are
+	app       *app.App
+	server    *serve.Server
+	assets    *static.Assets
+	program   *programHandler
+	templates *templates
+	version   string // shown on each
+	named     bool   // Options.Hosts are
+	uploads   bool   // files are taken
+	gallery   *Gallery
+	ops       *ops.Ops
+	breakage  *Break // nil: nobody breaks anything here
 }
 
 // home serves the page of the lobby.
@@ -42,73 +45,148 @@ func (h *pageHandler) page(kind string) echo.HandlerFunc {
 		case other || app.ValidName(name) && strings.HasSuffix(c.Request().URL.Path, "/"):
 			return moved(c, app.Path(kind+":"+lower))
 		case !app.ValidName(name):
-			return badName(kind, name, clientOf(c).base)
+			return badName(kind, name, baseOf(c))
 		}
 		return h.send(c, kind+":"+name)
 	}
 }
 
-// open leads from the little form of a page to what it names.
+// open leads from the little form of a page to what it names, and without a name to the kind's
+// home.
 func (h *pageHandler) open(kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if !c.QueryParams().Has("name") {
+			return c.Redirect(http.StatusSeeOther, baseOf(c)+app.Path(app.Home(kind)))
+		}
 		name := strings.ToLower(strings.TrimSpace(c.QueryParam("name")))
 		if !app.ValidName(name) {
-			return badName(kind, name, clientOf(c).base)
+			return badName(kind, name, baseOf(c))
 		}
-		return c.Redirect(http.StatusSeeOther, clientOf(c).base+"/"+app.Prefix(kind)+"/"+name)
+		return c.Redirect(http.StatusSeeOther, baseOf(c)+"/"+app.Prefix(kind)+"/"+name)
 	}
 }
 
 // send answers with a topic's page.
 func (h *pageHandler) send(c echo.Context, topic string) error {
-	who := clientOf(c)
-	id, former := h.sign.ensure(c.Response(), c.Request(), who)
-	p, about, err := h.app.Page(c.Request().Context(), topic)
+	p, about, err := h.make(c, topic)
 	if err != nil {
 		return err
 	}
-	h.link(&p, who.base, topic)
-	p.Version = h.version
-	p.Install = install(c, h.assets, h.named)
-	p.Outcome = said(c)
-	p.User, p.Grants = userOf(id), h.grants(id, topic)
-	if former != "" {
-		p.Former = userOf(former)
+	if part, ok := about.(app.Partial); ok && c.Request().Header.Get("HX-Request") != "" {
+		if component := part.Part(p); component != nil {
+			return h.sendPart(c, component)
+		}
 	}
-	p.Socket = who.base + socketPath(h.sign, topic) + "&t=" + h.sign.token(forSocket, id, topic)
-	for i, do := range h.app.Forms(topic) {
-		p.Lanes[i] = h.sign.newLane(id, topic, do)
+	p.Outcome = h.server.Said(c.Response(), c.Request())
+	if p.Panel != nil { // it is this visitor's alone
+		return sendPage(c, h.server, http.StatusOK, about.Document(p))
 	}
 	html, err := h.templates.fill(c.Request().Context(), p, about)
 	if err != nil {
 		return err
 	}
-	c.Response().Header().Set("Cache-Control", "no-cache")
-	return h.compressor.send(c, http.StatusOK, html)
+	return h.server.Send(c.Response(), c.Request(), http.StatusOK, html)
 }
 
-// grants are what a page of a session shows, once it was closed, to have been given
-// its topics.
-func (h *pageHandler) grants(id string, topics ...string) string {
-	all := make(map[string]string, len(topics))
-	for _, topic := range topics {
-		all[topic] = h.sign.token(forGrant, id, topic)
+// sendBack answers a form that was refused with its page: what was filled in, and what is wrong
+// with it beside each field. Sent again, e.g. by a reload, it is answered the same.
+func (h *pageHandler) sendBack(c echo.Context, topic string, wrong state.FieldErrors) error {
+	p, about, err := h.make(c, topic)
+	if err != nil {
+		return err
 	}
-	text, _ := json.Marshal(all) // strings can be
-	return string(text)
+	p.Outcome = "Not accepted yet: see the form."
+	p.Filled = make(map[string]pages.Filled)
+	for name, values := range c.Request().PostForm {
+		p.Filled[name] = pages.Filled{Value: values[0]}
+	}
+	for name, text := range wrong {
+		p.Filled[name] = pages.Filled{Value: p.Filled[name].Value, Error: text}
+	}
+	return sendPage(c, h.server, http.StatusUnprocessableEntity, about.Document(p))
+}
+
+// make returns a topic's page for the client that asks, and what it is about.
+func (h *pageHandler) make(c echo.Context, topic string) (pages.Page, app.Content, error) {
+	visit, err := h.server.Visit(c.Response(), c.Request())
+	if err != nil {
+		return pages.Page{}, nil, err
+	}
+	p, about, err := h.app.Page(c.Request().Context(), topic, state.Fields(c.QueryParams()))
+	if err != nil {
+		return p, nil, err
+	}
+	h.link(&p, baseOf(c), topic)
+	p.Version = h.version
+	p.Install = install(c, h.assets, h.named)
+	topics := []string{topic}
+	if strings.HasPrefix(topic, "counter:") && h.breakage.lets(c.Request()) {
+		if topics, err = h.breakage.open(c, &p, visit, topic); err != nil {
+			return p, nil, err
+		}
+		h.furnish(&p, baseOf(c))
+	}
+	p.User, p.Former, p.Grants, p.Socket = visit.User, visit.Former, visit.Grants(topics...), visit.Socket(topics...)
+	p.Lane = visit.Lane(topic)
+	return p, about, nil
+}
+
+// furnish gives a page with a panel what that needs. Such a tab is not one that can render itself:
+// the program for browsers does not know the panel.
+func (h *pageHandler) furnish(p *pages.Page, base string) {
+	p.Styles = append(p.Styles, base+h.assets.URL("break.css"))
+	if p.Panel != nil {
+		p.Renderer = pages.Renderer{}
+	}
+}
+
+// sendPart answers with a part of a page.
+func (h *pageHandler) sendPart(c echo.Context, part live.Component) error {
+	c.Response().Header().Add("Vary", "HX-Request")
+	return sendPage(c, h.server, http.StatusOK, part)
+}
+
+// sendPage renders a page whole before any of it is sent.
+func sendPage(c echo.Context, s *serve.Server, status int, page live.Component) error {
+	var b bytes.Buffer
+	if err := page.Render(c.Request().Context(), &b); err != nil {
+		return fmt.Errorf("web: render: %w", err)
+	}
+	return s.Send(c.Response(), c.Request(), status, b.Bytes())
 }
 
 // link fills in the addresses that a topic's page leads to, and loads: all are below base.
-func (h *pageHandler) link(p *components.Page, base, topic string) {
+func (h *pageHandler) link(p *pages.Page, base, topic string) {
 	kind, name, _ := strings.Cut(topic, ":")
-	p.Links = components.Links{
+	p.Links = pages.Links{
 		Home: base + "/", Open: base + "/" + app.Prefix(kind), Do: base + "/" + app.Prefix(kind) + "/" + name + "/",
 	}
-	inBrowser := components.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
-	p.Links.Elsewhere = append(h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) }), inBrowser)
+	p.Links.Newest = base + app.Path(topic)
+	p.Share = share(base, topic)
+	p.Links.Before = p.Links.Newest + "?before="
+	inBrowser := pages.Link{To: base + "/wasm/?" + url.Values{"topic": {topic}}.Encode(), Text: "Run it all in this browser"}
+	p.Links.Elsewhere = h.app.Elsewhere(kind, func(topic string) string { return base + app.Path(topic) })
+	if app.HasState(topic) {
+		p.Links.Elsewhere = append(p.Links.Elsewhere, pages.Link{To: base + app.Path(app.Board), Text: "A board"}, inBrowser)
+	}
+	p.Links.Elsewhere = append(p.Links.Elsewhere, pages.Link{To: base + "/docs/", Text: "Documentation"})
+	for _, name := range app.Scripts(kind) {
+		p.Scripts = append(p.Scripts, base+h.assets.URL(name))
+	}
+	for _, name := range app.Styles(kind) {
+		p.Styles = append(p.Styles, base+h.assets.URL(name))
+	}
 	p.Script, p.Style, p.Icon = base+h.assets.URL("app.js"), base+h.assets.URL("app.css"), base+h.assets.URL("favicon.svg")
 	p.Plain, p.Others = base+h.assets.URL("plain.js"), base+h.assets.URL("others.js")
-	p.Renderer = h.program.renderer(base)
+	if app.HasState(topic) && h.app.Followed() {
+		p.XRay = xray{Script: base + h.assets.URL("xray.js"), Style: base + h.assets.URL("xray.css")}
+	}
+	if app.HasState(topic) {
+		p.Renderer = h.program.renderer(base)
+	}
+	if h.uploads && h.app.HasFields(topic) {
+		p.Upload = base + uploadsPath
+	}
 }
 
 // act is a form without JavaScript: it has its action done and leads back to the page, which says
@@ -117,102 +195,17 @@ func (h *pageHandler) act(kind string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		name, do := c.Param("name"), c.Param("do")
 		if !app.ValidName(name) {
-			return badName(kind, name, clientOf(c).base)
+			return badName(kind, name, baseOf(c))
 		}
-		topic, who := kind+":"+name, clientOf(c)
-		if err := c.Request().ParseForm(); err != nil {
-			return problem(http.StatusBadRequest, "Not counted", "The form can't be read.")
-		}
-		l, id, err := h.owner(c, topic, do)
+		topic := kind + ":" + name
+		answer, err := h.server.Submit(c.Request(), topic, do)
 		if err != nil {
 			return err
 		}
-		v := &visitor{h.limiter, who}
-		op := l.op(do, state.Fields(c.Request().PostForm), h.app.Runtime().Clock())
-		answer, err := h.app.Do(c.Request().Context(), v.as(userOf(id), nil), topic, op)
-		if err != nil {
-			return err
+		if answer.Verdict == state.Refused {
+			return h.sendBack(c, topic, h.app.FieldErrors(topic, answer.Reason))
 		}
-		if p := h.notDone(answer, who); p != nil {
-			p.again = sameAgain(c, who.base+c.Request().URL.RequestURI(), answer)
-			return p
-		}
-		if answer.Again {
-			leave(c, countedTwice)
-		} else {
-			leave(c, countedOnce)
-		}
-		return c.Redirect(http.StatusSeeOther, who.base+app.Path(topic))
+		h.server.Leave(c.Response(), c.Request(), answer)
+		return c.Redirect(http.StatusSeeOther, baseOf(c)+app.Path(topic))
 	}
-}
-
-// owner returns the lane of a form and the session that it was given to, if it was to this browser.
-func (h *pageHandler) owner(c echo.Context, topic, do string) (l lane, id string, err error) {
-	all := h.sign.read(c.Request(), clientOf(c))
-	if l, id, ok := h.sign.readLane(all, topic, do, c.QueryParam("lane")); ok {
-		return l, id, nil
-	}
-	h.refused.token.Add(1)
-	if !all.sent {
-		return l, "", problem(http.StatusForbidden, "Your browser sent no cookie",
-			"This server needs one to know its own forms: nothing was counted. Allow cookies for this address, then go back "+
-				"and press again. Loading the page again does not help before that.")
-	}
-	return l, "", problem(http.StatusForbidden, "This form is too old",
-		"It was not accepted, and nothing was counted. Go back, where a new one is, and press again.")
-}
-
-// sameAgain is the same form once more, where sending it again can help.
-func sameAgain(c echo.Context, to string, a state.Answer) components.Again {
-	if a.Verdict != state.Retry {
-		return components.Again{}
-	}
-	again := components.Again{To: to}
-	for name, values := range c.Request().PostForm {
-		for _, value := range values {
-			again.Fields = append(again.Fields, components.Field{Name: name, Value: value})
-		}
-	}
-	return again
-}
-
-// awayWait is how long a client waits that could not be served for reasons of ours: about as long
-// as a broker or a store needs to come back.
-const awayWait = 2 * time.Second
-
-// notDone is the answer to a form that was not counted, or of which that is not known; nil: it was.
-func (h *pageHandler) notDone(a state.Answer, who client) *problemError {
-	switch a.Verdict {
-	case state.Refused:
-		return problem(http.StatusConflict, "Not counted", "The server did not accept this: "+a.Reason+".")
-	case state.Old:
-		return problem(http.StatusConflict, "Nobody knows",
-			"This form is so old that nobody knows any more whether it was counted. Go back and look.")
-	case state.Retry:
-		return h.notYet(a.Err, who)
-	}
-	return nil
-}
-
-// notYet is the answer to a form that was not counted, and may be sent again.
-func (h *pageHandler) notYet(err error, who client) *problemError {
-	const once = ": it counts once, however often it is sent."
-	switch {
-	case errors.Is(err, state.ErrNewTopic):
-		return tooMuch("There were too many new pages from your network.", h.limiter.names.Wait(who.addr), once)
-	case errors.Is(err, state.ErrNewLane):
-		return tooMuch("There were too many new visitors from your network.", h.limiter.lanes.Wait(who.addr), once)
-	case errors.Is(err, app.ErrTooMany):
-		return tooMuch("There were too many clicks from your network.", h.limiter.clicks.Wait(who.addr), once)
-	}
-	text := "This can't be saved at the moment."
-	if errors.Is(err, state.ErrOverloaded) {
-		text = "There are too many clicks at the moment."
-	}
-	return problem(http.StatusServiceUnavailable, "Not counted yet", text+" Try again in a little while"+once).after(awayWait)
-}
-
-// tooMuch is the answer to a form of an address that has used up what it may for a while.
-func tooMuch(text string, wait time.Duration, once string) *problemError {
-	return problem(http.StatusTooManyRequests, "Too many clicks", text+" Try again in "+inWords(wait)+once).after(wait)
 }

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lockstep/app/web"
 	"lockstep/precondition"
+	"lockstep/serve"
 	"lockstep/state/memstate"
 )
 
@@ -80,7 +80,7 @@ func TestAProxyThatIsNotAsItMustBeIsNoticed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
 			trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-			h := newServer(t, memstate.New(nil), &web.Options{TrustedProxies: trusted, Proxies: web.NewProxyWatch(trusted, part)})
+			h := newServer(t, memstate.New(nil), &serve.Options{TrustedProxies: trusted, Proxies: serve.NewProxyWatch(trusted, part)})
 			serveMix(h, c.most, c.few)
 			if got := unmetNames(part); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
@@ -113,7 +113,7 @@ func TestNamesThatAreRefusedToMostAreNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			part := precondition.NewPart("proxy", nil)
-			h := newServer(t, memstate.New(nil), &web.Options{Hosts: []string{"counter.example"}, Preconditions: part})
+			h := newServer(t, memstate.New(nil), &serve.Options{Hosts: []string{"counter.example"}, Preconditions: part})
 			first := httptest.NewRecorder()
 			h.ServeHTTP(first, page().request())
 			own, ok := readPage(t, first.Body.String())
@@ -138,7 +138,7 @@ func TestAFloodOfForgedHeadersCostsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		part := precondition.NewPart("proxy", slog.New(slog.NewTextHandler(&log, nil)))
-		w := web.NewProxyWatch(nil, part)
+		w := serve.NewProxyWatch(nil, part)
 		for i := range 60 {
 			for range 50 {
 				w.See(visits{fmt.Sprintf("203.0.113.%d:1", i), "/", []string{"X-Forwarded-For=1.2.3.4"}}.request())

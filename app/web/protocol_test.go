@@ -21,7 +21,7 @@ const (
 // TestTheConversationInTheDocumentIsHeld has a tab say what docs/protocol.md has it say, and wants
 // to hear what stands there.
 func TestTheConversationInTheDocumentIsHeld(t *testing.T) {
-	base, _ := serve(t)
+	base, _ := serving(t)
 	ws, status := dial(t, &http.Client{}, base+rooms(t, base, "/"), nil)
 	if status != http.StatusSwitchingProtocols {
 		t.Fatalf("got %d", status)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lockstep/app/web"
+	"lockstep/serve"
 	"lockstep/state/memstate"
 )
 
@@ -80,7 +80,7 @@ func wrongSockets(t *testing.T, base string) map[string]struct {
 }
 
 func TestASocketNeedsTheTokenOfItsSession(t *testing.T) {
-	base, _ := serve(t)
+	base, _ := serving(t)
 	c := browser(t)
 	own := visit(t, c, base)
 	for name, tc := range map[string]struct {
@@ -123,9 +123,9 @@ func clock(t *testing.T, ws *websocket.Conn) int64 {
 }
 
 func TestWhatAnOldKeyHasSignedStaysValidAndIsSignedAnew(t *testing.T) {
-	before, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("old")}})
-	after, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("new"), []byte("old")}})
-	later, _ := serveWith(t, &web.Options{Keys: [][]byte{[]byte("new")}})
+	before, _ := serveWith(t, &serve.Options{Keys: [][]byte{[]byte("old")}})
+	after, _ := serveWith(t, &serve.Options{Keys: [][]byte{[]byte("new"), []byte("old")}})
+	later, _ := serveWith(t, &serve.Options{Keys: [][]byte{[]byte("new")}})
 	for _, s := range []*httptest.Server{before, after, later} {
 		s.Start()
 	}
@@ -151,7 +151,7 @@ func fromProxy(addr, proto string) http.Header {
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
 func TestForwardedHeadersAreBelievedOfTrustedProxiesOnly(t *testing.T) {
-	trusting, _ := serveWith(t, &web.Options{TrustedProxies: loopback})
+	trusting, _ := serveWith(t, &serve.Options{TrustedProxies: loopback})
 	wary, _ := serveWith(t, nil)
 	trusting.Start()
 	wary.Start()
@@ -193,7 +193,7 @@ func status(t *testing.T, url string, n int, header http.Header) (code int) {
 }
 
 func TestAnAddressThatAsksTooOftenIsRefusedAndNobodyElse(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{RequestRate: 0.001, RequestBurst: 3}})
+	srv, _ := serveWith(t, &serve.Options{TrustedProxies: loopback, Limits: serve.Limits{RequestRate: 0.001, RequestBurst: 3}})
 	srv.Start()
 	if got := status(t, srv.URL, 4, fromProxy("192.0.2.1", "http")); got != http.StatusTooManyRequests {
 		t.Errorf("got %d for the fourth request, want 429", got)
@@ -214,7 +214,7 @@ func TestAnAddressThatAsksTooOftenIsRefusedAndNobodyElse(t *testing.T) {
 }
 
 func TestAForgedAddressIsNotBelieved(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{Limits: web.Limits{RequestRate: 0.001, RequestBurst: 3, Exempt: []netip.Prefix{}}})
+	srv, _ := serveWith(t, &serve.Options{Limits: serve.Limits{RequestRate: 0.001, RequestBurst: 3, Exempt: []netip.Prefix{}}})
 	srv.Start()
 	for i := range 3 {
 		status(t, srv.URL, 1, fromProxy(fmt.Sprintf("192.0.2.%d", i), "http"))
@@ -225,7 +225,7 @@ func TestAForgedAddressIsNotBelieved(t *testing.T) {
 }
 
 func TestSocketsAreBoundedAndComeFree(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{TrustedProxies: loopback, Limits: web.Limits{Sockets: 3, SocketsPerAddr: 2}})
+	srv, _ := serveWith(t, &serve.Options{TrustedProxies: loopback, Limits: serve.Limits{Sockets: 3, SocketsPerAddr: 2}})
 	srv.Start()
 	path := srv.URL + rooms(t, srv.URL, "/")
 	first, second := fromProxy("192.0.2.1", "http"), fromProxy("192.0.2.2", "http")
@@ -255,12 +255,12 @@ func TestSocketsAreBoundedAndComeFree(t *testing.T) {
 }
 
 func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
-	for name, limits := range map[string]web.Limits{
+	for name, limits := range map[string]serve.Limits{
 		"of one tab":     {TabRate: 0.001, TabBurst: 3},
 		"of one address": {AddrRate: 0.001, AddrBurst: 3, Exempt: []netip.Prefix{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			srv, store := serveWith(t, &web.Options{Limits: limits})
+			srv, store := serveWith(t, &serve.Options{Limits: limits})
 			srv.Start()
 			ws, _ := dial(t, nil, srv.URL+rooms(t, srv.URL, "/"), nil)
 			seen := clock(t, ws)
@@ -293,7 +293,7 @@ func TestATabThatSendsTooMuchIsToldToWait(t *testing.T) {
 }
 
 func TestAForeignHostNameIsRefused(t *testing.T) {
-	srv, _ := serveWith(t, &web.Options{Hosts: []string{"Lockstep.example", "::1"}})
+	srv, _ := serveWith(t, &serve.Options{Hosts: []string{"Lockstep.example", "::1"}})
 	srv.Start()
 	for host, want := range map[string]int{
 		"lockstep.example": 200, "lockstep.EXAMPLE:8000": 200, "[::1]:80": 200, "[::1]": 200,
@@ -320,7 +320,7 @@ func TestAForeignHostNameIsRefused(t *testing.T) {
 }
 
 func TestTheAdminAddressIsNotForOtherPeoplesPages(t *testing.T) {
-	h := web.NewAdmin([]*web.Server{newServer(t, memstate.New(nil), nil)}, nil)
+	h := serve.NewAdmin([]*serve.Server{newServer(t, memstate.New(nil), nil).Server}, nil)
 	for _, tc := range []struct {
 		path, host, site string
 		want             int

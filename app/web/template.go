@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"html"
 	"reflect"
@@ -11,7 +12,7 @@ import (
 	"sync"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
 )
 
 // A page is the same for everybody but for its tokens and the ids of its forms. So it is rendered
@@ -19,7 +20,7 @@ import (
 // together cost one rendering.
 
 // slots is how many values a page has.
-const slots = 9
+const slots = 7
 
 // maxTemplates is how many pages are kept. They are small, and the one that everybody
 // looks at comes back at once.
@@ -27,10 +28,10 @@ const maxTemplates = 64
 
 // A template is a page with slots. It does not change.
 type template struct {
-	page  components.Page // what it was rendered from
+	page  pages.Page // what it was rendered from
 	about app.Content
 	parts [][]byte // one more than slots
-	slots []byte   // which value comes next: '0' to '8'
+	slots []byte   // which value comes next, from 'a' on
 }
 
 // fill returns the page with the values in their slots.
@@ -39,7 +40,7 @@ func (t *template) fill(values [slots]string) []byte {
 	for i, part := range t.parts {
 		b.Write(part)
 		if i < len(t.slots) {
-			b.WriteString(values[t.slots[i]-'0'])
+			b.WriteString(values[t.slots[i]-'a'])
 		}
 	}
 	return b.Bytes()
@@ -55,24 +56,25 @@ type templates struct {
 }
 
 func newTemplates() *templates {
-	mark := "slot-" + randomID() + "-"
-	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[0-8]"), byName: make(map[string]*template)}
+	mark := "slot-" + rand.Text() + "-"
+	return &templates{mark: mark, slot: regexp.MustCompile(mark + "[a-z]"), byName: make(map[string]*template)}
 }
 
 // fill returns the page as HTML.
-func (ts *templates) fill(ctx context.Context, p components.Page, about app.Content) ([]byte, error) {
+func (ts *templates) fill(ctx context.Context, p pages.Page, about app.Content) ([]byte, error) {
 	at := strings.LastIndexByte(p.Socket, '=') + 1
 	values := [slots]string{
-		p.Lanes[0], p.Lanes[1], p.Lanes[2], p.Socket[at:],
-		html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome), p.Former,
+		p.Socket[at:], html.EscapeString(p.Install.Origin), html.EscapeString(p.Grants), p.User, html.EscapeString(p.Outcome), p.Former, p.Lane,
 	}
-	p.Lanes = [components.MaxForms]string{ts.mark + "0", ts.mark + "1", ts.mark + "2"}
-	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.mark+"3", ts.mark+"4", ts.mark+"5", ts.mark+"6"
+	p.Socket, p.Install.Origin, p.Grants, p.User = p.Socket[:at]+ts.nth(0), ts.nth(1), ts.nth(2), ts.nth(3)
+	if p.Lane != "" {
+		p.Lane = ts.nth(6)
+	}
 	if p.Outcome != "" {
-		p.Outcome = ts.mark + "7"
+		p.Outcome = ts.nth(4)
 	}
 	if p.Former != "" {
-		p.Former = ts.mark + "8"
+		p.Former = ts.nth(5)
 	}
 	t, err := ts.get(ctx, p, about)
 	if err != nil {
@@ -81,8 +83,11 @@ func (ts *templates) fill(ctx context.Context, p components.Page, about app.Cont
 	return t.fill(values), nil
 }
 
+// nth is the slot of the i-th value.
+func (ts *templates) nth(i int) string { return ts.mark + string(rune('a'+i)) }
+
 // get returns the template of a page that has slots.
-func (ts *templates) get(ctx context.Context, p components.Page, about app.Content) (*template, error) {
+func (ts *templates) get(ctx context.Context, p pages.Page, about app.Content) (*template, error) {
 	ts.mu.Lock()
 	t := ts.byName[key(p)]
 	ts.mu.Unlock()
@@ -104,10 +109,10 @@ func (ts *templates) get(ctx context.Context, p components.Page, about app.Conte
 
 // key is the same for the versions of a page, of which the newest is kept: Links.Do is topic and
 // base path.
-func key(p components.Page) string { return p.Links.Do + " " + p.Outcome + " " + p.Former }
+func key(p pages.Page) string { return p.Links.Do + " " + p.Outcome + " " + p.Former }
 
 // render renders a page and cuts it at its slots.
-func (ts *templates) render(ctx context.Context, p components.Page, about app.Content) (*template, error) {
+func (ts *templates) render(ctx context.Context, p pages.Page, about app.Content) (*template, error) {
 	var b bytes.Buffer
 	if err := about.Document(p).Render(ctx, &b); err != nil {
 		return nil, fmt.Errorf("web: render: %w", err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,7 +17,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"lockstep/components"
+	"lockstep/app"
+	"lockstep/app/pages"
+	"lockstep/serve"
 	"lockstep/static"
 )
 
@@ -28,20 +31,42 @@ import (
 // because it serves what is below its own address.
 const workerFile = "sw.js"
 
+// bootMeta is the Content-Security-Policy of the page that loads the application, and compiles
+// WebAssembly; as much of it as a page may say itself, where no server does.
+const bootMeta = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; " + serve.CommonPolicy + "; " + serve.TrustedTypes
+
+const bootPolicy = bootMeta + "; frame-ancestors 'none'"
+
 // shipped are the assets that the page loads.
 func shipped() []string {
-	return []string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}
+	return append([]string{"wasm.js", "worker.js", "lockstep.wasm", "app.js", "app.css", "favicon.svg"}, more()...)
+}
+
+// more are those that it loads for the pages of some kinds only.
+func more() (names []string) {
+	for _, kind := range app.KindNames() {
+		if app.HasState(app.Home(kind)) {
+			names = slices.Concat(names, app.Scripts(kind), app.Styles(kind))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // bootPage is the page. Its assets are below its own folder, because a service
 // worker answers for nothing else: above all for the worker's script.
-func bootPage(assets *static.Assets) components.Boot {
+func bootPage(assets *static.Assets) pages.Boot {
 	url := func(name string) string { return "." + assets.URL(name) }
-	return components.Boot{
+	shelf := make(map[string]string)
+	for _, name := range more() {
+		shelf[name] = url(name)
+	}
+	text, _ := json.Marshal(shelf) // strings can be
+	return pages.Boot{
 		Style: url("app.css"), Icon: url("favicon.svg"),
-		Install: components.Install{Manifest: manifestFile, Picture: url("icon.png")},
+		Install: pages.Install{Manifest: manifestFile, Picture: url("icon.png")},
 		Start:   url("wasm.js"), Worker: url("worker.js"), Program: url("lockstep.wasm"), Size: assets.Size("lockstep.wasm"),
-		Script: url("app.js"), Offline: workerFile,
+		Script: url("app.js"), More: string(text), Offline: workerFile,
 	}
 }
 
@@ -49,9 +74,9 @@ func bootPage(assets *static.Assets) components.Boot {
 // don't change once there is a program.
 type boot struct{ page, worker []byte }
 
-func newBoot(assets *static.Assets, page components.Boot) (boot, error) {
+func newBoot(assets *static.Assets, page pages.Boot) (boot, error) {
 	var b bytes.Buffer
-	if err := components.BootPage(page).Render(context.Background(), &b); err != nil { // it needs no context
+	if err := pages.BootPage(page).Render(context.Background(), &b); err != nil { // it needs no context
 		return boot{}, err
 	}
 	files := []string{"./"}
@@ -60,7 +85,7 @@ func newBoot(assets *static.Assets, page components.Boot) (boot, error) {
 	}
 	// Browsers look for a new version when the script has changed: it must, when
 	// anything of the page or of its headers does.
-	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(bootPolicy), []byte(workerPolicy)))
+	version := sha256.Sum256(slices.Concat(b.Bytes(), []byte(bootPolicy), []byte(serve.WorkerPolicy)))
 	worker, err := static.ServiceWorker(files, hex.EncodeToString(version[:8]))
 	return boot{b.Bytes(), worker}, err
 }
@@ -74,7 +99,7 @@ func bootHere(assets *static.Assets) (boot, error) {
 
 // compilingPage is the page while the server compiles the application. No service
 // worker keeps it.
-func compilingPage(assets *static.Assets, text string) components.Boot {
+func compilingPage(assets *static.Assets, text string) pages.Boot {
 	page := bootPage(assets)
 	page.ServerURL, page.Progress, page.Text = "../", "progress", text
 	page.Worker, page.Program = "", ""
@@ -84,13 +109,13 @@ func compilingPage(assets *static.Assets, text string) components.Boot {
 // A programHandler serves the application that runs in browsers, or says that there is none, or
 // none yet.
 type programHandler struct {
-	assets     *static.Assets
-	compressor *compressor
-	boot       func() (boot, error) // made once, when there is a program
+	assets *static.Assets
+	server *serve.Server
+	boot   func() (boot, error) // made once, when there is a program
 }
 
-func newProgramHandler(assets *static.Assets, z *compressor) *programHandler {
-	return &programHandler{assets, z, sync.OnceValues(func() (boot, error) { return bootHere(assets) })}
+func newProgramHandler(assets *static.Assets, s *serve.Server) *programHandler {
+	return &programHandler{assets, s, sync.OnceValues(func() (boot, error) { return bootHere(assets) })}
 }
 
 // load serves the page that loads the application into the browser, or says that
@@ -101,19 +126,19 @@ func (h *programHandler) load(c echo.Context) error {
 	case static.Missing:
 		return noProgram(p)
 	case static.Compiling:
-		return sendPage(c, h.compressor, http.StatusOK, components.BootPage(compilingPage(h.assets, p.Text)))
+		return sendPage(c, h.server, http.StatusOK, pages.BootPage(compilingPage(h.assets, p.Text)))
 	}
 	b, err := h.boot()
 	if err != nil {
 		return err
 	}
 	c.Response().Header().Set("Content-Security-Policy", bootPolicy)
-	return h.compressor.send(c, http.StatusOK, b.page)
+	return h.server.Send(c.Response(), c.Request(), http.StatusOK, b.page)
 }
 
 // noProgram is the answer where a program is needed.
 func noProgram(p static.Progress) error {
-	return problem(http.StatusServiceUnavailable, "The application is not here", p.Text)
+	return &serve.Problem{Status: http.StatusServiceUnavailable, Title: "The application is not here", Text: p.Text}
 }
 
 // serviceWorker serves it. Without a program there is none: browsers go on with
@@ -144,7 +169,7 @@ func (h *programHandler) progress(c echo.Context) error {
 	p := h.assets.Progress()
 	answer := progress{Stage: p.Stage, Share: p.Share(), Text: p.Text}
 	if p.Stage == static.Ready {
-		base := clientOf(c).base
+		base := baseOf(c)
 		answer.Worker, answer.Program = base+h.assets.URL("worker.js"), base+h.assets.URL("lockstep.wasm")
 	}
 	return c.JSON(http.StatusOK, answer)
@@ -152,8 +177,8 @@ func (h *programHandler) progress(c echo.Context) error {
 
 // renderer is what a page of the server needs to render itself, or to wait for it: addresses below
 // base.
-func (h *programHandler) renderer(base string) components.Renderer {
-	r := components.Renderer{Script: base + h.assets.URL("replica.js")}
+func (h *programHandler) renderer(base string) pages.Renderer {
+	r := pages.Renderer{Script: base + h.assets.URL("replica.js")}
 	if h.assets.Progress().Stage != static.Ready {
 		r.Progress = base + "/wasm/progress"
 		return r

@@ -80,7 +80,7 @@ func wantFiles(t *testing.T, base string) {
 }
 
 func TestTheApplicationForBrowsersIsServedWhole(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	wantFiles(t, url+"/wasm/")
 	if resp, _ := do(t, browser(t), "GET", url+"/wasm", nil, nil); resp.Header.Get("Location") != "/wasm/" {
 		t.Errorf("got %d to %q, want a redirect to the folder", resp.StatusCode, resp.Header.Get("Location"))
@@ -94,7 +94,7 @@ func TestTheApplicationForBrowsersIsServedWhole(t *testing.T) {
 
 // WebAssembly is allowed where it is the point, and to no page of the server.
 func TestFewMayRunWebAssembly(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	assets := assetsWithProgram(t)
 	for path, want := range map[string]bool{
 		"/": false, "/c/other": false, "/wasm/": true, "/wasm/sw.js": false, assets.URL("app.js"): false, assets.URL("wasm.js"): false, assets.URL("worker.js"): true,
@@ -158,7 +158,7 @@ func TestAnExportOverwritesNothing(t *testing.T) {
 // Browsers look for a new version when the script differs, and the names of
 // files don't tell of the page and its headers.
 func TestTheServiceWorkerDiffersWhenItsPageDoes(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	assets := assetsWithProgram(t)
 	dir := t.TempDir()
 	if err := web.Export(assets, dir); err != nil {

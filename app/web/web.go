@@ -1,129 +1,98 @@
-// Package web serves the application over HTTP: pages, forms, websockets and
-// health. It is the only package that knows Echo, so that another version or
-// another router is a change of one package; what it serves is in package
-// app.
+// Package web serves the application over HTTP: its pages, and what package serve has for all
+// applications. It is the only package that knows Echo, so that another version or another router
+// is a change of one package; what it serves is in package app.
 package web
 
-import (
-	"log/slog"
-	"net/http"
-	"net/netip"
-	"strconv"
-	"time"
+//go:generate ../../bin/templ generate -include-version=false
 
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 
 	"lockstep/app"
-	"lockstep/precondition"
+	"lockstep/app/pages"
+	"lockstep/components/gallery"
+	"lockstep/live"
+	"lockstep/serve"
+	"lockstep/serve/ops"
 	"lockstep/static"
 )
 
-// maxForm is the largest body of a request, in bytes.
-const maxForm = "16K"
-
 // Options of a Server. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
-	// Keys sign cookies, forms and the addresses of sockets: the first signs, all
-	// are believed, so that a key can be replaced. They must be equal on all
-	// replicas. None: a random one, for one replica.
-	Keys [][]byte
+	// Options of what is served under all pages; Mount and Problem are set by New.
+	serve.Options
 	// Version is shown on the page.
 	Version string
-	// TrustedProxies are the networks of the proxies whose X-Forwarded-For,
-	// -Proto, -Host and -Prefix, or Forwarded, are believed. None: nobody's.
-	TrustedProxies []netip.Prefix
-	// Hosts are the names that the server answers to, without ports. None: all.
-	Hosts []string
-	// Origins are origins whose pages may open sockets and send forms, beside
-	// those of the host that a request comes to: "https://counter.example", or
-	// "https://*.counter.example" for all below. It is for proxies that change the
-	// Host header. The cookie is SameSite=Lax: a page of another site comes
-	// without a session.
-	Origins []string
-	// BasePath is the path below which the server is reached, as ValidBasePath
-	// takes it. "": the root, or what a trusted proxy says in X-Forwarded-Prefix.
-	// A request may come with it or without. New panics if it is not valid.
-	BasePath string
-	// Limits bound what clients may take.
-	Limits Limits
-	// Proxies watches those in front of the server. Nil: nobody does.
-	Proxies *ProxyWatch
-	// Preconditions is told if most requests are refused, because the names that
-	// they come by are not this server's. Nil: nobody.
-	Preconditions *precondition.Part
-}
-
-// withDefaults returns the options with what is missing in them; nil is no options.
-func (o *Options) withDefaults() Options {
-	var all Options
-	if o != nil {
-		all = *o
-	}
-	if all.Logger == nil {
-		all.Logger = slog.New(slog.DiscardHandler)
-	}
-	if len(all.Keys) == 0 {
-		all.Keys = [][]byte{[]byte(randomID())}
-	}
-	all.Limits = all.Limits.withDefaults()
-	return all
+	// Gallery is what is live in the gallery; nil: nothing is.
+	Gallery *Gallery
+	// Ops is the page of the replicas; nil: there is none.
+	Ops *ops.Ops
+	// Break is how people break replicas on purpose; nil: nobody does.
+	Break *Break
 }
 
 // A Server answers the public address of one replica. It may be used concurrently.
 type Server struct {
-	// set once
-	app     *app.App
-	assets  *static.Assets
-	sockets *socketHandler
-	plain   *plainHandler
-	refused *refusals
-	echo    *echo.Echo
+	*serve.Server
+
+	front http.Handler
 }
 
-// New returns a server for an application that has been started.
+// New returns a server for an application that has been started. It panics with what is wrong with
+// the options.
 func New(a *app.App, assets *static.Assets, opts *Options) *Server {
-	o := opts.withDefaults()
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Mount = "/"
+	o.Options.Problem = func(r *http.Request, p *serve.Problem) live.Component { return problemPage(assets, r, p) }
 	if !ValidBasePath(o.BasePath) {
 		panic("web: " + strconv.Quote(o.BasePath) + " is not a base path")
 	}
-	sign, refused := signer{o.Keys, time.Now}, new(refusals)
-	limits := newLimiter(o.Limits, refused)
-	from := newOrigins(o.Origins, refused, newMajority(o.Preconditions, a.Replica(), "proxy_origins", originsUnmet), o.Logger)
-	names := newHosts(o.Hosts, refused, newMajority(o.Preconditions, a.Replica(), "proxy_hosts", hostsUnmet), o.Logger)
-	s := &Server{app: a, assets: assets, refused: refused, sockets: newSocketHandler(a, sign, limits, from, refused, o.Logger)}
-	s.plain = newPlainHandler(s.sockets, o.Logger)
-	z := newCompressor()
-	problems := &problemPages{style: assets.URL("app.css"), icon: assets.URL("favicon.svg"), compressor: z, log: o.Logger}
-	s.echo = echo.New()
-	s.echo.HTTPErrorHandler = problems.fail
-	s.echo.Pre(newClients(o.TrustedProxies, o.BasePath, o.Proxies, o.Logger).identify, below)
-	s.echo.Use(secureHeaders,
-		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: problems.panicked}),
-		deadlines(o.Limits.WriteTimeout), names.known, limits.slowed)
-	program := newProgramHandler(assets, z)
-	s.route(program, &pageHandler{
-		app: a, sign: sign, assets: assets, program: program, templates: newTemplates(), compressor: z, limiter: limits,
-		refused: refused, version: o.Version, named: len(o.Hosts) > 0,
+	s := serve.New(a.App, assets, &o.Options)
+	return &Server{s, s.Around(newEcho(s, a, assets, &o))}
+}
+
+// newEcho returns what serves all addresses.
+func newEcho(s *serve.Server, a *app.App, assets *static.Assets, o *Options) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if !c.Response().Committed {
+			s.Fail(c.Response(), c.Request(), explained(err))
+		}
+	}
+	program := newProgramHandler(assets, s)
+	route(e, s, a, assets, program, &pageHandler{
+		app: a, server: s, assets: assets, program: program, templates: newTemplates(),
+		version: o.Version, named: len(o.Hosts) > 0, uploads: o.Uploads != nil, gallery: o.Gallery, ops: o.Ops,
+		breakage: o.Break,
 	})
-	return s
+	return e
+}
+
+// explained is an error of Echo's as one of package serve.
+func explained(err error) error {
+	var h *echo.HTTPError
+	if errors.As(err, &h) {
+		return serve.ProblemOf(h.Code)
+	}
+	return err
 }
 
 // ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
-
-// Close ends the websockets and streams that are left, and their goroutines;
-// stop the application before.
-func (s *Server) Close() {
-	s.plain.Close()
-	s.sockets.Close()
-}
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.front.ServeHTTP(w, r) }
 
 // route gives each address its handler.
-func (s *Server) route(program *programHandler, p *pageHandler) {
+func route(e *echo.Echo, s *serve.Server, a *app.App, assets *static.Assets, program *programHandler, p *pageHandler) {
 	get := func(path string, h echo.HandlerFunc) {
-		s.echo.Match([]string{http.MethodGet, http.MethodHead}, path, h)
+		e.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 	}
 	get("/", p.home)
 	for _, kind := range app.KindNames() {
@@ -131,22 +100,93 @@ func (s *Server) route(program *programHandler, p *pageHandler) {
 		get(path, p.open(kind))
 		get(path+"/:name", p.page(kind))
 		get(path+"/:name/", p.page(kind))
-		s.echo.POST(path+"/:name/:do", p.act(kind), s.sockets.origins.sameOrigin, middleware.BodyLimit(maxForm))
+		e.POST(path+"/:name/:do", p.act(kind), echo.WrapMiddleware(s.Accept))
 	}
-	s.echo.GET("/ws/rooms", s.sockets.serve)
-	s.echo.POST("/ws/rooms", s.plain.serve) // where there are no websockets
+	for _, kind := range a.Logs() {
+		prefix := "/" + app.Prefix(kind) + "/"
+		get(prefix+":name/entries", echo.WrapHandler(s.Entries(func(r *http.Request) string {
+			return kind + ":" + strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, prefix), "/entries")
+		})))
+	}
+	own := echo.WrapHandler(s)
+	for _, path := range []string{"/ws/rooms", "/static/*", "/healthz", "/readyz"} {
+		get(path, own)
+	}
+	e.POST("/ws/rooms", own)
+	e.POST(doAt, own)
+	if p.uploads {
+		e.Any(uploadsPath+"*", own)
+		// From a page that a form was answered with, which is one folder below the others.
+		get("/signup"+uploadsPath+":id", func(c echo.Context) error { return moved(c, uploadsPath+c.Param("id")) })
+	}
 
-	get(livePath, alive)
-	get(readyPath, (&readiness{ask: s.app.Ready}).serve)
+	if p.breakage != nil {
+		get(historyPath, p.breakage.history)
+	}
 
-	files := assetHandler{s.assets}
-	get("/static/*", files.serve)
-	get("/favicon.ico", files.icon)
+	get("/gallery", echo.WrapHandler(s.Page(func(*http.Request) templ.Component { return gallery.Page(p.gallery.component()) },
+		serve.PageOptions{
+			Title:       "Gallery · Lockstep",
+			Description: gallery.Description,
+		})))
+
+	if p.ops != nil {
+		e.Match([]string{http.MethodGet, http.MethodHead, http.MethodPost}, ops.DefaultPath, echo.WrapHandler(p.ops.Handler(s)))
+	}
+
+	book := newBook(s, assets)
+	get("/docs", func(c echo.Context) error { return moved(c, "/docs/") })
+	get("/docs/*", echo.WrapHandler(http.StripPrefix("/docs", book)))
+
+	get("/share.svg", p.code)
+
+	files := manifestHandler{assets}
+	get("/favicon.ico", func(c echo.Context) error { return moved(c, assets.URL("favicon.svg")) })
 	get("/"+manifestFile, files.manifest)
 	get("/wasm/"+manifestFile, files.manifest)
 	get("/wasm", func(c echo.Context) error { return moved(c, "/wasm/") })
 	get("/wasm/", program.load)
 	get("/wasm/sw.js", program.serviceWorker)
 	get("/wasm/progress", program.progress)
-	get("/wasm/static/*", files.serve)
+	get("/wasm/static/*", echo.WrapHandler(http.StripPrefix("/wasm", s)))
+}
+
+// doAt is where forms of the gallery go, without JavaScript: package serve has it.
+const doAt = "/do"
+
+// uploadsPath is where files go, below the base path. Pages know it: see pages.
+const uploadsPath = "/uploads/"
+
+// baseOf is the path below which the browser reaches this server.
+func baseOf(c echo.Context) string { return serve.Base(c.Request()) }
+
+// moved leads to another address of the server for good. A cache must ask again: the base path may
+// be what a client has made a proxy say, and is not for others.
+func moved(c echo.Context, path string) error {
+	c.Response().Header().Set("Cache-Control", "no-cache")
+	return c.Redirect(http.StatusMovedPermanently, baseOf(c)+path)
+}
+
+// ValidBasePath reports whether a path can be that below which the server is reached; see
+// serve.ValidBasePath.
+func ValidBasePath(path string) bool {
+	own := []string{"ws", "do", "static", "wasm", "healthz", "readyz", "gallery", "ops", "docs", "break", "share.svg", "favicon.ico", manifestFile}
+	for _, kind := range app.KindNames() {
+		own = append(own, app.Prefix(kind))
+	}
+	return serve.ValidBasePath(path, own...)
+}
+
+// problemPage is the page of a request that can't be answered otherwise.
+func problemPage(assets *static.Assets, r *http.Request, p *serve.Problem) live.Component {
+	base := serve.Base(r)
+	page := pages.Problem{
+		Status: p.Status, Title: p.Title, Text: p.Text, Home: base + "/",
+		Style: base + assets.URL("app.css"), Icon: base + assets.URL("favicon.svg"),
+		Back: wayBack(r, base), Other: pages.Way(p.Other), Again: pages.Again{To: p.Again.To},
+	}
+	for _, f := range p.Again.Fields {
+		page.Again.Fields = append(page.Again.Fields, pages.Field(f))
+	}
+	return pages.ProblemPage(page)
 }

@@ -18,8 +18,10 @@ import (
 	"lockstep/internal/short"
 	"lockstep/precondition"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/serve"
 	"lockstep/state"
 	"lockstep/state/memstate"
+	"lockstep/upload"
 )
 
 // failing is a store that can be away.
@@ -45,7 +47,7 @@ func (f *failing) Read(ctx context.Context, topics ...string) ([]state.Record, e
 }
 
 // serve starts a replica until the test ends.
-func serve(t *testing.T) (url string, store *failing) {
+func serving(t *testing.T) (url string, store *failing) {
 	t.Helper()
 	srv, store := serveWith(t, nil)
 	srv.Start()
@@ -53,7 +55,7 @@ func serve(t *testing.T) (url string, store *failing) {
 }
 
 // serveWith makes a replica with options, whose server is to be started.
-func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *failing) {
+func serveWith(t *testing.T, opts *serve.Options) (srv *httptest.Server, store *failing) {
 	t.Helper()
 	store = &failing{Store: memstate.New(nil)}
 	srv = httptest.NewUnstartedServer(newServer(t, store, opts))
@@ -63,13 +65,17 @@ func serveWith(t *testing.T, opts *web.Options) (srv *httptest.Server, store *fa
 
 // newServer makes what answers for a replica, called "<one>", until the test
 // ends.
-func newServer(t testing.TB, store state.Store, opts *web.Options) *web.Server {
+func newServer(t testing.TB, store state.Store, opts *serve.Options) *web.Server {
 	t.Helper()
 	a := app.New(mempubsub.NewBus(), store, &app.Options{Replica: "<one>"})
 	if err := a.Start(context.Background()); err != nil { // a fuzz test has no context of its own
 		t.Fatal(err)
 	}
-	h := web.New(a, assetsWithProgram(t), opts)
+	var o web.Options
+	if opts != nil {
+		o.Options = *opts
+	}
+	h := web.New(a, assetsWithProgram(t), &o)
 	t.Cleanup(func() {
 		if err := a.Stop(context.Background(), 0); err != nil {
 			t.Error(err)
@@ -114,7 +120,7 @@ func do(t *testing.T, c *http.Client, method, url string, form url.Values, heade
 }
 
 func TestThePageHasWhatTheContractPromises(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	resp, body := do(t, browser(t), "GET", url+"/", nil, nil)
 	if resp.StatusCode != 200 {
 		t.Fatalf("got %d", resp.StatusCode)
@@ -136,7 +142,7 @@ func TestThePageHasWhatTheContractPromises(t *testing.T) {
 }
 
 func TestEveryResponseIsHardened(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	for _, path := range []string{"/", "/c/other", "/poll/x", "/bank/x", "/c/BAD", "/nothing", "/readyz", "/static/none.js", "/wasm/sw.js"} {
 		resp, body := do(t, browser(t), "GET", url+path, nil, nil)
 		h := resp.Header
@@ -175,7 +181,7 @@ func TestEveryResponseIsHardened(t *testing.T) {
 }
 
 func TestTheStatusOfAddresses(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	for _, c := range []struct {
 		method, path string
 		want         int
@@ -203,7 +209,16 @@ func TestTheStatusOfAddresses(t *testing.T) {
 		{"GET", "/poll/lobby", 200, ""},
 		{"GET", "/poll/A_B", 404, ""},
 		{"GET", "/poll?name=Lunch", 303, "/poll/lunch"},
-		{"GET", "/poll", 404, ""},
+		{"GET", "/poll", 303, "/poll/lobby"},
+		{"GET", "/poll?name=", 404, ""},
+		{"GET", "/c", 303, "/"},
+		{"GET", "/list", 303, "/list/todos"},
+		{"GET", "/list/a-1", 200, ""},
+		{"GET", "/list/A", 301, "/list/a"},
+		{"GET", "/list/a-1?id=x&text=y", 200, ""},
+		{"GET", "/log", 303, "/log/lobby"},
+		{"GET", "/log/a-1?before=7", 200, ""},
+		{"GET", "/log/a-1?before=x", 200, ""},
 		{"GET", "/bank/a-1", 200, ""},
 		{"GET", "/bank/" + strings.Repeat("a", 65), 404, ""},
 		{"GET", "/bank?name=%21", 404, ""},
@@ -233,7 +248,7 @@ func TestTheStatusOfAddresses(t *testing.T) {
 }
 
 func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
-	url, store := serve(t)
+	url, store := serving(t)
 	c := browser(t)
 	address := form(t, c, url)
 	store.away.Store(true)
@@ -256,7 +271,7 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 }
 
 func TestAssetsAreImmutableAndCompressed(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	_, body := do(t, browser(t), "GET", url, nil, nil)
 	script := regexp.MustCompile(`src="(/static/app\.[0-9a-f]+\.js)"`).FindStringSubmatch(body)
 	if script == nil {
@@ -276,7 +291,7 @@ func TestAssetsAreImmutableAndCompressed(t *testing.T) {
 
 // A page that a server of another version has rendered asks for that version's files.
 func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
-	url, _ := serve(t)
+	url, _ := serving(t)
 	for _, prefix := range []string{"/static/", "/wasm/static/"} {
 		resp, body := do(t, browser(t), "GET", url+prefix+"app.0123456789.js", nil, http.Header{"If-None-Match": {`"0123456789"`, `""`}})
 		h := resp.Header
@@ -290,17 +305,26 @@ func TestASubstituteForAnotherVersionIsNotKept(t *testing.T) {
 }
 
 func TestTheAdminAddressHasMetricsAndProfiles(t *testing.T) {
-	server := newServer(t, memstate.New(nil), nil)
+	files, err := upload.New(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newServer(t, memstate.New(nil), &serve.Options{Uploads: files})
 	store := precondition.NewPart("store", nil)
 	store.Saw("", "one", precondition.Unmet{Name: "evicts", Text: "<1> evicts"})
-	srv := httptest.NewServer(web.NewAdmin([]*web.Server{server}, &web.AdminOptions{
+	srv := httptest.NewServer(serve.NewAdmin([]*serve.Server{server.Server}, &serve.AdminOptions{
 		Version: "v<1>", Refused: func() (uint64, uint64) { return 7, 8 }, Preconditions: []*precondition.Part{nil, store},
 	}))
 	defer srv.Close()
 	for path, want := range map[string]string{
-		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_refused_total{limit="address"} 8`,
+		"/metrics": `lockstep_sessions{replica="<one>"} 0`, "/metrics?": `lockstep_connections_turned_away_total{limit="address"} 8`,
 		"/metrics?closed": `lockstep_sessions_closed_total{reason="left",replica="<one>"} 0`,
-		"/metrics?x":      `lockstep_refused_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/?unmet": "store: evicts</b> &lt;1&gt; evicts",
+		"/metrics?x":      `lockstep_turned_away_total{reason="requests_of_address",replica="<one>"} 0`, "/debug/": "&lt;one&gt;", "/debug/?unmet": "store: evicts</b> &lt;1&gt; evicts",
+		"/metrics?times":  `lockstep_pubsub_handler_duration_seconds_bucket{replica="<one>",le="0.001"} `,
+		"/metrics?calls":  `lockstep_store_call_duration_seconds_count{method="commit",replica="<one>"} 0`,
+		"/metrics?failed": `lockstep_store_call_failures_total{method="read",replica="<one>"} 0`,
+		"/metrics?files":  `lockstep_uploads_unfinished{replica="<one>"} 0`, "/metrics?readers": `lockstep_log_readers{replica="<one>"} 0`,
+		"/metrics?wholes": `lockstep_wholes_total{replica="<one>"} 0`, "/metrics?entries": `lockstep_log_entries_total{replica="<one>"} 0`,
 		"/metrics?unmet": `lockstep_precondition_unmet{name="evicts",part="store"} 1`, "/debug/pprof/": "goroutine", "/healthz": "ok",
 	} {
 		resp, body := do(t, browser(t), "GET", srv.URL+path, nil, nil)
@@ -317,7 +341,7 @@ func FuzzCookieAndForm(f *testing.F) {
 	f.Add("sid=x.y", "a.b", "a=b")
 	f.Add("sid=.", "%zz", "%zz")
 	f.Add("", strings.Repeat("A", 32)+"."+strings.Repeat("A", 43), "")
-	h := newServer(f, memstate.New(nil), &web.Options{Limits: web.Limits{RequestRate: -1}})
+	h := newServer(f, memstate.New(nil), &serve.Options{Limits: serve.Limits{RequestRate: -1}})
 	f.Fuzz(func(t *testing.T, cookie, lane, body string) {
 		r := httptest.NewRequest("POST", "/c/lobby/increment?"+url.Values{"lane": {lane}}.Encode(), strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -331,7 +355,7 @@ func FuzzCookieAndForm(f *testing.F) {
 }
 
 func TestEveryClientGetsItsOwnForms(t *testing.T) {
-	base, _ := serve(t)
+	base, _ := serving(t)
 	seen := make(map[string]bool)
 	own := func(what, value string) {
 		if value == "" || seen[value] {
@@ -348,13 +372,17 @@ func TestEveryClientGetsItsOwnForms(t *testing.T) {
 			if len(p.forms) != forms || len(p.grants) != 1 {
 				t.Fatalf("%s: got the forms %v and the grants %v", path, p.forms, p.grants)
 			}
+			here := make(map[string]bool) // lanes of this page
 			own("the person", p.user)
 			own("the socket", p.socket)
 			for _, grant := range p.grants {
 				own("the grant", grant)
 			}
-			for do, address := range p.forms {
-				own("the lane of "+do, lane(t, address))
+			for _, address := range p.forms {
+				if seen[lane(t, address)] && !here[lane(t, address)] {
+					t.Errorf("the lane of %s has been given to another client, or for another topic", address)
+				}
+				seen[lane(t, address)], here[lane(t, address)] = true, true
 			}
 		}
 	}

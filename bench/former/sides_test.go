@@ -227,7 +227,7 @@ func newNow(stores ...state.Store) *now {
 		s.stores = append(s.stores, counted)
 		replica := len(s.batchers)
 		s.batchers = append(s.batchers, state.NewBatcher(counted, &state.BatcherOptions{
-			Committed: func(topic string, r state.Record, _ []any) { s.broadcast(replica, topic, r) },
+			Committed: func(c state.Commit) { s.broadcast(replica, c.Topic, c.Record) },
 		}, sums()))
 	}
 	return s

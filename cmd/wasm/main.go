@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"lockstep/app"
-	"lockstep/components"
+	"lockstep/app/pages"
 	"lockstep/live"
 	"lockstep/live/jsmain"
 	"lockstep/pubsub"
@@ -65,18 +65,34 @@ func (d demo) view(topics ...string) live.View {
 
 func (d demo) page(ctx context.Context, at jsmain.Address) (jsmain.Page, error) {
 	topic := topicOf(at.Query)
-	p, content, err := d.app.Page(ctx, topic)
+	if !app.HasState(topic) {
+		return jsmain.Page{}, jsmain.Failure{Said: "Boards are for people who are at several browsers: a server has them.", Err: app.ErrNoTopic}
+	}
+	p, content, err := d.app.Page(ctx, topic, asked(at.Query))
 	if err != nil {
 		return jsmain.Page{}, jsmain.Failure{Said: "There is nothing of that name: a name is 1 to 64 letters, digits and dashes.", Err: err}
 	}
 	p.Socket, p.User, p.Grants = "socket/"+topic, user, "{}"
-	p.Links = components.Links{Home: "./", Open: "./", OpenKind: p.Kind, Do: "./"}
+	p.Links = pages.Links{Home: "./", Open: "./", OpenKind: p.Kind, Do: "./"}
+	p.Links.Newest = "./?topic=" + topic
+	p.Links.Before = p.Links.Newest + "&before="
 	p.Links.Elsewhere = d.app.Elsewhere(p.Kind, func(topic string) string { return "./?topic=" + topic })
 	if at.Server != "" {
-		back := components.Link{To: at.Server + strings.TrimPrefix(app.Path(topic), "/"), Text: "Back to the server"}
+		back := pages.Link{To: at.Server + strings.TrimPrefix(app.Path(topic), "/"), Text: "Back to the server"}
 		p.Links.Elsewhere = append(p.Links.Elsewhere, back)
 	}
-	return jsmain.Page{Title: p.Title(), Body: content.Body(p)}, nil
+	return jsmain.Page{
+		Title: p.Title(), Body: content.Body(p), Scripts: app.Scripts(p.Kind), Styles: app.Styles(p.Kind),
+	}, nil
+}
+
+// asked is what the query asks of the page.
+func asked(query map[string]string) map[string][]string {
+	fields := make(map[string][]string, len(query))
+	for name, value := range query {
+		fields[name] = []string{value}
+	}
+	return fields
 }
 
 // topicOf returns the topic of a page: its own word, or what its little form has

@@ -3,6 +3,8 @@ package main
 import (
 	"net"
 	"strconv"
+
+	"lockstep/serve/settings"
 )
 
 // addressFlags say where the process listens.
@@ -11,11 +13,11 @@ type addressFlags struct {
 	Admin string // host:port, "" for none
 }
 
-func (a *addressFlags) define(fs *flagSet) {
-	fs.group("Addresses")
-	fs.text(&a.Addr, "addr", "localhost:8000", "listen `address`; PORT is understood too. With -replicas the balancer listens here and the replicas on the next ports")
-	fs.text(&a.Admin, "admin", "localhost:0", "`address` for metrics, pprof and health, never the public one; \"off\" for none")
-	fs.env["admin"] = "ADMIN_ADDR"
+func (a *addressFlags) define(fs *settings.Set) {
+	fs.Group("Addresses")
+	fs.Text(&a.Addr, "addr", "localhost:8000", "listen `address`; PORT is understood too. With -replicas the balancer listens here and the replicas on the next ports")
+	fs.Text(&a.Admin, "admin", "localhost:0", "`address` for metrics, pprof and health, never the public one; \"off\" for none")
+	fs.Env["admin"] = "ADMIN_ADDR"
 }
 
 // check checks the addresses for a number of replicas. It makes "off" of -admin "".
@@ -25,7 +27,7 @@ func (a *addressFlags) check(replicas int) error {
 	}
 	_, port, _ := net.SplitHostPort(a.Addr)
 	if n, _ := strconv.Atoi(port); replicas > 1 && n != 0 && n+replicas > 65535 {
-		return usageError("-addr: there are no %d ports after %d", replicas, n)
+		return settings.Wrong("-addr: there are no %d ports after %d", replicas, n)
 	}
 	return a.checkAdmin(replicas)
 }
@@ -46,12 +48,12 @@ func (a *addressFlags) checkAdmin(replicas int) error {
 		return nil
 	}
 	if host == publicHost && port == publicPort {
-		return usageError("-admin: must not be the public address %s", a.Addr)
+		return settings.Wrong("-admin: must not be the public address %s", a.Addr)
 	}
 	admin, _ := strconv.Atoi(port)
 	first, _ := strconv.Atoi(publicPort)
 	if replicas > 1 && first > 0 && admin > first && admin <= first+replicas {
-		return usageError("-admin: port %d is that of a replica: -replicas %d takes those up to %d", admin, replicas, first+replicas)
+		return settings.Wrong("-admin: port %d is that of a replica: -replicas %d takes those up to %d", admin, replicas, first+replicas)
 	}
 	return nil
 }
@@ -59,7 +61,7 @@ func (a *addressFlags) checkAdmin(replicas int) error {
 // checkKnown checks that others can know where the server listens.
 func (a *addressFlags) checkKnown() error {
 	if _, port, _ := net.SplitHostPort(a.Addr); port == "0" {
-		return usageError("-addr: port 0 is another one each time; -healthcheck needs to know it")
+		return settings.Wrong("-addr: port 0 is another one each time; -healthcheck needs to know it")
 	}
 	return checkAddr("-addr", a.Addr)
 }
@@ -71,10 +73,10 @@ func checkAddr(name, addr string) error {
 		if _, err := strconv.ParseUint(addr, 10, 16); err == nil {
 			meant = ": did you mean localhost:" + addr + "?"
 		}
-		return usageError("%s: %q is not an address such as localhost:8000%s", name, addr, meant)
+		return settings.Wrong("%s: %q is not an address such as localhost:8000%s", name, addr, meant)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return usageError("%s: %q is not a port number", name, port)
+		return settings.Wrong("%s: %q is not a port number", name, port)
 	}
 	return nil
 }

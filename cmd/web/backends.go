@@ -2,43 +2,29 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"strings"
 	"syscall"
 	"time"
 	"unicode/utf8"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"lockstep/app"
-	"lockstep/internal/pgclient"
-	"lockstep/internal/redisclient"
+	"lockstep/backends"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
-	"lockstep/pubsub/mempubsub"
-	"lockstep/pubsub/pgpubsub"
-	"lockstep/pubsub/redispubsub"
+	"lockstep/serve/settings"
 	"lockstep/state"
-	"lockstep/state/boltstate"
-	"lockstep/state/memstate"
-	"lockstep/state/pgstate"
-	"lockstep/state/redisstate"
 )
 
 const (
 	defaultStore = "file:data/lockstep.db"
 	maxPrefix    = 128 // bytes
 
+	day           = 24 * time.Hour
 	minOpLifetime = time.Hour
 	maxOpLifetime = 60 * day
-	// lifetimeMargin is how much longer than ops are taken for stores know who has sent them: more
-	// than two clocks ever differ, or a message can wait unseen.
-	lifetimeMargin = day
-	day            = 24 * time.Hour
 )
 
 // backendFlags choose the broker and the store.
@@ -48,15 +34,17 @@ type backendFlags struct {
 	Prefix string // of all names at both
 	// OpLifetime is how old an op may be.
 	OpLifetime time.Duration
+	Uploads    string // folder; "": beside the store's file, and none where there is no file
 }
 
-func (b *backendFlags) define(fs *flagSet) {
-	fs.group("Backends")
-	fs.text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(pubsubSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
-	fs.text(&b.Store, "store", "", "store `URL`: "+strings.Join(storeSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
-	fs.env["pubsub"], fs.env["store"] = "PUBSUB_URL", "STORE_URL"
-	fs.text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
-	fs.span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")
+func (b *backendFlags) define(fs *settings.Set) {
+	fs.Group("Backends")
+	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
+	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
+	fs.Env["pubsub"], fs.Env["store"] = "PUBSUB_URL", "STORE_URL"
+	fs.Text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
+	fs.Span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")
+	fs.Text(&b.Uploads, "uploads", "", "`folder` for files that people send; replicas share it. Default: uploads beside the file of -store, and no files are taken where there is none; \"none\" for none at all")
 }
 
 // complete chooses a broker where no flag names one, by the variables that platforms set; and as
@@ -72,7 +60,7 @@ func (b *backendFlags) complete(getenv func(string) string) {
 	}
 	switch {
 	case b.Store != "":
-	case shared(b.PubSub):
+	case backends.Shared(b.PubSub):
 		b.Store = b.PubSub
 	default:
 		b.Store = defaultStore
@@ -80,63 +68,46 @@ func (b *backendFlags) complete(getenv func(string) string) {
 }
 
 func (b *backendFlags) check() error {
-	if err := checkURL("-pubsub", b.PubSub, pubsubSchemes()); err != nil {
-		return err
+	if err := backends.CheckBroker(b.PubSub); err != nil {
+		return settings.Wrong("-pubsub: %s", reason(err))
 	}
-	if err := checkURL("-store", b.Store, storeSchemes()); err != nil {
-		return err
+	if err := backends.CheckStore(b.Store); err != nil {
+		return settings.Wrong("-store: %s", reason(err))
 	}
 	if len(b.Prefix) > maxPrefix || !utf8.ValidString(b.Prefix) || strings.ContainsAny(b.Prefix, "{}\x00") {
-		return usageError("-channel-prefix: at most %d bytes of text without braces", maxPrefix)
+		return settings.Wrong("-channel-prefix: at most %d bytes of text without braces", maxPrefix)
 	}
 	if b.OpLifetime < minOpLifetime || b.OpLifetime > maxOpLifetime {
-		return usageError("-op-lifetime: %s is not between 1h and 1440h, which are 60 days", b.OpLifetime)
+		return settings.Wrong("-op-lifetime: %s is not between 1h and 1440h, which are 60 days", b.OpLifetime)
 	}
-	if shared(b.PubSub) && !shared(b.Store) {
-		return usageError("-store: %s is this process's own, but %s is shared by several replicas; give them a store that they can share", schemeOf(b.Store), schemeOf(b.PubSub))
+	if err := backends.CheckBoth(b.PubSub, b.Store); err != nil {
+		return settings.Wrong("-store: %s", reason(err))
 	}
 	return nil
 }
 
-// openDriver returns the broker's driver. It does not connect. seen is told
+// options returns what broker and store have in common; signing is of the broker.
+func (b *backendFlags) options() *backends.Options {
+	return &backends.Options{Prefix: b.Prefix, OpLifetime: b.OpLifetime, Counter: app.FormerCounter}
+}
+
+// openDriver returns the broker's driver, which signs with keys. It does not connect. seen is told
 // what the broker's servers do not meet.
-func (b *backendFlags) openDriver(seen *precondition.Part) (driver.Driver, error) {
-	switch schemeOf(b.PubSub) {
-	case "mem:":
-		return mempubsub.NewBus(), nil
-	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
-		redisclient.Silence()
-		d, err := redispubsub.NewDriver(b.PubSub)
-		if err != nil {
-			return nil, err
-		}
-		d.Preconditions = seen
-		return d, nil
-	case "postgres:", "postgresql:":
-		return pgpubsub.NewDriver(b.PubSub, &pgpubsub.Options{Channel: b.Prefix})
+func (b *backendFlags) openDriver(k *keyFlags, keys [][]byte, seen *precondition.Part) (driver.Driver, error) {
+	o := b.options()
+	o.Secret, o.Unsigned, o.BrokerUnmet = keys, k.Unsigned, seen
+	d, err := backends.Driver(b.PubSub, o)
+	if err != nil {
+		return nil, settings.Wrong("-pubsub: %s", reason(err))
 	}
-	return nil, fmt.Errorf("no broker for %s", schemeOf(b.PubSub))
+	return d, nil
 }
 
 // openStore connects to the store. seen is told what its servers do not meet.
 func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (state.Store, error) {
-	lifetime := b.OpLifetime + lifetimeMargin
-	switch schemeOf(b.Store) {
-	case "mem:":
-		return memstate.New(&memstate.Options{Lifetime: lifetime}), nil
-	case "file:":
-		return boltstate.Open(filePath(b.Store), &boltstate.Options{Lifetime: lifetime, Counter: app.FormerCounter})
-	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
-		redisclient.Silence()
-		return redisstate.Open(ctx, b.Store, &redisstate.Options{
-			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
-		})
-	case "postgres:", "postgresql:":
-		return pgstate.Open(ctx, b.Store, &pgstate.Options{
-			Prefix: b.Prefix, Lifetime: lifetime, Preconditions: seen, Counter: app.FormerCounter,
-		})
-	}
-	return nil, fmt.Errorf("no store for %s", schemeOf(b.Store))
+	o := b.options()
+	o.StoreUnmet = seen
+	return backends.Store(ctx, b.Store, o)
 }
 
 // brokerFailed and storeFailed say that a backend can't be used, and why.
@@ -145,33 +116,25 @@ func (b *backendFlags) brokerFailed(err error) error { return unreachable("-pubs
 
 func (b *backendFlags) storeFailed(err error) error {
 	flag := "-store"
-	if b.Store == b.PubSub && shared(b.Store) {
+	if b.Store == b.PubSub && backends.Shared(b.Store) {
 		flag = "-pubsub" // it has chosen both
 	}
 	return unreachable(flag, b.Store, err)
 }
 
-// unreachable says that the backend of a flag can't be used, and why, without its password and
-// without the layers that an error has gone through.
+// unreachable says that the backend of a flag can't be used, and why.
 func unreachable(flag, raw string, err error) error {
-	if !shared(raw) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
-		return fmt.Errorf("%s: %w; try another place, -store file:PATH, or -store mem: to keep nothing", flag, err)
+	err = backends.Explain(raw, err)
+	if !backends.Shared(raw) && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		return fmt.Errorf("%s: %s; try another place, -store file:PATH, or -store mem: to keep nothing", flag, reason(err))
 	}
-	if !shared(raw) {
-		return fmt.Errorf("%s: %w", flag, err)
+	return fmt.Errorf("%s: %s", flag, reason(err))
+}
+
+// reason is what an error of package backends says, without its name.
+func reason(err error) string {
+	if e, ok := errors.AsType[*backends.Error](err); ok {
+		return e.Reason()
 	}
-	var network *net.OpError
-	var refusal *pgconn.PgError
-	var stranger *tls.CertificateVerificationError
-	switch {
-	case errors.Is(err, pgclient.ErrReadOnly):
-		err = pgclient.ErrReadOnly
-	case errors.As(err, &stranger):
-		err = stranger
-	case errors.As(err, &network):
-		err = network
-	case errors.As(err, &refusal):
-		err = errors.New(refusal.Message)
-	}
-	return fmt.Errorf("%s: %s can't be used: %w", flag, placeOf(raw), err)
+	return err.Error()
 }

@@ -5,7 +5,10 @@ import (
 	"flag"
 	"io"
 
+	"lockstep/app/web"
 	"lockstep/internal/flags"
+	"lockstep/internal/keys"
+	"lockstep/serve/settings"
 )
 
 // A config is what flags and environment say, checked. Each part is for what bears its name, and
@@ -16,7 +19,7 @@ type config struct {
 	replicaFlags
 	keyFlags
 	TLS tlsFlags
-	edgeFlags
+	settings.Edge
 	logFlags
 
 	goLimit string // GOMEMLIMIT, which Go's runtime has read
@@ -39,22 +42,22 @@ Usage: web [flags]
   web version                      say which version this is
 
 Every flag can also be set by the environment variable beside it; the flag wins. What is secret can
-be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE or
-DATABASE_URL_FILE.
+be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE,
+DATABASE_URL_FILE or OPS_TOKEN_FILE.
 `
 
 // parseConfig reads the command line and the environment. The error is
-// flag.ErrHelp, or wraps errUsage and is one line without any secret.
+// flag.ErrHelp, or wraps settings.ErrUsage and is one line without any secret.
 func parseConfig(args []string, getenv func(string) string, help io.Writer) (config, error) {
 	var c config
-	fs := newFlagSet()
+	fs := settings.NewSet("web")
 	c.define(fs)
 	if err := fs.Parse(flags.Words(args)); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.Help(help, introduction)
 			return c, err
 		}
-		return c, usageError("%s; -h lists all flags", err)
+		return c, settings.Wrong("%s; -h lists all flags", err)
 	}
 	if fs.NArg() > 0 {
 		return c, strayArgument(fs, len(args)-fs.NArg()+1)
@@ -65,11 +68,11 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	if c.Healthcheck {
 		return c, c.completeHealthcheck(fs, getenv)
 	}
-	getenv, err := withSecretFiles(getenv)
+	getenv, err := keys.WithFiles(getenv, "SECRET", "PUBSUB_URL", "STORE_URL", "REDIS_URL", "DATABASE_URL", "NATS_URL", "OPS_TOKEN")
 	if err != nil {
-		return c, err
+		return c, settings.Wrong("%s", err)
 	}
-	if err := fs.fromEnvironment(getenv); err != nil {
+	if err := fs.FromEnvironment(getenv); err != nil {
 		return c, err
 	}
 	c.backendFlags.complete(getenv)
@@ -79,28 +82,28 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 
 // strayArgument is the error for the first argument that belongs to no flag, the nth of all. It
 // does not say the argument: it may be a part of a secret.
-func strayArgument(fs *flagSet, nth int) error {
+func strayArgument(fs *settings.Set, nth int) error {
 	hint := "-h lists all flags"
 	if meant := fs.Stray(fs.Arg(0)); meant != "" {
 		hint = meant
 	}
-	return usageError("there is an argument that belongs to no flag, the %d. of all; %s", nth, hint)
+	return settings.Wrong("there is an argument that belongs to no flag, the %d. of all; %s", nth, hint)
 }
 
 // define adds all flags.
-func (c *config) define(fs *flagSet) {
+func (c *config) define(fs *settings.Set) {
 	c.addressFlags.define(fs)
 	c.backendFlags.define(fs)
 	c.replicaFlags.define(fs)
 	c.keyFlags.define(fs)
 	c.TLS.define(fs)
-	c.edgeFlags.define(fs)
+	c.Edge.Define(fs, web.ValidBasePath)
 
-	fs.group("Others")
+	fs.Group("Others")
 	c.logFlags.define(fs)
-	fs.command(&c.Healthcheck, "healthcheck", "ask the server at -addr whether it is well, print one line and exit, with 0 if it is")
-	fs.command(&c.Version, "version", "print the version and exit")
-	fs.note("export")
+	fs.Command(&c.Healthcheck, "healthcheck", "ask the server at -addr whether it is well, print one line and exit, with 0 if it is")
+	fs.Command(&c.Version, "version", "print the version and exit")
+	fs.Note("export")
 	fs.Func("export", "write the application that runs in browsers into an empty `folder`, for any server of files, and exit", func(dir string) error {
 		if c.Export = dir; dir == "" {
 			return errors.New("it names no folder")
@@ -111,8 +114,8 @@ func (c *config) define(fs *flagSet) {
 
 // completeHealthcheck checks what -healthcheck needs to ask a server, and no more: it must not be
 // the reason why a server is said to be ill.
-func (c *config) completeHealthcheck(fs *flagSet, getenv func(string) string) error {
-	if err := fs.fromEnvironment(getenv); err != nil {
+func (c *config) completeHealthcheck(fs *settings.Set, getenv func(string) string) error {
+	if err := fs.FromEnvironment(getenv); err != nil {
 		return err
 	}
 	return c.checkKnown()
@@ -125,7 +128,7 @@ func (c *config) check() error {
 		func() error { return c.addressFlags.check(c.Replicas) },
 		c.backendFlags.check,
 		func() error { return c.keyFlags.check(c.PubSub) },
-		c.logFlags.check, c.TLS.check, c.edgeFlags.check,
+		c.logFlags.check, c.TLS.check, c.Edge.Check,
 	} {
 		if err := check(); err != nil {
 			return err

@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/backends"
 	"lockstep/internal/flags"
 	"lockstep/internal/limit"
+	"lockstep/serve/settings"
 )
 
 func env(pairs ...string) func(string) string {
@@ -52,40 +54,40 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"a cluster", []string{"-pubsub", "redis+cluster://a:1,b:2", "-insecure-dev"}, nil, func(c config) bool { return c.PubSub == "redis+cluster://a:1,b:2" }},
 		{"no admin address", []string{"-admin", "off"}, nil, func(c config) bool { return c.Admin == "" }},
 		{"the defaults of limits", nil, nil, func(c config) bool {
-			l := c.forWeb(1000, 1)
+			l := c.ForServer(1000, 1)
 			return l.Sockets == 900 && l.SocketsPerAddr == 1000 && l.TabRate == 500 && l.TabBurst == 5000 && len(l.Exempt) == 2 &&
-				l.PingInterval == 30*time.Second && c.HeaderTimeout == 5*time.Second && c.Rebalance == 20 && len(c.TrustedProxies.prefixes) == 0
+				l.PingInterval == 30*time.Second && c.HeaderTimeout == 5*time.Second && c.Rebalance == 20 && len(c.TrustedProxies.Prefixes) == 0
 		}},
 		{"no limits", []string{
 			"-max-conns-per-addr", "0", "-tab-rate", "0", "-tab-burst", "0", "-addr-rate", "0", "-request-rate", "0", "-ping-interval", "0", "-exempt", "none",
 		}, nil, func(c config) bool {
-			l := c.forWeb(0, 1)
+			l := c.ForServer(0, 1)
 			return l.Sockets < 0 && l.SocketsPerAddr < 0 && l.TabRate < 0 && l.AddrRate < 0 && l.RequestRate < 0 && l.PingInterval < 0 && l.Exempt != nil && len(l.Exempt) == 0
 		}},
 		{"limits from the environment", nil, []string{"MAX_CONNS", "10", "TAB_RATE", "1.5", "EXEMPT", "192.0.2.1", "WRITE_TIMEOUT", "9s"}, func(c config) bool {
-			return c.MaxConns == 10 && c.TabRate == 1.5 && c.Exempt.words == "192.0.2.1" && c.WriteTimeout == 9*time.Second
+			return c.MaxConns == 10 && c.TabRate == 1.5 && c.Exempt.String() == "192.0.2.1" && c.WriteTimeout == 9*time.Second
 		}},
-		{"replicas share the tabs", nil, nil, func(c config) bool { return c.forWeb(1000, 3).Sockets == 300 && c.forWeb(2, 3).Sockets == 1 }},
+		{"replicas share the tabs", nil, nil, func(c config) bool { return c.ForServer(1000, 3).Sockets == 300 && c.ForServer(2, 3).Sockets == 1 }},
 		{"proxies", []string{"-trusted-proxies", "loopback, private,192.0.2.7,2001:db8::/32,::ffff:198.51.100.0/120"}, nil, func(c config) bool {
 			for _, a := range []string{"127.0.0.1", "::1", "10.1.2.3", "172.31.0.1", "192.168.7.7", "fd00::1", "192.0.2.7", "2001:db8::5", "198.51.100.9"} {
-				if !limit.Contains(c.TrustedProxies.prefixes, netip.MustParseAddr(a)) {
+				if !limit.Contains(c.TrustedProxies.Prefixes, netip.MustParseAddr(a)) {
 					return false
 				}
 			}
-			return !limit.Contains(c.TrustedProxies.prefixes, netip.MustParseAddr("192.0.2.8"))
+			return !limit.Contains(c.TrustedProxies.Prefixes, netip.MustParseAddr("192.0.2.8"))
 		}},
 		{"names lose their ports", []string{"-hosts", "Counter.example:443, localhost:8000,[::1]:80,::1"}, nil, func(c config) bool {
-			return slices.Equal(c.Hosts.names, []string{"Counter.example", "localhost", "::1", "::1"})
+			return slices.Equal(c.Hosts.Names, []string{"Counter.example", "localhost", "::1", "::1"})
 		}},
 		{"origins", []string{"-origins", "https://counter.example/, HTTPS://*.Counter.example:8443"}, nil, func(c config) bool {
-			return slices.Equal(c.Origins.patterns, []string{"https://counter.example", "https://*.counter.example:8443"})
+			return slices.Equal(c.Origins.Patterns, []string{"https://counter.example", "https://*.counter.example:8443"})
 		}},
 		{"a base path", nil, []string{"BASE_PATH", "/shop/counter/"}, func(c config) bool { return c.BasePath == "/shop/counter" }},
 		{"the root as base path", []string{"-base-path", "/"}, nil, func(c config) bool { return c.BasePath == "" }},
 		{"two keys", []string{"-pubsub", "redis://r"}, []string{"SECRET", longSecret + "\r\n\n  another " + longSecret + "\n"}, func(c config) bool {
 			return len(c.keys) == 2 && string(c.keys[0]) == longSecret && string(c.keys[1]) == "another "+longSecret
 		}},
-		{"a password with signs", []string{"-pubsub", "postgres://u:%2F%3F%23%40@h/d?application_name=x", "-insecure-dev"}, nil, func(c config) bool { return shared(c.PubSub) }},
+		{"a password with signs", []string{"-pubsub", "postgres://u:%2F%3F%23%40@h/d?application_name=x", "-insecure-dev"}, nil, func(c config) bool { return backends.Shared(c.PubSub) }},
 		{"a cluster with TLS and a password", []string{"-pubsub", "rediss+cluster://u:p@a:1,b:2?sslrootcert=x", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
 		{"-healthcheck wants to know nothing of backends", []string{"-healthcheck"}, []string{"PORT", "3", "SECRET_FILE", "/nowhere", "PUBSUB_URL", "bogus"}, func(c config) bool { return c.Addr == ":3" }},
 		{"a local broker over a shared store", []string{"-pubsub", "mem:", "-store", "redis://r"}, nil, func(c config) bool { return c.Store == "redis://r" }},
@@ -160,12 +162,13 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"a lifetime that costs too much", []string{"-op-lifetime", "1441h"}, "-op-lifetime"},
 		{"a lifetime in days", []string{"-op-lifetime", "7d"}, "168h"},
 		{"a negative number of lanes", []string{"-lanes-per-addr", "-1"}, "-lanes-per-addr"},
+		{"a negative age", []string{"-fresh", "-1s"}, "-fresh"},
 		{"a negative rebalance", []string{"-rebalance", "-1"}, "-rebalance"},
 		{"a health check of any port", []string{"-healthcheck", "-addr", "localhost:0"}, "-addr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parseConfig(c.args, env(), &bytes.Buffer{})
-			if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, settings.ErrUsage) || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("got %v, want a usage error with %s", err, c.says)
 			}
 			if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "\n") {
@@ -185,7 +188,7 @@ func TestHelpListsEachFlagOnceAndFitsATerminal(t *testing.T) {
 			t.Errorf("a line of %d characters: %s", len(line), line)
 		}
 	}
-	fs := newFlagSet()
+	fs := settings.NewSet("web")
 	new(config).define(fs)
 	fs.VisitAll(func(f *flag.Flag) {
 		if n := strings.Count(out.String(), "\n  -"+f.Name+" ") + strings.Count(out.String(), "\n  -"+f.Name+"\n"); n != 1 {

@@ -2,32 +2,33 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
-	"lockstep/app/web"
+	"lockstep/internal/redisclient"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
+	"lockstep/serve"
 	"lockstep/state"
 	"lockstep/static"
 )
 
 // dependencies are what the replicas of one process share.
 type dependencies struct {
-	driver driver.Driver
-	store  state.Store // nil: not open
-	assets *static.Assets
-	prefix string        // of all names at broker and store
-	life   time.Duration // how old an op may be
-	keys   [][]byte
-	conns  *connLimiter
-	tls    *tls.Config          // of the public address; nil: without
-	unmet  []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
-	peers  *precondition.Part   // of unmet, what replicas should be to each other
-	front  *precondition.Part   // of unmet, what proxies in front should be
-	watch  *web.ProxyWatch      // of the public address
+	driver  driver.Driver
+	store   state.Store // nil: not open
+	assets  *static.Assets
+	prefix  string        // of all names at broker and store
+	life    time.Duration // how old an op may be
+	keys    [][]byte
+	uploads http.Handler         // of the files of forms; nil: none are taken
+	conns   int                  // that the process may have; 0: no limit
+	unmet   []*precondition.Part // what servers of broker and store, and other replicas, should be and are not
+	peers   *precondition.Part   // of unmet, what replicas should be to each other
+	front   *precondition.Part   // of unmet, what proxies in front should be
+	watch   *serve.ProxyWatch    // of the public address
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.
@@ -36,17 +37,18 @@ func (d *dependencies) openBackends(ctx context.Context, b *backendFlags, k *key
 	broker, store := precondition.NewPart("broker", log), precondition.NewPart("store", log)
 	d.peers = precondition.NewPart("replicas", log)
 	d.unmet = append(d.unmet, broker, store, d.peers)
-	if d.driver, err = b.openDriver(broker); err != nil {
-		return usageError("-pubsub: %s", err)
-	}
-	if d.store, err = patiently(ctx, func() (state.Store, error) { return b.openStore(ctx, store) }); err != nil {
+	redisclient.Silence()
+	if d.store, err = b.openStore(ctx, store); err != nil {
 		return b.storeFailed(err)
+	}
+	if d.uploads, err = b.openUploads(log); err != nil {
+		return errors.Join(err, d.close())
 	}
 	if d.keys, err = k.open(b); err != nil {
 		return errors.Join(err, d.close())
 	}
 	d.peers.Saw("", "", k.unmet(b)...)
-	if d.driver, err = k.sign(d.driver, b, d.keys); err != nil {
+	if d.driver, err = b.openDriver(k, d.keys, broker); err != nil {
 		return errors.Join(err, d.close())
 	}
 	return nil

@@ -3,25 +3,24 @@ module lockstep/cmd/web
 go 1.26.0
 
 require (
-	github.com/coder/websocket v1.8.15
-	github.com/jackc/pgx/v5 v5.13.0
 	lockstep v0.0.0
 	lockstep/app/web v0.0.0
-	lockstep/internal/pgclient v0.0.0
+	lockstep/backends v0.0.0
 	lockstep/internal/redisclient v0.0.0
-	lockstep/pubsub/pgpubsub v0.0.0
-	lockstep/pubsub/redispubsub v0.0.0
-	lockstep/state/pgstate v0.0.0
-	lockstep/state/redisstate v0.0.0
+	lockstep/serve v0.0.0
 )
 
 require (
 	github.com/a-h/templ v0.3.1118 // indirect
+	github.com/alecthomas/chroma/v2 v2.27.0 // indirect
 	github.com/andybalholm/brotli v1.3.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/dlclark/regexp2/v2 v2.2.1 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.13.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/labstack/echo/v4 v4.16.4 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
@@ -36,6 +35,7 @@ require (
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
+	github.com/yuin/goldmark v1.8.7 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.59.0 // indirect
@@ -45,15 +45,27 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	lockstep/components v0.0.0 // indirect
+	lockstep/docs v0.0.0 // indirect
+	lockstep/internal/pgclient v0.0.0 // indirect
+	lockstep/pubsub/pgpubsub v0.0.0 // indirect
+	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/pgstate v0.0.0 // indirect
+	lockstep/state/redisstate v0.0.0 // indirect
+	rsc.io/qr v0.2.0 // indirect
 )
 
 replace (
 	lockstep => ../..
 	lockstep/app/web => ../../app/web
+	lockstep/backends => ../../backends
+	lockstep/components => ../../components
+	lockstep/docs => ../../docs
 	lockstep/internal/pgclient => ../../internal/pgclient
 	lockstep/internal/redisclient => ../../internal/redisclient
 	lockstep/pubsub/pgpubsub => ../../pubsub/pgpubsub
 	lockstep/pubsub/redispubsub => ../../pubsub/redispubsub
+	lockstep/serve => ../../serve
 	lockstep/state/pgstate => ../../state/pgstate
 	lockstep/state/redisstate => ../../state/redisstate
 )

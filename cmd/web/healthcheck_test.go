@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -25,15 +27,28 @@ func health(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// serving starts a server, with a certificate or without, and returns its address.
+func serving(t *testing.T, cert *tls.Certificate) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(health))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if cert == nil {
+		s.Start()
+	} else {
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{*cert}}
+		s.StartTLS()
+	}
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
 func TestTheHealthCheckAsksTheServerOfTheSameSettings(t *testing.T) {
 	cert, key := testserver.NewAuthority(t).Issue(time.Now().Add(time.Hour), "counter.example")
-	files := tlsFlags{cert, key}
-	secure, err := files.open(slog.New(slog.DiscardHandler))
+	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := serving(t, newConnLimiter(0).listener(1, 0, nil, noTabs), http.HandlerFunc(health), nil)
-	encrypted := serving(t, newConnLimiter(0).listener(1, 0, nil, noTabs), http.HandlerFunc(health), secure)
+	plain, encrypted := serving(t, nil), serving(t, &pair)
 	_, port, _ := net.SplitHostPort(plain)
 	known := []string{"counter.example"}
 	for _, c := range []struct {

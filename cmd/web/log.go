@@ -5,13 +5,14 @@ import (
 	"log/slog"
 
 	"lockstep/internal/loglimit"
+	"lockstep/serve/settings"
 )
 
 // logFlags say how much is logged.
 type logFlags struct{ LogLevel string }
 
-func (l *logFlags) define(fs *flagSet) {
-	fs.text(&l.LogLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
+func (l *logFlags) define(fs *settings.Set) {
+	fs.Text(&l.LogLevel, "log-level", "info", "`level` of the log on standard error: debug, info, warn or error")
 }
 
 func (l *logFlags) check() error {
@@ -19,7 +20,7 @@ func (l *logFlags) check() error {
 	case "debug", "info", "warn", "error":
 		return nil
 	}
-	return usageError("-log-level: %q is not debug, info, warn or error", l.LogLevel)
+	return settings.Wrong("-log-level: %q is not debug, info, warn or error", l.LogLevel)
 }
 
 // logger returns a logger that writes to w.

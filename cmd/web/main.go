@@ -1,5 +1,5 @@
-// Command web serves the demo, live counters, polls and banks: one replica, or several behind a
-// balancer in one process. See -h.
+// Command web serves the demo, live counters, polls, lists, logs and more: one replica, or several
+// behind a balancer in one process. See -h.
 package main
 
 import (
@@ -12,6 +12,9 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"lockstep/serve"
+	"lockstep/serve/settings"
 )
 
 func main() { os.Exit(runMain(os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) }
@@ -27,7 +30,7 @@ func runMain(args []string, getenv func(string) string, stdout, stderr io.Writer
 		_, _ = fmt.Fprintln(stdout, "web", version())
 		return 0
 	case err == nil && c.Healthcheck:
-		err = checkHealth(c.Addr, c.Hosts.names, c.TLS.on(), stdout)
+		err = checkHealth(c.Addr, c.Hosts.Names, c.TLS.on(), stdout)
 	case err == nil && c.Export != "":
 		err = exportApp(c.Export, stdout)
 	case err == nil:
@@ -37,9 +40,9 @@ func runMain(args []string, getenv func(string) string, stdout, stderr io.Writer
 		return 0
 	}
 	// One line, whatever an error of a backend looks like.
-	line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), errUsage.Error()+": ")), " ")
+	line := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), settings.ErrUsage.Error()+": ")), " ")
 	_, _ = fmt.Fprintln(stderr, "web:", line)
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, settings.ErrUsage) {
 		return 2
 	}
 	return 1
@@ -62,11 +65,11 @@ func serveUntilSignal(c *config, stdout, stderr io.Writer) error {
 	var broken error
 	select {
 	case <-ctx.Done():
-	case broken = <-failed(s.public()...):
+	case broken = <-s.process.Failed():
 	}
 	cancel() // the next signal is no longer caught
 	log.Info("shutting down; another signal ends it at once", "drain", c.Drain)
-	end, done := context.WithTimeout(context.Background(), c.Drain+stopTimeout)
+	end, done := context.WithTimeout(context.Background(), c.Drain+serve.StopTimeout)
 	defer done()
 	return errors.Join(broken, s.stop(end, c.Drain))
 }

@@ -2,97 +2,98 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
+	"slices"
 	"time"
 
 	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/backends"
+	"lockstep/live"
 	"lockstep/pubsub"
+	"lockstep/serve"
+	"lockstep/serve/ops"
+	"lockstep/serve/settings"
+	"lockstep/xray"
 )
-
-const (
-	// stopTimeout is what shutdown may take beyond the drain time.
-	stopTimeout = 10 * time.Second
-	// requestsTimeout is how long requests may take to end at shutdown, so that something is left
-	// of stopTimeout for what clicks wait for.
-	requestsTimeout = stopTimeout / 2
-)
-
-// A replicaServer is one complete server: listener, hub and runtime of its own.
-type replicaServer struct {
-	app    *app.App
-	web    *web.Server
-	server *httpServer
-}
 
 // replicaOptions are the settings of a replica.
 type replicaOptions struct {
 	name      string  // "": host name and port
 	rebalance float64 // tabs a second
-	of        int     // replicas in this process; more than 1 are behind a balancer
-	edge      *edgeFlags
+	fresh     time.Duration
+	of        int // replicas in this process; more than 1 are behind a balancer
+	edge      *settings.Edge
+	opsToken  string   // "": the page of the replicas is for this machine alone
+	breaker   *breaker // nil: nobody breaks anything
+	place     *place   // of breaker
 }
 
-// startReplica starts a replica on a listener that it then owns.
-func startReplica(ctx context.Context, l net.Listener, d *dependencies, o replicaOptions, log *slog.Logger) (*replicaServer, error) {
+// A started replica is what startReplica has made.
+type started struct {
+	*web.Server
+	app *app.App
+	brk *app.Break // nil: nobody breaks anything
+}
+
+// startReplica starts a replica that is going to listen at an address.
+func startReplica(ctx context.Context, at net.Addr, d *dependencies, o replicaOptions, log *slog.Logger) (*started, error) {
 	if o.name == "" {
-		o.name = hostPort(l.Addr())
+		o.name = serve.HostPort(at.String())
 	}
 	log = log.With("replica", o.name)
-	a, err := patiently(ctx, func() (*app.App, error) {
+	var gallery *web.Gallery // of the application that has started, as page and brk are
+	var page *ops.Ops
+	var brk *app.Break
+	a, err := backends.Patiently(ctx, func() (*app.App, error) {
 		a := newApp(d, &o, log)
+		gallery = web.AddGallery(a)
+		page = ops.New(a.App, &ops.Options{Logger: log, Version: version(), Token: o.opsToken})
+		if o.breaker != nil {
+			brk = o.breaker.add(a)
+		}
 		return a, a.Start(ctx)
 	})
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
-	trusted, secure := o.surroundings(l, d)
-	proxies := d.watch
+	trusted, proxies := o.edge.TrustedProxies.Prefixes, d.watch
 	if o.of > 1 {
-		proxies = nil // the balancer is the only one, and watches those before it
+		// The balancer is the only one, and watches those before it.
+		trusted, proxies = slices.Concat(trusted, serve.BehindBalancer(at)), nil
 	}
-	handler := web.New(a, d.assets, &web.Options{
-		Logger: log, Keys: d.keys, Version: version(), TrustedProxies: trusted, Hosts: o.edge.Hosts.names,
-		Origins: o.edge.Origins.patterns, BasePath: o.edge.BasePath,
-		Limits: o.edge.forWeb(d.conns.max, o.of), Proxies: proxies, Preconditions: d.front,
-	})
-	limiter := o.edge.limiter(d.conns, 1, trusted, func() int { return a.Runtime().Stats().Sessions })
-	return &replicaServer{app: a, web: handler, server: serveOn(l, handler, o.edge.server(limiter, secure), log)}, nil
+	var breaks *web.Break
+	if brk != nil {
+		breaks = o.breaker.of(brk)
+	}
+	s := web.New(a, d.assets, &web.Options{Version: version(), Gallery: gallery, Ops: page, Break: breaks, Options: serve.Options{
+		Logger: log, Keys: d.keys, TrustedProxies: trusted, Hosts: o.edge.Hosts.Names,
+		Origins: o.edge.Origins.Patterns, BasePath: o.edge.BasePath,
+		Uploads: d.uploads, Limits: o.edge.ForServer(d.conns, o.of), Proxies: proxies, Preconditions: d.front,
+	}})
+	return &started{s, a, brk}, nil
 }
+
+// painters is how many tabs of a replica are asked when they have painted, at a time.
+const painters = 64
 
 // newApp returns the application of a replica. It starts once.
 func newApp(d *dependencies, o *replicaOptions, log *slog.Logger) *app.App {
 	watch := &strangers{part: d.peers, replica: o.name}
-	a := app.New(d.driver, d.store, &app.Options{
-		Logger: log, Prefix: d.prefix, Replica: o.name, OpLifetime: d.life, Rebalance: o.rebalance,
+	follows := xray.New(&xray.Options{Logger: log})
+	broker, store := d.driver, d.store
+	if o.place != nil {
+		broker, store = o.place.faults.Driver(broker), o.place.faults.Store(store)
+	}
+	a := app.New(broker, store, &app.Options{
+		Logger: log, Prefix: d.prefix, Replica: o.name, OpLifetime: d.life, Rebalance: o.rebalance, Fresh: o.fresh,
 		OpLifetimeDiffers: func() { otherLifetime(d.peers, o.name) },
 		Hub:               pubsub.Options{OnForged: watch.heard},
+		Act:               app.ActBreak,
+		Hooks:             follows, Live: live.Options{Painters: painters},
 	})
+	follows.Follow(a.App)
 	watch.others = func() int { return a.Others() - (o.of - 1) }
 	return a
-}
-
-// surroundings returns whose word about clients a replica takes, and how it speaks TLS: behind the
-// balancer not at all.
-func (o *replicaOptions) surroundings(l net.Listener, d *dependencies) ([]netip.Prefix, *tls.Config) {
-	if o.of == 1 {
-		return o.edge.TrustedProxies.prefixes, d.tls
-	}
-	return o.edge.behindBalancer(l.Addr()), nil
-}
-
-// stop sends the tabs away over at most drain, lets requests finish, and ends the replica. The
-// listener stays open during the drain, so that /readyz can say why and a balancer hears it; it
-// answers pages and forms until then.
-func (r *replicaServer) stop(ctx context.Context, drain time.Duration) error {
-	err := r.app.Drain(ctx, drain)
-	soon, cancel := context.WithTimeout(ctx, requestsTimeout)
-	defer cancel()
-	err = errors.Join(err, r.server.stop(soon), r.app.Stop(ctx, 0))
-	r.web.Close()
-	return err
 }

@@ -3,6 +3,9 @@ package main
 import (
 	"strconv"
 	"time"
+
+	"lockstep/serve"
+	"lockstep/serve/settings"
 )
 
 const maxReplicas = 64
@@ -13,24 +16,34 @@ type replicaFlags struct {
 	Replicas  int
 	Drain     time.Duration
 	Rebalance float64 // tabs a second
+	Fresh     time.Duration
+	Break     string // auto, on or off
 }
 
-func (r *replicaFlags) define(fs *flagSet) {
-	fs.group("Replicas")
-	fs.text(&r.Replica, "replica", "", "`name` of this replica on the page. Default: host name and port")
-	fs.count(&r.Replicas, "replicas", 1, "`number` of replicas to run in this process behind a balancer")
-	fs.span(&r.Drain, "drain", 5*time.Second, "longest `time` over which tabs are sent to other replicas at shutdown")
-	fs.rate(&r.Rebalance, "rebalance", 20, "`tabs` a second that a replica with more than the others sends to them by way of the balancer, until they are even; 0: never")
+func (r *replicaFlags) define(fs *settings.Set) {
+	fs.Group("Replicas")
+	fs.Text(&r.Replica, "replica", "", "`name` of this replica on the page. Default: host name and port")
+	fs.Count(&r.Replicas, "replicas", 1, "`number` of replicas to run in this process behind a balancer")
+	fs.Span(&r.Drain, "drain", serve.DefaultListenOptions().Drain, "longest `time` over which tabs are sent to other replicas at shutdown")
+	fs.Span(&r.Fresh, "fresh", 15*time.Second, "longest `time` since the store was asked for what tabs are shown; beyond it the replica says that it is degraded. 0: nothing is promised")
+	fs.Text(&r.Break, "break", "auto", "`who` may break the replicas of this process on purpose, on the pages of its counters: on, everybody who can open them; off, nobody; auto, with -replicas, those on this machine, where -addr is one of this machine alone and nothing says that there is a proxy")
+	fs.Rate(&r.Rebalance, "rebalance", 20, "`tabs` a second that a replica with more than the others sends to them by way of the balancer, until they are even; 0: never")
 }
 
 func (r *replicaFlags) check() error {
 	switch {
 	case r.Replicas < 1 || r.Replicas > maxReplicas:
-		return usageError("-replicas: %d is not between 1 and %d", r.Replicas, maxReplicas)
+		return settings.Wrong("-replicas: %d is not between 1 and %d", r.Replicas, maxReplicas)
+	case r.Break != "auto" && r.Break != "on" && r.Break != "off":
+		return settings.Wrong("-break: there are auto, on and off")
+	case r.Break == "on" && r.Replicas == 1:
+		return settings.Wrong("-break: with one replica there is nothing left when it is broken; -replicas 3 has more")
 	case r.Drain < 0:
-		return usageError("-drain: %s is negative", r.Drain)
+		return settings.Wrong("-drain: %s is negative", r.Drain)
+	case r.Fresh < 0:
+		return settings.Wrong("-fresh: %s is negative", r.Fresh)
 	case !(r.Rebalance >= 0): // nor is it a NaN
-		return usageError("-rebalance: %g is not a rate", r.Rebalance)
+		return settings.Wrong("-rebalance: %g is not a rate", r.Rebalance)
 	}
 	return nil
 }

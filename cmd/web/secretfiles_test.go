@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lockstep/serve/settings"
 )
 
 // file makes a file with a text.
@@ -53,7 +55,7 @@ func TestAFileThatHoldsNoSecretIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parseConfig(nil, env(c.env...), &bytes.Buffer{})
-			if !errors.Is(err, errUsage) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+			if !errors.Is(err, settings.ErrUsage) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v, want a usage error with %q and no secret", err, c.says)
 			}
 		})

@@ -9,12 +9,13 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"slices"
 	"time"
 
-	"lockstep/app/web"
+	"lockstep/internal/process"
 	"lockstep/precondition"
-	"lockstep/static"
+	"lockstep/serve"
+	"lockstep/serve/ops"
+	"lockstep/serve/settings"
 	"lockstep/static/compile"
 )
 
@@ -25,10 +26,9 @@ const startTimeout = 10 * time.Second
 // in front of them, and the admin page.
 type service struct {
 	deps     dependencies
-	replicas []*replicaServer
-	balancer *httpServer       // nil with one replica
-	admin    *httpServer       // nil if there is none
+	process  *serve.Process
 	compiler *compile.Compiler // of the program for browsers
+	breaker  *breaker          // nil: nobody breaks anything
 	log      *slog.Logger
 }
 
@@ -37,152 +37,135 @@ type service struct {
 func startService(ctx context.Context, c *config, log *slog.Logger) (*service, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	public, err := listenPublic(ctx, c.Addr, c.Replicas, c.TLS.on())
+	listeners, err := serve.Listen(ctx, c.Addr, c.Replicas, c.TLS.on())
 	if err != nil {
-		return nil, err
+		return nil, notHeard("-addr", err)
 	}
 	s := &service{log: log}
 	if err := s.open(ctx, c); err != nil {
-		public.close()
+		listeners.Close()
 		return nil, err
 	}
-	front, backs := public.split()
-	if err := s.startReplicas(ctx, backs, c); err != nil {
-		if front != nil {
-			_ = front.Close() // nothing was served on it
-		}
+	if yes, anywhere := c.breaks(); yes {
+		s.breaker = newBreaker(listeners.Replicas, c, anywhere, log)
+	}
+	if s.process, err = serve.NewProcess(listeners, s.listenOptions(c)); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
-	if front != nil {
-		s.startBalancer(front, backs, &c.edgeFlags)
-	}
-	if err := s.startAdmin(ctx, c.Admin, &c.edgeFlags); err != nil {
+	if err := s.startReplicas(ctx, listeners.Replicas, c); err != nil {
 		return nil, errors.Join(err, s.abort())
+	}
+	public, _, _ := s.process.URLs()
+	s.process.Debug(serve.DebugPage{Name: "ops", Text: "all replicas, live", To: public + c.BasePath + ops.DefaultPath})
+	if err := s.process.Open(ctx); err != nil {
+		return nil, errors.Join(notHeard("-admin", err), s.abort())
 	}
 	s.compiler.Start()
+	if s.breaker != nil {
+		s.breaker.start(s.process, s.deps.store)
+	}
 	return s, nil
+}
+
+// notHeard is the error of an address that a flag has named.
+func notHeard(flag string, err error) error {
+	if e, ok := errors.AsType[*serve.AddrError](err); ok {
+		return fmt.Errorf("%s: %s", flag, e.Say(flag))
+	}
+	return fmt.Errorf("%s: %w", flag, err)
+}
+
+// listenOptions say how the process listens.
+func (s *service) listenOptions(c *config) *serve.ListenOptions {
+	return &serve.ListenOptions{
+		Logger: s.log, Admin: c.Admin, Cert: c.TLS.Cert, Key: c.TLS.Key, Drain: c.Drain, MaxConns: settings.OrNone(s.deps.conns),
+		HeaderTimeout: c.HeaderTimeout, BodyTimeout: c.BodyTimeout, IdleTimeout: c.IdleTimeout,
+		Version: version(), Preconditions: s.deps.unmet, TrustedProxies: c.TrustedProxies.Prefixes, Proxies: s.deps.watch,
+	}
 }
 
 // open opens what the replicas share.
 func (s *service) open(ctx context.Context, c *config) (err error) {
-	if s.deps.assets, err = static.New(); err != nil {
+	if s.deps.assets, err = serve.Assets(); err != nil {
 		return err
 	}
 	s.compiler = compile.New(s.deps.assets, &compile.Options{Logger: s.log})
 	s.bound(c)
 	s.watch(c)
-	if s.deps.tls, err = c.TLS.open(s.log); err != nil {
-		return err
-	}
 	return s.deps.openBackends(ctx, &c.backendFlags, &c.keyFlags, s.log)
 }
 
 // bound keeps the process within the limits that its surroundings set, and says where the
 // configuration does not fit them.
 func (s *service) bound(c *config) {
-	limit, process := memoryLimit(os.DirFS("/")), precondition.NewPart("process", s.log)
-	conns, unmet := c.maxConns(maxFiles(), limit)
-	s.deps.conns = newConnLimiter(conns)
-	s.deps.unmet = append(s.deps.unmet, process)
-	process.Saw("", "", append(unmet, boundMemory(limit, c.goLimit, debug.SetMemoryLimit, s.log)...)...)
+	limit, part := process.MemoryLimit(os.DirFS("/")), precondition.NewPart("process", s.log)
+	conns, unmet := c.Connections(process.MaxFiles(), limit)
+	s.deps.conns = conns
+	s.deps.unmet = append(s.deps.unmet, part)
+	part.Saw("", "", append(unmet, process.BoundMemory(limit, c.goLimit, debug.SetMemoryLimit, s.log)...)...)
 }
 
 // watch has the public address say what proxies in front of it should be and are not.
 func (s *service) watch(c *config) {
 	s.deps.front = precondition.NewPart("proxy", s.log)
-	s.deps.watch = web.NewProxyWatch(c.TrustedProxies.prefixes, s.deps.front)
+	s.deps.watch = serve.NewProxyWatch(c.TrustedProxies.Prefixes, s.deps.front)
 	s.deps.unmet = append(s.deps.unmet, s.deps.front)
 }
 
 // startReplicas starts a replica on each listener. After an error those run that were started
-// before, and the other listeners are closed.
-func (s *service) startReplicas(ctx context.Context, ls publicListeners, c *config) error {
+// before.
+func (s *service) startReplicas(ctx context.Context, ls []net.Listener, c *config) error {
 	for i, l := range ls {
-		o := replicaOptions{name: c.name(i), rebalance: c.Rebalance, of: c.Replicas, edge: &c.edgeFlags}
-		r, err := startReplica(ctx, l, &s.deps, o, s.log)
+		o := replicaOptions{name: c.name(i), rebalance: c.Rebalance, fresh: c.Fresh, of: c.Replicas, edge: &c.Edge, opsToken: c.OpsToken}
+		if s.breaker != nil {
+			if err := s.startBreakable(ctx, s.breaker.places[i], o); err != nil {
+				return c.brokerFailed(err)
+			}
+			continue
+		}
+		r, err := startReplica(ctx, l.Addr(), &s.deps, o, s.log)
 		if err != nil {
-			ls[i:].close()
 			return c.brokerFailed(err)
 		}
-		s.replicas = append(s.replicas, r)
+		s.process.Add(r.Server.Server, r.Server)
 	}
 	return nil
 }
 
-// startBalancer starts the balancer. A connection to it is another one to a replica.
-func (s *service) startBalancer(l net.Listener, replicas publicListeners, e *edgeFlags) {
-	b := newBalancer(replicas.addrs(), s.deps.conns, s.deps.watch, e, s.log)
-	limiter := e.limiter(s.deps.conns, 2, e.TrustedProxies.prefixes, b.count)
-	s.balancer = serveOn(l, b, e.server(limiter, s.deps.tls), s.log)
-}
-
-func (s *service) startAdmin(ctx context.Context, addr string, e *edgeFlags) error {
-	if addr == "" {
-		return nil
-	}
-	l, err := listenTCP(ctx, "-admin", addr)
-	if err != nil {
+// startBreakable starts a replica that can be broken on purpose, and started again.
+func (s *service) startBreakable(ctx context.Context, p *place, o replicaOptions) error {
+	o.breaker, o.place = s.breaker, p
+	p.begin = func(ctx context.Context) (*started, error) { return startReplica(ctx, p.addr, &s.deps, o, s.log) }
+	if err := p.start(ctx); err != nil {
 		return err
 	}
-	var servers []*web.Server
-	for _, r := range s.replicas {
-		servers = append(servers, r.web)
-	}
-	admin := web.NewAdmin(servers, &web.AdminOptions{
-		Version: version(), Refused: s.deps.conns.refused, Preconditions: s.deps.unmet,
-	})
-	s.admin = serveOn(l, admin, e.adminServer(), s.log)
-	s.log.Info("admin", "url", "http://"+l.Addr().String()+"/debug/")
+	s.process.Add(p.door.Load().Server, p)
 	return nil
 }
 
 // announce prints the addresses to open.
 func (s *service) announce(w io.Writer) {
-	public := s.replicas[0].server.listener
-	if s.balancer != nil {
-		public = s.balancer.listener
+	public, replicas, admin := s.process.URLs()
+	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", public) // a closed pipe has no reader to tell
+	for _, url := range replicas {
+		_, _ = fmt.Fprintf(w, "  replica  %s\n", url)
 	}
-	_, _ = fmt.Fprintf(w, "Lockstep is at %s\n", pageURL(public, s.deps.tls != nil)) // a closed pipe has no reader to tell
-	if s.balancer != nil {
-		for _, r := range s.replicas {
-			_, _ = fmt.Fprintf(w, "  replica  %s\n", pageURL(r.server.listener, false))
-		}
-	}
-	if s.admin != nil {
-		_, _ = fmt.Fprintf(w, "  admin    http://%s/debug/\n", s.admin.listener.Addr())
+	if admin != "" {
+		_, _ = fmt.Fprintf(w, "  admin    %s/debug/\n", admin)
 	}
 	_, _ = fmt.Fprintln(w, "Open it in several tabs and click.")
 }
 
-// public returns the servers that must not end by themselves.
-func (s *service) public() (all []*httpServer) {
-	for _, r := range s.replicas {
-		all = append(all, r.server)
-	}
-	if s.balancer != nil {
-		all = append(all, s.balancer)
-	}
-	return all
-}
-
 // stop ends everything in the reverse order of start.
 func (s *service) stop(ctx context.Context, drain time.Duration) error {
+	s.breaker.stop()
 	s.compiler.Stop()
-	var errs []error
-	results := make(chan error, len(s.replicas))
-	for _, r := range s.replicas {
-		go func() { results <- r.stop(ctx, drain) }()
-	}
-	for range s.replicas {
-		errs = append(errs, <-results)
-	}
-	errs = append(errs, s.balancer.stop(ctx), s.admin.stop(ctx), s.deps.close())
-	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return err == nil })...)
+	return errors.Join(s.process.Stop(ctx, drain), s.deps.close())
 }
 
 // abort is stop for a start that did not succeed.
 func (s *service) abort() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), serve.StopTimeout)
 	defer cancel()
 	return s.stop(ctx, 0)
 }

@@ -10,8 +10,10 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"lockstep/internal/keys"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/serve"
 	"lockstep/state/memstate"
 	"lockstep/static"
 )
@@ -40,24 +42,27 @@ func TestWhenAReplicaDoesNotStartNoListenerIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := listenPublic(t.Context(), c.Addr, c.Replicas, false)
+	public, err := serve.Listen(t.Context(), c.Addr, c.Replicas, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	front, backs := public.split()
+	process, err := serve.NewProcess(public, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	broker := &tiredDriver{Driver: mempubsub.NewBus()}
 	broker.left.Store(1)
-	s := &service{log: slog.New(slog.DiscardHandler), deps: dependencies{
-		driver: broker, store: memstate.New(nil), assets: assets, keys: [][]byte{freshSecret()}, conns: newConnLimiter(0),
+	s := &service{log: slog.New(slog.DiscardHandler), process: process, deps: dependencies{
+		driver: broker, store: memstate.New(nil), assets: assets, keys: [][]byte{keys.Fresh()},
 	}}
-	err = s.startReplicas(t.Context(), backs, &c)
-	if err == nil || !strings.Contains(err.Error(), "-pubsub") || len(s.replicas) != 1 {
-		t.Fatalf("got %v and %d replicas, want one and an error of the broker", err, len(s.replicas))
+	err = s.startReplicas(t.Context(), public.Replicas, &c)
+	if err == nil || !strings.Contains(err.Error(), "-pubsub") {
+		t.Fatalf("got %v, want an error of the broker", err)
 	}
-	if err := errors.Join(s.abort(), front.Close()); err != nil {
+	if err := s.abort(); err != nil {
 		t.Errorf("got %v while stopping", err)
 	}
-	for _, l := range backs {
+	for _, l := range append(public.Replicas, public.Front) {
 		if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", l.Addr().String()); err == nil {
 			_ = conn.Close()
 			t.Errorf("%s is still listened on", l.Addr())

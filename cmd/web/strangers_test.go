@@ -203,3 +203,13 @@ func page(t *testing.T, a *app.App) live.View {
 	}
 	return v
 }
+
+func openOn(t *testing.T, d driver.Driver) driver.Conn {
+	t.Helper()
+	c, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // of a broker in memory
+	return c
+}

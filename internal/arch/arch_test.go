@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 )
 
 const module = "lockstep"
+
+// root is what the package at the root of the module is called, whatever the module's path.
+const root = "lockstep"
 
 // rule says what the packages below a path may import of this module, tests
 // not included. The longest path that fits a package is its rule.
@@ -28,25 +32,44 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "internal/flags", "internal/limit", "internal/loglimit", "internal/origin", "internal/pause", "internal/pgclient", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile"}, "the command chooses the backends and puts everything together"},
-	{"cmd/wasm", []string{"app", "components", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
-	{"app/web", []string{"app", "components", "htmx", "internal/limit", "internal/origin", "live", "precondition", "state", "static"}, "HTTP is the edge: it chooses no backends"},
-	{"app", []string{"components", "htmx", "internal/pause", "live", "presence", "pubsub", "pubsub/driver", "state"}, "the application is free of transports and backends"},
-	{"components", []string{"htmx"}, "components are pure functions of plain values"},
+	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
+	{"cmd/lockstep", []string{"internal/dev"}, "what begins a program knows the kit by its files, and runs it"},
+	{"cmd/wasm", []string{"app", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
+	{"app/web", []string{"app", "components", "docs/site", "live", "lockstep", "serve", "serve/ops", "state", "static"}, "the demo's edge is a router: what every application needs there is in serve"},
+	{"app/pages", []string{"htmx"}, "pages are pure functions of plain values"},
+	{"app", []string{"app/pages", "htmx", "live", "lockstep", "pubsub/driver", "soft", "state"}, "the demo is made of the kit, and free of transports and backends"},
+	{"backends", []string{"internal/keys", "internal/pause", "internal/pgclient", "internal/redisclient", "lockstep", "precondition", "pubsub/", "state"}, "URLs lead to brokers and stores, and to applications over them"},
+	{"run", []string{"backends", "internal/keys", "internal/process", "lockstep", "precondition", "serve", "serve/settings"}, "a main function puts together what others are"},
+	{"examples", []string{"run", "lockstep", "backends", "components", "serve", "state"}, "an example needs no more than its reader"},
+	{"serve/ops", []string{"components", "internal/process", "live", "lockstep", "pubsub", "serve"}, "the page of the replicas is made of what it shows, and knows neither the demo nor a router"},
+	{"serve/settings", []string{"internal/flags", "internal/limit", "internal/origin", "internal/process", "precondition", "serve"}, "what operators say of a server's edge knows no program"},
+	{"serve", []string{"components", "histogram", "htmx", "internal/keys", "internal/limit", "internal/origin", "internal/process", "live", "lockstep", "precondition", "soft", "state", "static"}, "HTTP is the edge: it knows no router, no demo and no backend"},
+	{"lockstep", []string{"histogram", "htmx", "internal/callback", "internal/pause", "internal/repeats", "live", "presence", "pubsub", "pubsub/driver", "roster", "soft", "state"}, "an application is free of transports and backends"},
+	{"livetest", []string{"htmx", "lockstep", "pubsub/driver", "pubsub/mempubsub", "serve", "state"}, "the tests of an application see it as browsers do, over HTTP"},
 	{"live/wslive", []string{"htmx", "internal/origin", "live"}, "a transport moves messages and no more"},
 	{"live/httplive", []string{"htmx", "live"}, "a transport moves messages and no more"},
 	{"live/jslive", []string{"live", "htmx"}, "a transport moves messages and no more"},
 	{"live/jsmain", []string{"live", "live/jslive"}, "what programs for browsers have in common knows no application"},
 	{"live/transporttest", []string{"live", "htmx"}, "a suite tests transports and knows none"},
 	{"live/livetest", []string{"htmx", "live"}, "a fake browser is a transport"},
-	{"live", []string{"htmx", "internal/pause", "internal/repeats", "pubsub"}, "the runtime is free of transports and of the application"},
+	{"live", []string{"htmx", "internal/callback", "internal/pause", "internal/repeats", "pubsub"}, "the runtime is free of transports and of the application"},
+	{"components/gallery", []string{"components"}, "a gallery shows components, and nothing else"},
+	{"components", nil, "components are pure functions of plain values"},
+	{"xray", []string{"htmx", "internal/pause", "live", "lockstep", "pubsub", "state"}, "what follows ops is told by hooks, and knows no transport"},
+	{"histogram", nil, "counting durations depends on nothing"},
+	{"docs/site", []string{"components", "docs", "static"}, "the book's pages are made of the kit, and know neither the demo nor what serves them"},
+	{"docs", []string{"docs"}, "documents depend on nothing"},
 	{"htmx", nil, "the wire format depends on nothing"},
+	{"tools/site", []string{"components", "docs/site", "static"}, "files are what handlers answer"},
 	{"tools/module", nil, "a rename depends on nothing that it renames"},
-	{"presence", []string{"internal/repeats", "pubsub"}, "presence is soft state over pubsub"},
+	{"presence", []string{"internal/callback", "internal/repeats", "pubsub"}, "presence is soft state over pubsub"},
+	{"roster", []string{"internal/callback", "internal/repeats", "soft"}, "a roster is soft state, and nothing else"},
+	{"soft", []string{"internal/callback", "internal/repeats", "pubsub", "pubsub/driver"}, "soft values are state over pubsub, and nothing else"},
 	{"static/build", []string{"static/internal"}, "the build depends on nothing else of this module"},
 	{"static/wasmbuild", []string{"static/internal/pack", "static/internal/progress", "static/internal/wasm"}, "it needs no module that a server does without"},
 	{"static/compile", []string{"static", "static/internal/pack", "static/internal/progress"}, "a server runs the compiler, and has nothing of it in it"},
 	{"static/internal/bundle", []string{"static/internal/pack"}, "the bundle is made of files"},
+	{"upload", nil, "files arrive over HTTP, and nothing else is known of who sends them"},
 	{"static", nil, "assets depend on nothing"},
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
@@ -54,35 +77,41 @@ var rules = []rule{
 	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
-	{"pubsub", []string{"internal/pause", "internal/repeats", "pubsub/driver"}, "the hub knows no backend"},
+	{"pubsub", []string{"histogram", "internal/callback", "internal/pause", "internal/repeats", "pubsub/driver"}, "the hub knows no backend"},
 	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
 	{"state/redisstate", []string{"internal/redisclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/", []string{"state"}, "stores know the contract only, not each other"},
-	{"state", []string{"internal/repeats"}, "states depend on nothing"},
+	{"state", []string{"internal/callback", "internal/repeats"}, "states depend on nothing"},
 	{"internal/docs", nil, "documents are tested from outside"},
 	{"internal/outside", nil, "a user of this module is outside of it"},
 	{"internal/history", nil, "a history is judged from outside"},
+	{"internal/items", []string{"internal/history"}, "what a page shows of items is read from outside"},
+	{"internal/dev", nil, "the development server runs programs and imports nothing of them"},
+	{"internal/faults", []string{"pubsub/driver", "state"}, "what is broken on purpose is what a replica has of the world"},
+	{"internal/fleet", []string{"internal/history"}, "a fleet sees a server from outside, and is judged by others"},
 	{"internal/flags", nil, "flags know no program"},
+	{"internal/keys", nil, "keys know nobody who signs"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
 	{"internal/origin", nil, "whose page it is depends on headers and nothing else"},
+	{"internal/callback", []string{"internal/repeats"}, "a guard knows nothing of whom it guards"},
 	{"internal/repeats", nil, "a counter depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
 	{"internal/pgclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
 	{"internal/redisclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
+	{"internal/process", []string{"precondition"}, "the surroundings of a process are files of the system"},
 	{"precondition", nil, "a vocabulary depends on nothing"},
 	{"internal/version", nil, "a version is a number"},
-	{"tools/dev", nil, "the development server runs the product and imports nothing of it"},
 	{"tools/loadgen/load/internal/browser", []string{"htmx", "tools/loadgen/load/internal/latency", "tools/loadgen/load/internal/schedule", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "tabs do what a plan says over a protocol, and judge nothing"},
 	{"tools/loadgen/load/internal/latency", nil, "a distribution depends on nothing"},
 	{"tools/loadgen/load/internal/schedule", []string{"tools/loadgen/load/workload"}, "a schedule is arithmetic on a plan"},
 	{"tools/loadgen/load/internal/workers", []string{"tools/loadgen/load/internal/browser", "tools/loadgen/load/protocol", "tools/loadgen/load/workload"}, "workers spread tabs over processes, and judge nothing"},
-	{"tools/loadgen/load/protocol", nil, "a protocol is the meaning of bytes"},
+	{"tools/loadgen/load/protocol", []string{"internal/history", "internal/items"}, "a protocol is the meaning of bytes"},
 	{"tools/loadgen/load/workload", nil, "a plan is arithmetic"},
 	{"tools/loadgen/load", []string{"internal/history", "tools/loadgen/load/"}, "a load is judged from outside: it knows the wire, not the product"},
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
-	{"tools/loadgen", []string{"internal/flags", "internal/version", "tools/loadgen/load"}, "a thin command over its library"},
+	{"tools/loadgen", []string{"internal/flags", "internal/history", "internal/version", "tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/short", nil, "what -short means depends on nothing"},
 	{"internal/testserver", []string{"internal/short"}, "test servers depend on nothing of the product"},
 }
@@ -90,17 +119,18 @@ var rules = []rule{
 // portable are the packages that the browser build consists of, with all
 // below them that is not a backend or a transport of a server.
 var portable = []string{
-	"app", "cmd/wasm", "components", "htmx", "live", "live/jslive", "live/jsmain",
-	"presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "state", "state/idbstate", "state/memstate",
+	"app", "app/pages", "cmd/wasm", "components", "components/gallery", "histogram", "htmx", "live", "live/jslive", "live/jsmain",
+	"lockstep", "presence", "pubsub", "pubsub/driver", "pubsub/jspubsub", "pubsub/mempubsub", "roster", "soft", "state", "state/idbstate", "state/memstate",
 }
 
 // notPortable must not be imported by them: they are for servers.
 var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
 
 type pkg struct {
-	ImportPath string
-	Doc        string
-	Imports    []string
+	ImportPath, Name, Dir     string
+	Doc                       string
+	Imports                   []string
+	TestGoFiles, XTestGoFiles []string
 }
 
 // browsers is what has Go build for them.
@@ -115,7 +145,7 @@ func list(t *testing.T) []pkg {
 
 func listFor(t *testing.T, env ...string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", "work")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,Doc,Imports,TestGoFiles,XTestGoFiles", "work")
 	cmd.Dir, cmd.Env = "../..", append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -137,7 +167,11 @@ func listFor(t *testing.T, env ...string) []pkg {
 }
 
 // local returns a path inside the module, or false.
+// The package at its root has its name.
 func local(importPath string) (string, bool) {
+	if importPath == module {
+		return root, true
+	}
 	return strings.CutPrefix(importPath, module+"/")
 }
 
@@ -195,15 +229,17 @@ func TestOnlyTheEdgeKnowsEcho(t *testing.T) {
 func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "state/redisstate"},
-		"github.com/jackc/":          {"cmd/web", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
+		"github.com/jackc/":          {"backends", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
 		"go.etcd.io/":                {"state/boltstate"},
-		"github.com/coder/websocket": {"live/wslive", "tools/loadgen/internal/planted"},
-		"github.com/prometheus/":     {"app/web", "tools/loadgen"},
+		"github.com/coder/websocket": {"internal/fleet", "live/wslive", "livetest", "tools/loadgen/internal/planted"},
+		"github.com/prometheus/":     {"serve", "tools/loadgen"},
 		"github.com/HdrHistogram/":   {"tools/loadgen/load/internal/latency"},
-		"github.com/andybalholm/":    {"app/web", "static", "static/internal/pack", "tools/loadgen/load/protocol"},
+		"github.com/alecthomas/":     {"docs/site"},
+		"github.com/yuin/":           {"docs/site"},
+		"github.com/andybalholm/":    {"docs/site", "livetest", "serve", "static", "static/internal/pack", "tools/loadgen/load/protocol"},
 		"github.com/goccy/go-yaml":   {"tools/loadgen/load/workload"},
 		"github.com/chromedp/":       nil, // what e2e needs is in a module of its own
-		"github.com/a-h/templ":       {"components"},
+		"github.com/a-h/templ":       {"app/web", "app/pages", "components", "components/gallery", "docs/site", "examples/chat", "examples/checklist", "examples/hits", "examples/kanban", "examples/poll", "examples/cursors", "examples/job", "examples/signup", "examples/tokens", "lockstep", "serve", "serve/ops"},
 	}
 	for _, p := range list(t) {
 		from, _ := local(p.ImportPath)
@@ -235,6 +271,9 @@ func TestPortablePackagesBuildForTheBrowser(t *testing.T) {
 	short.Skip(t, "compiles the program")
 	args := []string{"build"}
 	for _, p := range portable {
+		if p == module {
+			p = "."
+		}
 		args = append(args, "./"+p)
 	}
 	cmd := exec.Command("go", args...)
@@ -250,6 +289,55 @@ func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 		name, _ := local(p.ImportPath)
 		if p.Doc == "" && name != "internal/arch" {
 			t.Errorf("%s has no package comment", name)
+		}
+	}
+}
+
+// notForUsers are packages that programs are made without; all below them is, too.
+var notForUsers = map[string]string{
+	"app":                "the demo",
+	"examples":           "programs",
+	"internal":           "nobody else can import it",
+	"live/transporttest": "the suite of the transports of this module",
+	"state/lanetest":     "a proof",
+	"tools":              "programs, and what they are made of",
+}
+
+func TestEveryPackageForUsersHasAnExample(t *testing.T) {
+	for _, p := range list(t) {
+		name, _ := local(p.ImportPath)
+		for below := range notForUsers {
+			if covers(below, name) {
+				name = ""
+			}
+		}
+		if name == "" || p.Name == "main" || strings.Contains(name, "/internal/") || hasExample(t, p) {
+			continue
+		}
+		t.Errorf("%s has no Example: show how it is used, in example_test.go", name)
+	}
+}
+
+func hasExample(t *testing.T, p pkg) bool {
+	t.Helper()
+	for _, file := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+		text, err := os.ReadFile(filepath.Join(p.Dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "\nfunc Example") {
+			return true
+		}
+	}
+	return false
+}
+
+// The first sentence is all that lists of packages show.
+func TestEveryPackageCommentBeginsWithItsName(t *testing.T) {
+	for _, p := range list(t) {
+		name, _ := local(p.ImportPath)
+		if p.Name != "main" && name != "internal/arch" && !strings.HasPrefix(p.Doc, "Package "+p.Name+" ") {
+			t.Errorf("%s: the package comment begins with %q", name, p.Doc)
 		}
 	}
 }

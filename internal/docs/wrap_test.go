@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -21,10 +22,15 @@ var (
 )
 
 // wrap returns a document in which every paragraph and item that has a line
-// wider than the columns is filled anew. Everything else stays as it is.
+// wider than the columns is filled anew. Everything else stays as it is, and so
+// does what a document says of itself to programs, before its text.
 func wrap(text string) string {
 	lines := strings.Split(text, "\n")
 	var out []string
+	if lines[0] == "---" {
+		n := 2 + slices.Index(lines[1:], "---")
+		out, lines = lines[:n:n], lines[n:]
+	}
 	code := false
 	for len(lines) > 0 {
 		line := lines[0]
@@ -106,6 +112,7 @@ func TestWrapFillsParagraphsAndItemsOnly(t *testing.T) {
 		{"a table", "| " + long + " |\n", "| " + long + " |\n"},
 		{"a heading", "# " + long + "\n", "# " + long + "\n"},
 		{"code", "```\n" + long + "\n```\n", "```\n" + long + "\n```\n"},
+		{"what is for programs", "---\na: " + long + "\nb: c\n---\n\nd\n", "---\na: " + long + "\nb: c\n---\n\nd\n"},
 		{"what fits", "a\nb\n", "a\nb\n"},
 		{"a mark stays behind a word", wide + " - word", wide[5:] + "\nword - word"},
 		{"code stays in one line", wide[5:] + " `a b c`", wide[5:] + "\n`a b c`"},

@@ -1,6 +1,11 @@
 package history
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // A check is one walk through a history.
 type check struct {
@@ -12,7 +17,11 @@ type check struct {
 	tabs    map[string]*tabState
 	// values are the states that were shown, by epoch and version.
 	values map[[2]uint64]string
+	newest State // that was shown, or read before a connect, so far
 	found  []Violation
+	// followed and unknown are how often a state was compared with the one before,
+	// and how often that told nothing.
+	followed, unknown int
 }
 
 type opState struct {
@@ -21,6 +30,9 @@ type opState struct {
 	before   int // ops acknowledged when it was sent
 	acked    bool
 	answered bool
+	// low is the newest state that was known when it was sent, which can't have the
+	// op; high is what its tab shows with the acknowledgement, which has it.
+	low, high State
 }
 
 type tabState struct {
@@ -60,7 +72,7 @@ func (c *check) step(e event) {
 	switch e.kind {
 	case sent:
 		if c.ops[e.op.ID] == nil {
-			o := &opState{tab: e.tab, op: e.op, before: len(c.acked)}
+			o := &opState{tab: e.tab, op: e.op, before: len(c.acked), low: c.newest}
 			c.ops[e.op.ID], c.sent = o, append(c.sent, o)
 		}
 	case acked:
@@ -71,6 +83,13 @@ func (c *check) step(e event) {
 		c.show(e)
 	case joined:
 		c.tab(e.tab).floor = &e.state
+		c.know(e.state)
+	}
+}
+
+func (c *check) know(s State) {
+	if s.Newer(c.newest) {
+		c.newest = s
 	}
 }
 
@@ -92,7 +111,7 @@ func (c *check) ack(e event) {
 	if o.acked {
 		return
 	}
-	o.acked, o.answered = true, true
+	o.acked, o.answered, o.high = true, true, c.tab(e.tab).shown
 	c.acked = append(c.acked, o)
 	if c.opts.Lossy {
 		return
@@ -136,6 +155,7 @@ func (c *check) show(e event) {
 		c.breach(LateJoin, e.tab, "was first shown %+v, but the store had %+v before", s, *t.floor)
 	}
 	t.shown, t.any, t.floor = s, true, nil
+	c.know(s)
 	if isNew := c.remember(e.tab, s); !isNew || c.opts.Lossy {
 		return
 	}
@@ -144,16 +164,34 @@ func (c *check) show(e event) {
 	}
 }
 
-// remember finds states that never were: of one version there is one value. It
-// reports whether it is the first of the version.
+// remember finds states that never were: of one version there is one value, or parts
+// of one. It reports whether it is the first of the version, or shows more of it.
 func (c *check) remember(tab string, s State) (isNew bool) {
 	key := [2]uint64{s.Epoch, s.Version}
 	value, ok := c.values[key]
-	if ok && value != s.Value {
-		c.breach(Phantom, tab, "shows %+v, which was %q elsewhere", s, value)
+	if !ok {
+		c.values[key] = s.Value
+		return true
 	}
-	c.values[key] = s.Value
-	return !ok
+	joined, err := c.join(value, s.Value)
+	if err != nil {
+		c.breach(Phantom, tab, "shows %+v, which %v", s, err)
+		c.values[key] = s.Value
+		return false
+	}
+	c.values[key] = joined
+	return joined != value
+}
+
+// join is what two values of one version say together, or why there can't be both.
+func (c *check) join(a, b string) (string, error) {
+	if kind, ok := c.opts.Kind.(Joiner); ok && a != b {
+		return kind.Join(a, b)
+	}
+	if a != b {
+		return b, fmt.Errorf("was %q elsewhere", a)
+	}
+	return a, nil
 }
 
 // count compares the store's state with what was sent and answered.
@@ -177,7 +215,9 @@ func (c *check) converged(final State, connected []string) {
 	there := make(map[string]bool, len(connected))
 	for _, name := range connected {
 		there[name] = true
-		if got := c.tab(name).shown; got != final {
+		got := c.tab(name).shown
+		_, err := c.join(final.Value, got.Value)
+		if err != nil || got.Newer(final) || final.Newer(got) {
 			c.breach(Convergence, name, "shows %+v, but the store has %+v", got, final)
 		}
 	}
@@ -186,4 +226,49 @@ func (c *check) converged(final State, connected []string) {
 			c.breach(Answered, o.tab, "waits for an answer to %s", o.op.ID)
 		}
 	}
+}
+
+// follow goes from each state that was shown to the next, where the kind can.
+func (c *check) follow() {
+	kind, ok := c.opts.Kind.(Follower)
+	if !ok || c.opts.Lossy {
+		return
+	}
+	trail, err := kind.Follow(c.opts.Base.Value)
+	if err != nil {
+		c.breach(Follows, "", "the base %v", err)
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(c.values), func(a, b [2]uint64) int {
+		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
+	})
+	from := c.opts.Base
+	for _, key := range keys {
+		to := State{Epoch: key[0], Version: key[1], Value: c.values[key]}
+		if !to.Newer(from) {
+			continue
+		}
+		known, err := trail.Next(to.Value, c.between(from, to, true), c.between(from, to, false))
+		c.followed++
+		if !known {
+			c.unknown++
+		}
+		if err != nil {
+			c.breach(Follows, "", "version %d, after version %d, %v", to.Version, from.Version, err)
+		}
+		from = to
+	}
+}
+
+// between are the ops that were applied between two states, if they must have been;
+// or else those that may.
+func (c *check) between(from, to State, must bool) (ops []*Op) {
+	for _, o := range c.sent {
+		inside := o.acked && !from.Newer(o.low) && !o.high.Newer(to)
+		touches := to.Newer(o.low) && (!o.acked && !c.refused[o.op.ID] || o.acked && o.high.Newer(from))
+		if must && inside || !must && touches && !inside {
+			ops = append(ops, &o.op)
+		}
+	}
+	return ops
 }

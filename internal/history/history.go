@@ -10,6 +10,7 @@ package history
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A Rule is what a history must not break.
@@ -38,6 +39,10 @@ const (
 	// LateJoin: the first state after a connect is not older than the
 	// store's when the connect began.
 	LateJoin Rule = "late join"
+	// Follows: what is shown follows from what was shown of the version before, by
+	// the ops in between, each once, and those of a client in their order. Only some
+	// kinds can tell: see Follower.
+	Follows Rule = "follows"
 	// Convergence: at the end every connected tab shows the store's state.
 	Convergence Rule = "convergence"
 )
@@ -99,14 +104,24 @@ const (
 	forgotten
 	shown
 	joined
+	// Those of a Recording alone.
+	left
+	fault
+	began
+	ended
 )
 
 type event struct {
 	kind   kind
 	tab    string
 	op     Op     // of sent; only its ID of acked, refused and forgotten
-	reason string // of refused
-	state  State  // of shown and joined
+	reason string // of refused; of joined the replica, and of fault what it is, in a Recording
+	state  State  // of shown and joined, began and ended
+
+	// Of a Recording alone.
+	at    time.Duration // since its beginning
+	lasts time.Duration // of fault; its tab is the replica
+	tabs  []string      // of ended: those that are connected
 }
 
 // New returns an empty history.
@@ -180,6 +195,21 @@ func (h *History) Check(final State, connected ...string) []Violation {
 		c.step(e)
 	}
 	c.count(final)
+	c.follow()
 	c.converged(final, connected)
 	return c.found
+}
+
+// Followed returns how often a state was compared with the one before it, and how
+// often that told nothing, because too many ops were in between.
+func (h *History) Followed(final State) (compared, unknown int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := newCheck(h.opts, h.events)
+	for _, e := range h.events {
+		c.step(e)
+	}
+	c.count(final)
+	c.follow()
+	return c.followed, c.unknown
 }

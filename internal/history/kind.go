@@ -44,6 +44,32 @@ type Ledger interface {
 	Check(value string, may []*Op) error
 }
 
+// A Joiner is a kind whose tabs may show parts of what there is: the values of one
+// version need not be equal.
+type Joiner interface {
+	Kind
+	// Join returns what two values of one version say together, or why there can't
+	// be both: of the second.
+	Join(a, b string) (string, error)
+}
+
+// A Follower is a kind that says more of a value if it knows the one before: what
+// came of ops in their order.
+type Follower interface {
+	Kind
+	// Follow returns the trail of a topic that shows a value, or an error if none of
+	// its topics can.
+	Follow(value string) (Trail, error)
+}
+
+// A Trail is a topic from version to version. It must not be used concurrently.
+type Trail interface {
+	// Next goes on to a value that is shown later, and says why it can't be: all of
+	// must and some of may have led to it, those of a client in the order of their
+	// seqs, and nothing else. Not known: there were too many ways to tell.
+	Next(value string, must, may []*Op) (known bool, err error)
+}
+
 // Counters is the kind of numbers that can be incremented, decremented and reset:
 // the value is the number.
 func Counters() Kind { return counters{} }

@@ -101,6 +101,13 @@ func (c *Counts) Done(a netip.Addr) {
 	}
 }
 
+// Len returns how many there are.
+func (c *Counts) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
 // key is the zero Addr for an address that is not counted by itself.
 func (c *Counts) key(a netip.Addr) netip.Addr {
 	if Contains(c.exempt, a) {

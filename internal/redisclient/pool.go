@@ -28,10 +28,13 @@ type Pool struct {
 // NewPool returns a pool for a URL as New reads it. It does not connect. seen
 // is told what each server does not meet; nil: nobody.
 func NewPool(raw string, seen *precondition.Part) (*Pool, error) {
-	p := &Pool{make: func() (redis.UniversalClient, error) { return newClient(raw, use{store: true, seen: seen}) }}
-	var err error
-	p.client, err = p.make()
-	return p, err
+	return newPool(func() (redis.UniversalClient, error) { return newClient(raw, use{store: true, seen: seen}) })
+}
+
+// newPool returns a pool of what make returns.
+func newPool(make func() (redis.UniversalClient, error)) (*Pool, error) {
+	c, err := make()
+	return &Pool{make: make, client: c}, err
 }
 
 // Client is the client to use for the next call. It is closed by the pool.

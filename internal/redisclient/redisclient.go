@@ -86,18 +86,39 @@ func newClient(raw string, u use) (redis.UniversalClient, error) {
 	if err := f.apply(o.TLSConfig); err != nil {
 		return nil, err
 	}
+	if o.TLSConfig != nil {
+		o.Dialer = secureDialer(o.TLSConfig)
+	}
+	return single(o, u), nil
+}
+
+// single returns a client of one server, with our settings.
+func single(o *redis.Options, u use) redis.UniversalClient {
 	o.MaxRetries, o.DialerRetries = -1, 1
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
 	o.PoolSize, o.ContextTimeoutEnabled = pool, true
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
 	}
-	o.OnConnect, o.DisableIdentity = u.prove, true
-	if o.TLSConfig != nil {
-		o.Dialer = secureDialer(o.TLSConfig)
-	}
+	o.OnConnect, o.DisableIdentity = both(o.OnConnect, u.prove), true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return redis.NewClient(o), nil
+	return redis.NewClient(o)
+}
+
+// A hook is redis.Options.OnConnect.
+type hook = func(context.Context, *redis.Conn) error
+
+// both returns a hook that is one and then the other; the first may be nil.
+func both(one, other hook) hook {
+	if one == nil {
+		return other
+	}
+	return func(ctx context.Context, c *redis.Conn) error {
+		if err := one(ctx, c); err != nil {
+			return err
+		}
+		return other(ctx, c)
+	}
 }
 
 // cluster reads [user:password@]host:port,host:port.
@@ -105,16 +126,7 @@ func cluster(rest string, f security, secure *tls.Config, use use) (redis.Univer
 	if err := f.apply(secure); err != nil {
 		return nil, err
 	}
-	o := &redis.ClusterOptions{
-		MaxRetries: -1, DialerRetries: 1, DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
-		PoolSize: pool, ContextTimeoutEnabled: true, TLSConfig: secure,
-		ConnMaxLifetime: lifetime, ConnMaxLifetimeJitter: lifetime / 4, ClusterStateReloadInterval: reload,
-		NewClient: func(o *redis.Options) *redis.Client {
-			o.OnConnect, o.DisableIdentity = use.look(o.Addr), true
-			return redis.NewClient(o)
-		},
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
+	o := &redis.ClusterOptions{TLSConfig: secure}
 	if secure != nil {
 		o.Dialer = secureDialer(secure)
 	}
@@ -133,7 +145,21 @@ func cluster(rest string, f security, secure *tls.Config, use use) (redis.Univer
 		}
 		o.Addrs = append(o.Addrs, host)
 	}
-	return redis.NewClusterClient(o), nil
+	return several(o, use), nil
+}
+
+// several returns a client of a cluster, with our settings.
+func several(o *redis.ClusterOptions, u use) redis.UniversalClient {
+	o.MaxRetries, o.DialerRetries = -1, 1
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
+	o.PoolSize, o.ContextTimeoutEnabled = pool, true
+	o.ConnMaxLifetime, o.ConnMaxLifetimeJitter, o.ClusterStateReloadInterval = lifetime, lifetime/4, reload
+	o.NewClient = func(o *redis.Options) *redis.Client {
+		o.OnConnect, o.DisableIdentity = both(o.OnConnect, u.look(o.Addr)), true
+		return redis.NewClient(o)
+	}
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClusterClient(o)
 }
 
 // secureDialer is go-redis's own dialler for TLS, except that it ends with its

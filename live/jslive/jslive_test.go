@@ -16,6 +16,7 @@ import (
 	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/jslive"
+	"lockstep/live/livetest"
 )
 
 // A view does what a test wants.
@@ -135,7 +136,7 @@ func noSessions(t *testing.T, rt *live.Runtime) {
 func TestAPageIsServed(t *testing.T) {
 	rt, h := start(t)
 	p := connect(t, h, view{event: func(s *live.Session, e htmx.Event) {
-		s.Push(htmx.Partial{Target: "#x", HTML: "line 1\nline 2"})
+		_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML("line 1\nline 2")}) // a text can be shown
 		s.Ack(e.Op)
 	}})
 	if m := <-p.got; m != `{"open":true}` {

@@ -62,6 +62,10 @@ type Address struct {
 type Page struct {
 	Title string
 	Body  live.Component
+	// Scripts and Styles are names of those that this page needs beside the ones that each has, in
+	// their order. The document that has loaded the program says where they are: data-more of the
+	// element of static/wasm/page.js.
+	Scripts, Styles []string
 }
 
 // A Failure is an error with what the person at the page is told of it.
@@ -172,8 +176,17 @@ func (t *tab) show(ctx context.Context, at Address) error {
 	if err := p.Body.Render(ctx, &b); err != nil {
 		return fmt.Errorf("the page can't be shown: %w", err)
 	}
-	post(map[string]any{"page": b.String(), "title": p.Title})
+	post(map[string]any{"page": b.String(), "title": p.Title, "scripts": list(p.Scripts), "styles": list(p.Styles)})
 	return nil
+}
+
+// list is names as they are posted.
+func list(names []string) []any {
+	all := make([]any, len(names))
+	for i, name := range names {
+		all[i] = name
+	}
+	return all
 }
 
 // stop says goodbye to the other tabs.

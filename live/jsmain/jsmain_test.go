@@ -14,6 +14,7 @@ import (
 	"lockstep/htmx"
 	"lockstep/live"
 	"lockstep/live/jsmain"
+	"lockstep/live/livetest"
 )
 
 // A greeting is a component.
@@ -33,7 +34,7 @@ type view struct{ topics string }
 
 // Mount implements live.View.
 func (v view) Mount(_ context.Context, s *live.Session) error {
-	s.Push(htmx.Partial{Target: "#x", HTML: v.topics})
+	_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML(v.topics)}) // a text can be shown
 	return nil
 }
 

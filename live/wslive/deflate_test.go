@@ -13,6 +13,7 @@ import (
 
 	"lockstep/htmx"
 	"lockstep/live"
+	"lockstep/live/livetest"
 	"lockstep/live/wslive"
 )
 
@@ -20,7 +21,7 @@ import (
 type large struct{ echo }
 
 func (large) Mount(_ context.Context, s *live.Session) error {
-	s.Push(htmx.Partial{Target: "#x", HTML: strings.Repeat("lorem ipsum ", 500)})
+	_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML(strings.Repeat("lorem ipsum ", 500))}) // a text can be shown
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"lockstep/htmx"
 	"lockstep/live"
+	"lockstep/live/livetest"
 	"lockstep/live/wslive"
 )
 
@@ -128,7 +129,7 @@ type flood struct{ echo }
 
 func (flood) HandleEvent(_ context.Context, s *live.Session, _ htmx.Event) error {
 	for range 500 {
-		s.Push(htmx.Partial{Target: "#x", HTML: strings.Repeat("x", 20_000)})
+		_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML(strings.Repeat("x", 20_000))}) // a text can be shown
 	}
 	return nil
 }

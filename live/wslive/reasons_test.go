@@ -14,6 +14,7 @@ import (
 
 	"lockstep/htmx"
 	"lockstep/live"
+	"lockstep/live/livetest"
 	"lockstep/live/wslive"
 )
 
@@ -64,7 +65,7 @@ type chatty struct{ echo }
 
 func (chatty) HandleEvent(_ context.Context, s *live.Session, _ htmx.Event) error {
 	for range 3000 {
-		s.Push(htmx.Partial{Target: "#x", HTML: "x"})
+		_ = s.Show(live.Part{Target: "#x", Component: livetest.HTML("x")}) // a text can be shown
 	}
 	return nil
 }
@@ -100,6 +101,7 @@ func ends(t *testing.T) []end {
 		{name: "the view fails", want: live.ReasonViewFailed, do: sends(frame{fin | text, []byte(`{"op":["c",1,1],"do":"panic"}`)})},
 		{name: "drain", want: live.ReasonDrain, do: func(e *ending) { go func() { _ = e.rt.Drain(ctx, time.Second) }() }},
 		{name: "shed", want: live.ReasonRebalance, view: movable{}, do: func(e *ending) { _, _ = e.rt.Shed(ctx, 1, 0) }},
+		{name: "an operator closes it", want: live.ReasonOperator, do: func(e *ending) { e.rt.CloseTab(1) }},
 		{name: "the runtime stops", want: live.ReasonStopped, do: func(e *ending) { e.rt.Stop() }},
 		{name: "the handler is closed", want: live.ReasonStopped, cut: true, do: func(e *ending) { e.h.Close() }},
 		{name: "stopped between request and session", want: live.ReasonNotServing, with: func(rt *live.Runtime) live.View { rt.Stop(); return echo{} }},

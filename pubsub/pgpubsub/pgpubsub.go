@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"lockstep/internal/pgclient"
 	"lockstep/pubsub/driver"
@@ -50,8 +51,15 @@ type Options struct {
 
 // A Driver opens connections to one database. It is safe for concurrent use.
 type Driver struct {
-	publish, listen *pgx.ConnConfig
+	publish, listen *place
 	channel         string
+}
+
+// A place is where to connect, and what is done to each connection. Hooks may be nil.
+type place struct {
+	config *pgx.ConnConfig
+	before func(context.Context, *pgx.ConnConfig) error
+	after  func(context.Context, *pgx.Conn) error
 }
 
 // NewDriver returns a driver for a postgres:// or postgresql:// URL. Of several
@@ -62,18 +70,51 @@ func NewDriver(url string, opts *Options) (*Driver, error) {
 	if opts != nil {
 		o = *opts
 	}
+	publish, err := placeOf(url)
+	if err != nil {
+		return nil, err
+	}
+	return newDriver(publish, &o)
+}
+
+// NewDriverLike is NewDriver for the database that a pool leads to: with its hosts, TLS, user,
+// BeforeConnect and AfterConnect. The driver has connections of its own, two for each hub, and
+// never uses or closes the pool's: LISTEN takes a session for as long as the hub runs. Nil is an
+// error.
+func NewDriverLike(pool *pgxpool.Pool, opts *Options) (*Driver, error) {
+	if pool == nil {
+		return nil, errNoPool
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	config := pool.Config()
+	pgclient.Prepare(config.ConnConfig, pgclient.Use{Broker: true})
+	return newDriver(&place{config.ConnConfig, config.BeforeConnect, config.AfterConnect}, &o)
+}
+
+// errNoPool is the error of a pool that is nil.
+var errNoPool = errors.New("pgpubsub: there is no pool of connections")
+
+// newDriver returns a driver that publishes at a place.
+func newDriver(publish *place, o *Options) (*Driver, error) {
+	d := &Driver{publish: publish, listen: publish, channel: channelName(o.Channel)}
 	if o.ListenURL == "" {
-		o.ListenURL = url
+		return d, nil
 	}
-	d := &Driver{channel: channelName(o.Channel)}
 	var err error
-	if d.publish, err = pgclient.Parse(url, pgclient.Use{Broker: true}); err == nil {
-		d.listen, err = pgclient.Parse(o.ListenURL, pgclient.Use{Broker: true})
-	}
+	d.listen, err = placeOf(o.ListenURL)
+	return d, err
+}
+
+// placeOf reads a URL.
+func placeOf(url string) (*place, error) {
+	config, err := pgclient.Parse(url, pgclient.Use{Broker: true})
 	if err != nil {
 		return nil, fmt.Errorf("pgpubsub: %w", err)
 	}
-	return d, nil
+	return &place{config: config}, nil
 }
 
 // channelName is a name that PostgreSQL neither folds nor cuts: lower case and
@@ -150,9 +191,14 @@ func (d *Driver) hears(ctx context.Context, listen, publish *pgx.Conn) error {
 // connect makes one connection and no other after it: pgx would make another
 // one to have a statement cancelled whose context has ended, in a goroutine of
 // its own that waits 15 s for a server that does not answer.
-func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+func connect(ctx context.Context, at *place) (*pgx.Conn, error) {
 	var connected atomic.Bool
-	config = config.Copy()
+	config := at.config.Copy()
+	if at.before != nil {
+		if err := at.before(ctx, config); err != nil {
+			return nil, err
+		}
+	}
 	dial := config.DialFunc
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if connected.Load() {
@@ -162,7 +208,14 @@ func connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	}
 	c, err := pgx.ConnectConfig(ctx, config)
 	connected.Store(true)
-	return c, err
+	if err != nil || at.after == nil {
+		return c, err
+	}
+	if err := at.after(ctx, c); err != nil {
+		release(c)
+		return nil, err
+	}
+	return c, nil
 }
 
 // release closes a database connection that its goroutine has done with, and

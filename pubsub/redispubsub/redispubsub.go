@@ -25,7 +25,8 @@ type Driver struct {
 	// must be set before the first Open.
 	Preconditions *precondition.Part
 
-	url string
+	// make returns a client that says where to connect.
+	make func(seen *precondition.Part) (redis.UniversalClient, error)
 }
 
 // NewDriver returns a driver for a redis://, rediss://, redis+cluster:// or
@@ -37,7 +38,22 @@ func NewDriver(url string) (*Driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redispubsub: %w", err)
 	}
-	return &Driver{url: url}, c.Close()
+	return &Driver{make: func(seen *precondition.Part) (redis.UniversalClient, error) { return redisclient.NewBroker(url, seen) }}, c.Close()
+}
+
+// NewDriverLike returns a driver that connects where a client does, a *redis.Client or a
+// *redis.ClusterClient: with its address, dialler, TLS, user and OnConnect. It has connections of
+// its own, two for each hub, and never uses or closes those of the client: the caller may close it
+// at any time, unless its dialler needs it, as that of NewFailoverClient does. The error is about a
+// client of another kind, or none.
+func NewDriverLike(client redis.UniversalClient) (*Driver, error) {
+	c, err := redisclient.BrokerLike(client, nil)
+	if err != nil {
+		return nil, fmt.Errorf("redispubsub: %w", err)
+	}
+	return &Driver{make: func(seen *precondition.Part) (redis.UniversalClient, error) {
+		return redisclient.BrokerLike(client, seen)
+	}}, c.Close()
 }
 
 // Name implements driver.Driver.
@@ -45,7 +61,7 @@ func (d *Driver) Name() string { return "redis" }
 
 // Open implements driver.Driver: it connects twice, once to subscribe.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
-	client, err := redisclient.NewBroker(d.url, d.Preconditions)
+	client, err := d.make(d.Preconditions)
 	if err != nil {
 		return nil, fmt.Errorf("redispubsub: %w", err)
 	}

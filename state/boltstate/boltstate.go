@@ -136,6 +136,9 @@ func (s *Store) Entries(ctx context.Context, topic string, after uint64, most in
 	return first, entries, nil
 }
 
+// Path returns where the file is, as Open was told.
+func (s *Store) Path() string { return s.path }
+
 // Close implements state.Store.
 func (s *Store) Close() error {
 	s.trim.Lock()

@@ -101,3 +101,7 @@ func BenchmarkStore(b *testing.B) {
 func BenchmarkShares(b *testing.B) {
 	statetest.BenchmarkShares(b, open(b, filepath.Join(b.TempDir(), "states.db")))
 }
+
+func BenchmarkList(b *testing.B) {
+	statetest.BenchmarkList(b, open(b, filepath.Join(b.TempDir(), "states.db")))
+}

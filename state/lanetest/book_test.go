@@ -9,10 +9,12 @@ import (
 )
 
 // A ledger is the state of the topics: a number, and the names of the ops that
-// were applied, in their order. So each state says what it is made of.
+// were applied, in their order. So each state says what it is made of. Its log
+// has an entry for each.
 type ledger struct {
 	N   int
 	Ops []string
+	Log state.Log[string]
 }
 
 var errNone = errors.New("there is none left")
@@ -22,27 +24,27 @@ var actions = []string{"inc", "dec", "dud"}
 
 // book is the kind of the topics.
 func book() state.Kind[ledger] {
-	return state.Kind[ledger]{Name: "book", Actions: map[string]state.Action[ledger]{
-		"inc": func(l ledger, in state.Fields, _ state.Call) (ledger, error) { return l.after(1, in), nil },
-		"dec": func(l ledger, in state.Fields, _ state.Call) (ledger, error) {
+	return state.Kind[ledger]{Name: "book", Log: func(l *ledger) state.Appender { return &l.Log }, Actions: map[string]state.Action[ledger]{
+		"inc": func(l ledger, in state.Fields, c state.Call) (ledger, error) { return l.after(1, in, c), nil },
+		"dec": func(l ledger, in state.Fields, c state.Call) (ledger, error) {
 			if l.N == 0 {
 				l.scribble()
 				return l, errNone
 			}
-			return l.after(-1, in), nil
+			return l.after(-1, in, c), nil
 		},
-		"dud": func(l ledger, in state.Fields, _ state.Call) (ledger, error) {
+		"dud": func(l ledger, in state.Fields, c state.Call) (ledger, error) {
 			if l.N%2 != 0 {
 				l.scribble()
 				panic("odd")
 			}
-			return l.after(1, in), nil
+			return l.after(1, in, c), nil
 		},
 	}}
 }
 
-func (l ledger) after(n int, in state.Fields) ledger {
-	return ledger{l.N + n, append(slices.Clone(l.Ops), in.Get("op"))}
+func (l ledger) after(n int, in state.Fields, c state.Call) ledger {
+	return ledger{l.N + n, append(slices.Clone(l.Ops), in.Get("op")), l.Log.Append(c.Op, in.Get("op"))}
 }
 
 // scribble changes a state that an action was given, which it must not.

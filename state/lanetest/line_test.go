@@ -84,8 +84,23 @@ var mutants = []mutant{
 	{name: "a failed action's state is used again", edits: []edit{{
 		"try.go", "if t.run.fouled {", "if !WITHOUT && t.run.fouled {",
 	}}},
+	{name: "entries of a failed run are appended, too", edits: []edit{{
+		"run.go", "	r.log = r.savedLog\n", "	if !WITHOUT {\n		r.log = r.savedLog\n	}\n",
+	}}},
+	{name: "entries of a run that is made again are not appended", edits: []edit{{
+		"run.go", "		r.state = next\n		r.log.add(log)\n	}\n	return r.save()", "		r.state = next\n		if !WITHOUT {\n			r.log.add(log)\n		}\n	}\n	return r.save()",
+	}}},
+	{name: "entries are left out of the step", edits: []edit{{
+		"run.go", "		r.step.Log, r.step.Keep =", "		if WITHOUT {\n			r.log = appended{}\n		}\n		r.step.Log, r.step.Keep =",
+	}}},
+	{name: "entries stay in the state", edits: []edit{{
+		"log.go", "	l.fresh = nil\n", "	if !WITHOUT {\n		l.fresh = nil\n	}\n",
+	}}},
+	{name: "a store appends the entries of a step that does not hold", edits: []edit{{
+		"memstate/memstate.go", "	if !holds {\n", "	if !holds {\n		if WITHOUT {\n			for _, entry := range step.Log {\n				t.log = append(t.log, append([]byte{}, entry...))\n			}\n		}\n",
+	}}},
 	{name: "a panic ends the replica", edits: []edit{{
-		"run.go", `	defer r.b.guard.caught("an action", &err)`, "	if !WITHOUT {\n		defer r.b.guard.caught(\"an action\", &err)\n	}",
+		"run.go", `	defer r.b.guard.Caught("an action", &err)`, "	if !WITHOUT {\n		defer r.b.guard.Caught(\"an action\", &err)\n	}",
 	}}},
 	{name: "acknowledged before it is shown", edits: []edit{{
 		"try.go", "	b.tell(t)\n", "	if !WITHOUT {\n		b.tell(t)\n	}\n",

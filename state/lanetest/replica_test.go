@@ -77,10 +77,10 @@ func (r *replica) start() {
 			defer mu.Unlock()
 			return time.Duration(jitter.Int64N(int64(n)))
 		},
-		Committed: func(topic string, record state.Record, _ []any) {
+		Committed: func(c state.Commit) {
 			r.tell(r.id, func() {
 				if r.life == life {
-					r.broadcast(numberOf(topic), record)
+					r.broadcast(numberOf(c.Topic), c.Record)
 				}
 			})
 		},

@@ -3,6 +3,8 @@ package lanetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -66,6 +68,23 @@ func (st *store) lane(topic string, client state.Client) state.Lane {
 	return st.mem.Commit(context.Background(), state.Step{Topic: topic, Moves: []state.Move{look}})[0].Lanes[0]
 }
 
+// entries are the ops of the log of a topic.
+func (st *store) entries(topic string) []string {
+	first, raw, err := st.mem.Entries(context.Background(), topic, 0, math.MaxInt)
+	if err != nil || first != 1 {
+		panic(fmt.Sprint("the log begins with ", first, ": ", err))
+	}
+	entries, err := state.ReadEntries[string](first, raw)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	ops := make([]string, len(entries))
+	for i, e := range entries {
+		ops[i] = e.M
+	}
+	return ops
+}
+
 // A reply is what a call of the store returns, and for the ground truth what it
 // rests on.
 type reply struct {
@@ -90,6 +109,7 @@ func (st *store) commit(steps []state.Step) reply {
 		}
 		st.journal = append(st.journal, deed{step: steps[i]})
 		st.committed(&steps[i], before[i], after)
+		st.logged(steps[i].Topic, after)
 	}
 	return r
 }
@@ -194,7 +214,7 @@ func (l line) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 func clone(steps []state.Step) []state.Step {
 	all := slices.Clone(steps)
 	for i := range all {
-		all[i].Data, all[i].Moves = slices.Clone(all[i].Data), slices.Clone(all[i].Moves)
+		all[i].Data, all[i].Moves, all[i].Log = slices.Clone(all[i].Data), slices.Clone(all[i].Moves), slices.Clone(all[i].Log)
 	}
 	return all
 }

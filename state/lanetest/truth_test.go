@@ -18,6 +18,7 @@ import (
 //	6 answered from a history that was lost before the op came
 //	7 a lane that grows
 //	8 ack before a frame that contains the op
+//	9 an entry of the log without its op, or twice, or not at all, or elsewhere
 
 func (s *sim) fail(format string, args ...any) {
 	if s.breach == "" {
@@ -44,6 +45,13 @@ func (s *sim) committed(step *state.Step, before, after []string) {
 	}
 	for _, m := range step.Moves {
 		s.remembered(t, m.To)
+	}
+}
+
+// logged looks at the log after each step that was done.
+func (s *sim) logged(topic string, ops []string) {
+	if entries := s.store.entries(topic); !slices.Equal(entries, ops) {
+		s.fail("9 log: %s has the entries %q, of the ops %q", topic, entries, ops)
 	}
 }
 

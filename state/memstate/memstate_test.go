@@ -97,3 +97,5 @@ func TestEntriesThatAreTrimmedTakeNoMemory(t *testing.T) {
 func BenchmarkStore(b *testing.B) { statetest.Benchmark(b, memstate.New(nil)) }
 
 func BenchmarkShares(b *testing.B) { statetest.BenchmarkShares(b, memstate.New(nil)) }
+
+func BenchmarkList(b *testing.B) { statetest.BenchmarkList(b, memstate.New(nil)) }

@@ -80,6 +80,33 @@ type Store struct {
 // pool_max_conns and the other options of pgxpool may be in the URL. Its errors
 // contain no password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
+	config, err := configure(url)
+	if err != nil {
+		return nil, fmt.Errorf("pgstate: %w", err)
+	}
+	return open(ctx, config, opts)
+}
+
+// OpenLike is Open for the database that a pool leads to: with its hosts, TLS, user and hooks. The
+// store has a pool of its own, of 8 connections at most, and never uses or closes the other: it
+// must know that each of its connections is to a server that takes writes, and make all anew when
+// one is not. Nil is an error.
+func OpenLike(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
+	if pool == nil {
+		return nil, errNoPool
+	}
+	config := pool.Config()
+	config.MaxConns = min(config.MaxConns, connections)
+	config.MinConns, config.MinIdleConns = 0, 0
+	config.MaxConnLifetime, config.MaxConnLifetimeJitter = lifetime, lifetime/4
+	return open(ctx, config, opts)
+}
+
+// errNoPool is the error of a pool that is nil.
+var errNoPool = errors.New("pgstate: there is no pool of connections")
+
+// open opens a store with a pool that is configured but for what makes its connections safe.
+func open(ctx context.Context, config *pgxpool.Config, opts *Options) (*Store, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
@@ -91,10 +118,8 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	if o.DoneLifetime > 0 {
 		s.done = o.DoneLifetime
 	}
-	config, err := configure(url, o.Preconditions)
-	if err != nil {
-		return nil, fmt.Errorf("pgstate: %w", err)
-	}
+	pgclient.Prepare(config.ConnConfig, pgclient.Use{Preconditions: o.Preconditions})
+	var err error
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("pgstate: %w", err)
 	}
@@ -109,7 +134,7 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 }
 
 // configure reads a URL. What it says about the pool counts.
-func configure(raw string, seen *precondition.Part) (*pgxpool.Config, error) {
+func configure(raw string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(raw)
 	if err != nil {
 		return nil, pgclient.URLError(err)
@@ -125,7 +150,6 @@ func configure(raw string, seen *precondition.Part) (*pgxpool.Config, error) {
 		config.MaxConnLifetime = lifetime
 		config.MaxConnLifetimeJitter = lifetime / 4
 	}
-	pgclient.Prepare(config.ConnConfig, pgclient.Use{Preconditions: seen})
 	return config, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.uber.org/goleak"
 
 	"lockstep/internal/testserver"
@@ -37,14 +38,28 @@ func open(t testing.TB, url string, opts *pgstate.Options) *pgstate.Store {
 type suite struct {
 	server *testserver.Server
 	opts   *pgstate.Options
+	like   *pgxpool.Pool // nil: by the server's URL
 	shift  time.Duration
 	stores []*pgstate.Store
 }
 
 func (u *suite) open(t testing.TB) state.Store {
-	s := open(t, u.server.URL, u.opts)
+	s := u.store(t)
 	s.Shift(u.shift)
 	u.stores = append(u.stores, s)
+	return s
+}
+
+func (u *suite) store(t testing.TB) *pgstate.Store {
+	t.Helper()
+	if u.like == nil {
+		return open(t, u.server.URL, u.opts)
+	}
+	s, err := pgstate.OpenLike(t.Context(), u.like, u.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -270,4 +285,8 @@ func BenchmarkStore(b *testing.B) {
 
 func BenchmarkShares(b *testing.B) {
 	statetest.BenchmarkShares(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
+}
+
+func BenchmarkList(b *testing.B) {
+	statetest.BenchmarkList(b, open(b, testserver.Postgres(b).URL, &pgstate.Options{Prefix: "bench:"}))
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"lockstep/internal/testserver"
 	"lockstep/state"
 	"lockstep/state/redisstate"
@@ -17,6 +19,7 @@ import (
 type bench struct {
 	url  string
 	opts redisstate.Options
+	like redis.UniversalClient // nil: by the URL
 
 	mu     sync.Mutex // guards the rest
 	ahead  time.Duration
@@ -25,11 +28,24 @@ type bench struct {
 
 func (b *bench) open(t testing.TB) state.Store {
 	t.Helper()
-	s := open(t, b.url, &b.opts)
+	s := b.store(t)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s.Shift(b.ahead)
 	b.stores = append(b.stores, s)
+	return s
+}
+
+func (b *bench) store(t testing.TB) *redisstate.Store {
+	t.Helper()
+	if b.like == nil {
+		return open(t, b.url, &b.opts)
+	}
+	s, err := redisstate.OpenLike(t.Context(), b.like, &b.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
@@ -96,4 +112,8 @@ func BenchmarkStore(b *testing.B) {
 
 func BenchmarkShares(b *testing.B) {
 	statetest.BenchmarkShares(b, open(b, testserver.Redis(b).URL, &redisstate.Options{Prefix: "bench:"}))
+}
+
+func BenchmarkList(b *testing.B) {
+	statetest.BenchmarkList(b, open(b, testserver.Redis(b).URL, &redisstate.Options{Prefix: "bench:"}))
 }

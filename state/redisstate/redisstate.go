@@ -80,10 +80,39 @@ type Store struct {
 // once: scripts work there, and its keys are here. Its errors do not contain
 // the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(seen *precondition.Part) (*redisclient.Pool, error) { return redisclient.NewPool(url, seen) })
+}
+
+// OpenLike is Open for the Redis that a client leads to, a *redis.Client or a *redis.ClusterClient:
+// with its address, dialler, TLS, user, database and OnConnect. The store has connections of its
+// own, 8 at most for each server, and never uses or closes those of the client: go-redis sends a
+// call again whose answer was lost, and must not here. The client must stay open only if its
+// dialler needs it, as that of NewFailoverClient does.
+func OpenLike(ctx context.Context, client redis.UniversalClient, opts *Options) (*Store, error) {
+	return open(ctx, opts, func(seen *precondition.Part) (*redisclient.Pool, error) { return redisclient.PoolLike(client, seen) })
+}
+
+// open opens a store over what pool returns.
+func open(ctx context.Context, opts *Options, pool func(seen *precondition.Part) (*redisclient.Pool, error)) (*Store, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
+	s, err := newStore(&o)
+	if err != nil {
+		return nil, err
+	}
+	if s.pool, err = pool(o.Preconditions); err != nil {
+		return nil, fmt.Errorf("redisstate: %w", err)
+	}
+	if err := s.begin(ctx, o.Counter); err != nil {
+		return nil, errors.Join(fmt.Errorf("redisstate: %w", atStart(err)), s.pool.Close())
+	}
+	return s, nil
+}
+
+// newStore returns a store that has no pool yet.
+func newStore(o *Options) (*Store, error) {
 	s := &Store{
 		prefix: cmp.Or(o.Prefix, "lockstep:"), lifetime: state.Lifetime, done: state.DoneLifetime,
 		commit: newScript(commitScript), read: newScript(readScript), entries: newScript(entriesScript), finish: newScript(finishScript),
@@ -99,13 +128,6 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	}
 	for i := range s.tags {
 		s.tags[i] = "{" + s.prefix + "/" + strconv.Itoa(i) + "}"
-	}
-	var err error
-	if s.pool, err = redisclient.NewPool(url, o.Preconditions); err != nil {
-		return nil, fmt.Errorf("redisstate: %w", err)
-	}
-	if err := s.begin(ctx, o.Counter); err != nil {
-		return nil, errors.Join(fmt.Errorf("redisstate: %w", atStart(err)), s.pool.Close())
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package statetest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -78,4 +79,58 @@ func benchmarkRead(b *testing.B, s state.Store, n int) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkList measures what a change of a list costs, as a batcher commits it: the store is
+// given the whole list each time. It reports the bytes that go to the store and, as a change,
+// to the broker.
+func BenchmarkList(b *testing.B, s state.Store) {
+	for _, items := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("items=%d", items), func(b *testing.B) { benchmarkList(b, s, items) })
+	}
+}
+
+// A task is an item of about 60 bytes.
+type task struct {
+	Text string
+	Done bool
+}
+
+func tasks(items int) state.Kind[state.List[task]] {
+	type list = state.List[task]
+	return state.Kind[list]{Name: "tasks", MaxData: state.MaxData - 32, Actions: map[string]state.Action[list]{
+		"fill": func(l list, _ state.Fields, _ state.Call) (_ list, err error) {
+			for i := range items {
+				if l, err = l.Append(fmt.Sprintf("task-%d", i), task{Text: "what there is to do until this evening"}); err != nil {
+					return l, err
+				}
+			}
+			return l, nil
+		},
+		"toggle": func(l list, in state.Fields, _ state.Call) (list, error) {
+			t, _ := l.Get(in.Get("id"))
+			t.Done = !t.Done
+			return l.Set(in.Get("id"), t)
+		},
+	}}
+}
+
+func benchmarkList(b *testing.B, s state.Store, items int) {
+	data, change := 0, 0
+	batcher := state.NewBatcher(s, &state.BatcherOptions{Committed: func(c state.Commit) { data, change = len(c.Data), len(c.Change) }}, tasks(items))
+	defer func() { _ = batcher.Close(context.Background()) }()
+	topic, client, seq := "tasks:"+freshTopic(), freshClient(), uint64(0)
+	do := func(action, id string) {
+		seq++
+		op := state.Op{Client: client, Seq: seq, From: seq, Do: action, In: state.Fields{"id": {id}}}
+		if a, err := batcher.Apply(b.Context(), nil, topic, op); err != nil || a.Verdict != state.Ack {
+			b.Fatal(a, err)
+		}
+	}
+	do("fill", "")
+	for b.Loop() {
+		do("toggle", fmt.Sprintf("task-%d", seq%uint64(items)))
+	}
+	b.ReportMetric(float64(data), "B-stored/op")
+	b.ReportMetric(float64(change), "B-change/op")
 }

@@ -73,7 +73,7 @@ func Run(t *testing.T, open func(t testing.TB) state.Store, opts *Options) {
 func cases() []testCase {
 	return slices.Concat(
 		commitCases(), moveCases(), stepsCases(), readCases(), logCases(), byteCases(), limitCases(),
-		concurrencyCases(), raceCases(), lifeCases(), restoreCases(), crashCases(), forgetCases(), clockCases(), opsCases(), randomCases(),
+		concurrencyCases(), raceCases(), lifeCases(), restoreCases(), crashCases(), forgetCases(), clockCases(), opsCases(), produceCases(), randomCases(),
 	)
 }
 

@@ -5,9 +5,7 @@ import { CAST_PAUSE } from '../constants.js';
 import { Pace } from './pace.js';
 
 /**
- * @import { Input } from './outbox.js'
- *
- * @typedef {{ cast: string, t: string, in: Input }} Cast
+ * @typedef {{ cast: string, t: string, in: Record<string, unknown> }} Cast
  */
 
 /** The casts of a page. There are as many kinds of them as the page has names and topics. */

@@ -114,11 +114,14 @@ export class Edits {
   }
 
   /**
-   * What a person has changed counts no more: the form is reset.
+   * What a person has changed counts no more: the form is reset. What is changed after that is
+   * another matter than what was sent, even when it is the same.
    * @param {Iterable<Control>} controls
    */
   forget(controls) {
-    for (const el of controls) this.#edited.delete(el);
+    const reset = new Set(controls);
+    for (const el of reset) this.#edited.delete(el);
+    for (const [op, sent] of this.#sent) this.#sent.set(op, sent.filter(([el]) => !reset.has(el)));
   }
 
   /** A morph begins. Scripts may have had a hand in what a person has typed. */

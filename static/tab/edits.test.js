@@ -106,7 +106,8 @@ const chosen = (type) => ({
 
 const kinds = [
   checkbox, radio, chosen('select-one'), chosen('select-multiple'),
-  ...['text', 'search', 'email', 'number', 'date', 'time', 'range', 'color', 'textarea'].map(text),
+  ...['text', 'search', 'email', 'url', 'tel', 'password', 'number', 'date', 'time', 'month', 'week',
+    'datetime-local', 'range', 'color', 'textarea'].map(text),
 ];
 
 for (const { name, text: isText, make, say, change, shown } of kinds) {
@@ -281,4 +282,17 @@ test('of a form only what was changed is sent as that', () => {
   kind.change(el, 'b'); // by a script
   edits.answer('op', true);
   assert.equal(kind.shown(el), 'b');
+});
+
+test('what is typed after a reset stays when what was sent before is answered, even if it is the same', () => {
+  const edits = new Edits(), el = text('text').make('');
+  el.value = 'hello';
+  edits.edit(el);
+  edits.send('op', [el]);
+  el.value = ''; // the form is reset
+  edits.forget([el]);
+  el.value = 'hello';
+  edits.edit(el);
+  edits.answer('op', true);
+  assert.equal(el.value, 'hello');
 });

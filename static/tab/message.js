@@ -5,8 +5,11 @@
  * @typedef {[epoch: number, version: number]} At
  *
  * A newer state of a topic, as HTML or, for a tab that renders itself, as text. With back it is the
- * truth though it is older: what was shown never was.
- * @typedef {{ topic: string, at: At, back?: boolean, content?: string, state?: string }} Update
+ * truth though it is older: what was shown never was. With base it is what has changed since that
+ * version of the same epoch, and means nothing to a tab that shows less.
+ * @typedef {{
+ *   topic: string, at: At, base?: number, back?: boolean, content?: string, state?: string,
+ * }} Update
  *
  * What has become of an op. ack: it is applied. refused: it never will be. settled: its page has
  * had the answer. old: nobody knows any more. retry: the replica could not take it yet.
@@ -18,10 +21,10 @@
  *
  * What one message says: any of these, or nothing.
  * beat is how many seconds the server lets pass between two statuses, proof the answer to a hello
- * that asked for one, clock the time by the server, in ms, and complaint what is wrong with a
- * message that was no op.
+ * that asked for one, paint how far apart, in seconds, it wants to hear what is on the screen,
+ * clock the time by the server, in ms, and complaint what is wrong with a message that was no op.
  * @typedef {{
- *   status?: string, beat?: number, proof?: boolean, clock?: number,
+ *   status?: string, beat?: number, proof?: boolean, paint?: number, clock?: number,
  *   answers: Answer[], complaint?: string, update?: Update,
  * }} Message
  */
@@ -33,16 +36,17 @@
  */
 export function read(data) {
   const m = parse(data);
-  const { status, beat, proof, clock, error, op, t: topic, e, v, back, content, state } = m;
+  const { status, beat, proof, paint, clock, error, op, t: topic, e, a: base, v, back, content, state } = m;
   return {
     status,
     beat,
     proof,
+    paint,
     clock,
     answers: answers(m),
     complaint: op ? undefined : error,
     update: topic === undefined || v === undefined ? undefined
-      : { topic, at: [e, v], back, content, state },
+      : { topic, at: [e, v], base, back, content, state },
   };
 }
 

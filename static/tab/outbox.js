@@ -182,8 +182,9 @@ export class Outbox {
    * @param {Entry[] | null} stored - null: it can't be read
    * @param {number} clock - as it was heard before that
    * @param {(entry: Entry) => boolean | undefined} orphaned - whether its page is closed
-   * @returns {{ dropped: Op[], left: Entry[], others: Entry[] }} what was dropped, what other pages
-   *   have there that this one may send, and what it may not
+   * @returns {{ dropped: Op[], left: Entry[], others: Entry[], adopted: Op[] }} what was dropped,
+   *   what other pages have there that this one may send, what it may not, and what it sends from
+   *   now on
    */
   merge(stored, clock, orphaned) {
     const found = new Map((stored ?? []).map((entry) => [name(entry), entry]));
@@ -193,8 +194,8 @@ export class Outbox {
     for (const op of ours) if (stored || !op.durable) op.seen = Math.max(op.seen, clock);
     const all = [...found.values()].filter((entry) => this.#isLeft(entry));
     const left = all.filter((entry) => this.#isOurs(entry));
-    for (const entry of left.filter(orphaned)) this.#adopt(entry, clock);
-    return { dropped, left, others: all.filter((entry) => !left.includes(entry)) };
+    const adopted = left.filter(orphaned).flatMap((entry) => this.#adopt(entry, clock));
+    return { dropped, left, others: all.filter((entry) => !left.includes(entry)), adopted };
   }
 
   /**
@@ -203,9 +204,9 @@ export class Outbox {
    */
   #adopt(entry, clock) {
     const lane = this.#lane(entry);
-    if (lane.ops.has(entry.seq)) return;
-    this.#put(lane, entry, { adopted: true, secret: false, durable: true, seen: clock });
+    if (lane.ops.has(entry.seq)) return [];
     lane.last = Math.max(lane.last, entry.seq);
+    return this.#put(lane, entry, { adopted: true, secret: false, durable: true, seen: clock });
   }
 
   /**

@@ -25,6 +25,7 @@ import { Resends } from './resends.js';
  * @typedef {object} Page
  * @property {(message: object) => void} send - there is a connection
  * @property {() => void} changed - something waits, or waits no more, or is kept otherwise
+ * @property {(op: Op) => void} adopted - a closed page has left it, and this one sees to it now
  * @property {(op: Op, answer: Answer | null) => void} answered - null: another page has dealt with
  *   it
  * @property {(op: Op, reason: string) => void} refused - for now
@@ -214,7 +215,9 @@ export class Post {
    * @param {number} clock
    */
   #merge(stored, clock) {
-    const { dropped, left, others } = this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client));
+    const { dropped, left, others, adopted } = (
+      this.#outbox.merge(stored, clock, ({ client }) => this.#places.get(client)));
+    for (const op of adopted) this.#page.adopted(op);
     for (const op of dropped) {
       this.#journal.remove(op);
       this.#settle(op, null);

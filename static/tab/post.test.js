@@ -597,3 +597,16 @@ test('clicks that are made while the database is slow go out once each, in order
   const seqs = names(page.take()).map((name) => Number(name.split('/')[1]));
   assert.deepEqual(seqs, Array.from({ length: 23 }, (_, i) => i + 1));
 });
+
+test('a page is told of what it adopts, once', async () => {
+  const browser = new Browser(), left = new Page(browser), page = new Page(browser);
+  left.click();
+  await browser.pass();
+  left.crash();
+  await page.connect();
+  await browser.pass();
+  assert.deepEqual(page.adopted.map(({ entry }) => [entry.client, entry.seq]), [[left.client, 1]]);
+  page.post.resume();
+  await browser.pass();
+  assert.equal(page.adopted.length, 1);
+});

@@ -33,6 +33,19 @@ export class Versions {
   }
 
   /**
+   * Reports whether changes can be shown that are right from a version of the topic on: what is
+   * shown is of the same epoch, and as new. What changed before it is in them again, which does no
+   * harm.
+   * @param {string} topic
+   * @param {At} at - what the changes lead to
+   * @param {number} base
+   */
+  reaches(topic, [epoch], base) {
+    const [e, v] = this.of(topic);
+    return epoch === e && v >= base;
+  }
+
+  /**
    * @param {string} topic
    * @param {At} at
    */

@@ -33,3 +33,25 @@ test('topics have versions of their own', () => {
   assert.equal(versions.isOlder('b', [1, 2]), false);
   assert.deepEqual(versions.of('a'), [9, 9]);
 });
+
+/** @type {[name: string, at: import('./message.js').At, base: number, reaches: boolean][]} */
+const bases = [
+  ['changes since the version that is shown', [5, 8], 7, true],
+  ['changes since an older one: what is known is in them again', [5, 8], 3, true],
+  ['changes that lead to the version that is shown', [5, 7], 6, true],
+  ['changes since a version that was missed', [5, 9], 8, false],
+  ['changes of another epoch, whatever their base', [6, 8], 7, false],
+  ['changes of an epoch that is over', [4, 8], 7, false],
+];
+
+for (const [name, at, base, reaches] of bases) {
+  test(`${reaches ? 'can' : 'can not'} be shown: ${name}`, () => {
+    const versions = new Versions();
+    versions.show('t', [5, 7]);
+    assert.equal(versions.reaches('t', at, base), reaches);
+  });
+}
+
+test('changes of a topic of which nothing was shown can not be shown', () => {
+  assert.equal(new Versions().reaches('t', [5, 1], 0), false);
+});

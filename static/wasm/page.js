@@ -8,8 +8,11 @@
   // The addresses of all that is loaded. server is the start page of the server, if there is one,
   // and progress says how the server gets on with the program, while it compiles it.
   const {
-    worker: script = '', program = '', size, script: pages = '', offline = '', server, progress: compiling,
+    worker: script = '', program = '', size, script: pages = '', more = '{}', offline = '', server,
+    progress: compiling,
   } = /** @type {HTMLScriptElement} */ (document.currentScript).dataset;
+  /** @type {Record<string, string>} what some pages need beside that, by name */
+  const shelf = JSON.parse(more);
   const here = new URL('.', location.href);
   const socket = new URL('socket/', here).pathname;
 
@@ -55,6 +58,8 @@
   let worker = null;
   let shown = false; // the application's page has taken the place of this one
   let live = false; // and htmx has connected, once at least
+  /** @type {Promise<unknown>} all that shows what comes over a socket has been loaded */
+  let scripts = Promise.resolve();
   let dead = false; // the application does not run, and the person has been told why
 
   if (compiling) wait();
@@ -86,7 +91,7 @@
     } catch (e) {
       return failed('This page is not allowed to start a worker.', e);
     }
-    worker.onmessage = ({ data }) => (data.failure ? failed(data.failure, data.detail) : show(data.page, data.title));
+    worker.onmessage = ({ data }) => (data.failure ? failed(data.failure, data.detail) : show(data));
     worker.onerror = (e) => {
       e.preventDefault();
       failed(shown ? STOPPED : NOT_STARTED, e.message);
@@ -160,22 +165,47 @@
     part('loading').textContent = share < 1 ? `Loading: ${Math.floor(100 * share)} %` : 'Starting…';
   }
 
-  /**
-   * @param {string} html
-   * @param {string} title
-   */
-  async function show(html, title) {
+  /** @param {{ page: string, title: string, scripts: string[], styles: string[] }} what */
+  async function show({ page: html, title, scripts: names, styles }) {
     await parsed;
+    await Promise.all(styles.map((name) => dress(shelf[name])));
     if (dead) return;
     shown = true;
     document.title = title;
     performance.mark('shown');
     document.body.inert = true; // until htmx is there
     document.body.innerHTML = policy.createHTML(html); // eslint-disable-line no-restricted-syntax
+    scripts = Promise.all([pages, ...names.map((name) => shelf[name])].map(add));
+  }
+
+  /**
+   * Loads a style sheet of the application's pages.
+   * @param {string} url
+   * @returns {Promise<void>}
+   */
+  function dress(url) {
+    const css = document.createElement('link');
+    css.rel = 'stylesheet';
+    css.href = url;
+    document.head.append(css);
+    return new Promise((done) => {
+      css.onload = () => done();
+      css.onerror = () => failed(NOT_LOADED);
+    });
+  }
+
+  /**
+   * Loads a script of the application's pages. They run in the order in which they are added.
+   * @param {string} url
+   * @returns {Promise<void>}
+   */
+  function add(url) {
     const js = document.createElement('script');
-    js.src = policy.createScriptURL(pages);
+    js.async = false;
+    js.src = policy.createScriptURL(url);
     js.onerror = () => failed(NOT_LOADED);
     document.body.append(js);
+    return new Promise((done) => (js.onload = () => done()));
   }
 
   // Called when htmx has connected for the first time.
@@ -280,7 +310,7 @@
       this.#port = port1;
       port1.onmessage = ({ data }) => this.#take(data);
       const topics = decodeURIComponent(new URL(url).pathname.slice(socket.length));
-      worker?.postMessage({ connect: topics }, [port2]);
+      scripts.then(() => worker?.postMessage({ connect: topics }, [port2]));
     }
 
     /** @param {string | { open?: boolean, code: number, reason: string }} data */

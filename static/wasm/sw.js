@@ -60,7 +60,7 @@ async function copyOf(response) {
 async function belongs(file, response) {
   const [, hash] = file.match(/\.([0-9a-f]{10,64})\.\w+$/) ?? [];
   if (!hash) {
-    const html = await response.clone().text();
+    const html = (await response.clone().text()).replaceAll('&#34;', '"'); // in an attribute
     return FILES.slice(1).every((other) => html.includes(`"${other}"`));
   }
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await response.clone().arrayBuffer()));
@@ -100,12 +100,22 @@ async function answerPage(e) {
   const kept = await caches.match(PAGE, { cacheName: CACHE });
   if (kept && (await whole())) return kept;
   const response = await restore(e, PAGE).catch((error) => error);
+  if (response.ok) e.waitUntil(complete().catch(() => {})); // the next page tries again
   return response.ok ? response : (kept ?? (response instanceof Response ? response : Response.error()));
 }
 
 async function whole() {
   const cache = await caches.open(CACHE);
   return (await cache.keys()).length >= FILES.length;
+}
+
+// Loads what is missing, also what this page does without and another needs. The last first: those
+// that all pages load come by themselves meanwhile.
+async function complete() {
+  const cache = await caches.open(CACHE);
+  for (const file of FILES.slice(1).reverse()) {
+    if (!(await cache.match(address(file)))) await cache.put(address(file), await load(file));
+  }
 }
 
 /**

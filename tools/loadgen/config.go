@@ -26,11 +26,13 @@ type config struct {
 	json, html string          // files
 	prometheus string          // address
 	version    bool            // print it and exit
+	check      string          // file with a history to judge; "": there is none
 }
 
 const help = `Opens tabs on a live page, clicks in them, and says whether all stayed in step, and how fast.
 
   loadgen [flags] URL...
+  loadgen -check FILE
 
 The URLs are replicas, or a balancer. A run takes -ramp, then -duration (10 s with the defaults),
 and then until all tabs are equal, -settle at most. docs/loadgen.md says how to read a report.
@@ -67,7 +69,7 @@ func parseConfig(args []string, out io.Writer) (config, error) {
 	if err != nil {
 		return c, fmt.Errorf("%w; -h lists all flags", err)
 	}
-	if c.version {
+	if c.version || c.check != "" {
 		return c, nil // nothing is loaded, so nothing else matters
 	}
 	given := make(map[string]bool)
@@ -126,7 +128,7 @@ func (f *parsed) defineTarget(fs *flags.Grouped, c *config) {
 	fs.BoolVar(&f.insecure, "insecure", false, "accept any certificate")
 	fs.DurationVar(&c.options.Wait, "wait", 0, "time that the targets have for answering at all, if they are just being started")
 	fs.StringVar(&f.protocol, "protocol", "lockstep", "`kind` of the pages: lockstep, or htmx for any page with a number that comes over htmx")
-	fs.StringVar(&f.kind, "kind", "", "`kind` of the pages of -protocol lockstep: counter, poll or bank (default that of the URL, or counter)")
+	fs.StringVar(&f.kind, "kind", "", "`kind` of the pages of -protocol lockstep: counter, poll, bank, list, log or soft (default that of the URL, or counter)")
 	fs.StringVar(&f.transport, "transport", "ws", "`way` of the tabs: ws, or http for that of networks which let no websocket through, a stream and exchanges")
 	fs.StringVar(&f.selector, "selector", "", "with -protocol htmx: the CSS `selector` of the number")
 	fs.StringVar(&f.click, "click", "", "with -protocol htmx: the CSS `selector` of what is clicked (default: the first that sends)")
@@ -144,7 +146,13 @@ func (c *config) define(fs *flags.Grouped) {
 	fs.Group("Others")
 	fs.IntVar(&c.options.PerProcess, "per-process", load.DefaultPerProcess, "`tabs` from which on there is another process")
 	fs.BoolVar(&c.version, "version", false, "print the version and exit")
-	fs.Note("per-process", "version")
+	fs.Func("check", "judge a `file` with a history that the demo's \"Try to break it\" has let be downloaded, and exit: 0 it holds, 1 it does not, 2 it is no such file", func(name string) error {
+		if c.check = name; name == "" {
+			return errors.New("it names no file")
+		}
+		return nil
+	})
+	fs.Note("per-process", "check", "version")
 }
 
 // fill makes options out of flags.
@@ -273,19 +281,22 @@ func (f *parsed) kindOf(target string) (protocol.Kind, error) {
 	if path == "" {
 		path = target
 	}
-	for _, kind := range []protocol.Kind{protocol.Poll, protocol.Bank} {
+	for _, kind := range []protocol.Kind{protocol.Poll, protocol.Bank, protocol.List, protocol.Log, protocol.Board} {
 		if f.kind == string(kind) || f.kind == "" && strings.Contains(path, "/"+string(kind)+"/") {
 			return kind, nil
 		}
 	}
 	if f.kind != "" && f.kind != protocol.Counter.String() {
-		return "", fmt.Errorf("-kind %s: there are counter, poll and bank", f.kind)
+		return "", fmt.Errorf("-kind %s: there are counter, poll, bank, list, log and soft", f.kind)
 	}
 	return protocol.Counter, nil
 }
 
 // way fills in how the tabs connect. settled: it was said how long they have for becoming equal.
 func (f *parsed) way(c *config, settled bool) error {
+	if !settled {
+		c.options.Settle = c.options.LeastSettle()
+	}
 	switch f.transport {
 	case "ws":
 		return nil

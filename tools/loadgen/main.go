@@ -49,6 +49,8 @@ func run(args []string, getenv func(string) string, stdin io.Reader, stdout, std
 	case c.version:
 		_, _ = fmt.Fprintln(stdout, "loadgen", version.Of(release))
 		return exitFine
+	case c.check != "":
+		return checkFile(c.check, stdout, stderr)
 	case getenv(workerEnv) != "":
 		return complain(stderr, load.Work(c.options, stdin, stdout))
 	}

@@ -133,7 +133,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 		{"-transport smoke http://localhost:1", "there are ws and http"},
 		{"-transport http -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol smtp http://localhost:1", "there are lockstep and htmx"},
-		{"-kind chat http://localhost:1", "there are counter, poll and bank"},
+		{"-kind chat http://localhost:1", "there are counter, poll, bank, list, log and soft"},
 		{"-kind poll -protocol htmx -selector #n http://localhost:1", "-protocol lockstep"},
 		{"-protocol htmx http://localhost:1", "-selector"},
 		{"-protocol htmx -selector # http://localhost:1", "selector of the number"},
@@ -223,6 +223,7 @@ func TestHiddenTabsWithoutWebsocketsHaveTimeToAsk(t *testing.T) {
 		"-transport http":                        load.DefaultSettle,
 		"-hidden .1":                             load.DefaultSettle,
 		"-transport http -hidden .1":             2 * load.DefaultSettle,
+		"-kind soft":                             2 * load.DefaultSettle,
 		"-transport http -hidden .1 -settle 11s": 11 * time.Second,
 	} {
 		c, err := parseConfig(append(strings.Fields(args), "http://localhost:1"), io.Discard)

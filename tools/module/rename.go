@@ -123,7 +123,8 @@ func newEditor(from, to string, folders []string) *editor {
 		before + old + `([ \t]+(?:v[0-9]|=>))`,                                       // what go.mod and go.work require and replace
 		before + old + `(@v[0-9]|@latest|=\.{1,2}(?:/|\s|$))`,                        // arguments of the go command
 		`(^module[ \t]+)` + old + `(/|\s|$)`,
-		`(\bmodule[ \t]*:?=[ \t]*")` + old + `(")`, // a constant or variable of that name
+		`(\bmodule[ \t]*:?=[ \t]*")` + old + `(")`,   // a constant or variable of that name
+		`(^[ \t]*(?:import[ \t]+)?")` + old + `("$)`, // an import of the root in a template, or in a text that has Go
 	} {
 		e.paths = append(e.paths, regexp.MustCompile(`(?m)`+pattern))
 	}

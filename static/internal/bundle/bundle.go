@@ -31,14 +31,32 @@ type asset struct {
 // extension that arrives after htmx has started is silently ignored; htmx
 // comes first because the others register with it. replica.js has the program
 // render a tab of a server, and wasm.js has it serve one. plain.js is for networks
-// without websockets, and others.js for browsers with clicks of another session.
+// without websockets, and others.js for browsers with clicks of another session. The rest is for
+// some pages only: list.js for lists, log.js, behind it, for logs, soft.js for boards, forms.js for
+// forms that a person fills in, drag.js for what is dragged, around.js for what the demo shows
+// beside them, tell.js for pages that the application tells what to do, and xray.js for those who
+// look how far their clicks come.
 func assets() []asset {
 	return []asset{
 		{"app.js", []string{"vendor/htmx/htmx.min.js", "vendor/htmx/hx-ws.min.js", "live.js"}},
+		{"list.js", []string{"list.js"}},
+		{"log.js", []string{"log.js"}},
 		{"replica.js", []string{"replica.js"}},
 		{"plain.js", []string{"plain.js"}},
 		{"others.js", []string{"others.js"}},
+		{"soft.js", []string{"soft.js"}},
+		{"tell.js", []string{"tell.js"}},
+		{"xray.js", []string{"xray.js"}},
+		{"xray.css", []string{"xray.css"}},
 		{"app.css", []string{"app.css"}},
+		{"around.js", []string{"around.js"}},
+		{"around.css", []string{"around.css"}},
+		{"break.css", []string{"break.css"}},
+		{"lists.css", []string{"lists.css"}},
+		{"soft.css", []string{"soft.css"}},
+		{"forms.js", []string{"forms.js"}},
+		{"drag.js", []string{"drag.js"}},
+		{"forms.css", []string{"forms.css"}},
 		{"favicon.svg", []string{"favicon.svg"}},
 		{"icon.png", []string{"icon.png"}},
 		{"wasm.js", []string{"wasm/page.js"}},

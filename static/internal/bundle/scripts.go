@@ -14,7 +14,7 @@ import (
 // them: it is joined with a script of Go's own where a program is compiled, and that needs no
 // esbuild.
 func modules() []string {
-	return []string{"live.js", "others.js", "plain.js", "replica.js", "wasm/page.js"}
+	return []string{"around.js", "drag.js", "forms.js", "list.js", "live.js", "log.js", "others.js", "plain.js", "replica.js", "soft.js", "tell.js", "wasm/page.js", "xray.js"}
 }
 
 // flags have esbuild put a script and what it imports into one function, for browsers that have
@@ -25,7 +25,9 @@ func flags() []string {
 }
 
 // sheets are the style sheets, which esbuild only makes smaller.
-func sheets() []string { return []string{"app.css"} }
+func sheets() []string {
+	return []string{"app.css", "around.css", "break.css", "forms.css", "lists.css", "soft.css", "xray.css"}
+}
 
 // sheetFlags have esbuild leave out what a style sheet does not need, and rewrite nothing for older
 // browsers.

@@ -108,7 +108,7 @@ func TestProgressCountsWhatIsCompiled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	change("package htmx\n\n// Change is new to every cache.\nconst Change = \"" + rand.Text() + "\"\n")
+	change("package htmx\n\n// NewToAll is new to every cache.\nconst NewToAll = \"" + rand.Text() + "\"\n")
 	var got [][2]int
 	if _, err := wasm.Build(t.Context(), dir, func(done, total int) { got = append(got, [2]int{done, total}) }); err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestNothingOfServersIsInTheProgram(t *testing.T) {
 	for _, w := range weights {
 		there[w.Package] = w.Bytes
 	}
-	for _, want := range []string{"lockstep/app", "lockstep/components", "lockstep/live", "lockstep/state/idbstate", "runtime", "(data)"} {
+	for _, want := range []string{"lockstep/app", "lockstep/app/pages", "lockstep/live", "lockstep/state/idbstate", "runtime", "(data)"} {
 		if there[want] == 0 {
 			t.Errorf("%s weighs nothing", want)
 		}

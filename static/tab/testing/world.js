@@ -131,6 +131,8 @@ export class Page {
   sent = [];
   /** @type {(message: Sent) => void} what the server does */
   server = () => {};
+  /** @type {Op[]} */
+  adopted = [];
   /** @type {[op: Op, answer: Answer | null][]} */
   answered = [];
   /** @type {string[]} */
@@ -171,6 +173,7 @@ export class Page {
     }, {
       send: (message) => this.#send(/** @type {Sent} */ (message)),
       changed: () => {},
+      adopted: (op) => this.adopted.push(op),
       answered: (op, answer) => this.answered.push([op, answer]),
       refused: (_, reason) => this.reasons.push(reason),
       lost: (n) => (this.lost += n),

@@ -2,6 +2,8 @@ package load
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"lockstep/internal/history"
 	"lockstep/tools/loadgen/load/internal/browser"
@@ -16,6 +18,8 @@ type book struct {
 	lost    []*history.Op               // nobody says what became of them; maxLost at most
 	dropped bool                        // there were more
 	people  map[string]bool             // who has clicked: true if they have an acknowledgement
+	kind    protocol.Kind
+	entries map[uint64]protocol.Item // of a log, that any tab or page has shown
 }
 
 // maxLost bounds the clicks of which nobody says what became of them: with more, what a page can
@@ -23,16 +27,46 @@ type book struct {
 const maxLost = 100_000
 
 // newBook begins the book of a page that shows a state; nil: its clicks only count.
-func newBook(k protocol.Kind, before protocol.State) (*book, error) {
-	kinds := map[protocol.Kind]history.Kind{protocol.Poll: history.Polls(), protocol.Bank: history.Banks()}
+func newBook(k protocol.Kind, before *protocol.View) (*book, error) {
+	kinds := map[protocol.Kind]history.Kind{
+		protocol.Poll: history.Polls(), protocol.Bank: history.Banks(), protocol.List: history.Lists(), protocol.Log: history.LogsInPart(),
+	}
 	if kinds[k] == nil {
 		return nil, nil //nolint:nilnil // it says so
 	}
-	ledger, err := kinds[k].Begin(before.Value)
-	if err != nil {
+	b := &book{open: make(map[protocol.ID]*history.Op), people: make(map[string]bool), kind: k, entries: make(map[uint64]protocol.Item)}
+	var err error
+	if b.ledger, err = kinds[k].Begin(b.value(before)); err != nil {
 		return nil, fmt.Errorf("the page of a %s %w", k, err)
 	}
-	return &book{ledger: ledger, open: make(map[protocol.ID]*history.Op), people: make(map[string]bool)}, nil
+	return b, nil
+}
+
+// value is what a page shows, as the ledger has it: of a log with all entries that were shown by
+// then.
+func (b *book) value(v *protocol.View) string {
+	switch {
+	case b.kind == protocol.List && v.Items != nil:
+		return v.Items.Value()
+	case b.kind == protocol.Log && v.Items != nil:
+		b.learn(v.Items.All)
+		last := v.Items.Last()
+		entries := make([]history.Entry, 0, len(b.entries))
+		for _, n := range slices.Sorted(maps.Keys(b.entries)) {
+			if n <= last {
+				entries = append(entries, history.Entry{N: n, ID: b.entries[n].ID, Text: b.entries[n].Text})
+			}
+		}
+		return history.LogValue(entries)
+	}
+	return v.State.Value
+}
+
+// learn takes in entries that were shown. What tabs show in two ways is found by themselves.
+func (b *book) learn(entries []protocol.Item) {
+	for _, e := range entries {
+		b.entries[e.N] = e
+	}
 }
 
 // take takes in what has happened to clicks.
@@ -61,12 +95,12 @@ func (b *book) take(notes []browser.Note) {
 }
 
 // check says why the page can't show what it does in the end; nil: it can.
-func (b *book) check(final protocol.State) error {
+func (b *book) check(final *protocol.View) error {
 	may := b.lost[:len(b.lost):len(b.lost)]
 	for _, op := range b.open {
 		may = append(may, op)
 	}
-	return b.ledger.Check(final.Value, may)
+	return b.ledger.Check(b.value(final), may)
 }
 
 // voters is how many people have an acknowledgement, and how many have clicked.
@@ -89,6 +123,11 @@ func (r *run) want(i int) (least, most int64) {
 		return before + sure, before + all
 	case protocol.Bank:
 		return before, before
+	case protocol.List: // what is cleared depends on the order of clicks
+		if r.final != nil {
+			return r.final[i].Count, r.final[i].Count
+		}
+		return before, before
 	}
 	return before + sum.acked, before + sum.acked + sum.open()
 }
@@ -96,8 +135,13 @@ func (r *run) want(i int) (least, most int64) {
 // booked compares pages whose clicks do more than count with what those come to.
 func (r *run) booked() Verdict {
 	v := Verdict{Name: VerdictCounted, OK: true, Detail: fmt.Sprintf("%s transfers acknowledged, and the balances are what they come to", grouped(r.c.totals.Acked))}
-	if r.Protocol.Traits().Kind == protocol.Poll {
+	switch r.Protocol.Traits().Kind {
+	case protocol.Poll:
 		v.Detail = fmt.Sprintf("%s votes acknowledged: of each person the last counts, and no other", grouped(r.c.totals.Acked))
+	case protocol.List:
+		v.Detail = fmt.Sprintf("%s changes acknowledged, and the lists are what they come to", grouped(r.c.totals.Acked))
+	case protocol.Log:
+		v.Detail = fmt.Sprintf("%s entries acknowledged: each is there, once, and in the order of who made it", grouped(r.c.totals.Acked))
 	}
 	for i := range r.c.counters {
 		sum := &r.c.counters[i]
@@ -107,7 +151,7 @@ func (r *run) booked() Verdict {
 		if sum.book.dropped {
 			return v.unless(true, "of too many clicks nobody says what became of them")
 		}
-		err := sum.book.check(r.final[i])
+		err := sum.book.check(r.finalViews[i])
 		if err == nil {
 			continue
 		}

@@ -19,7 +19,7 @@ func notes(who string, what browser.Happened, seq uint64, option string) []brows
 }
 
 func TestABookKnowsWhatMayCount(t *testing.T) {
-	b, err := newBook(protocol.Poll, protocol.State{Value: "winter=2"})
+	b, err := newBook(protocol.Poll, &protocol.View{State: protocol.State{Value: "winter=2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestABookKnowsWhatMayCount(t *testing.T) {
 		"winter=2 spring=2":                   false, // the refused one
 		"winter=2":                            false,
 	} {
-		if err := b.check(protocol.State{Value: value}); (err == nil) != can {
+		if err := b.check(&protocol.View{State: protocol.State{Value: value}}); (err == nil) != can {
 			t.Errorf("%s: got %v", value, err)
 		}
 	}
@@ -49,7 +49,7 @@ func TestABookKnowsWhatMayCount(t *testing.T) {
 }
 
 func TestABookIsBounded(t *testing.T) {
-	b, err := newBook(protocol.Poll, protocol.State{})
+	b, err := newBook(protocol.Poll, &protocol.View{State: protocol.State{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,13 +63,13 @@ func TestABookIsBounded(t *testing.T) {
 
 // TestAPollOfOnePersonIsNotJudged: what it had before may have been theirs.
 func TestAPollOfOnePersonIsNotJudged(t *testing.T) {
-	b, err := newBook(protocol.Poll, protocol.State{})
+	b, err := newBook(protocol.Poll, &protocol.View{State: protocol.State{}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.take(notes("a", browser.Acked, 1, "spring"))
 	r := run{settings: settings{Options: Options{Protocol: protocol.Lockstep{Kind: protocol.Poll}}}, c: newCollector(1), report: new(Report)}
-	r.c.totals.Acked, r.final = 1, make([]protocol.State, 1)
+	r.c.totals.Acked, r.final, r.finalViews = 1, make([]protocol.State, 1), []*protocol.View{{}}
 	r.c.counters[0].book, r.c.counters[0].reader = b, "a"
 	if v := r.counted(); !v.NotJudged || !strings.Contains(v.Detail, "leave out the cookie") {
 		t.Errorf("got %+v", v)
@@ -81,7 +81,7 @@ func TestAPollOfOnePersonIsNotJudged(t *testing.T) {
 }
 
 func TestAPageOfABankThatHasNoAccountsIsNone(t *testing.T) {
-	if _, err := newBook(protocol.Bank, protocol.State{}); err == nil || !strings.Contains(err.Error(), "the page of a bank") {
+	if _, err := newBook(protocol.Bank, &protocol.View{State: protocol.State{}}); err == nil || !strings.Contains(err.Error(), "the page of a bank") {
 		t.Errorf("got %v", err)
 	}
 }

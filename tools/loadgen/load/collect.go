@@ -40,6 +40,7 @@ type collector struct {
 // current is what the last observations of all loops add up to.
 type current struct {
 	connected, joined, absent, outstanding int  // tabs, tabs, tabs, clicks
+	values                                 int  // that tabs show at boards
 	planned                                bool // all clicks and moves of the plan are made
 
 	// What all processes have needed so far.
@@ -121,6 +122,7 @@ func (c *collector) add(loop int, o browser.Observation) {
 	c.joined += o.Joined
 	c.absent += o.Absent
 	c.outstanding += o.Outstanding
+	c.values += o.Values
 	c.planned = c.planned && o.Planned
 	c.lastAck = max(c.lastAck, o.LastAck)
 	c.addCounts(o.Counts)
@@ -161,6 +163,7 @@ func (c *collector) addCounts(n browser.Counts) {
 	t.Joins += n.Joins
 	t.Reconnects += n.Reconnects
 	t.Refusals += n.Refusals
+	t.Afresh += n.Afresh
 	c.advanced += n.Advanced
 	c.dropped += n.Dropped
 }

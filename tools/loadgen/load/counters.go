@@ -40,6 +40,7 @@ func (c *collector) addCounter(loop, i int, seen browser.Counter) {
 	sum.forgotten += seen.Forgotten
 	if sum.book != nil {
 		sum.book.take(seen.Notes)
+		sum.book.learn(seen.Entries)
 	}
 	sum.clicks = append(sum.clicks, seen.Clicks...)
 	sum.stalest = max(sum.stalest, seen.Stalest)

@@ -49,6 +49,9 @@ func (r *run) warnings(late float64) {
 }
 
 func (r *run) counterReports() []CounterReport {
+	if r.Protocol.Traits().Kind == protocol.Board {
+		return nil // nothing is counted
+	}
 	all := make([]CounterReport, r.Counters)
 	for i := range all {
 		want, _ := r.want(i)
@@ -71,11 +74,18 @@ func (r *run) counterName(i int) string {
 // verdicts are those that the traits of the protocol allow.
 func (r *run) verdicts() []Verdict {
 	traits := r.Protocol.Traits()
+	if traits.Kind == protocol.Board {
+		return r.boardVerdicts()
+	}
 	all := []Verdict{r.counted()}
 	switch {
 	case traits.Kind == protocol.Bank: // balances don't tell a transfer that counts twice from others
 		all = append(all, r.rule(VerdictSound, browser.RuleSound, "the sum never changed, and no account was overdrawn").
 			unless(r.report.Totals.Changes == 0 && r.c.totals.Acked == 0, nothingChanged))
+	case traits.Kind == protocol.List:
+		all = append(all, r.fits())
+	case traits.Kind == protocol.Log:
+		all = append(all, r.once(), r.fits())
 	case traits.Acks:
 		all = append(all, r.once())
 	}
@@ -89,6 +99,12 @@ func (r *run) verdicts() []Verdict {
 			unless(r.c.totals.Acked == 0, nothingAcked))
 	}
 	return all
+}
+
+// fits says whether each change that a tab was sent was one of what the tab showed.
+func (r *run) fits() Verdict {
+	return r.rule(VerdictSound, browser.RuleSound, "each change fitted what its tab showed").
+		unless(r.report.Totals.Changes == 0 && r.c.totals.Acked == 0, nothingChanged)
 }
 
 // counted compares the pages with the clicks. A click without an answer may count or not.

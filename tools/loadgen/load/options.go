@@ -83,11 +83,18 @@ type Options struct {
 	Command string
 
 	plain bool // for tests: a goroutine for each connection
+	// quiet is for tests: how many observations with nothing new, after all clicks have their
+	// answers, end the wait for tabs that never become equal. 0: Settle does.
+	quiet int
 }
 
 // LeastSettle is the default of Settle: DefaultSettle, and the pause between two questions of a
-// hidden tab without a websocket if there are such tabs.
+// hidden tab without a websocket if there are such tabs. At boards it is the time by which what
+// should be forgotten would have been shown again, whatever Settle says.
 func (o *Options) LeastSettle() time.Duration {
+	if p, ok := o.Protocol.(protocol.Caster); ok && p.Traits().Kind == protocol.Board {
+		return 2 * p.Forget()
+	}
 	if o.OverHTTP && o.Plan.Hidden > 0 {
 		return DefaultSettle + browser.HiddenPause
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/short"
 	"lockstep/tools/loadgen/internal/planted"
 	"lockstep/tools/loadgen/load"
 	"lockstep/tools/loadgen/load/protocol"
@@ -29,6 +30,34 @@ func TestTabsWithoutWebsocketsAreJudgedLikeOthers(t *testing.T) {
 	wantAllCounted(t, r, s)
 	if got := s.Sockets(); got != 0 {
 		t.Errorf("%d websockets were opened", got)
+	}
+}
+
+// TestListsAndLogsDoWithoutWebsockets: changes lead on from what the last request said that its tab
+// shows, also when requests go to a server that has started again.
+func TestListsAndLogsDoWithoutWebsockets(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []protocol.Kind{protocol.List, protocol.Log} {
+		for name, bugs := range map[string]planted.Bugs{
+			"right": {}, "a server that restarts": {CutEvery: 50}, "streams that are refused": {NoStreams: true}, "a server that forgets": {Forgetful: 7},
+		} {
+			t.Run(kind.String()+" "+name, func(t *testing.T) {
+				t.Parallel()
+				if bugs.CutEvery == 0 {
+					short.Skip(t, "one fault is enough")
+				}
+				s := planted.Start(t, bugs)
+				o := overHTTP(s.URL, 20, 100)
+				o.Protocol = protocol.Lockstep{Kind: kind}
+				r := runLoad(t, o)
+				if b := violated(r); len(b) > 0 || !load.Passed(r) {
+					t.Errorf("got %+v", r.Verdicts)
+				}
+				if r.Totals.Acked+r.Totals.Refused != 100 || s.Sockets() != 0 {
+					t.Errorf("got %+v and %d websockets, want 100 answers without any", r.Totals, s.Sockets())
+				}
+			})
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func (r *run) readPages(ctx context.Context) error {
 		r.before[i] = v.State
 		sum := &r.c.counters[i]
 		sum.first, sum.reader = v.State, v.User
-		if sum.book, err = newBook(r.Protocol.Traits().Kind, v.State); err != nil {
+		if sum.book, err = newBook(r.Protocol.Traits().Kind, v); err != nil {
 			return fmt.Errorf("load: %w: %s: %w", ErrUnreachable, r.address(i), err)
 		}
 	}

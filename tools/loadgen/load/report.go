@@ -106,6 +106,7 @@ type Totals struct {
 	Joins      int64   `json:"joins"`               // tabs that connected for the first time
 	Reconnects int64   `json:"reconnects"`          // times that a tab connected again
 	Refusals   int64   `json:"refusals"`            // connections that a server turned away
+	Afresh     int64   `json:"afresh,omitempty"`    // changes of what a tab did not show, so that it asked for all
 }
 
 // A Sample is one second of a run. Counts are rates for exactly one second; latencies are in ms.
@@ -157,6 +158,7 @@ const (
 	VerdictForward   = "forward"   // no tab was shown an older version after a newer one
 	VerdictInStep    = "in step"   // all tabs were equal after quiescence
 	VerdictAnswered  = "answered"  // every click was acknowledged or refused, in one way
+	VerdictForgotten = "forgotten" // of a board: nothing was shown that its owner had not renewed for long
 	VerdictSound     = "sound"     // no state was shown that can't be
 	VerdictOwnWrites = "own write" // what was acknowledged was shown
 )

@@ -74,11 +74,14 @@ type run struct {
 	sampled time.Time // when the last sample was taken
 	since   Totals    // the totals at that time
 	stage   stage
+	heard   int64 // deliveries by the last observation of settle
+	silent  int   // observations since that had none
 	report  *Report
 
-	final    []protocol.State // of each counter, by the pages after the load
-	behind   []browser.Tab
-	converge float64
+	final      []protocol.State // of each counter, by the pages after the load
+	finalViews []*protocol.View // these pages
+	behind     []browser.Tab
+	converge   float64
 }
 
 func (r *run) phases(ctx context.Context) error {
@@ -196,6 +199,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // settle waits until every click has its answer and all tabs show what the pages say.
 func (r *run) settle(ctx context.Context) error {
+	if p, ok := r.Protocol.(protocol.Caster); ok && r.Protocol.Traits().Kind == protocol.Board {
+		return r.forget(ctx, p.Forget())
+	}
 	deadline := time.Now().Add(r.Settle)
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(r.Settle))
 	defer cancel()
@@ -204,7 +210,7 @@ func (r *run) settle(ctx context.Context) error {
 			return err
 		}
 		r.sample(phaseSettle)
-		late := !time.Now().Before(deadline)
+		late := !time.Now().Before(deadline) || r.isQuiet()
 		absent := r.c.absent > 0 && !r.report.Interrupted // those that have not come by then are not waited for
 		if late || r.c.outstanding == 0 && !absent && r.c.connected == r.c.joined && r.c.equal() {
 			quiet, err := r.compare(ctx)
@@ -217,6 +223,17 @@ func (r *run) settle(ctx context.Context) error {
 	}
 }
 
+// isQuiet reports whether nothing has come for as long as Options.quiet says. It is called after
+// each observation.
+func (r *run) isQuiet() bool {
+	if r.c.outstanding > 0 || r.c.totals.Deliveries != r.heard {
+		r.heard, r.silent = r.c.totals.Deliveries, 0
+		return false
+	}
+	r.silent++
+	return r.quiet > 0 && r.silent >= r.quiet
+}
+
 // compare reports whether all tabs show what the pages say.
 func (r *run) compare(ctx context.Context) (bool, error) {
 	views, err := r.pages(ctx)
@@ -225,7 +242,7 @@ func (r *run) compare(ctx context.Context) (bool, error) {
 		r.c.errors["after the load: "+strings.TrimPrefix(err.Error(), "load: "+ErrUnreachable.Error()+": ")]++
 		return false, nil
 	}
-	r.final, r.behind = make([]protocol.State, len(views)), nil
+	r.final, r.finalViews, r.behind = make([]protocol.State, len(views)), views, nil
 	for i, v := range views {
 		r.final[i] = v.State
 	}

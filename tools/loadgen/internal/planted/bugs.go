@@ -60,6 +60,7 @@ func (s *Server) retry(t *tab, o op, why string) {
 // take takes an op that is new; before is the one that its client has made before.
 func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
 	c, b := t.topic, s.bugs
+	c.actor = t
 	reason := c.check(o, b.Overdraft)
 	if each(b.Refuse, c.ops) {
 		reason = "not allowed"
@@ -82,6 +83,9 @@ func (s *Server) take(t *tab, o op, lane *clientLane, before *op) {
 		c.apply(o)
 		o.user += " again" // which matters in a poll
 		c.applyMore(o)
+	case each(b.Disorder, c.ops) && before != nil && c.kind == "log":
+		c.apply(o)
+		c.exchange(nameOf(o), nameOf(*before))
 	case each(b.Disorder, c.ops) && before != nil:
 		c.apply(o)
 		c.applyMore(*before)
@@ -140,12 +144,16 @@ func (s *Server) refuse(t *tab, o op, reason string) {
 
 // broadcast sends the newest state to all, as far as the bugs let it. The caller holds mu.
 func (s *Server) broadcast(c *topic) {
+	if c.isItems() {
+		s.tell(c)
+		return
+	}
 	b := s.bugs
 	v := int(c.version)
 	truth, other := c.message(c.version, c.root(0)), c.message(c.version, c.root(1))
 	for i, t := range c.tabs {
 		switch {
-		case each(b.DropUpdate, t.number+v), t.number == b.Freeze:
+		case each(b.DropUpdate, t.number+v), each(b.Freeze, t.number):
 			continue
 		case each(b.TwoTruths, v) && t.number%2 == 0:
 			t.send(other)
@@ -161,12 +169,39 @@ func (s *Server) broadcast(c *topic) {
 	}
 }
 
+// tell sends what has changed to all, as far as the bugs let it. The caller holds mu.
+func (s *Server) tell(c *topic) {
+	b, v := s.bugs, int(c.version)
+	if each(b.Forgetful, v) {
+		c.past = nil
+	}
+	c.remember()
+	for i, t := range c.tabs {
+		switch {
+		case each(b.DropUpdate, t.number+v), each(b.Freeze, t.number), each(b.Conflate, v) && t.number%2 == 0 && t != c.actor:
+			continue
+		case c.heldBack(t, b) && !each(b.GapForWhole, v):
+			continue
+		}
+		if m := s.frame(t); !each(b.LoseFrame, t.number+v) || t == c.actor || v > lossy {
+			t.send(m)
+		}
+		if each(b.Backwards, v) && i == v%len(c.tabs) && len(c.past) > 1 {
+			t.send(c.old(c.past[len(c.past)-2]))
+		}
+	}
+}
+
 // A tab is a connection with a queue that has no end: the server must not be slow where it is
 // right.
 type tab struct {
 	number int // in the order of connecting, from 1
 	topic  *topic
 	user   string // "": it has no cookie
+	board  string // the owner of what it has cast; "": nothing
+
+	version uint64 // that it was sent last, if it shows one; the server's mu guards both
+	shows   bool
 
 	mu    sync.Mutex // guards the rest
 	queue []string

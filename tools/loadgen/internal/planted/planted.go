@@ -21,7 +21,7 @@ import (
 // in every nth op or state, counted from 1, unless its comment says otherwise.
 type Bugs struct {
 	DropUpdate    int  // each state is withheld from one tab in n, another one each time
-	Freeze        int  // the nth tab that connects gets no state after its first
+	Freeze        int  // every nth tab that connects gets no state after its first
 	Backwards     int  // after the state a tab is sent the one before, too
 	TwoTruths     int  // the state has another count for every second tab
 	Twice         int  // the op counts two times; in a poll a voter comes from nowhere
@@ -47,6 +47,22 @@ type Bugs struct {
 	HoldStreams   bool // streams say nothing (right: tabs ask)
 	CutAnswers    int  // the answer to the exchange is cut off (right: tabs send again)
 	Mute          bool // the server never says its clock (tabs must not send ops then)
+
+	// These are of lists and logs, whose messages say what has changed.
+	WrongBase     int // the change says of another version that it is one of it, to every second tab
+	LostTombstone int // the change does not say which items have gone
+	GapForWhole   int // of a log, every second tab is told in every nth state only, and of its end as if that were all
+	LoseEntry     int // the change leaves the newest item out, for every second tab
+	SwapItems     int // the change has the two newest items in another order, for every second tab
+	Conflate      int // the state is not sent to every second tab (right: the next change has it)
+	LoseFrame     int // an early change is lost, of one tab in n (right: the tab sees that the next does not fit)
+	Forgetful     int // before the state the server forgets all versions (right: it sends all)
+
+	// These are of boards.
+	NeverForget bool // a value stays, also when its owner has left
+	Swap        int  // the cast is shown as another owner's
+	LoseCast    int  // the cast is lost, and nothing else comes in its place
+	LongFrame   int  // the frame is longer than any may be
 }
 
 // A Server has pages by kind and name. Its methods may be called concurrently.
@@ -69,7 +85,7 @@ func Start(t testing.TB, bugs Bugs) *Server {
 	t.Helper()
 	s := &Server{bugs: bugs, topics: make(map[string]*topic), fins: make(map[string]uint64)}
 	mux := http.NewServeMux()
-	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank"} {
+	for path, kind := range map[string]string{"c": "counter", "poll": "poll", "bank": "bank", "list": "list", "log": "log", "soft": "soft"} {
 		on := func(f func(topic *topic, w http.ResponseWriter, r *http.Request)) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				s.mu.Lock()
@@ -206,7 +222,12 @@ func (s *Server) admit(topic *topic, r *http.Request) *tab {
 	if !s.bugs.Mute {
 		t.send(fmt.Sprintf(`{"status":"live","beat":20,%s}`, clock()))
 	}
-	t.send(topic.message(topic.version, topic.root(0)))
+	switch {
+	case topic.kind == "soft":
+		t.send(topic.everything())
+	case !topic.isItems():
+		t.send(topic.message(topic.version, topic.root(0)))
+	}
 	topic.tabs = append(topic.tabs, t)
 	return t
 }
@@ -218,6 +239,9 @@ func (s *Server) leave(t *tab) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
+	if t.board != "" && !s.bugs.NeverForget {
+		s.forget(t.topic, t.board)
+	}
 	t.topic.tabs = slices.DeleteFunc(t.topic.tabs, func(other *tab) bool { return other == t })
 }
 
@@ -235,12 +259,14 @@ func (s *Server) cut() {
 // A message is what a tab says.
 type message struct {
 	Hello int
+	At    map[string][2]uint64
 	Op    []any
 	Fin   []any
 	Seen  int64
 	T     string
 	Do    string
-	In    map[string]string
+	In    json.RawMessage
+	Cast  string
 }
 
 // name reads the client and the numbers that name an op.
@@ -259,15 +285,27 @@ func name(parts []any, of int) (client string, numbers []uint64) {
 // receive takes a message of a tab.
 func (s *Server) receive(t *tab, text []byte) {
 	var m message
-	if json.Unmarshal(text, &m) != nil || m.Hello != 0 {
+	if json.Unmarshal(text, &m) != nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if m.Hello != 0 {
+		if at := m.At[t.topic.kind+":"+t.topic.name]; t.topic.isItems() {
+			s.hello(t, at[1])
+		}
+		return
+	}
 	if client, upto := name(m.Fin, 2); client != "" {
 		s.fins[client] = upto[0]
 		return
 	}
+	if m.Cast != "" {
+		s.cast(t, m.In)
+		return
+	}
+	var in map[string]string
+	_ = json.Unmarshal(m.In, &in) // an op may have none
 	client, n := name(m.Op, 3)
 	switch {
 	case client == "" || n[1] < 1 || n[0] < n[1] || m.T != t.topic.kind+":"+t.topic.name:
@@ -281,7 +319,7 @@ func (s *Server) receive(t *tab, text []byte) {
 		s.stale = append(s.stale, string(text))
 	}
 	before := t.topic.ops
-	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: m.In, user: t.user})
+	s.click(t, op{client: client, seq: n[0], from: n[1], do: m.Do, in: in, user: t.user})
 	if now := t.topic.ops; now != before && each(s.bugs.CutEvery, now) {
 		for _, other := range t.topic.tabs {
 			other.end("restart")

@@ -14,6 +14,11 @@ type topic struct {
 	count    int64             // of a counter
 	votes    map[string]string // of a poll, by person
 	balances []int64           // of a bank
+	items    []item            // of a list or a log, whose slices are never changed
+	said     int               // entries of a log
+	values   map[string]value  // of a board, by owner
+	frames   int               // of a board
+	past     []picture         // the newest versions of items
 
 	retried map[opID]int64 // ops that were not taken: the clock that went with that
 	version uint64
@@ -21,6 +26,7 @@ type topic struct {
 	lanes   map[string]*clientLane
 	ops     int
 	tabs    []*tab
+	actor   *tab // whose op it was
 }
 
 // An opID names an op.
@@ -59,10 +65,11 @@ func (c *topic) isStale(op opID, seen int64) bool {
 }
 
 func newTopic(kind, name string) *topic {
-	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string), retried: make(map[opID]int64)}
+	c := &topic{kind: kind, name: name, lanes: make(map[string]*clientLane), votes: make(map[string]string), values: make(map[string]value), retried: make(map[opID]int64)}
 	if kind == "bank" {
 		c.balances = []int64{100, 100, 100, 100, 100, 100}
 	}
+	c.remember()
 	c.former = c.root(0)
 	return c
 }
@@ -85,6 +92,9 @@ func transferOf(o op) (t transfer) {
 
 // check says why an op is refused; "": it is not.
 func (c *topic) check(o op, overdraft bool) string {
+	if c.isItems() {
+		return c.checkItem(o)
+	}
 	switch t := transferOf(o); {
 	case c.kind != "bank":
 	case t.from == t.to:
@@ -116,6 +126,8 @@ func (c *topic) applyMore(o op) {
 		t := transferOf(o)
 		c.balances[t.from] -= t.amount
 		c.balances[t.to] += t.amount
+	case "list", "log":
+		c.act(o)
 	default:
 		c.count++
 	}
@@ -142,6 +154,12 @@ func (c *topic) root(more int64) string {
 		for i, n := range c.balances {
 			fmt.Fprintf(&b, `<li id="account-%d" data-balance="%d"></li>`, i+1, n)
 		}
+	case "soft":
+		return fmt.Sprintf(`<section id="board" data-topic="soft:%s"></section>`, c.name)
+	case "list":
+		fmt.Fprintf(&b, `%s><ul id="items" data-list>%s</ul>`, open, c.elements(c.items))
+	case "log":
+		fmt.Fprintf(&b, `%s><ol id="items" data-list>%s</ol>`, open, c.elements(c.items[max(0, len(c.items)-pageWindow):]))
 	default:
 		fmt.Fprintf(&b, `%s data-count="%d"><p>%d</p>`, open, c.count+more, c.count+more)
 	}

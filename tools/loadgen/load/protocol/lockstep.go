@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lockstep/internal/items"
 )
 
 // Lockstep is the wire of this project (docs/protocol.md).
@@ -20,10 +22,15 @@ type Lockstep struct {
 	Path string
 	// Own says that the page is that of the target's own URL, not of Path.
 	Own bool
+	// TTL is how long boards show a value that is not renewed; 0: 10 s, as in the demo.
+	TTL time.Duration
 }
 
 // Traits implements Protocol.
 func (l Lockstep) Traits() Traits {
+	if l.Kind == Board {
+		return Traits{Versions: true, OverHTTP: true, Kind: Board}
+	}
 	return Traits{Versions: true, Acks: true, Clocks: true, OverHTTP: true, Kind: l.Kind}
 }
 
@@ -69,8 +76,10 @@ func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error
 	if err != nil {
 		return View{}, err
 	}
-	v.State, v.Known, v.Topic = r.state, r.known, r.topic
+	v.State, v.Known, v.Topic, v.Items = r.state, r.known, r.topic, r.items
 	switch {
+	case l.Kind.Itemized():
+		v.Known = r.known && (v.Live || r.state.Version > 0) // an empty list, or nothing is known of it
 	case l.Kind == Poll && len(options) == 0:
 		return View{}, errors.New("the poll has no options: nothing is named option")
 	case l.Kind == Poll:
@@ -83,12 +92,16 @@ func (l Lockstep) Open(u *url.URL, header http.Header, body []byte) (View, error
 }
 
 // Hello implements Protocol.
-func (Lockstep) Hello(v *View, client string, shown State) []byte {
+func (l Lockstep) Hello(v *View, client string, shown State) []byte {
+	at := map[string][2]uint64{v.Topic: {shown.Epoch, shown.Version}}
+	if l.Kind == Board {
+		at = nil // it has no versions
+	}
 	return encode(struct {
 		Hello  int                  `json:"hello"`
 		Client string               `json:"client"`
-		At     map[string][2]uint64 `json:"at"`
-	}{2, client, map[string][2]uint64{v.Topic: {shown.Epoch, shown.Version}}})
+		At     map[string][2]uint64 `json:"at,omitempty"`
+	}{2, client, at})
 }
 
 // Click implements Protocol.
@@ -152,12 +165,12 @@ func (id *wireID) UnmarshalJSON(raw []byte) error {
 }
 
 // Read implements Protocol. The fragment and the envelope have to say the same.
-func (l Lockstep) Read(_ *View, message []byte) (Message, error) {
+func (l Lockstep) Read(_ *View, message []byte) (m Message, err error) {
 	var w wire
 	if err := json.Unmarshal(message, &w); err != nil {
 		return Message{}, fmt.Errorf("a message is not of the wire: %w: %.60q", err, message)
 	}
-	m := Message{Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second)), Clock: w.Clock, Reason: w.Error}
+	m = Message{Status: status(w.Status), Beat: time.Duration(w.Beat * float64(time.Second)), Clock: w.Clock, Reason: w.Error}
 	for _, id := range w.Ack {
 		m.Acks = append(m.Acks, ID(id))
 	}
@@ -167,8 +180,16 @@ func (l Lockstep) Read(_ *View, message []byte) (Message, error) {
 	if w.Refused != nil {
 		m.Reason = *w.Refused
 	}
+	if l.Kind == Board {
+		m.Soft, err = readSoft(message)
+		return m, err
+	}
 	if w.Version == nil {
 		return m, nil
+	}
+	if l.Kind.Itemized() {
+		m.Change, err = items.ReadMessage(message, l.Kind.Items())
+		return m, err
 	}
 	r, err := l.root([]byte(w.Content))
 	if err != nil {

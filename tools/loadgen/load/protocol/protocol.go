@@ -74,7 +74,13 @@ const (
 	Counter Kind = ""     // a number, to which each click adds one
 	Poll    Kind = "poll" // votes for options, one for each person
 	Bank    Kind = "bank" // balances of accounts, between which clicks move money
+	List    Kind = "list" // things to do, in an order
+	Log     Kind = "log"  // entries, which stay as they are
+	Board   Kind = "soft" // what people do for a moment: a click is a cast, which nobody answers
 )
+
+// Itemized reports whether what the pages show are items, of which messages say what has changed.
+func (k Kind) Itemized() bool { return k == List || k == Log }
 
 // String is its name for people, and on the wire.
 func (k Kind) String() string {
@@ -113,6 +119,7 @@ type View struct {
 	User    string // the person that it was given to; "": unknown
 	Live    bool   // the page does not say that it is degraded
 	Action  any    // what the protocol needs for Choose and Click
+	Items   *Items // of a list or a log; nil: the page has none
 }
 
 // A State is what a tab shows. States are ordered by epoch, then version.
@@ -120,7 +127,9 @@ type State struct {
 	Epoch   uint64 // grows when a store has lost data
 	Version uint64 // grows with each change
 	Count   int64  // the number that people see: of a poll the votes, of a bank the sum
-	Value   string // votes and balances, as internal/history has them; "": there is only Count
+	// Value are votes and balances, as internal/history has them, and of items what Items.State says;
+	// "": there is only Count.
+	Value string
 }
 
 // Text is what is shown, for people.
@@ -148,13 +157,16 @@ type Send struct {
 
 // A Message is what a server says. The zero value says nothing of interest.
 type Message struct {
-	State    State  // a new state, if HasState
-	HasState bool   // there is one
-	Acks     []ID   // ops that are in the store
-	Op       ID     // an op that has another answer, if Answer
-	Answer   Answer // that answer
-	Reason   string // why, or what else is wrong, for people; "": nothing is said
-	Status   Status // how the server is
+	State    State // a new state, if HasState
+	HasState bool  // there is one
+	// Change is how the items of an older state become those of a newer one; nil: it is not said.
+	Change *Change
+	Soft   *Soft  // what there is at a board; nil: it is not said
+	Acks   []ID   // ops that are in the store
+	Op     ID     // an op that has another answer, if Answer
+	Answer Answer // that answer
+	Reason string // why, or what else is wrong, for people; "": nothing is said
+	Status Status // how the server is
 	// Beat is how far the server's statuses are apart, if it says that in this one; 0: it does not.
 	Beat  time.Duration
 	Clock int64 // the server's, in ms since 1970; 0: it is not said

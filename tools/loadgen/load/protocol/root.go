@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lockstep/internal/items"
 )
 
 // A root is the element of a page or fragment that shows its topic.
@@ -15,10 +17,17 @@ type root struct {
 	state State
 	known bool    // it has a state
 	parts []int64 // of a poll and a bank, in the order of the page
+	items *Items  // of a list and a log
 }
 
 // root reads the element that shows the topic, and what is in it.
 func (l Lockstep) root(body []byte) (r root, err error) {
+	switch {
+	case l.Kind.Itemized():
+		return l.itemsRoot(body)
+	case l.Kind == Board:
+		return boardRoot(body)
+	}
 	attribute := map[Kind]string{Counter: "data-count", Poll: "data-votes", Bank: "data-balance"}[l.Kind]
 	if !bytes.Contains(body, []byte(attribute)) {
 		return root{}, fmt.Errorf("nothing has %s: is this the page of a %s?", attribute, l.Kind)
@@ -58,6 +67,30 @@ func (l Lockstep) root(body []byte) (r root, err error) {
 		r.state.Value = bankValue(r.parts)
 	}
 	return r, nil
+}
+
+// itemsRoot reads the element that shows a list or a log. A page that says in data-sum that it
+// knows nothing is not known.
+func (l Lockstep) itemsRoot(body []byte) (r root, err error) {
+	c, err := items.Read(body, l.Kind.Items())
+	if err != nil {
+		return root{}, err
+	}
+	known := true
+	walk(body, func(attr map[string]string) {
+		if attr["data-topic"] != "" && attr["data-version"] != "" && r.topic == "" {
+			err = errors.Join(err, r.begin(attr))
+		}
+		if sum, ok := attr["data-sum"]; ok && sum == "" {
+			known = false
+		}
+	})
+	if r.topic == "" {
+		return root{}, errors.New("nothing has data-topic and data-version")
+	}
+	r.known, r.items = known, &Items{Kind: l.Kind.Items(), Epoch: r.state.Epoch, All: c.Items}
+	r.state = StateOf(r.items, r.state.Epoch, r.state.Version)
+	return r, err
 }
 
 // begin reads the element itself. What is not known has a sum that is empty.

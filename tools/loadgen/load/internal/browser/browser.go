@@ -60,6 +60,8 @@ type Fleet struct {
 	cancel context.CancelFunc
 
 	tallies  []tally        // by counter
+	spots    []*spots       // by counter
+	forget   time.Duration  // after which what is cast is forgotten; 0: nothing is cast
 	starting sync.Mutex     // held to begin a dial, and to end dialing
 	dials    sync.WaitGroup // attempts to open, and requests
 	sockets  sync.WaitGroup // goroutines of plain sockets
@@ -84,6 +86,10 @@ func New(c Config) (*Fleet, error) {
 	}
 	for range c.Counters {
 		f.tallies = append(f.tallies, newTally(f.traits.Kind))
+		f.spots = append(f.spots, &spots{owners: make(map[string]*owner)})
+	}
+	if p, ok := c.Protocol.(protocol.Caster); ok {
+		f.forget = p.Forget()
 	}
 	f.login = NewLogin(c.Header, c.Targets)
 	f.client = NewClient(c.TLS, f.login)

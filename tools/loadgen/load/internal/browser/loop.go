@@ -25,16 +25,18 @@ type loop struct {
 	timers   timers
 	chance   *rand.Rand
 	cache    cache
+	models   models
 	buffer   []byte
 	stop     bool
 	waiting  []int32 // tabs that are to join or connect, in this order
 	inFlight int     // tabs that are joining or connecting
 
-	clicks *schedule.Clicks // nil: no load
-	next   schedule.Click
-	moves  []schedule.Move  // that are still to come
-	origin int64            // of the load, ns
-	before []protocol.State // of each counter, when the load began; nil: it has not
+	clicks   *schedule.Clicks // nil: no load
+	next     schedule.Click
+	moves    []schedule.Move  // that are still to come
+	origin   int64            // of the load, ns
+	unloaded int64            // when it ended, ns
+	before   []protocol.State // of each counter, when the load began; nil: it has not
 
 	checked int64 // when the watchdogs last ran
 
@@ -173,7 +175,7 @@ func (l *loop) load(origin int64, before []protocol.State) {
 }
 
 // unload drops all clicks and moves to come.
-func (l *loop) unload() { l.clicks, l.moves = nil, nil }
+func (l *loop) unload() { l.clicks, l.moves, l.unloaded = nil, nil, l.fleet.now() }
 
 // nextClick finds the next click of a tab of this loop. All loops of all processes go through the
 // same clicks, so they need not be told which are theirs.

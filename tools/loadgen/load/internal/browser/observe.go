@@ -16,6 +16,7 @@ type Observation struct {
 	Absent      int   // tabs that should be open and are not yet, now
 	Outstanding int   // clicks without an answer, now
 	LastAck     int64 // when the last click was acknowledged, ever
+	Values      int   // that tabs show at boards, now
 	Planned     bool  // all clicks and moves of the plan are made
 
 	Counts Counts
@@ -38,6 +39,7 @@ type Counts struct {
 	Advanced                          int64 // versions that tabs went forward by
 	Dropped                           int64 // states that came late over a new connection
 	Joins, Reconnects                 int64 // of tabs
+	Afresh                            int64 // changes of what their tab did not show: it asked for all
 	Refusals                          int64 // connections that a server turned away
 }
 
@@ -53,15 +55,16 @@ type Replica struct {
 
 // A Counter is what the tabs of one loop show of one counter.
 type Counter struct {
-	Tabs           int            // that show it and are not slow, now
-	Oldest, Newest protocol.State // that one of them shows, now
-	Stalest        float64        // ms that the one furthest behind is so, now
-	Advances       []Advance      // by rising time and state
-	Clicks         []Resolved     // that were acknowledged
-	Acked          int64          // as many
-	Forgotten      int64          // clicks of which nobody says whether they count
-	Outstanding    int            // clicks without an answer, now
-	Notes          []Note         // what happened to clicks, in this order, unless they only count
+	Tabs           int             // that show it and are not slow, now
+	Oldest, Newest protocol.State  // that one of them shows, now
+	Stalest        float64         // ms that the one furthest behind is so, now
+	Advances       []Advance       // by rising time and state
+	Clicks         []Resolved      // that were acknowledged
+	Acked          int64           // as many
+	Forgotten      int64           // clicks of which nobody says whether they count
+	Outstanding    int             // clicks without an answer, now
+	Notes          []Note          // what happened to clicks, in this order, unless they only count
+	Entries        []protocol.Item // of a log, that no tab of the process had been shown before
 }
 
 // A Note says what happened to an op.
@@ -100,12 +103,13 @@ type Rule int8
 // The rules that tabs check. The package above judges whether all clicks are counted and all tabs
 // are equal.
 const (
-	RuleForward  Rule = iota // a tab was sent an older version after a newer one
-	RuleOnce                 // a counter showed more than had been clicked
-	RuleOwnWrite             // what was acknowledged was not shown
-	RuleRead                 // a message can't be read
-	RuleAnswer               // an op was answered in two ways, or without a reason
-	RuleSound                // a state can't be, whatever was clicked
+	RuleForward   Rule = iota // a tab was sent an older version after a newer one
+	RuleOnce                  // a counter showed more than had been clicked
+	RuleOwnWrite              // what was acknowledged was not shown
+	RuleRead                  // a message can't be read
+	RuleAnswer                // an op was answered in two ways, or without a reason
+	RuleSound                 // a state can't be, whatever was clicked
+	RuleForgotten             // a value was shown that should be forgotten
 )
 
 // A Violation is a rule that was broken, and where.
@@ -194,6 +198,7 @@ func (l *loop) observe() Observation {
 		o.Replicas[l.replicas[i].name] = &seen
 		l.replicas[i].seen = Replica{}
 	}
+	o.Values = l.shows()
 	o.Planned = l.clicks == nil && len(l.moves) == 0
 	for i := range l.frontiers {
 		l.frontiers[i].observe(&o.Counters[i], now)
@@ -224,6 +229,9 @@ func (l *loop) replicaNumber(name string) int {
 
 // behind are the tabs, slow ones too, that don't show the state which is wanted of their counter.
 func (l *loop) behind(wanted []protocol.State) (tabs []Tab) {
+	if l.fleet.traits.Kind == protocol.Board {
+		return l.misses()
+	}
 	for i := range l.tabs {
 		t := &l.tabs[i]
 		if t.view == nil || t.known && t.shown == wanted[t.counter] {

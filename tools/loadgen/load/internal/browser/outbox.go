@@ -21,6 +21,10 @@ type click struct {
 // click makes a click that was due at a time: it goes to the outbox, and out if there is a
 // connection.
 func (t *tab) click(l *loop, due int64) {
+	if t.board != nil {
+		t.cast(l, due)
+		return
+	}
 	if len(t.outbox) > 0 && t.seq-t.outbox[0].op.Seq+1 >= htmx.MaxOutbox {
 		l.countError(fmt.Sprintf("a click was not made: %d wait in the tab", htmx.MaxOutbox))
 		return
@@ -31,7 +35,7 @@ func (t *tab) click(l *loop, due int64) {
 	l.replicas[t.replica].seen.Clicks++
 	t.seq++
 	c := click{due: due, made: now, op: protocol.Op{ID: protocol.ID{Client: t.client, Seq: t.seq}, Seen: t.clock}}
-	c.op.Do, c.op.In = l.fleet.config.Protocol.Choose(t.view, l.chance)
+	c.op.Do, c.op.In = t.choose(l)
 	l.lastOp = c.op.String()
 	l.fleet.tallies[t.counter].made(&c.op, t.person())
 	l.note(t, &c.op, Made)
@@ -40,6 +44,14 @@ func (t *tab) click(l *loop, due int64) {
 	if t.conn != nil && l.fleet.traits.Acks && l.chance.Float64() < l.fleet.config.Repeat {
 		t.send(l, len(t.outbox)-1, now)
 	}
+}
+
+// choose is what the person does next.
+func (t *tab) choose(l *loop) (do string, in map[string]string) {
+	if p, ok := l.fleet.config.Protocol.(protocol.Itemized); ok && t.items != nil {
+		return p.Pick(t.items, l.chance)
+	}
+	return l.fleet.config.Protocol.Choose(t.view, l.chance)
 }
 
 // person is who clicks in a tab.
@@ -143,8 +155,8 @@ func (t *tab) acknowledge(l *loop, op protocol.ID, now int64) {
 		return
 	}
 	tally := l.fleet.tallies[t.counter]
-	if l.before != nil && l.fleet.traits.Acks && (l.fleet.alone || tally.partial()) {
-		if wrong := tally.own(l.before[t.counter], &c, t.shown); wrong != "" {
+	if l.before != nil && l.fleet.traits.Acks && !t.lacks && (l.fleet.alone || tally.partial()) {
+		if wrong := tally.own(l.before[t.counter], &c, t.shown, t.items); wrong != "" {
 			l.violate(RuleOwnWrite, "tab %d of %s %s", t.slot, t.view.Replica, wrong)
 		}
 	}
@@ -196,7 +208,9 @@ func (t *tab) refused(l *loop, op *protocol.Op, reason string) {
 	switch {
 	case reason == "" && l.fleet.traits.Clocks:
 		l.violate(RuleAnswer, "tab %d of %s was not told why op %s is refused", t.slot, t.view.Replica, op.ID)
-	case l.fleet.traits.Kind != protocol.Bank: // it refuses what would overdraw an account, as it should
+	case l.fleet.traits.Kind == protocol.Bank: // it refuses what would overdraw an account, as it should
+	case l.fleet.traits.Kind == protocol.List: // somebody else has removed the item
+	default:
 		l.countError("refused: " + reason)
 	}
 }

@@ -105,9 +105,17 @@ func (t *tab) take(l *loop, message []byte, q *sequence) {
 	t.receivedAt = now
 	if m.Status != protocol.StatusUnknown {
 		t.live, t.beat = m.Status == protocol.StatusLive, m.Beat
+		if t.items != nil {
+			t.countArrival(l, now) // it may show the newest, and then there is nothing to be said
+		}
 	}
-	if m.HasState {
-		t.receiveState(l, m.State, now, q)
+	switch {
+	case m.Soft != nil && t.board != nil:
+		t.watch(l, m.Soft, now, q == nil)
+	case m.Change != nil:
+		t.receiveState(l, protocol.State{Epoch: m.Change.Epoch, Version: m.Change.Version}, now, q, m.Change)
+	case m.HasState:
+		t.receiveState(l, m.State, now, q, nil)
 	}
 	for _, op := range m.Acks {
 		t.acknowledge(l, op, now)
@@ -136,8 +144,8 @@ func (t *tab) hear(l *loop, clock, now int64) {
 	}
 }
 
-// receiveState handles a state of the server.
-func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence) {
+// receiveState handles a state of the server, or a change that leads to it.
+func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence, c *protocol.Change) {
 	l.seen.Counts.Deliveries++
 	l.replicas[t.replica].seen.Deliveries++
 	if !t.gotState {
@@ -154,6 +162,8 @@ func (t *tab) receiveState(l *loop, s protocol.State, now int64, q *sequence) {
 	case old && q != nil: // another answer was faster
 	case old:
 		l.seen.Counts.Dropped++ // the page drops what a replica that lags behind says first
+	case c != nil:
+		t.change(l, c, now)
 	default:
 		t.show(l, s, now)
 	}

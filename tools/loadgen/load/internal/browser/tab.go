@@ -41,6 +41,9 @@ type tab struct {
 	beat     time.Duration  // and how far its statuses are apart; 0: it does not say
 	known    bool           // shown is something
 	shown    protocol.State
+	items    *protocol.Items // that it shows; nil: its page has none
+	board    *board          // what it shows of a board; nil: its page has none
+	lacks    bool            // it has asked for all there is, and waits
 
 	// All in ns as Fleet.now has them; 0: never, or not any more.
 	shownAt     int64
@@ -49,6 +52,7 @@ type tab struct {
 	lostAt      int64 // the connection before, if nothing has come over the next yet
 	receivedAt  int64 // anything from the server
 	idleSince   int64 // the last click had its answer
+	askedAt     int64 // for all there is, if it lacks that
 
 	attempt  int // to connect, in a row
 	flaps    int // connections in a row that ended soon
@@ -129,7 +133,10 @@ func (t *tab) showPage(l *loop, o opening) {
 	t.live, t.known = o.view.Live, false
 	t.replica = l.replicaNumber(o.view.Replica)
 	t.client, t.seq, t.finished, t.clock, t.replies = newClient(), 0, 0, 0, nil
+	t.enter(l)
 	if o.view.Known {
+		t.items = l.models.page(t.counter, o.view)
+		l.learn(t, t.items)
 		t.show(l, o.view.State, l.fleet.now())
 	}
 }
@@ -146,10 +153,8 @@ func (t *tab) connected(l *loop, o opening) {
 	now := l.fleet.now()
 	t.conn = o.attach(l, t)
 	t.connectedAt, t.receivedAt, t.beat = now, now, 0
-	t.attempt, t.gotState, t.retrying = 0, false, false
-	if hello := l.fleet.config.Protocol.Hello(t.view, t.client, t.shown); hello != nil {
-		t.write(l, hello)
-	}
+	t.attempt, t.gotState, t.retrying, t.lacks = 0, false, false, false
+	t.hello(l)
 	t.resend(l, now)
 	if !l.fleet.traits.Versions {
 		t.countArrival(l, now) // its wire may have nothing to say
@@ -159,6 +164,13 @@ func (t *tab) connected(l *loop, o opening) {
 	}
 	if c, ok := t.conn.(*overHTTP); ok {
 		c.begin(o.said)
+	}
+}
+
+// hello says who the tab is, and what it shows.
+func (t *tab) hello(l *loop) {
+	if hello := l.fleet.config.Protocol.Hello(t.view, t.client, t.shown); hello != nil {
+		t.write(l, hello)
 	}
 }
 
@@ -196,6 +208,9 @@ func (t *tab) disconnect() {
 		return
 	}
 	t.conn.close()
+	if t.board != nil {
+		t.board.spots.left(t.board.owner)
+	}
 	t.conn, t.in, t.message = nil, nil, nil
 	t.life++
 }
@@ -274,7 +289,7 @@ func (t *tab) leave(l *loop) {
 	t.disconnect()
 	t.forget(l)
 	t.wanted, t.leaving = false, false
-	t.view, t.known, t.shown = nil, false, protocol.State{}
+	t.view, t.known, t.shown, t.items = nil, false, protocol.State{}, nil
 	t.requestedAt, t.lostAt, t.attempt, t.flaps = 0, 0, 0, 0
 	t.life++
 	if t.returns {

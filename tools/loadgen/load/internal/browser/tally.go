@@ -20,8 +20,9 @@ type tally interface {
 	// floor is what has been acknowledged when the op is sent.
 	floor(op *protocol.Op, person string) floor
 	// own says what is wrong with what a tab shows when its op is acknowledged: it must have the
-	// op, and all that was acknowledged before the op was sent. "": nothing is.
-	own(before protocol.State, c *click, shown protocol.State) string
+	// op, and all that was acknowledged before the op was sent. "": nothing is. items are what it
+	// shows if that are items.
+	own(before protocol.State, c *click, shown protocol.State, items *protocol.Items) string
 	// partial reports whether own holds even if other processes click on the page, too.
 	partial() bool
 	// excess is how much more a state has than was made by now, and of what.
@@ -39,6 +40,10 @@ func newTally(k protocol.Kind) tally {
 		return &voters{tried: make(map[string]bool), known: make(map[string]bool)}
 	case protocol.Bank:
 		return &transfers{out: make(map[string]int64), in: make(map[string]int64), knownOut: make(map[string]int64), knownIn: make(map[string]int64)}
+	case protocol.List:
+		return &chores{removed: make(map[string]bool), ticked: make(map[string]bool)}
+	case protocol.Log:
+		return &sayings{entries: make(map[uint64]protocol.Item), numbers: make(map[string]uint64)}
 	}
 	return new(additions)
 }
@@ -74,7 +79,7 @@ func (a *additions) floor(*protocol.Op, string) floor {
 	return floor{a.known}
 }
 
-func (a *additions) own(before protocol.State, c *click, shown protocol.State) string {
+func (a *additions) own(before protocol.State, c *click, shown protocol.State, _ *protocol.Items) string {
 	if least := before.Count + c.floor[0] + 1; shown.Count < least {
 		return fmt.Sprintf("showed %d when op %s was acknowledged, at least %d is right", shown.Count, c.op.ID, least)
 	}
@@ -123,7 +128,7 @@ func (v *voters) floor(_ *protocol.Op, person string) floor {
 	return floor{n}
 }
 
-func (v *voters) own(before protocol.State, c *click, shown protocol.State) string {
+func (v *voters) own(before protocol.State, c *click, shown protocol.State, _ *protocol.Items) string {
 	if least := before.Count + c.floor[0]; shown.Count < least {
 		return fmt.Sprintf("showed %d votes when op %s was acknowledged, at least %d is right", shown.Count, c.op.ID, least)
 	}
@@ -176,7 +181,7 @@ func (t *transfers) floor(op *protocol.Op, _ string) floor {
 	return floor{t.knownOut[op.In["from"]], t.knownIn[op.In["to"]]}
 }
 
-func (t *transfers) own(before protocol.State, c *click, shown protocol.State) string {
+func (t *transfers) own(before protocol.State, c *click, shown protocol.State, _ *protocol.Items) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	from, to, amount := c.op.In["from"], c.op.In["to"], amountOf(&c.op)

@@ -1,0 +1,164 @@
+package backends
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"lockstep"
+	"lockstep/internal/testserver"
+	"lockstep/pubsub"
+	"lockstep/state"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func env(secret string) func(string) string {
+	return func(name string) string {
+		if name == "LOCKSTEP_SECRET" {
+			return secret
+		}
+		return ""
+	}
+}
+
+func quiet() *lockstep.Options { return &lockstep.Options{Logger: slog.New(slog.DiscardHandler)} }
+
+// commit makes the data of a topic a text.
+func commit(t *testing.T, s state.Store, topic, text string) {
+	t.Helper()
+	r, err := s.Read(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := state.Step{Topic: topic, Base: r[0], Data: []byte(text), Moves: []state.Move{{Client: state.Client{1}, To: state.Lane{Last: 1, From: 1}}}}
+	if o := s.Commit(t.Context(), step)[0]; o.Err != nil {
+		t.Fatal(o.Err)
+	}
+}
+
+func stop(t *testing.T, a *lockstep.App) {
+	t.Helper()
+	if err := a.Stop(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFileKeepsStatesAndMemoryForgets(t *testing.T) {
+	for url, want := range map[string]string{"": "", "mem:": "", "file:" + filepath.Join(t.TempDir(), "a", "x.db"): "kept"} {
+		a := mustOpen(url, quiet(), env(""), t.Output(), func(int) { t.Fatalf("%s: it can't be opened", url) })
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, a.Store(), "x", "kept")
+		stop(t, a) // or the file would be locked
+		a = mustOpen(url, quiet(), env(""), t.Output(), func(int) { t.Fatalf("%s: it can't be opened again", url) })
+		r, err := a.Store().Read(t.Context(), "x")
+		if err != nil || string(r[0].Data) != want {
+			t.Errorf("%q: got %q, %v; want %q", url, r[0].Data, err, want)
+		}
+		stop(t, a)
+	}
+}
+
+func TestOneURLIsBrokerAndStore(t *testing.T) {
+	for name, server := range map[string]func(*testing.T) string{
+		"Redis":      func(t *testing.T) string { return testserver.Redis(t).URL },
+		"PostgreSQL": func(t *testing.T) string { return testserver.Postgres(t).URL },
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := server(t)
+			opts := quiet()
+			opts.Prefix = "test of backends:"
+			var all [2]*lockstep.App
+			for i := range all {
+				all[i] = mustOpen(url, opts, env(longSecret), t.Output(), func(int) { t.Fatal("it can't be opened") })
+				if err := all[i].Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				defer stop(t, all[i])
+			}
+			heard := make(chan pubsub.Message, 16)
+			err := all[1].Hub().SubscribeTopic(t.Context(), "a session", "news", func(_ context.Context, m pubsub.Message) error { heard <- m; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := all[0].Hub().Broadcast(t.Context(), "news", []byte("of the other")); err != nil {
+				t.Fatal(err)
+			}
+			if m := <-heard; string(m.Payload) != "of the other" || !m.Trusted {
+				t.Errorf("got %q, trusted %t, from the broker", m.Payload, m.Trusted)
+			}
+			commit(t, all[0].Store(), "x", "stored")
+			if r, err := all[1].Store().Read(t.Context(), "x"); err != nil || string(r[0].Data) != "stored" {
+				t.Errorf("got %q, %v from the store", r[0].Data, err)
+			}
+		})
+	}
+}
+
+func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
+	for name, c := range map[string]struct{ url, secret, says string }{
+		"an unknown scheme":              {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
+		"no URL":                         {"data/app.db", "", "not a URL"},
+		"a password alone":               {"hunter2:", "", "not a URL"},
+		"a password with a slash":        {"redis://u:hunt/hunter2@x", longSecret, "%2F"},
+		"no secret":                      {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
+		"a short secret":                 {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
+		"a Redis that is not there":      {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
+		"a cluster that is not there":    {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
+		"a Postgres that is not there":   {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
+		"an authority that is not there": {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
+		"a folder":                       {"file:" + t.TempDir(), "", "not a file"},
+		"a file without a name":          {"file:", "", "no file name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stderr bytes.Buffer
+			code := 0
+			mustOpen(c.url, quiet(), env(c.secret), &stderr, func(n int) { code = n })
+			line := stderr.String()
+			if code != 1 || !strings.HasPrefix(line, "backends: ") || strings.Count(line, "\n") != 1 || !strings.Contains(line, c.says) {
+				t.Errorf("got %d and %q, want 1 and one line with %q", code, line, c.says)
+			}
+			if strings.Contains(line, "hunter2") {
+				t.Errorf("the password is shown: %s", line)
+			}
+		})
+	}
+}
+
+func TestBrokerAndStoreMayBeApart(t *testing.T) {
+	for name, c := range map[string]struct{ broker, store, says string }{
+		"a store of this process behind a shared broker": {"redis://r", "mem:", "a store that they can share"},
+		"a file as a broker":                             {"file:x.db", "mem:", "the broker: not a URL"},
+		"two that fit":                                   {"mem:", "mem:", ""},
+	} {
+		a, err := openBoth(t.Context(), c.broker, c.store, quiet(), &Options{Secret: [][]byte{[]byte(longSecret)}}, env(""))
+		if err == nil {
+			stop(t, a)
+		}
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want %q", name, err, c.says)
+		}
+	}
+}
+
+func TestAnErrorHasItsCause(t *testing.T) {
+	_, err := Store(t.Context(), "file:/proc/x/y.db", nil)
+	if e, ok := errors.AsType[*Error](err); !ok || e.OfURL() || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("got %v, want one of the file", err)
+	}
+	if got := Explain("mem:", nil); got != nil {
+		t.Errorf("got %v for no error", got)
+	}
+	if got := Explain("redis://u:hunter2@h", err); !errors.Is(got, err) || got.Error() != err.Error() {
+		t.Errorf("got %v, want what is explained already as it is", got)
+	}
+}

@@ -1,0 +1,56 @@
+module lockstep/run
+
+go 1.26.0
+
+require (
+	github.com/a-h/templ v0.3.1118
+	lockstep v0.0.0
+	lockstep/backends v0.0.0
+	lockstep/serve v0.0.0
+)
+
+require (
+	github.com/andybalholm/brotli v1.3.0 // indirect
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.13.0 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/pandatix/go-abnf v0.5.5 // indirect
+	github.com/prometheus/client_golang v1.25.0 // indirect
+	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/common v0.74.0 // indirect
+	github.com/prometheus/procfs v0.23.0 // indirect
+	github.com/redis/go-redis/v9 v9.23.0 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	golang.org/x/sync v0.25.0 // indirect
+	golang.org/x/sys v0.50.0 // indirect
+	golang.org/x/text v0.44.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+	lockstep/components v0.0.0 // indirect
+	lockstep/internal/pgclient v0.0.0 // indirect
+	lockstep/internal/redisclient v0.0.0 // indirect
+	lockstep/pubsub/pgpubsub v0.0.0 // indirect
+	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/pgstate v0.0.0 // indirect
+	lockstep/state/redisstate v0.0.0 // indirect
+)
+
+replace (
+	lockstep => ..
+	lockstep/backends => ../backends
+	lockstep/components => ../components
+	lockstep/internal/pgclient => ../internal/pgclient
+	lockstep/internal/redisclient => ../internal/redisclient
+	lockstep/livetest => ../livetest
+	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
+	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
+	lockstep/serve => ../serve
+	lockstep/state/pgstate => ../state/pgstate
+	lockstep/state/redisstate => ../state/redisstate
+)

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "os/exec"
-
-// ownGroup does nothing where the system has no such thing.
-func ownGroup(*exec.Cmd) {}
