@@ -382,6 +382,8 @@ func (o *Ops) say(w *own, keys []string, now time.Time) {
 			o.sayPast(w)
 		case name+"-" == filterKey && strings.Contains(strings.ToLower(r.Name), rest):
 			o.set(key, o.id, said{Row: &r})
+		case name+"-" == filterKey:
+			o.set(key, o.id, said{}) // a page that waits for all shall not wait for this one
 		case name+"-" == replicaKey && rest == o.id:
 			o.set(key, o.id, said{Row: &r})
 			o.set(key, o.id+".top", said{Top: w.top(now)})
@@ -430,7 +432,7 @@ func (o *Ops) sayTopic(key, topic string, r *row) {
 			return
 		}
 	}
-	o.kind.Drop(key, o.id)
+	o.set(key, o.id, said{}) // as with a filter
 }
 
 // sayTab says what there is of a tab of this replica, and begins to count what it is sent.

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +73,24 @@ func (h *house) get(i int, path string) string {
 	return w.Body.String()
 }
 
+// page returns a page as soon as it has all texts. A page shows at first what replicas have said
+// within a moment: on a busy machine that is not all.
+func (h *house) page(i int, path string, texts ...string) string {
+	h.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		html := h.get(i, path)
+		missing := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(html, text) })
+		if len(missing) == 0 {
+			return html
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s has not %q: %s", path, missing, html)
+		}
+		runtime.Gosched()
+	}
+}
+
 func (h *house) order(i int, fields url.Values, change func(r *http.Request)) *httptest.ResponseRecorder {
 	h.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/ops", strings.NewReader(fields.Encode()))
@@ -81,27 +101,18 @@ func (h *house) order(i int, fields url.Values, change func(r *http.Request)) *h
 
 func (h *house) idOf(name string) string {
 	h.t.Helper()
-	found := regexp.MustCompile(`replica=([a-z0-9]+)">` + name + `<`).FindStringSubmatch(h.get(0, "/ops"))
-	if found == nil {
-		h.t.Fatalf("no replica %s", name)
-	}
-	return found[1]
+	html := h.page(0, "/ops", `">`+name+`<`)
+	return regexp.MustCompile(`replica=([a-z0-9]+)">` + name + `<`).FindStringSubmatch(html)[1]
 }
 
 func TestThePageHasARowOfEachReplica(t *testing.T) {
 	h := newHouse(t, []string{"one", "two", "three"}, ops.Options{})
-	html := h.get(0, "/ops")
-	for _, name := range []string{"one", "two", "three"} {
-		if !strings.Contains(html, `data-replica="`+name+`"`) {
-			t.Errorf("there is no row of %s", name)
-		}
-	}
-	if got := strings.Count(h.get(1, "/ops?q=T"), `data-replica="`); got != 2 { // two, three
+	h.page(0, "/ops", `data-replica="one"`, `data-replica="two"`, `data-replica="three"`)
+	html := h.page(1, "/ops?q=T", `data-replica="two"`, `data-replica="three"`)
+	if got := strings.Count(html, `data-replica="`); got != 2 {
 		t.Errorf("of a filter there are %d rows, want 2", got)
 	}
-	if html := h.get(2, "/ops?replica="+h.idOf("two")); !strings.Contains(html, "Conflicts") || !strings.Contains(html, "Drain the replica") {
-		t.Error("a replica has no page")
-	}
+	h.page(2, "/ops?replica="+h.idOf("two"), "Conflicts", "Drain the replica")
 	if html := h.get(0, "/ops?topic=hits:lobby"); !strings.Contains(html, "No replica shows this topic") {
 		t.Errorf("got %s of a topic that nobody shows", html)
 	}
@@ -205,9 +216,7 @@ func TestATabHasAPageAndCanBeClosed(t *testing.T) {
 	}
 	tab := livetest.Open(t, h.apps[1].Runtime(), view)
 	at := h.idOf("two") + ".1"
-	if html := h.get(0, "/ops?tab="+at); !strings.Contains(html, "It is connected to") || !strings.Contains(html, ">two</a>") {
-		t.Errorf("a tab has no page: %s", html)
-	}
+	h.page(0, "/ops?tab="+at, "It is connected to", ">two</a>")
 	if html := h.get(0, "/ops?tab="+h.idOf("two")+".99"); !strings.Contains(html, "There is no such tab") {
 		t.Error("a tab that is none has a page")
 	}

@@ -173,10 +173,10 @@ func (o *Ops) isKnown(q query) bool {
 			n++
 		}
 	}
-	if q.key == allKey {
-		return n > o.app.Others()
+	if q.replica+q.tab != "" {
+		return n > 0 // one replica answers
 	}
-	return n > 0
+	return n > o.app.Others()
 }
 
 // content is the page.
