@@ -174,6 +174,9 @@ func (w *watcher) Mount(ctx context.Context, s *live.Session) error {
 	return w.family.join(ctx, s, w.key)
 }
 
+// Passing implements live.Passing: a program is no tab.
+func (w *watcher) Passing() bool { return true }
+
 // HandleEvent implements live.View. Nothing comes.
 func (w *watcher) HandleEvent(context.Context, *live.Session, htmx.Event) error { return nil }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/a-h/templ"
 
 	"lockstep"
+	"lockstep/live"
 	"lockstep/live/livetest"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
@@ -137,8 +140,8 @@ func TestAWatchSeesTheNewest(t *testing.T) {
 		if last != 3 {
 			t.Errorf("it saw %d last, want 3", last)
 		}
-		if got := one.Runtime().Stats().Sessions; got != 0 {
-			t.Errorf("%d sessions are left", got)
+		if rt := one.Runtime(); rt.Stats().Accepted != rt.Closed(live.ReasonAnswered) {
+			t.Errorf("of %d sessions %d have ended", rt.Stats().Accepted, rt.Closed(live.ReasonAnswered))
 		}
 	})
 }
@@ -264,6 +267,41 @@ func TestWhoMayNotSeesNothing(t *testing.T) {
 		soon()
 		if strings.Contains(bob.Shown("hits:open").Content, "<b>1</b>") || !has(bob, "you were sent away") || !strings.Contains(nobody.Shown("hits:open").Content, "<b>1</b>") {
 			t.Errorf("got %+v for who was sent away, and %+v for others", bob.Shown("hits:open"), nobody.Shown("hits:open"))
+		}
+	})
+}
+
+// TestAProgramThatLooksOnIsNoTab: nobody counts it, and who sends tabs away leaves it alone.
+func TestAProgramThatLooksOnIsNoTab(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := open(t, mempubsub.NewBus(), memstate.New(nil), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var got []int64
+		var watching sync.WaitGroup
+		watching.Go(func() { // ends with ctx
+			for h := range one.hits.Watch(ctx, "x") {
+				got = append(got, h.N)
+			}
+		})
+		soon()
+		rt := one.Runtime()
+		if n := rt.Stats().Sessions; n != 0 {
+			t.Errorf("%d tabs are connected, want none", n)
+		}
+		if n, err := rt.CloseTopic(t.Context(), one.hits.At("x").Topic(), 0); n != 0 || err != nil {
+			t.Errorf("%d tabs were sent away, and %v", n, err)
+		}
+		if err := one.hits.Do(t.Context(), "x", "hit", by{}, lockstep.Doing{}); err != nil {
+			t.Fatal(err)
+		}
+		soon()
+		cancel()
+		watching.Wait()
+		if !slices.Equal(got, []int64{0, 1}) {
+			t.Errorf("it saw %v, want 0 and 1", got)
+		}
+		if n := rt.Stats().Sessions; n != 0 {
+			t.Errorf("%d tabs are connected after it has gone, want none", n)
 		}
 	})
 }

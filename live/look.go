@@ -133,13 +133,15 @@ func (ws *watchedTabs) forget(s *Session) {
 	delete(ws.sent, s)
 }
 
-// connected returns all sessions, in no order.
+// connected returns the sessions of all tabs, in no order.
 func (r *Runtime) connected() []*Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := make([]*Session, 0, len(r.sessions))
 	for s := range r.sessions {
-		all = append(all, s)
+		if !s.Passing() {
+			all = append(all, s)
+		}
 	}
 	return all
 }

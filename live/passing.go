@@ -3,17 +3,17 @@ package live
 import "slices"
 
 // Passing is implemented by a View whose session may be of a tab that is
-// connected in another way already, or comes and goes: see live/httplive.
+// connected in another way already, or comes and goes: see live/httplive; or
+// of a program that looks on, and is no tab.
 type Passing interface {
-	// Passing reports whether the session is one request and its answer. Such a
-	// session is no tab of its own: nobody counts it, and it is shown nothing of
-	// the replica that serves it. The answer is always the same; it may be called
+	// Passing reports whether the session is one request and its answer, or a
+	// program's. Such a session is no tab of its own: nobody counts it, and it is
+	// shown nothing of the replica that serves it. The answer is always the same; it may be called
 	// concurrently, and must not block.
 	Passing() bool
 }
 
-// Passing reports whether the session is one request and its answer; see the
-// interface.
+// Passing reports whether the session is no tab of its own; see the interface.
 func (s *Session) Passing() bool {
 	p, ok := s.view.(Passing)
 	return ok && p.Passing()

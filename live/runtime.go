@@ -57,6 +57,7 @@ type Runtime struct {
 	mu       sync.Mutex // guards the rest
 	phase    phase
 	sessions map[*Session]struct{}
+	passing  int // of these, which are no tabs
 	health   health
 	ages     []func() time.Duration // of kinds of rooms
 	roomsOf  []func() []*room       // of all kinds, and of feeds
@@ -156,6 +157,9 @@ func (r *Runtime) admit(s *Session) bool {
 		return false
 	}
 	r.sessions[s] = struct{}{}
+	if s.Passing() {
+		r.passing++
+	}
 	return true
 }
 
@@ -305,6 +309,9 @@ func (r *Runtime) now() time.Duration { return time.Since(r.made) }
 // forget takes note of a session's end.
 func (r *Runtime) forget(s *Session, e *ending) {
 	r.mu.Lock()
+	if _, admitted := r.sessions[s]; admitted && s.Passing() {
+		r.passing--
+	}
 	delete(r.sessions, s)
 	r.mu.Unlock()
 	r.watched.forget(s)
@@ -323,7 +330,7 @@ func (r *Runtime) Closed(why Reason) uint64 { return r.stats.closed[why].Load() 
 
 // Stats is a snapshot of what a runtime has done since it was made.
 type Stats struct {
-	Sessions int    // connected now
+	Sessions int    // connected now, without those that are passing
 	Accepted uint64 // sessions ever
 	Events   uint64 // actions received
 	Acks     uint64 // ops acknowledged
@@ -352,7 +359,7 @@ type stats struct {
 // Stats returns a snapshot of the runtime's counters.
 func (r *Runtime) Stats() Stats {
 	r.mu.Lock()
-	n := len(r.sessions)
+	n := len(r.sessions) - r.passing
 	r.mu.Unlock()
 	return Stats{
 		Sessions: n, Accepted: r.stats.accepted.Load(), Events: r.stats.events.Load(), Acks: r.stats.acks.Load(),
