@@ -296,6 +296,7 @@ func TestTheScriptsOfSomePagesStaySmall(t *testing.T) {
 	for names, limit := range map[string]int{ // bytes, compressed; three times that as they are
 		"list.js log.js": 8 << 10, "soft.js": 2 << 10, "tell.js": 2 << 10, "forms.js": 5 << 10, "drag.js": 2 << 10, "around.js": 2 << 10, "xray.js": 2 << 10,
 		"lists.css": 3 << 10, "around.css": 2 << 10, "break.css": 1 << 10, "soft.css": 1 << 10, "forms.css": 2 << 10, "xray.css": 1 << 10,
+		"split.css": 1 << 10, "small.css": 1 << 10,
 	} {
 		packed, plain := 0, 0
 		for name := range strings.FieldsSeq(names) {
@@ -316,7 +317,7 @@ func TestTheScriptsOfSomePagesStaySmall(t *testing.T) {
 // licences of others stay.
 func TestOnlyOurCommentsAreLeftOut(t *testing.T) {
 	a := assets(t)
-	for _, name := range []string{"app.js", "list.js", "log.js", "soft.js", "forms.js", "drag.js", "around.js", "replica.js", "wasm.js", "app.css", "around.css", "lists.css", "soft.css", "forms.css", "break.css", "xray.js", "xray.css"} {
+	for _, name := range []string{"app.js", "list.js", "log.js", "soft.js", "forms.js", "drag.js", "around.js", "replica.js", "wasm.js", "app.css", "around.css", "lists.css", "soft.css", "forms.css", "break.css", "split.css", "small.css", "xray.js", "xray.css"} {
 		if f, _ := a.Open(a.URL(name), ""); regexp.MustCompile(`(?m)^\s*(//|/\*\*|/\* )`).Match(f.Body) {
 			t.Errorf("%s has comments", name)
 		}

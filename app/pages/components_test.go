@@ -99,6 +99,19 @@ func with[T any](v T, change func(*T)) T {
 	return v
 }
 
+// split is a page on three replicas.
+func split() pages.Split {
+	s := pages.Split{
+		Name: "lobby", Apart: true, Home: "/", Newest: "/c/top", Style: "/static/app.0.css", Icon: "/static/favicon.0.svg",
+		Styles: []string{"/static/around.0.css", "/static/split.0.css"},
+	}
+	for _, port := range []string{"8001", "8002", "8003"} {
+		at := "http://localhost:" + port + "/c/top"
+		s.Views = append(s.Views, pages.View{Name: "one:" + port, Small: at + "?view=small", Whole: at})
+	}
+	return s
+}
+
 // broken is what is broken on purpose: all that can be.
 func broken() pages.Breakage {
 	return pages.Breakage{
@@ -145,6 +158,13 @@ func everything() map[string]component {
 		"page_broken": pages.CounterPage(with(page(), func(p *pages.Page) {
 			p.Links.Newest, p.Links.Break, p.Links.History, p.Panel = "/", "/?break=1", "/break/history", pages.BreakView(broken())
 		}), lobby()),
+		"page_small": pages.CounterPage(with(page(), func(p *pages.Page) { p.Small = true }), lobby()),
+		"split":      pages.SplitPage(split()),
+		"split_one":  pages.SplitPage(with(split(), func(s *pages.Split) { s.Apart, s.Views = false, s.Views[:1] })),
+		"split_hostile": pages.SplitPage(with(split(), func(s *pages.Split) {
+			s.Name, s.Home, s.Newest, s.Style, s.Icon, s.Styles = hostile, hostile, hostile, hostile, hostile, []string{hostile}
+			s.Views = []pages.View{{Name: hostile, Small: hostile, Whole: hostile}}
+		})),
 		"break":             pages.BreakView(broken()),
 		"break_lost":        pages.BreakView(with(broken(), func(b *pages.Breakage) { b.Report.Lost, b.Report.Twice, b.Report.Broken = 1, 2, 1 })),
 		"break_new":         pages.BreakView(with(broken(), func(b *pages.Breakage) { b.Report, b.Bursting = pages.Report{}, false })),

@@ -79,6 +79,8 @@ type Page struct {
 	Filled map[string]Filled
 	// Upload is where the files of its forms go; "": they take none.
 	Upload string
+	// Small is a page that is shown in a frame: it has nothing that opens over it.
+	Small bool
 	// Panel breaks replicas on purpose, and shows what comes of it; nil: it is not open.
 	Panel templ.Component
 }

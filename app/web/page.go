@@ -31,6 +31,8 @@ type pageHandler struct {
 	gallery   *Gallery
 	ops       *ops.Ops
 	breakage  *Break // nil: nobody breaks anything here
+	front     int    // Options.Front
+	siblings  []Sibling
 }
 
 // home serves the page of the lobby.
@@ -126,6 +128,9 @@ func (h *pageHandler) make(c echo.Context, topic string) (pages.Page, app.Conten
 		}
 		h.furnish(&p, baseOf(c))
 	}
+	if c.QueryParam("view") == smallView {
+		h.small(c, &p)
+	}
 	p.User, p.Former, p.Grants, p.Socket = visit.User, visit.Former, visit.Grants(topics...), visit.Socket(topics...)
 	p.Lane = visit.Lane(topic)
 	return p, about, nil
@@ -169,7 +174,8 @@ func (h *pageHandler) link(p *pages.Page, base, topic string) {
 	if app.HasState(topic) {
 		p.Links.Elsewhere = append(p.Links.Elsewhere, pages.Link{To: base + app.Path(app.Board), Text: "A board"}, inBrowser)
 	}
-	p.Links.Elsewhere = append(p.Links.Elsewhere, pages.Link{To: base + "/docs/", Text: "Documentation"})
+	p.Links.Elsewhere = append(p.Links.Elsewhere,
+		pages.Link{To: base + "/split?" + url.Values{"topic": {topic}}.Encode(), Text: "Side by side"}, pages.Link{To: base + "/docs/", Text: "Documentation"})
 	for _, name := range app.Scripts(kind) {
 		p.Scripts = append(p.Scripts, base+h.assets.URL(name))
 	}

@@ -109,7 +109,9 @@ func (ts *templates) get(ctx context.Context, p pages.Page, about app.Content) (
 
 // key is the same for the versions of a page, of which the newest is kept: Links.Do is topic and
 // base path.
-func key(p pages.Page) string { return p.Links.Do + " " + p.Outcome + " " + p.Former }
+func key(p pages.Page) string {
+	return p.Links.Do + " " + p.Outcome + " " + p.Former + " " + strings.Join(p.Styles, " ")
+}
 
 // render renders a page and cuts it at its slots.
 func (ts *templates) render(ctx context.Context, p pages.Page, about app.Content) (*template, error) {

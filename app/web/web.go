@@ -33,6 +33,10 @@ type Options struct {
 	Gallery *Gallery
 	// Ops is the page of the replicas; nil: there is none.
 	Ops *ops.Ops
+	// Front is the port of the balancer in front of Siblings, and Siblings are the replicas behind
+	// it, this one too, where browsers reach each by a port of its own. None: they don't.
+	Front    int
+	Siblings []Sibling
 	// Break is how people break replicas on purpose; nil: nobody does.
 	Break *Break
 }
@@ -72,7 +76,7 @@ func newEcho(s *serve.Server, a *app.App, assets *static.Assets, o *Options) *ec
 	route(e, s, a, assets, program, &pageHandler{
 		app: a, server: s, assets: assets, program: program, templates: newTemplates(),
 		version: o.Version, named: len(o.Hosts) > 0, uploads: o.Uploads != nil, gallery: o.Gallery, ops: o.Ops,
-		breakage: o.Break,
+		breakage: o.Break, front: o.Front, siblings: o.Siblings,
 	})
 	return e
 }
@@ -139,6 +143,7 @@ func route(e *echo.Echo, s *serve.Server, a *app.App, assets *static.Assets, pro
 	get("/docs/*", echo.WrapHandler(http.StripPrefix("/docs", book)))
 
 	get("/share.svg", p.code)
+	get("/split", p.split)
 
 	files := manifestHandler{assets}
 	get("/favicon.ico", func(c echo.Context) error { return moved(c, assets.URL("favicon.svg")) })
@@ -170,7 +175,7 @@ func moved(c echo.Context, path string) error {
 // ValidBasePath reports whether a path can be that below which the server is reached; see
 // serve.ValidBasePath.
 func ValidBasePath(path string) bool {
-	own := []string{"ws", "do", "static", "wasm", "healthz", "readyz", "gallery", "ops", "docs", "break", "share.svg", "favicon.ico", manifestFile}
+	own := []string{"ws", "do", "static", "wasm", "healthz", "readyz", "gallery", "ops", "docs", "break", "split", "share.svg", "favicon.ico", manifestFile}
 	for _, kind := range app.KindNames() {
 		own = append(own, app.Prefix(kind))
 	}

@@ -48,8 +48,7 @@ func (c *config) breaks() (yes, anywhere bool) {
 	host, _, _ := net.SplitHostPort(c.Addr)
 	ip, err := netip.ParseAddr(host)
 	local := strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
-	proxied := len(c.TrustedProxies.Prefixes) > 0 || len(c.Hosts.Names) > 0 || len(c.Origins.Patterns) > 0 || c.BasePath != "" || c.TLS.on()
-	return local && !proxied, false
+	return local && !c.fronted(), false
 }
 
 // A breaker breaks the replicas of a process as people ask, and mends them.

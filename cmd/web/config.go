@@ -80,6 +80,12 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	return c, c.check()
 }
 
+// fronted reports whether browsers reach the process by something in front of it, as far as the
+// configuration says so, or by TLS: not by the ports of its replicas.
+func (c *config) fronted() bool {
+	return len(c.TrustedProxies.Prefixes) > 0 || len(c.Hosts.Names) > 0 || len(c.Origins.Patterns) > 0 || c.BasePath != "" || c.TLS.on()
+}
+
 // strayArgument is the error for the first argument that belongs to no flag, the nth of all. It
 // does not say the argument: it may be a part of a secret.
 func strayArgument(fs *settings.Set, nth int) error {

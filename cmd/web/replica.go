@@ -25,7 +25,9 @@ type replicaOptions struct {
 	fresh     time.Duration
 	of        int // replicas in this process; more than 1 are behind a balancer
 	edge      *settings.Edge
-	opsToken  string   // "": the page of the replicas is for this machine alone
+	opsToken  string // "": the page of the replicas is for this machine alone
+	front     int    // port of the balancer
+	siblings  []web.Sibling
 	breaker   *breaker // nil: nobody breaks anything
 	place     *place   // of breaker
 }
@@ -67,7 +69,7 @@ func startReplica(ctx context.Context, at net.Addr, d *dependencies, o replicaOp
 	if brk != nil {
 		breaks = o.breaker.of(brk)
 	}
-	s := web.New(a, d.assets, &web.Options{Version: version(), Gallery: gallery, Ops: page, Break: breaks, Options: serve.Options{
+	s := web.New(a, d.assets, &web.Options{Version: version(), Gallery: gallery, Ops: page, Break: breaks, Front: o.front, Siblings: o.siblings, Options: serve.Options{
 		Logger: log, Keys: d.keys, TrustedProxies: trusted, Hosts: o.edge.Hosts.Names,
 		Origins: o.edge.Origins.Patterns, BasePath: o.edge.BasePath,
 		Uploads: d.uploads, Limits: o.edge.ForServer(d.conns, o.of), Proxies: proxies, Preconditions: d.front,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"lockstep/app/web"
 	"lockstep/internal/process"
 	"lockstep/precondition"
 	"lockstep/serve"
@@ -28,6 +30,7 @@ type service struct {
 	deps     dependencies
 	process  *serve.Process
 	compiler *compile.Compiler // of the program for browsers
+	front    net.Addr          // of the balancer, or of the one replica
 	breaker  *breaker          // nil: nobody breaks anything
 	log      *slog.Logger
 }
@@ -41,7 +44,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 	if err != nil {
 		return nil, notHeard("-addr", err)
 	}
-	s := &service{log: log}
+	s := &service{log: log, front: listeners.Addr()}
 	if err := s.open(ctx, c); err != nil {
 		listeners.Close()
 		return nil, err
@@ -115,8 +118,12 @@ func (s *service) watch(c *config) {
 // startReplicas starts a replica on each listener. After an error those run that were started
 // before.
 func (s *service) startReplicas(ctx context.Context, ls []net.Listener, c *config) error {
+	front, siblings := s.siblings(ls, c)
 	for i, l := range ls {
-		o := replicaOptions{name: c.name(i), rebalance: c.Rebalance, fresh: c.Fresh, of: c.Replicas, edge: &c.Edge, opsToken: c.OpsToken}
+		o := replicaOptions{
+			name: c.name(i), rebalance: c.Rebalance, fresh: c.Fresh, of: c.Replicas, edge: &c.Edge, opsToken: c.OpsToken,
+			front: front, siblings: siblings,
+		}
 		if s.breaker != nil {
 			if err := s.startBreakable(ctx, s.breaker.places[i], o); err != nil {
 				return c.brokerFailed(err)
@@ -130,6 +137,24 @@ func (s *service) startReplicas(ctx context.Context, ls []net.Listener, c *confi
 		s.process.Add(r.Server.Server, r.Server)
 	}
 	return nil
+}
+
+// siblings are the replicas behind the balancer, and its port, where browsers reach them beside it.
+func (s *service) siblings(ls []net.Listener, c *config) (front int, all []web.Sibling) {
+	if c.Replicas == 1 || c.fronted() {
+		return 0, nil
+	}
+	for i, l := range ls {
+		all = append(all, web.Sibling{Name: cmp.Or(c.name(i), serve.HostPort(l.Addr().String())), Port: portOf(l.Addr())})
+	}
+	return portOf(s.front), all
+}
+
+func portOf(at net.Addr) int {
+	if tcp, ok := at.(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return 0
 }
 
 // startBreakable starts a replica that can be broken on purpose, and started again.

@@ -52,6 +52,8 @@ func assets() []asset {
 		{"around.js", []string{"around.js"}},
 		{"around.css", []string{"around.css"}},
 		{"break.css", []string{"break.css"}},
+		{"split.css", []string{"split.css"}},
+		{"small.css", []string{"small.css"}},
 		{"lists.css", []string{"lists.css"}},
 		{"soft.css", []string{"soft.css"}},
 		{"forms.js", []string{"forms.js"}},

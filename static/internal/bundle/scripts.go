@@ -26,7 +26,7 @@ func flags() []string {
 
 // sheets are the style sheets, which esbuild only makes smaller.
 func sheets() []string {
-	return []string{"app.css", "around.css", "break.css", "forms.css", "lists.css", "soft.css", "xray.css"}
+	return []string{"app.css", "around.css", "break.css", "forms.css", "lists.css", "small.css", "soft.css", "split.css", "xray.css"}
 }
 
 // sheetFlags have esbuild leave out what a style sheet does not need, and rewrite nothing for older
