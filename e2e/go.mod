@@ -13,6 +13,8 @@ require (
 	github.com/labstack/echo/v4 v4.16.4
 	github.com/labstack/echo/v5 v5.4.5
 	github.com/redis/go-redis/v9 v9.23.0
+	go.opentelemetry.io/proto/otlp v1.11.1
+	google.golang.org/protobuf v1.36.12
 	lockstep v0.0.0
 	lockstep/app/web v0.0.0
 	lockstep/internal/redisclient v0.0.0
@@ -56,7 +58,6 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
 	lockstep/components v0.0.0 // indirect
 	lockstep/docs v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect

@@ -22,7 +22,8 @@ type config struct {
 	settings.Edge
 	logFlags
 
-	goLimit string // GOMEMLIMIT, which Go's runtime has read
+	goLimit string              // GOMEMLIMIT, which Go's runtime has read
+	environ func(string) string // has what OpenTelemetry's variables say
 
 	// The rest has the program do something else than serve.
 	Version     bool   // print it and exit
@@ -76,7 +77,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 		return c, err
 	}
 	c.backendFlags.complete(getenv)
-	c.goLimit = getenv("GOMEMLIMIT")
+	c.goLimit, c.environ = getenv("GOMEMLIMIT"), getenv
 	return c, c.check()
 }
 

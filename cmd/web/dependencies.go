@@ -29,6 +29,7 @@ type dependencies struct {
 	peers   *precondition.Part   // of unmet, what replicas should be to each other
 	front   *precondition.Part   // of unmet, what proxies in front should be
 	watch   *serve.ProxyWatch    // of the public address
+	traces  *traces
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.

@@ -49,6 +49,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 		listeners.Close()
 		return nil, err
 	}
+	s.deps.traces = startTraces(c.environ, log)
 	if yes, anywhere := c.breaks(); yes {
 		s.breaker = newBreaker(listeners.Replicas, c, anywhere, log)
 	}
@@ -185,7 +186,9 @@ func (s *service) announce(w io.Writer) {
 func (s *service) stop(ctx context.Context, drain time.Duration) error {
 	s.breaker.stop()
 	s.compiler.Stop()
-	return errors.Join(s.process.Stop(ctx, drain), s.deps.close())
+	err := s.process.Stop(ctx, drain)
+	s.deps.traces.stop() // after the last click
+	return errors.Join(err, s.deps.close())
 }
 
 // abort is stop for a start that did not succeed.

@@ -32,7 +32,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
+	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray", "xray/otlp"}, "the command has flags and puts everything together"},
 	{"cmd/lockstep", []string{"internal/dev"}, "what begins a program knows the kit by its files, and runs it"},
 	{"cmd/wasm", []string{"app", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "docs/site", "live", "lockstep", "serve", "serve/ops", "state", "static"}, "the demo's edge is a router: what every application needs there is in serve"},
@@ -55,6 +55,7 @@ var rules = []rule{
 	{"live", []string{"htmx", "internal/callback", "internal/pause", "internal/repeats", "pubsub"}, "the runtime is free of transports and of the application"},
 	{"components/gallery", []string{"components"}, "a gallery shows components, and nothing else"},
 	{"components", nil, "components are pure functions of plain values"},
+	{"xray/otlp", []string{"htmx", "internal/pause", "state", "xray"}, "what sends traces knows what was followed, and nothing of the application"},
 	{"xray", []string{"htmx", "internal/pause", "live", "lockstep", "pubsub", "state"}, "what follows ops is told by hooks, and knows no transport"},
 	{"histogram", nil, "counting durations depends on nothing"},
 	{"docs/site", []string{"components", "docs", "static"}, "the book's pages are made of the kit, and know neither the demo nor what serves them"},
