@@ -85,9 +85,12 @@ fmt: $(TEMPL) ## format everything (some seconds)
 	gofmt -w $$(git ls-files '*.go')
 	$(TEMPL) fmt app components docs examples serve
 
+# Packages whose tests wait the longest begin first: at the end nobody would run beside them.
+LONGEST := ./tools/loadgen/load ./state/pgstate ./state/redisstate ./state/lanetest
+
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m work
+	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m $(LONGEST) work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -shuffle=on -parallel $(E2E_PARALLEL) -timeout 60m . # drives programs: a race detector would only slow down who drives
 	go test -count=1 ./internal/arch
 	go test -count=1 -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app # with the race detector they do less

@@ -176,13 +176,14 @@ func TestWhatTheBrowserHasThrownAwayIsLoadedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newInterceptor(t, p)
 			tab := keepsRelease(t, browser, f, "one")
+			const files = `caches.keys().then(([name]) => caches.open(name)).then((c) => c.keys()).then((all) => String(all.length))`
+			all := tab.evaluate(files)
 			throwAway(tab, name)
 			tab.reload()
 			tab.works("one", 1)
 			eventually(t, "everything to be kept again", func() error {
-				got := tab.evaluate(`caches.keys().then(([name]) => caches.open(name)).then((c) => c.keys()).then((all) => String(all.length))`)
-				if got != "12" {
-					return fmt.Errorf("%s files", got)
+				if got := tab.evaluate(files); got != all {
+					return fmt.Errorf("%s files, want %s", got, all)
 				}
 				return nil
 			})

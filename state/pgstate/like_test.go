@@ -11,6 +11,7 @@ import (
 )
 
 func TestStoreKeepsTheContractByThePoolOfSomebodyElse(t *testing.T) {
+	t.Parallel()
 	server := testserver.Postgres(t)
 	pool, err := pgxpool.New(t.Context(), server.URL)
 	if err != nil {

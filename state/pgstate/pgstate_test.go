@@ -88,6 +88,7 @@ func (u *suite) run(t *testing.T, o *statetest.Options) {
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	u := &suite{server: testserver.Postgres(t), opts: &pgstate.Options{Prefix: "test:"}}
 	o := &statetest.Options{}
 	if !u.server.Lent() {
@@ -124,6 +125,7 @@ func (u *suite) copy(t testing.TB, _ state.Store) func(testing.TB, state.Store) 
 // TestStoreKeepsTheContractOverTLS: with the certificate checked, and a user
 // who needs a password and may make tables, and no more.
 func TestStoreKeepsTheContractOverTLS(t *testing.T) {
+	t.Parallel()
 	u := &suite{server: testserver.PostgresTLS(t, testserver.NewAuthority(t)), opts: &pgstate.Options{Prefix: "test:"}}
 	u.run(t, &statetest.Options{})
 }
@@ -131,6 +133,7 @@ func TestStoreKeepsTheContractOverTLS(t *testing.T) {
 // TestStoreKeepsTheContractThroughAPooler that gives each transaction another
 // session.
 func TestStoreKeepsTheContractThroughAPooler(t *testing.T) {
+	t.Parallel()
 	server := testserver.Postgres(t)
 	server.Own()
 	u := &suite{server: testserver.PgBouncer(t, server, "transaction"), opts: &pgstate.Options{Prefix: "test:"}}

@@ -64,6 +64,7 @@ func (b *bench) options() *statetest.Options {
 }
 
 func TestStoreKeepsTheContract(t *testing.T) {
+	t.Parallel()
 	server := testserver.Redis(t)
 	b := &bench{url: server.URL, opts: redisstate.Options{Prefix: "test:"}}
 	o := b.options()
@@ -96,12 +97,14 @@ func TestStoreKeepsTheContract(t *testing.T) {
 // TestStoreKeepsTheContractOverTLS: with the certificate checked, and a user
 // who needs a password.
 func TestStoreKeepsTheContractOverTLS(t *testing.T) {
+	t.Parallel()
 	server := testserver.RedisTLS(t, testserver.NewAuthority(t))
 	b := &bench{url: server.URL, opts: redisstate.Options{Prefix: "test:"}}
 	statetest.Run(t, b.open, b.options())
 }
 
 func TestStoreKeepsTheContractInACluster(t *testing.T) {
+	t.Parallel()
 	b := &bench{url: "redis+cluster://" + startCluster(t)[0]}
 	statetest.Run(t, b.open, b.options())
 }

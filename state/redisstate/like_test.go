@@ -12,6 +12,7 @@ import (
 )
 
 func TestStoreKeepsTheContractByTheClientOfSomebodyElse(t *testing.T) {
+	t.Parallel()
 	o, err := redis.ParseURL(testserver.Redis(t).URL)
 	if err != nil {
 		t.Fatal(err)
