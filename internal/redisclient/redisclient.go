@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"lockstep/internal/tlsoptions"
 	"lockstep/precondition"
 )
 
@@ -35,6 +36,9 @@ const (
 	reload = time.Second
 )
 
+// secureSchemes are those whose URLs may have options of TLS.
+const secureSchemes = "rediss:// and rediss+cluster://"
+
 var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
 
 // New returns a client for a redis://, rediss://, redis+cluster:// or
@@ -42,7 +46,7 @@ var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:por
 // URL, which may hold a password.
 //
 // With TLS the options sslmode, sslrootcert, sslcert and sslkey mean what they
-// mean for PostgreSQL: see security. Other options are those of
+// mean for PostgreSQL: see package tlsoptions. Other options are those of
 // redis.ParseURL; for a cluster there are none.
 //
 // A connection to a server that says that it is a replica is an error
@@ -60,6 +64,23 @@ func New(raw string) (redis.UniversalClient, error) { return newClient(raw, use{
 // nil: nobody.
 func NewBroker(raw string, seen *precondition.Part) (redis.UniversalClient, error) {
 	return newClient(raw, use{seen: seen})
+}
+
+// cutSecurity takes the options of TLS out of a URL: go-redis does not know them.
+func cutSecurity(raw string) (rest string, o tlsoptions.Options, err error) {
+	rest, query, found := strings.Cut(raw, "?")
+	if !found {
+		return raw, o, nil
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return "", o, errURL
+	}
+	o = tlsoptions.Take(q)
+	if len(q) > 0 {
+		rest += "?" + q.Encode()
+	}
+	return rest, o, nil
 }
 
 // A use is what a client is for.
@@ -83,7 +104,7 @@ func newClient(raw string, u use) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, errURL
 	}
-	if err := f.apply(o.TLSConfig); err != nil {
+	if err := f.Apply(o.TLSConfig, secureSchemes); err != nil {
 		return nil, err
 	}
 	if o.TLSConfig != nil {
@@ -122,8 +143,8 @@ func both(one, other hook) hook {
 }
 
 // cluster reads [user:password@]host:port,host:port.
-func cluster(rest string, f security, secure *tls.Config, use use) (redis.UniversalClient, error) {
-	if err := f.apply(secure); err != nil {
+func cluster(rest string, f tlsoptions.Options, secure *tls.Config, use use) (redis.UniversalClient, error) {
+	if err := f.Apply(secure, secureSchemes); err != nil {
 		return nil, err
 	}
 	o := &redis.ClusterOptions{TLSConfig: secure}

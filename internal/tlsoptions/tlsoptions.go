@@ -1,4 +1,8 @@
-package redisclient
+// Package tlsoptions reads what the URL of a server says about TLS: sslmode,
+// sslrootcert, sslcert and sslkey. The names, and what they mean, are those of
+// PostgreSQL's URLs. It is for clients that know nothing of them, and knows no
+// client itself.
+package tlsoptions
 
 import (
 	"crypto/tls"
@@ -7,67 +11,56 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"strings"
 )
 
-// security is what a URL says about TLS beyond what go-redis understands. The
-// names are those that PostgreSQL's URLs have. "" is none.
-type security struct {
+// Options are what a URL says. "" is none of each.
+type Options struct {
 	mode string // sslmode: verify-full (default), verify-ca (any name) or require (anybody)
 	root string // sslrootcert: authorities that are believed, instead of the system's
 	cert string // sslcert: our certificate, for a server that wants one
 	key  string // sslkey: its key
 }
 
-// cutSecurity takes the options that are ours out of a URL.
-func cutSecurity(raw string) (rest string, f security, err error) {
-	rest, query, found := strings.Cut(raw, "?")
-	if !found {
-		return raw, f, nil
-	}
-	q, err := url.ParseQuery(query)
-	if err != nil {
-		return "", f, errURL
-	}
-	for name, p := range map[string]*string{"sslmode": &f.mode, "sslrootcert": &f.root, "sslcert": &f.cert, "sslkey": &f.key} {
+// Take takes the options out of a URL's query.
+func Take(q url.Values) (o Options) {
+	for name, p := range map[string]*string{"sslmode": &o.mode, "sslrootcert": &o.root, "sslcert": &o.cert, "sslkey": &o.key} {
 		*p = q.Get(name)
 		q.Del(name)
 	}
-	if len(q) > 0 {
-		rest += "?" + q.Encode()
-	}
-	return rest, f, nil
+	return o
 }
 
-// apply adds the files to how TLS is spoken; c is nil without TLS. The
-// certificate is read for each connection, so that it can be replaced.
-func (f security) apply(c *tls.Config) error {
+// Apply adds the options to how TLS is spoken. c is nil where it is not; schemes
+// are those of URLs where it is, for the error. Our certificate is read for each
+// connection, so that it can be replaced. An error names files, and nothing else
+// of the URL.
+func (o Options) Apply(c *tls.Config, schemes string) error {
 	switch {
-	case f == security{}:
+	case o == Options{}:
 		return nil
 	case c == nil:
-		return errors.New("sslmode, sslrootcert, sslcert and sslkey are for rediss:// and rediss+cluster://")
-	case (f.cert == "") != (f.key == ""):
+		return errors.New("sslmode, sslrootcert, sslcert and sslkey are for " + schemes)
+	case (o.cert == "") != (o.key == ""):
 		return errors.New("sslcert and sslkey: one without the other")
 	}
-	if f.root != "" {
-		pem, err := os.ReadFile(f.root)
+	if o.root != "" {
+		pem, err := os.ReadFile(o.root)
 		if err != nil {
 			return fmt.Errorf("sslrootcert: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("sslrootcert: there is no certificate in %s", f.root)
+			return fmt.Errorf("sslrootcert: there is no certificate in %s", o.root)
 		}
 	}
-	if err := f.applyMode(c); err != nil {
+	if err := o.applyMode(c); err != nil {
 		return err
 	}
-	if f.cert == "" {
+	if o.cert == "" {
 		return nil
 	}
 	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
 		if err != nil {
 			return nil, fmt.Errorf("sslcert, sslkey: %w", err)
 		}
@@ -79,14 +72,14 @@ func (f security) apply(c *tls.Config) error {
 }
 
 // applyMode has less than all of a certificate checked, where the URL says so.
-func (f security) applyMode(c *tls.Config) error {
-	switch f.mode {
+func (o Options) applyMode(c *tls.Config) error {
+	switch o.mode {
 	case "", "verify-full":
 		return nil
 	case "verify-ca":
 		c.VerifyConnection = func(s tls.ConnectionState) error { return verifyAuthority(s, c.RootCAs) }
 	case "require": // what some platforms give: a certificate that nobody can check
-		if f.root != "" {
+		if o.root != "" {
 			return errors.New("sslmode=require checks nothing; with sslrootcert it is verify-ca or verify-full")
 		}
 	default:
