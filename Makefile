@@ -196,7 +196,7 @@ module-check: ## give a clone another module path, build and test it there, and 
 bare: ## try what README begins with in an empty Debian that has only Go, make, git and apt (as root; about half an hour)
 	./internal/bare.sh root
 
-deps: ## install the Debian packages that tests use (a few minutes; at once when they are there)
+deps: $(BIN)/nats-server ## install the Debian packages that tests use, and build the NATS server (a few minutes; at once when they are there)
 	./internal/deps.sh
 
 # -modfile does not go with a workspace.
@@ -219,6 +219,10 @@ $(ESBUILD): tools.mod tools.sum
 
 $(GOLANGCI): tools.mod tools.sum
 	$(TOOL) -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Debian's is too old.
+$(BIN)/nats-server: tools.mod tools.sum
+	$(TOOL) -o $@ github.com/nats-io/nats-server/v2
 
 $(TEMPL): tools.mod tools.sum
 	$(TOOL) -o $@ github.com/a-h/templ/cmd/templ

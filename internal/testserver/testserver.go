@@ -1,4 +1,4 @@
-// Package testserver starts real servers for tests: Redis, PostgreSQL, nginx and
+// Package testserver starts real servers for tests: Redis, PostgreSQL, NATS, nginx and
 // other reverse proxies, on free ports of the loopback, with folders of their own, and stops
 // them when the test ends. With -short it skips the test. It is for tests only.
 package testserver
@@ -69,7 +69,12 @@ func program(t testing.TB, debian string, names ...string) string {
 // missing skips the test, or fails it where everything must be tested.
 func missing(t testing.TB, what, debian string) {
 	t.Helper()
-	text := fmt.Sprintf("%s is not installed (Debian package %s)", what, debian)
+	lacks(t, fmt.Sprintf("%s is not installed (Debian package %s)", what, debian))
+}
+
+// lacks is missing, in other words.
+func lacks(t testing.TB, text string) {
+	t.Helper()
 	if os.Getenv("LOCKSTEP_TEST_REQUIRE") == "1" {
 		t.Fatal(text)
 	}
@@ -285,8 +290,8 @@ func (s *Server) Own() {
 	}
 }
 
-// Lent reports whether the server is that of TEST_REDIS_URL or
-// TEST_POSTGRES_URL, which must not be hurt.
+// Lent reports whether the server is that of TEST_REDIS_URL, TEST_POSTGRES_URL or
+// TEST_NATS_URL, which must not be hurt.
 func (s *Server) Lent() bool { return s.command == nil }
 
 // descendants returns the processes below pid. PostgreSQL's are in sessions of

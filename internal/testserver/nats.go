@@ -1,0 +1,119 @@
+package testserver
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lockstep/internal/short"
+)
+
+// NATS starts a nats-server. config is added to its configuration; "" is none.
+// With TEST_NATS_URL set, and without config, that server is used instead.
+func NATS(t testing.TB, config string) *Server {
+	t.Helper()
+	if config == "" {
+		if s := lent(t, "TEST_NATS_URL"); s != nil {
+			return s
+		}
+	}
+	return newNATS(t, "nats://", config)
+}
+
+// NATSTLS starts a nats-server that speaks TLS only, with a certificate for
+// 127.0.0.1, and knows one user, "app", with a password of signs that have a
+// meaning in URLs. Its URL names the authority. tls is added to what its
+// configuration says of TLS, e.g. "verify: true". It is always the test's own.
+func NATSTLS(t testing.TB, ca *Authority, tls string) *Server {
+	t.Helper()
+	cert, key := ca.Issue(time.Now().Add(time.Hour), "127.0.0.1")
+	s := newNATS(t, "tls://", fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, timeout: 10\n%s\n}\nauthorization { user: app, password: %q }\n",
+		cert, key, ca.File, tls, Password))
+	s.URL = "tls://" + url.UserPassword("app", Password).String() + "@" + s.Addr + "?sslrootcert=" + ca.File
+	return s
+}
+
+func newNATS(t testing.TB, scheme, config string) *Server {
+	t.Helper()
+	path, dir := natsServer(t), t.TempDir()
+	port := strconv.Itoa(FreePort(t))
+	file := filepath.Join(dir, "nats.conf")
+	config = "listen: 127.0.0.1:" + port + "\n" + config + "\n"
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{t: t, Addr: net.JoinHostPort("127.0.0.1", port), Dir: dir, stopBy: syscall.SIGTERM}
+	s.URL = scheme + s.Addr
+	s.command = func() *exec.Cmd { return exec.Command(path, "-c", file) }
+	s.ping = func(ctx context.Context) error { return pingNATS(ctx, s.Addr) }
+	return s.run()
+}
+
+// LameDuck tells a NATS server to be about to shut down: it says so to its
+// clients, and takes no new ones.
+func (s *Server) LameDuck() { s.signal(syscall.SIGUSR2) }
+
+// Reload replaces what a NATS server has been given as config, and has it read
+// that anew, which takes it a moment.
+func (s *Server) Reload(config string) {
+	s.t.Helper()
+	s.Own()
+	_, port, err := net.SplitHostPort(s.Addr)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Dir, "nats.conf"), []byte("listen: 127.0.0.1:"+port+"\n"+config+"\n"), 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.signal(syscall.SIGHUP)
+}
+
+// natsServer returns the path of the server that "make bin/nats-server" builds:
+// Debian's is too old.
+func natsServer(t testing.TB) string {
+	t.Helper()
+	short.Skip(t, "starts a server")
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		if path, err := exec.LookPath(filepath.Join(dir, "bin", "nats-server")); err == nil {
+			return path
+		}
+	}
+	lacks(t, `bin/nats-server is not there: "make bin/nats-server" builds it`)
+	return ""
+}
+
+// pingNATS wants the server's first words, which come before TLS.
+func pingNATS(ctx context.Context, addr string) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := c.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	line, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(line, "INFO ") {
+		return fmt.Errorf("nats says %q", line)
+	}
+	return nil
+}
