@@ -75,6 +75,7 @@ var rules = []rule{
 	{"pubsub/driver", nil, "the contract depends on nothing"},
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
 	{"pubsub/pubsubtest", []string{"pubsub/driver", "pubsub/mempubsub"}, "a recorder is a driver"},
+	{"pubsub/natspubsub", []string{"internal/tlsoptions", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
@@ -126,7 +127,7 @@ var portable = []string{
 }
 
 // notPortable must not be imported by them: they are for servers.
-var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
+var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/nats-io", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
 
 type pkg struct {
 	ImportPath, Name, Dir     string
@@ -232,6 +233,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "state/redisstate"},
 		"github.com/jackc/":          {"backends", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
+		"github.com/nats-io/":        {"pubsub/natspubsub"},
 		"go.etcd.io/":                {"state/boltstate"},
 		"github.com/coder/websocket": {"internal/fleet", "live/wslive", "livetest", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"serve", "tools/loadgen"},
