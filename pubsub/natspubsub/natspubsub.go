@@ -30,7 +30,7 @@ const openTimeout = 2 * time.Second
 // A Driver opens connections to one NATS server, or to one of several that are a
 // cluster. It is safe for concurrent use.
 type Driver struct {
-	options nats.Options
+	url string // with its secrets
 }
 
 // NewDriver returns a driver for a URL. It does not connect. The error is about
@@ -40,14 +40,22 @@ type Driver struct {
 //	nats://token@a                       a token
 //	nats://a?creds=FILE                  a JWT and its key, as "nsc" writes them
 //	nats://a?nkey=FILE                   the seed of an NKey
-//	tls://a?sslrootcert=FILE             TLS, with sslmode, sslrootcert, sslcert and sslkey as for PostgreSQL
+//	tls://a?sslrootcert=FILE             TLS; sslmode, sslcert and sslkey as for PostgreSQL
 //
-// Files of keys are read again for each connection, so that they can be replaced.
+// Files are read again for each connection, so that they can be replaced.
 // A server that wants TLS gets it with nats://, too; tls:// insists.
 func NewDriver(url string) (*Driver, error) {
+	if _, err := options(url); err != nil {
+		return nil, err
+	}
+	return &Driver{url}, nil
+}
+
+// options returns how to connect.
+func options(url string) (nats.Options, error) {
 	o, err := parse(url)
 	if err != nil {
-		return nil, fmt.Errorf("natspubsub: %w", err)
+		return o, fmt.Errorf("natspubsub: %w", err)
 	}
 	o.Name = "lockstep"
 	o.Timeout = openTimeout
@@ -56,7 +64,7 @@ func NewDriver(url string) (*Driver, error) {
 	o.IgnoreDiscoveredServers = true
 	o.SkipHostLookup = true          // the dialler does it, and ends with its context
 	o.ReconnectOnFlusherError = true // there is no reconnection, so it is the end
-	return &Driver{o}, nil
+	return o, nil
 }
 
 // Name implements driver.Driver.
@@ -64,10 +72,14 @@ func (d *Driver) Name() string { return "nats" }
 
 // Open implements driver.Driver: it connects to one of the servers, any of them.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
+	o, err := options(d.url)
+	if err != nil {
+		return nil, err
+	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	undone := context.AfterFunc(ctx, end)
 	c := newConn(end)
-	err := c.connect(life, d.options)
+	err = c.connect(life, o)
 	if !undone() { // ctx has ended: so has life
 		err = ctx.Err()
 	}
@@ -75,7 +87,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		err = c.fits()
 	}
 	if err != nil {
-		err = fmt.Errorf("natspubsub: %s: %w", places(d.options.Servers), err)
+		err = fmt.Errorf("natspubsub: %s: %w", places(o.Servers), err)
 		c.discard(err)
 		return nil, err
 	}

@@ -352,6 +352,27 @@ func TestWhoWeAre(t *testing.T) {
 	}
 }
 
+// TestAKeyCanBeReplaced without a new driver.
+func TestAKeyCanBeReplaced(t *testing.T) {
+	before, after := newKey(t, nkeys.CreateUser), newKey(t, nkeys.CreateUser)
+	file := writeFile(t, string(before.seed))
+	server := testserver.NATS(t, "authorization { users [ { nkey: "+after.public+" } ] }")
+	d := newDriver(t, server.URL+"?nkey="+file)
+	if _, err := d.Open(t.Context()); !errors.Is(err, nats.ErrAuthorization) {
+		t.Fatalf("got %v", err)
+	}
+	if err := os.WriteFile(file, after.seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A key is an NKey.
 type key struct {
 	nkeys.KeyPair
