@@ -11,6 +11,7 @@
 //	redis://user:password@host/0   broker and store in Redis or Valkey; rediss:// with TLS,
 //	                               redis+cluster://a:6379,b:6379 a cluster
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
+//	nats://user:password@a,b       a broker alone: one of several NATS servers; tls:// with TLS
 //
 // OpenBoth takes one for each. Replicas that share a broker need the same secret: see
 // Options.Secret.
@@ -26,6 +27,7 @@ import (
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/pubsub/natspubsub"
 	"lockstep/pubsub/pgpubsub"
 	"lockstep/pubsub/redispubsub"
 	"lockstep/pubsub/signedpubsub"
@@ -114,6 +116,8 @@ func newDriver(url string, o *Options) (driver.Driver, error) {
 		return d, nil
 	case "postgres:", "postgresql:":
 		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: o.Prefix})
+	case "nats:", "tls:":
+		return natspubsub.NewDriver(url)
 	}
 	return nil, fmt.Errorf("there is no broker for %s", schemeOf(url))
 }

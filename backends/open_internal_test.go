@@ -104,6 +104,67 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 	}
 }
 
+// TestNATSIsABrokerBesideAStore: it has no store of its own.
+func TestNATSIsABrokerBesideAStore(t *testing.T) {
+	broker, store := testserver.NATS(t, "").URL, testserver.Redis(t).URL
+	opts := quiet()
+	opts.Prefix = "test of NATS:"
+	var all [2]*lockstep.App
+	for i := range all {
+		a, err := openBoth(t.Context(), broker, store, opts, nil, env(longSecret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		defer stop(t, a)
+		all[i] = a
+	}
+	heard := make(chan pubsub.Message, 16)
+	err := all[1].Hub().SubscribeTopic(t.Context(), "a session", "news", func(_ context.Context, m pubsub.Message) error { heard <- m; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := all[0].Hub().Broadcast(t.Context(), "news", []byte("of the other")); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-heard; string(m.Payload) != "of the other" || !m.Trusted {
+		t.Errorf("got %q, trusted %t, from the broker", m.Payload, m.Trusted)
+	}
+}
+
+func TestABrokerThatCanNotBeUsedIsSaidWithoutPasswords(t *testing.T) {
+	wants := testserver.NATS(t, "authorization { user: u, password: p }")
+	for name, c := range map[string]struct{ url, says string }{
+		"a NATS that is not there":         {"nats://u:hunter2@127.0.0.1:1,127.0.0.1:2", "nats://127.0.0.1:1,127.0.0.1:2 can't be used: dial tcp"},
+		"a NATS that wants another":        {strings.Replace(wants.URL, "://", "://u:hunter2@", 1), "uthorization"},
+		"a NATS that has no TLS":           {strings.Replace(wants.URL, "nats://", "tls://u:hunter2@", 1), "secure connection"},
+		"a NATS whose URL has an option":   {"nats://u:hunter2@h?hunter2=1", "not a valid NATS URL"},
+		"a NATS whose creds are not there": {"nats://h?creds=/nowhere", "/nowhere"},
+	} {
+		err := start(t, c.url)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want %q, and no password", name, err, c.says)
+		}
+		t.Log(err)
+	}
+}
+
+// start has a hub use a broker, and returns what a program would say of it.
+func start(t *testing.T, url string) error {
+	t.Helper()
+	d, err := Driver(url, nil)
+	if err != nil {
+		return err
+	}
+	hub := pubsub.NewHub(d, nil)
+	if err := hub.Start(t.Context()); err != nil {
+		return Explain(url, err)
+	}
+	return hub.Stop(t.Context())
+}
+
 func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 	for name, c := range map[string]struct{ url, secret, says string }{
 		"an unknown scheme":              {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
@@ -115,6 +176,8 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 		"a Redis that is not there":      {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
 		"a cluster that is not there":    {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
 		"a Postgres that is not there":   {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
+		"NATS, which keeps nothing":      {"nats://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
+		"the same with TLS":              {"tls://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
 		"an authority that is not there": {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
 		"a folder":                       {"file:" + t.TempDir(), "", "not a file"},
 		"a file without a name":          {"file:", "", "no file name"},
@@ -137,8 +200,9 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 func TestBrokerAndStoreMayBeApart(t *testing.T) {
 	for name, c := range map[string]struct{ broker, store, says string }{
 		"a store of this process behind a shared broker": {"redis://r", "mem:", "a store that they can share"},
-		"a file as a broker":                             {"file:x.db", "mem:", "the broker: not a URL"},
-		"two that fit":                                   {"mem:", "mem:", ""},
+		"NATS with a file":   {"nats://n", "file:x.db", "a store that they can share"},
+		"a file as a broker": {"file:x.db", "mem:", "the broker: not a URL"},
+		"two that fit":       {"mem:", "mem:", ""},
 	} {
 		a, err := openBoth(t.Context(), c.broker, c.store, quiet(), &Options{Secret: [][]byte{[]byte(longSecret)}}, env(""))
 		if err == nil {

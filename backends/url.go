@@ -8,7 +8,7 @@ import (
 
 // BrokerSchemes returns what URLs of brokers begin with.
 func BrokerSchemes() []string {
-	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://"}
+	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://", "nats://", "tls://"}
 }
 
 // StoreSchemes returns what URLs of stores begin with.
@@ -51,7 +51,15 @@ func placeOf(raw string) string {
 func CheckBroker(url string) error { return checkURL(url, BrokerSchemes()) }
 
 // CheckStore returns what is wrong with the URL of a store, or nil: an *Error. It does not connect.
-func CheckStore(url string) error { return checkURL(url, StoreSchemes()) }
+func CheckStore(url string) error {
+	if isNATS(url) {
+		return wrongURL("NATS is a broker that keeps nothing; give a store that several replicas can share, a redis:// or postgres:// URL")
+	}
+	return checkURL(url, StoreSchemes())
+}
+
+// isNATS reports whether a URL is one of NATS.
+func isNATS(url string) bool { return schemeOf(url) == "nats:" || schemeOf(url) == "tls:" }
 
 // CheckBoth returns why a broker and a store can't be used together, or nil: an *Error. Replicas
 // that share a broker must share the store, too.

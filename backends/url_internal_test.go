@@ -8,6 +8,7 @@ func TestAPlaceIsShownWithoutItsSecrets(t *testing.T) {
 		"postgres://u:p@ss@h:1/d?password=p": "postgres://h:1",
 		"redis+cluster://u:p@a:1,b:2":        "redis+cluster://a:1,b:2",
 		"rediss://h#p":                       "rediss://h",
+		"nats://u:p@a:1,b:2?creds=x":         "nats://a:1,b:2",
 	} {
 		if got := placeOf(in); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)

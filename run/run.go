@@ -66,7 +66,7 @@ func (c *config) define(fs *settings.Set, addr string) {
 	fs.Text(&c.admin, "admin", "", "a private `address` for metrics and profiles")
 
 	fs.Group("Backends")
-	fs.Text(&c.url, "url", "", "`URL` of broker and store: mem: forgets, file:PATH, redis://…, postgres://…. Default: mem:")
+	fs.Text(&c.url, "url", "", "`URL` of broker and store: mem: forgets, file:PATH, redis://…, postgres://…; nats://… is a broker alone, and needs -store. Default: mem:")
 	fs.Env["url"] = "LOCKSTEP_URL"
 	fs.Text(&c.store, "store", "", "another `URL` for the store, where -url is of a broker that can't store, or not what should")
 	fs.Env["store"] = "LOCKSTEP_STORE_URL"

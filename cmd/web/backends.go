@@ -39,8 +39,8 @@ type backendFlags struct {
 
 func (b *backendFlags) define(fs *settings.Set) {
 	fs.Group("Backends")
-	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL if set, else mem:")
-	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; Postgres needs sslmode=verify-full to check it")
+	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL, NATS_URL if set, else mem:")
+	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; those of NATS in ?creds=FILE or ?nkey=FILE; Postgres needs sslmode=verify-full to check it")
 	fs.Env["pubsub"], fs.Env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.Text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 	fs.Span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")

@@ -44,7 +44,7 @@ Usage: web [flags]
 
 Every flag can also be set by the environment variable beside it; the flag wins. What is secret can
 be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE,
-DATABASE_URL_FILE or OPS_TOKEN_FILE.
+DATABASE_URL_FILE, NATS_URL_FILE or OPS_TOKEN_FILE.
 `
 
 // parseConfig reads the command line and the environment. The error is

@@ -50,6 +50,9 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"DATABASE_URL alone", nil, []string{"DATABASE_URL", "postgres://p", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "postgres://p" && c.Store == "postgres://p" }},
 		{"PUBSUB_URL comes before both", nil, []string{"PUBSUB_URL", "mem:", "REDIS_URL", "redis://r"}, func(c config) bool { return c.PubSub == "mem:" }},
 		{"two backends", []string{"-pubsub", "redis://r", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
+		{"NATS over Postgres", []string{"-pubsub", "nats://u:p@a,b:2?creds=x", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
+		{"NATS_URL alone is a broker", []string{"-store", "redis://r"}, []string{"NATS_URL", "nats://n", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "nats://n" }},
+		{"NATS_URL comes last", nil, []string{"DATABASE_URL", "postgres://p", "NATS_URL", "nats://n", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "postgres://p" }},
 		{"the other name of Postgres", []string{"-pubsub", "postgresql://u@a,b:2/d?target_session_attrs=any", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
 		{"a cluster", []string{"-pubsub", "redis+cluster://a:1,b:2", "-insecure-dev"}, nil, func(c config) bool { return c.PubSub == "redis+cluster://a:1,b:2" }},
 		{"no admin address", []string{"-admin", "off"}, nil, func(c config) bool { return c.Admin == "" }},
@@ -111,7 +114,10 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		says string
 	}{
 		{"an unknown scheme", []string{"-pubsub", "bogus://u:hunter2@x"}, `unknown scheme "bogus"`},
-		{"a scheme of later", []string{"-pubsub", "nats://u:hunter2@x"}, `unknown scheme "nats"`},
+		{"a scheme of later", []string{"-pubsub", "amqp://u:hunter2@x"}, `unknown scheme "amqp"`},
+		{"a broker that is no store", []string{"-pubsub", "nats://u:hunter2@x", "-insecure-dev"}, "-store: NATS is a broker that keeps nothing"},
+		{"the same with TLS", []string{"-pubsub", "tls://u:hunter2@x", "-insecure-dev"}, "-store: NATS is a broker that keeps nothing"},
+		{"a store of one replica behind it", []string{"-pubsub", "nats://u:hunter2@x", "-store", "file:x.db", "-insecure-dev"}, "-store: file: is this process's own, but nats: is shared"},
 		{"a URL that is none", []string{"-store", "u:hunter2@x"}, "-store"},
 		{"a broken URL", []string{"-pubsub", "redis://u:hunter2@[::1", "-insecure-dev"}, "-pubsub"},
 		{"a store that cannot be shared", []string{"-pubsub", "redis://u:hunter2@x", "-store", "mem:", "-insecure-dev"}, "-store"},
