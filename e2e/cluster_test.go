@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type cluster struct {
 	full    bool // long faults, as the matrix is meant
 	backend string
 	server  *testserver.Server // broker and store; nil: the embedded ones
+	broker  *testserver.Server // in place of server; nil: server is the broker, too
 	standby *testserver.Server // follows it; nil: none
 	outside *testserver.Proxy  // of the outsider, to the server; nil: none
 	store   states.Store       // the server's, opened by an outsider; nil: the embedded one
@@ -133,9 +135,10 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	for i := range n {
 		var args, env []string
 		if w.server != nil {
-			l := proxies{testserver.NewProxy(w, w.server.Addr), testserver.NewProxy(w, w.server.Addr)}
+			broker := cmp.Or(w.broker, w.server)
+			l := proxies{testserver.NewProxy(w, broker.Addr), testserver.NewProxy(w, w.server.Addr)}
 			w.proxies = append(w.proxies, l)
-			args, env = w.app.backends(l.broker.Rewrite(w.server.URL), l.store.Rewrite(w.server.URL), prefixOf(w.T))
+			args, env = w.app.backends(l.broker.Rewrite(broker.URL), l.store.Rewrite(w.server.URL), prefixOf(w.T))
 		}
 		args = append(args, "-addr", address(testserver.FreePort(w.T)), "-replica", "replica-"+strconv.Itoa(i+1), "-drain", "1s")
 		p := &process{t: w.T, dir: w.TempDir(), args: append(args, flags...), env: env, path: program}
