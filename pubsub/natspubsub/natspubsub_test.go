@@ -481,6 +481,49 @@ func TestTheFirstServerThatAnswersIsTaken(t *testing.T) {
 	}
 }
 
+// TestAClusterGoesOnWithTheServerThatIsLeft, and until then messages pass from
+// one to the other.
+func TestAClusterGoesOnWithTheServerThatIsLeft(t *testing.T) {
+	route := strconv.Itoa(testserver.FreePort(t))
+	cluster := func(listen, routes string) *testserver.Server {
+		return testserver.NATS(t, `cluster { name: c, listen: "127.0.0.1:`+listen+`", routes: [`+routes+`] }`)
+	}
+	first := cluster(route, "")
+	second := cluster(strconv.Itoa(testserver.FreePort(t)), `"nats://127.0.0.1:`+route+`"`)
+	sub, pub := subscribed(t, first.URL, "x"), open(t, second.URL)
+	again := time.NewTicker(10 * time.Millisecond) // the servers may not have met yet
+	defer again.Stop()
+	arrived := make(chan error, 1)
+	go func() { // ends with sub
+		_, err := sub.Receive(t.Context())
+		arrived <- err
+	}()
+	for met := false; !met; {
+		select {
+		case err := <-arrived:
+			if err != nil {
+				t.Fatal(err)
+			}
+			met = true
+		case <-again.C:
+			if err := pub.Publish(within(t), "x", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	first.Kill()
+	ends(t, sub, "")
+	for range 4 { // their order is by chance
+		anew := subscribed(t, "nats://"+first.Addr+","+second.Addr, "y")
+		if err := pub.Publish(t.Context(), "y", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if m, err := anew.Receive(within(t)); err != nil || string(m.Payload) != "x" {
+			t.Fatalf("got %+v, %v", m, err)
+		}
+	}
+}
+
 func TestAServerThatIsNotThereIsSaidSo(t *testing.T) {
 	for _, at := range []string{"nats://u:hunter2@127.0.0.1:1", "tls://hunter2@127.0.0.1:1", "nats://u:hunter2@127.0.0.1:1,127.0.0.1:2"} {
 		_, err := newDriver(t, at).Open(t.Context())
@@ -515,6 +558,7 @@ func TestWhatTheServerDoesNotCarryIsAGap(t *testing.T) {
 // TestAMessageOfSomebodyElseDoesNoHarm, whatever its headers.
 func TestAMessageOfSomebodyElseDoesNoHarm(t *testing.T) {
 	server := testserver.NATS(t, "")
+	server.Own() // or anybody may be there
 	conn := subscribed(t, server.URL, "lockstep:x")
 	other, err := nats.Connect(server.URL)
 	if err != nil {
