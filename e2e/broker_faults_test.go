@@ -15,8 +15,11 @@ import (
 	"lockstep/internal/testserver"
 )
 
-// both are the shared backends.
-var both = []string{redis, postgres}
+// both are the shared backends, and allBrokers those that carry broadcasts.
+var (
+	both       = []string{redis, postgres}
+	allBrokers = []string{redis, postgres, natsRedis}
+)
 
 // brokerFaults are what happens on the way between the replicas, while the
 // store lives.
@@ -25,7 +28,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "broker unreachable", injected: "a proxy cuts and refuses connections for 30 s; the store lives",
 			expected: "degraded, clicks are counted, other replicas follow by anti-entropy",
-			on:       both, quick: []string{redis}, kit: []string{redis},
+			on:       allBrokers, quick: []string{redis}, kit: []string{redis},
 			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Refuse(true) })
@@ -38,7 +41,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "half-open connection to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
 			expected: "found by the heartbeat; then as above",
-			on:       both, quick: []string{postgres}, kit: []string{postgres},
+			on:       allBrokers, quick: []string{postgres}, kit: []string{postgres},
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Stall(true) })
 				w.note("found after %s", w.degraded(w.ps[0], "broker"))
@@ -50,7 +53,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "deaf replica", injected: "a proxy holds back what the broker sends to one of three",
 			expected: "found within 4 s, not ready, shown on the page; heals itself",
-			on:       both, quick: both,
+			on:       allBrokers, quick: both,
 			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.proxies[0].broker.StallAnswers(true)
@@ -62,7 +65,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "connections to the broker cut again and again", injected: "RST every 300 ms for 6 s",
 			expected: "a new connection and a reload each time",
-			on:       both,
+			on:       allBrokers,
 			run: func(w *cluster) {
 				for range 20 {
 					w.brokers((*testserver.Proxy).Cut)
@@ -73,7 +76,7 @@ func brokerFaults() []faultCase {
 		{
 			fault: "slow connection to the broker", injected: "a proxy delays all by 300 ms for 10 s",
 			expected: "later, and in order",
-			on:       both,
+			on:       allBrokers,
 			run: func(w *cluster) {
 				w.brokers(func(p *testserver.Proxy) { p.Delay(300 * time.Millisecond) })
 				w.hold(10 * time.Second)

@@ -77,6 +77,9 @@ func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cl
 		w.server = testserver.Redis(w)
 	case postgres:
 		w.server = testserver.Postgres(w)
+	case natsRedis:
+		w.server, w.broker = testserver.Redis(w), testserver.NATS(w, "")
+		w.broker.Own()
 	default:
 		return w
 	}
@@ -102,9 +105,10 @@ func (w *cluster) fill(behindNginx bool) {
 
 // The backends of the matrix.
 const (
-	redis    = "Redis"
-	postgres = "Postgres"
-	embedded = "embedded"
+	redis     = "Redis"
+	postgres  = "Postgres"
+	natsRedis = "NATS, Redis" // a broker that is no store
+	embedded  = "embedded"
 )
 
 // openStore opens a backend's store as an outsider.
@@ -112,10 +116,10 @@ func openStore(t *testing.T, backend, url, prefix string) states.Store {
 	t.Helper()
 	var s states.Store
 	var err error
-	if backend == redis {
-		s, err = redisstate.Open(t.Context(), url, &redisstate.Options{Prefix: prefix})
-	} else {
+	if backend == postgres {
 		s, err = pgstate.Open(t.Context(), url, &pgstate.Options{Prefix: prefix})
+	} else {
+		s, err = redisstate.Open(t.Context(), url, &redisstate.Options{Prefix: prefix})
 	}
 	if err != nil {
 		t.Fatal(err)
