@@ -68,6 +68,24 @@ func main() {
 }
 `
 
+const withNATS = `package main
+
+import (
+	"fmt"
+
+	"lockstep/pubsub"
+	"lockstep/pubsub/natspubsub"
+)
+
+func main() {
+	driver, err := natspubsub.NewDriver("nats://localhost")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(pubsub.NewHub(driver, nil) != nil)
+}
+`
+
 func TestAModuleUsesPubsubByReplace(t *testing.T) {
 	m := newOutsider(t, alone)
 	m.run(t, "go", "mod", "tidy")
@@ -95,6 +113,18 @@ func TestAModuleUsesABackendByReplace(t *testing.T) {
 	m.run(t, "go", "mod", "tidy")
 	if got := m.run(t, "go", "run", "."); got != "true\n" {
 		t.Errorf("got %q, want true", got)
+	}
+}
+
+// TestAModuleUsesNATSWithoutItsServer: the server is for tests of this tree.
+func TestAModuleUsesNATSWithoutItsServer(t *testing.T) {
+	m := newOutsider(t, withNATS, "pubsub/natspubsub")
+	m.run(t, "go", "mod", "tidy")
+	if got := m.run(t, "go", "run", "."); got != "true\n" {
+		t.Errorf("got %q, want true", got)
+	}
+	if all := m.run(t, "go", "list", "-m", "-f", "{{.Path}}", "all"); strings.Contains(all, "nats-server") || strings.Contains(all, "redis") {
+		t.Errorf("these modules come with the driver for NATS: %s", all)
 	}
 }
 
