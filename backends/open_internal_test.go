@@ -104,11 +104,13 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 	}
 }
 
-// TestNATSIsABrokerBesideAStore: it has no store of its own.
+// TestNATSIsABrokerBesideAStore: it has no store of its own. Its user has the
+// rights that docs/backends.md names, and no others.
 func TestNATSIsABrokerBesideAStore(t *testing.T) {
-	broker, store := testserver.NATS(t, "").URL, testserver.Redis(t).URL
+	server := testserver.NATS(t, `authorization { users [ { user: u, password: p, permissions: { publish: "shop.>", subscribe: "shop.>" } } ] }`)
+	broker, store := strings.Replace(server.URL, "://", "://u:p@", 1), testserver.Redis(t).URL
 	opts := quiet()
-	opts.Prefix = "test of NATS:"
+	opts.Prefix = "shop:"
 	var all [2]*lockstep.App
 	for i := range all {
 		a, err := openBoth(t.Context(), broker, store, opts, nil, env(longSecret))
@@ -135,10 +137,11 @@ func TestNATSIsABrokerBesideAStore(t *testing.T) {
 }
 
 func TestABrokerThatCanNotBeUsedIsSaidWithoutPasswords(t *testing.T) {
-	wants := testserver.NATS(t, "authorization { user: u, password: p }")
+	wants := testserver.NATS(t, `authorization { users [ { user: u, password: p }, { user: other, password: hunter2, permissions: { publish: "other.>", subscribe: "other.>" } } ] }`)
 	for name, c := range map[string]struct{ url, says string }{
 		"a NATS that is not there":         {"nats://u:hunter2@127.0.0.1:1,127.0.0.1:2", "nats://127.0.0.1:1,127.0.0.1:2 can't be used: dial tcp"},
 		"a NATS that wants another":        {strings.Replace(wants.URL, "://", "://u:hunter2@", 1), "uthorization"},
+		"a NATS where it has no rights":    {strings.Replace(wants.URL, "://", "://other:hunter2@", 1), `Permissions Violation for`},
 		"a NATS that has no TLS":           {strings.Replace(wants.URL, "nats://", "tls://u:hunter2@", 1), "secure connection"},
 		"a NATS whose URL has an option":   {"nats://u:hunter2@h?hunter2=1", "not a valid NATS URL"},
 		"a NATS whose creds are not there": {"nats://h?creds=/nowhere", "/nowhere"},
@@ -147,7 +150,6 @@ func TestABrokerThatCanNotBeUsedIsSaidWithoutPasswords(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: got %v, want %q, and no password", name, err, c.says)
 		}
-		t.Log(err)
 	}
 }
 
