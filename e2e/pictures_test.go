@@ -86,18 +86,18 @@ func seeded(t *testing.T) string {
 	return path
 }
 
-// A studio is three replicas of the demo, and a browser to take pictures of them with.
+// A studio is four replicas of the demo, and a browser to take pictures of them with.
 type studio struct {
 	t       *testing.T
 	browser context.Context
-	urls    [3]string // of the replicas
+	urls    [4]string // of the replicas
 }
 
 func newStudio(t *testing.T) *studio {
 	t.Helper()
 	s := &studio{t: t, browser: newBrowser(t)}
-	port := freePorts(t, 4)
-	start(t, t.TempDir(), "-addr", address(port), "-replicas", "3", "-replica", "replica", "-store", "file:"+seeded(t))
+	port := freePorts(t, 5)
+	start(t, t.TempDir(), "-addr", address(port), "-replicas", "4", "-replica", "replica", "-store", "file:"+seeded(t))
 	for i := range s.urls {
 		s.urls[i] = "http://" + address(port+1+i)
 	}
@@ -173,6 +173,14 @@ func (s *studio) story() {
 	right.isLive()
 	count("2", left, right)
 	m.has("3 people")
+	for _, p := range m.tabs {
+		eventually(s.t, "all replicas to have tabs", func() error {
+			if got := p.evaluate(`document.querySelector('#replicas').innerText`); strings.Contains(got, "\n0 tabs") {
+				return errors.New(got)
+			}
+			return nil
+		})
+	}
 	m.frame(4 * time.Second)
 	m.write("killed")
 }
@@ -382,22 +390,27 @@ func secondReplica(t *testing.T, p *process) string {
 	return "http://" + address(n+2)
 }
 
-// demo takes pictures of the demo: one page as tabs of three replicas show it, and others.
+// demo takes pictures of the demo: one page as tabs of four replicas show it, and others.
 func (s *studio) demo() {
 	s.t.Helper()
-	tabs := make([]*page, 0, 6)
+	tabs := make([]*page, 0, 8)
 	for i := range cap(tabs) {
-		width, height := int64(360), int64(640) // as three phones, which are shown together
-		if i >= 3 {
-			width, height = 1000, 900
+		width, height := int64(360), int64(1290) // as four phones, which are shown together
+		if i >= 4 {
+			width, height = 1000, 1130
 		}
-		tabs = append(tabs, s.open(s.urls[i%3], width, height, 1))
+		tabs = append(tabs, s.open(s.urls[i%4], width, height, 1))
 	}
 	for _, p := range tabs {
-		p.until("to be one of six tabs", func(st state) bool { return strings.HasPrefix(st.Tabs, "6 ") && st.Count == "1284" })
+		p.until("to be one of eight tabs", func(st state) bool { return strings.HasPrefix(st.Tabs, "8 ") && st.Count == "1284" })
+		p.has("8 people")
 	}
-	s.take("counter", tabs[4])
-	s.take("tabs", tabs[:3]...)
+	tabs[0].click("increment")
+	for _, p := range tabs {
+		p.has("added 1")
+	}
+	s.take("counter", tabs[5])
+	s.take("tabs", tabs[:4]...)
 
 	poll := s.open(s.urls[1]+"/poll/lunch", 1000, 640, small)
 	poll.votes("summer")

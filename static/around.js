@@ -35,13 +35,13 @@ function watch(el, what, job) {
 
 if (user) {
   const sheet = new CSSStyleSheet(), own = `[data-by=${CSS.escape(user)}]`;
-  const ring = 'outline:2px solid var(--ink);outline-offset:1px';
+  const ring = 'z-index:1;outline:2px solid var(--ink);outline-offset:-1px';
   sheet.replaceSync(`.acts ${own}::after{content:" (you)"}.avatar${own}{${ring}}`);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 }
 
 /** @param {Date} at */
-const said = (at) => at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const said = (at) => at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
 watch(part('#acts'), { childList: true, subtree: true, characterData: true }, () => {
   /** @type {NodeListOf<HTMLTimeElement>} */

@@ -42,12 +42,15 @@ type Act struct {
 }
 
 // shownPeople is how many people have an avatar: so many have room on the smallest phone.
-const shownPeople = 7
+const shownPeople = 6
 
 func (p People) shown() []Somebody { return p.First[:min(len(p.First), shownPeople)] }
 
 // more is how many there are without an avatar.
 func (p People) more() int { return p.Others + len(p.First) - len(p.shown()) }
+
+// rest says how many there are without an avatar.
+func (p People) rest() string { return "and " + many(p.more(), "other", "others") }
 
 // total is how many there are, in words.
 func (p People) total() string {
