@@ -14,7 +14,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-GOFLAGS_TEST ?= -race -shuffle=on
+GOFLAGS_TEST ?= -shuffle=on
 # How many tests of whole processes and browsers run at once: they wait more than they compute. Tests that measure time
 # run before, each alone.
 E2E_PARALLEL ?= 2
@@ -90,7 +90,7 @@ LONGEST := ./tools/loadgen/load ./state/pgstate ./state/redisstate ./state/lanet
 
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)
-	LOCKSTEP_TEST_REQUIRE=1 go test $(GOFLAGS_TEST) -timeout 40m $(LONGEST) work
+	LOCKSTEP_TEST_REQUIRE=1 internal/race.sh $(GOFLAGS_TEST) -timeout=40m $(LONGEST) work
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -shuffle=on -parallel $(E2E_PARALLEL) -timeout 60m . # drives programs: a race detector would only slow down who drives
 	go test -count=1 ./internal/arch
 	go test -count=1 -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app # with the race detector they do less

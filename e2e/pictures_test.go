@@ -151,7 +151,7 @@ func (s *studio) take(name string, pages ...*page) {
 func (s *studio) story() {
 	s.t.Helper()
 	const path = "/c/kitchen"
-	left, right := s.open(s.urls[0]+path, 500, 1020, 1), s.open(s.urls[1]+path, 500, 1020, 1)
+	left, right := s.open(s.urls[0]+path, 500, 1020, small), s.open(s.urls[1]+path, 500, 1020, small)
 	panel := s.open(s.urls[2]+path+"?break=1", 1000, 900, 1)
 	count := func(n string, tabs ...*page) {
 		for _, p := range tabs {

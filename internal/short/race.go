@@ -5,5 +5,5 @@ package short
 // Race reports whether the race detector is on. What simulates hours of virtual time then does
 // less: the detector crashes now and then on very many timers in a bubble of testing/synctest
 // (golang/go#78156, seen with Go 1.26.8), and takes three times as long. "make test" runs it in
-// full without the detector.
+// full without the detector, and with it again where that has crashed: internal/race.sh.
 const Race = true
