@@ -47,15 +47,16 @@ func invariantsHold(t *testing.T, kind modelKind) {
 		"with a store that also loses its data now and then": {chaos: true, lossy: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if short.Race && !c.chaos {
+				t.Skip("it runs without the race detector: see short.Race")
+			}
 			var sum tally
 			seeds := short.Of[uint64](12, 3)
 			switch {
-			case kind.tab != nil && short.Race:
+			case short.Race:
 				seeds = 1
 			case kind.tab != nil:
 				seeds = short.Of[uint64](4, 1) // each takes longer
-			case short.Race:
-				seeds = 3
 			}
 			first, last := short.Seeds(t, seeds)
 			for seed := first; seed <= last; seed++ {

@@ -18,10 +18,10 @@ for try in 1 2 3; do
   [ "$code" -ne 0 ] || exit 0
   # What a package has printed stands before the line with its name.
   crashed=$(awk '
-    /^ok  \t|^\?   \t/ { bad = crash = bubble = 0; next }
-    /^FAIL\t/ { if (crash && bubble && !bad) print $2; else failed = 1; bad = crash = bubble = 0; next }
-    /^SIGSEGV: segmentation violation|ThreadSanitizer: CHECK failed/ { crash = 1 }
-    /^goroutine 0 .*synctest bubble|^goroutine .*running.*synctest bubble/ { bubble = 1 }
+    /^ok  \t|^\?   \t/ { bad = crash = fault = 0; next }
+    /^FAIL\t/ { if (crash && !bad) print $2; else failed = 1; bad = crash = fault = 0; next }
+    /^SIGSEGV: segmentation violation/ { fault = 1 }
+    fault && /^goroutine 0 .*synctest bubble/ || /ThreadSanitizer: CHECK failed/ { crash = 1 }
     /^ *--- FAIL|DATA RACE|^panic:/ { bad = 1 }
     END { if (failed) print "failed" }' "$log")
   case " $(echo $crashed) " in
