@@ -41,7 +41,7 @@ if (user) {
 }
 
 /** @param {Date} at */
-const said = (at) => at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const said = (at) => at.toLocaleTimeString([], { timeStyle: 'medium', hourCycle: 'h23' });
 
 watch(part('#acts'), { childList: true, subtree: true, characterData: true }, () => {
   /** @type {NodeListOf<HTMLTimeElement>} */
