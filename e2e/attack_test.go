@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -152,8 +153,13 @@ func (s *suite) repelled(t *testing.T, chromium context.Context, a attack) {
 	if w != nil {
 		r.before, r.during = w.end()
 	}
-	if a.refused != "" && v.metric(a.refused) == 0 {
-		t.Errorf("%s has not counted what was refused", a.refused)
+	if a.refused != "" {
+		eventually(v, a.refused+" to count what was refused", func() error { // which is after the attacker has noticed it
+			if v.metric(a.refused) == 0 {
+				return errors.New("it has not")
+			}
+			return nil
+		})
 	}
 	r.held = !t.Failed()
 }

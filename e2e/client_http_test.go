@@ -127,16 +127,19 @@ func (p *plainConn) request(ctx context.Context, query string, messages ...strin
 	return p.read(ctx, resp.Body)
 }
 
-// read takes the events of an answer.
+// read takes the events of an answer. An event is one when the empty line behind it has come: the
+// replica may be killed in the middle of it.
 func (p *plainConn) read(ctx context.Context, body io.Reader) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 1<<20)
-	closing := false
+	closing, data := false, ""
 	for lines.Scan() {
 		closing = closing || lines.Text() == "event: close"
-		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if more, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			data = more
+		}
 		switch {
-		case !ok:
+		case lines.Text() != "" || data == "":
 		case closing:
 			var end struct{ Code int }
 			if err := json.Unmarshal([]byte(data), &end); err != nil || end.Code == 1000 {
@@ -145,6 +148,7 @@ func (p *plainConn) read(ctx context.Context, body io.Reader) error {
 			return fmt.Errorf("it ended with %s", data)
 		default:
 			p.client.receive([]byte(data))
+			data = ""
 			if !p.client.mayRead(ctx) {
 				return ctx.Err()
 			}
