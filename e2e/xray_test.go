@@ -37,8 +37,8 @@ func TestAPersonSeesWhereTheTimeOfTheirClickGoes(t *testing.T) {
 	}
 }
 
-// clicksUntilShown clicks until the X-ray shows the click, and returns how often that was: of clicks
-// that come fast one after the other not all are followed. There were some before.
+// clicksUntilShown clicks until the X-ray shows the click, and returns how often that was: of
+// clicks that come fast one after the other not all are followed. There were some before.
 func (p *page) clicksUntilShown(before int) (clicks int) {
 	p.t.Helper()
 	var err error
