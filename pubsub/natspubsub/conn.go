@@ -186,25 +186,11 @@ func (c *conn) work() {
 	for {
 		select {
 		case first := <-c.requests:
-			c.serve(c.gather(first))
+			c.serve(driver.Gather(first, c.requests, batch))
 		case <-c.Ended():
 			return
 		}
 	}
-}
-
-// gather returns a first request and those that wait behind it.
-func (c *conn) gather(first request) []request {
-	rs := []request{first}
-	for len(rs) < batch {
-		select {
-		case r := <-c.requests:
-			rs = append(rs, r)
-		default:
-			return rs
-		}
-	}
-	return rs
 }
 
 // serve sends requests, and then a PING. When its PONG has come the server has

@@ -280,7 +280,7 @@ func (c *conn) publish(life context.Context, db *pgx.Conn) {
 	for {
 		select {
 		case first := <-c.outgoing:
-			c.send(life, db, c.gather(first))
+			c.send(life, db, driver.Gather(first, c.outgoing, batch))
 		case <-c.Ended():
 			return
 		}
@@ -315,20 +315,6 @@ func notify(ctx context.Context, db *pgx.Conn, channel string, texts []string) e
 		return pgclient.ErrReadOnly
 	}
 	return err
-}
-
-// gather returns a first notification and those that wait behind it.
-func (c *conn) gather(first notification) []notification {
-	ns := []notification{first}
-	for len(ns) < batch {
-		select {
-		case n := <-c.outgoing:
-			ns = append(ns, n)
-		default:
-			return ns
-		}
-	}
-	return ns
 }
 
 // listen takes in notifications until the conn is dead. It alone uses db.

@@ -109,25 +109,11 @@ func (c *conn) publish(life context.Context) {
 	for {
 		select {
 		case first := <-c.outgoing:
-			c.send(life, c.gather(first))
+			c.send(life, driver.Gather(first, c.outgoing, batch))
 		case <-c.Ended():
 			return
 		}
 	}
-}
-
-// gather returns a first publication and those that wait behind it.
-func (c *conn) gather(first publication) []publication {
-	ps := []publication{first}
-	for len(ps) < batch {
-		select {
-		case p := <-c.outgoing:
-			ps = append(ps, p)
-		default:
-			return ps
-		}
-	}
-	return ps
 }
 
 // send publishes in one round trip. Redis may refuse one message (NOPERM) and
