@@ -68,9 +68,6 @@ func (ls *Listeners) Close() {
 	}
 }
 
-// Addr is the public address: that of the balancer, or of the one replica.
-func (ls *Listeners) Addr() net.Addr { return ls.all()[0].Addr() }
-
 func (ls *Listeners) all() []net.Listener {
 	if ls.Front == nil {
 		return ls.Replicas

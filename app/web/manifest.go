@@ -62,15 +62,20 @@ func install(c echo.Context, assets *static.Assets, named bool) pages.Install {
 // originOf is what the address of the request begins with, as the browser has sent it: anybody can
 // say any host.
 func originOf(c echo.Context) string {
-	hosts, secure := serve.Hosts(c.Request())
-	scheme, host := "http://", c.Request().Host
+	host, secure := hostOf(c)
 	if secure {
-		scheme = "https://"
+		return "https://" + host
 	}
-	if len(hosts) > 0 {
-		host = hosts[0] // as the browser knows it
+	return "http://" + host
+}
+
+// hostOf is the host of the request, as the browser knows it, with its port.
+func hostOf(c echo.Context) (host string, secure bool) {
+	hosts, secure := serve.Hosts(c.Request())
+	if len(hosts) == 0 {
+		return c.Request().Host, secure
 	}
-	return scheme + host
+	return hosts[0], secure
 }
 
 // A manifestHandler serves the manifest.

@@ -48,13 +48,11 @@ func (h *pageHandler) split(c echo.Context) error {
 	view := func(name, at string) {
 		s.Views = append(s.Views, pages.View{Name: name, Small: at + "?view=" + smallView, Whole: at})
 	}
-	var origins []string
-	for _, one := range h.siblings {
-		origin := originAt(c, one.Port)
-		origins = append(origins, origin)
-		view(one.Name, origin+app.Path(topic))
+	origins := h.siblingsOf(c)
+	for i, origin := range origins {
+		view(h.siblings[i].Name, origin+app.Path(topic))
 	}
-	if len(h.siblings) == 0 {
+	if len(origins) == 0 {
 		for i := range min(max(h.app.Others()+1, minViews), maxViews) {
 			view("Tab "+strconv.Itoa(i+1), s.Newest)
 		}
@@ -63,12 +61,17 @@ func (h *pageHandler) split(c echo.Context) error {
 	return sendPage(c, h.server, http.StatusOK, pages.SplitPage(s))
 }
 
+// siblingsOf returns the origins of the siblings, as the browser reaches them.
+func (h *pageHandler) siblingsOf(c echo.Context) (origins []string) {
+	for _, one := range h.siblings {
+		origins = append(origins, originAt(c, one.Port))
+	}
+	return origins
+}
+
 // originAt is an origin of the machine that the browser asks, at another port.
 func originAt(c echo.Context, port int) string {
-	host := c.Request().Host
-	if hosts, _ := serve.Hosts(c.Request()); len(hosts) > 0 {
-		host = hosts[0]
-	}
+	host, _ := hostOf(c)
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
@@ -78,12 +81,9 @@ func originAt(c echo.Context, port int) string {
 // small makes a page one that is shown in a frame, by this application and on no other site.
 func (h *pageHandler) small(c echo.Context, p *pages.Page) {
 	p.Small, p.Styles = true, append(p.Styles, baseOf(c)+h.assets.URL("small.css"))
-	var by []string
-	if len(h.siblings) > 0 {
-		by = append(by, originAt(c, h.front))
-	}
-	for _, one := range h.siblings {
-		by = append(by, originAt(c, one.Port))
+	by := h.siblingsOf(c)
+	if len(by) > 0 {
+		by = append([]string{originAt(c, h.front)}, by...)
 	}
 	serve.AllowFramedBy(c.Response().Header(), by...)
 }

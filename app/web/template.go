@@ -8,6 +8,7 @@ import (
 	"html"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -110,7 +111,7 @@ func (ts *templates) get(ctx context.Context, p pages.Page, about app.Content) (
 // key is the same for the versions of a page, of which the newest is kept: Links.Do is topic and
 // base path.
 func key(p pages.Page) string {
-	return p.Links.Do + " " + p.Outcome + " " + p.Former + " " + strings.Join(p.Styles, " ")
+	return p.Links.Do + " " + p.Outcome + " " + p.Former + " " + strconv.FormatBool(p.Small)
 }
 
 // render renders a page and cuts it at its slots.

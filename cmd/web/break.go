@@ -110,10 +110,7 @@ func newBreaker(ls []net.Listener, c *config, anywhere bool, log *slog.Logger) *
 	counters := app.Counters()
 	b.topic = counters.Topic("fleet-" + id)
 	for i, l := range ls {
-		p := &place{index: i, name: c.name(i), addr: l.Addr(), faults: faults.New()}
-		if p.name == "" {
-			p.name = serve.HostPort(l.Addr().String())
-		}
+		p := &place{index: i, name: c.name(i, l.Addr()), addr: l.Addr(), faults: faults.New()}
 		ls[i] = p.faults.Listener(l)
 		b.places = append(b.places, p)
 	}

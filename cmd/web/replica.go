@@ -20,7 +20,7 @@ import (
 
 // replicaOptions are the settings of a replica.
 type replicaOptions struct {
-	name      string  // "": host name and port
+	name      string
 	rebalance float64 // tabs a second
 	fresh     time.Duration
 	of        int // replicas in this process; more than 1 are behind a balancer
@@ -41,9 +41,6 @@ type started struct {
 
 // startReplica starts a replica that is going to listen at an address.
 func startReplica(ctx context.Context, at net.Addr, d *dependencies, o replicaOptions, log *slog.Logger) (*started, error) {
-	if o.name == "" {
-		o.name = serve.HostPort(at.String())
-	}
 	log = log.With("replica", o.name)
 	var gallery *web.Gallery // of the application that has started, as page and brk are
 	var page *ops.Ops

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"strconv"
 	"time"
 
@@ -48,9 +49,12 @@ func (r *replicaFlags) check() error {
 	return nil
 }
 
-// name is the name of the replica with index i; "" means the host name and port.
-func (r *replicaFlags) name(i int) string {
-	if r.Replica == "" || r.Replicas == 1 {
+// name is the name of the replica with index i, which listens at an address.
+func (r *replicaFlags) name(i int, at net.Addr) string {
+	switch {
+	case r.Replica == "":
+		return serve.HostPort(at.String())
+	case r.Replicas == 1:
 		return r.Replica
 	}
 	return r.Replica + "-" + strconv.Itoa(i+1)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +29,6 @@ type service struct {
 	deps     dependencies
 	process  *serve.Process
 	compiler *compile.Compiler // of the program for browsers
-	front    net.Addr          // of the balancer, or of the one replica
 	breaker  *breaker          // nil: nobody breaks anything
 	log      *slog.Logger
 }
@@ -44,7 +42,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 	if err != nil {
 		return nil, notHeard("-addr", err)
 	}
-	s := &service{log: log, front: listeners.Addr()}
+	s := &service{log: log}
 	if err := s.open(ctx, c); err != nil {
 		listeners.Close()
 		return nil, err
@@ -56,7 +54,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 	if s.process, err = serve.NewProcess(listeners, s.listenOptions(c)); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
-	if err := s.startReplicas(ctx, listeners.Replicas, c); err != nil {
+	if err := s.startReplicas(ctx, &listeners, c); err != nil {
 		return nil, errors.Join(err, s.abort())
 	}
 	public, _, _ := s.process.URLs()
@@ -118,11 +116,11 @@ func (s *service) watch(c *config) {
 
 // startReplicas starts a replica on each listener. After an error those run that were started
 // before.
-func (s *service) startReplicas(ctx context.Context, ls []net.Listener, c *config) error {
-	front, siblings := s.siblings(ls, c)
-	for i, l := range ls {
+func (s *service) startReplicas(ctx context.Context, ls *serve.Listeners, c *config) error {
+	front, siblings := siblings(ls, c)
+	for i, l := range ls.Replicas {
 		o := replicaOptions{
-			name: c.name(i), rebalance: c.Rebalance, fresh: c.Fresh, of: c.Replicas, edge: &c.Edge, opsToken: c.OpsToken,
+			name: c.name(i, l.Addr()), rebalance: c.Rebalance, fresh: c.Fresh, of: c.Replicas, edge: &c.Edge, opsToken: c.OpsToken,
 			front: front, siblings: siblings,
 		}
 		if s.breaker != nil {
@@ -141,14 +139,14 @@ func (s *service) startReplicas(ctx context.Context, ls []net.Listener, c *confi
 }
 
 // siblings are the replicas behind the balancer, and its port, where browsers reach them beside it.
-func (s *service) siblings(ls []net.Listener, c *config) (front int, all []web.Sibling) {
+func siblings(ls *serve.Listeners, c *config) (front int, all []web.Sibling) {
 	if c.Replicas == 1 || c.fronted() {
 		return 0, nil
 	}
-	for i, l := range ls {
-		all = append(all, web.Sibling{Name: cmp.Or(c.name(i), serve.HostPort(l.Addr().String())), Port: portOf(l.Addr())})
+	for i, l := range ls.Replicas {
+		all = append(all, web.Sibling{Name: c.name(i, l.Addr()), Port: portOf(l.Addr())})
 	}
-	return portOf(s.front), all
+	return portOf(ls.Front.Addr()), all
 }
 
 func portOf(at net.Addr) int {

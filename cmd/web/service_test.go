@@ -55,7 +55,7 @@ func TestWhenAReplicaDoesNotStartNoListenerIsLeft(t *testing.T) {
 	s := &service{log: slog.New(slog.DiscardHandler), process: process, deps: dependencies{
 		driver: broker, store: memstate.New(nil), assets: assets, keys: [][]byte{keys.Fresh()},
 	}}
-	err = s.startReplicas(t.Context(), public.Replicas, &c)
+	err = s.startReplicas(t.Context(), &public, &c)
 	if err == nil || !strings.Contains(err.Error(), "-pubsub") {
 		t.Fatalf("got %v, want an error of the broker", err)
 	}
