@@ -380,10 +380,12 @@ func (o *Ops) say(w *own, keys []string, now time.Time) {
 			o.set(key, o.id+".top", said{Top: w.top(now)})
 		case key == pastKey:
 			o.sayPast(w)
-		case name+"-" == filterKey && strings.Contains(strings.ToLower(r.Name), rest):
-			o.set(key, o.id, said{Row: &r})
 		case name+"-" == filterKey:
-			o.set(key, o.id, said{}) // a page that waits for all shall not wait for this one
+			var own said // what has nothing in it is an answer, too: a page waits for all
+			if strings.Contains(strings.ToLower(r.Name), rest) {
+				own.Row = &r
+			}
+			o.set(key, o.id, own)
 		case name+"-" == replicaKey && rest == o.id:
 			o.set(key, o.id, said{Row: &r})
 			o.set(key, o.id+".top", said{Top: w.top(now)})

@@ -73,7 +73,7 @@ const (
 	server   = 2
 	producer = 4
 	consumer = 5
-	failed   = 2
+	wrong    = 2
 )
 
 func text(key, v string) attribute { return attribute{key, value{String: v}} }
@@ -162,7 +162,7 @@ func spans(x *xray.Trace) []span {
 		},
 	}
 	if x.Verdict == state.Refused {
-		root.Status = &status{Code: failed, Message: "refused"}
+		root.Status = &status{Code: wrong, Message: "refused"}
 	}
 	return append([]span{root}, t.spans...)
 }
