@@ -153,6 +153,15 @@ func TestAFileThatIsNotTakenSaysWhy(t *testing.T) {
 		tab.showsSignup(what, func(s signupState) bool {
 			return strings.Contains(s.errors["picture"], what) && s.form["picture"] == ""
 		})
+		// What is typed elsewhere is checked, and the check knows of no file.
+		tab.fillIn("email", "x")
+		tab.showsSignup("both errors", func(s signupState) bool {
+			return s.errors["email"] != "" && strings.Contains(s.errors["picture"], what)
+		})
+		tab.fillIn("email", "\b")
+		tab.showsSignup("the error of the file alone", func(s signupState) bool {
+			return s.errors["email"] == "" && strings.Contains(s.errors["picture"], what)
+		})
 	}
 	tab.fillIn("name", "Ada", "email", ada, "team", "s")
 	tab.click("signup")

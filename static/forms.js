@@ -96,6 +96,9 @@ function submitting(e) {
 /** @type {WeakMap<Element, string>} what a refusal says, which no check unsays */
 const refused = new WeakMap();
 
+/** @type {WeakMap<Element, string>} what is wrong with a file, of which no check knows */
+const ofFiles = new WeakMap();
+
 /**
  * @param {Element} form
  * @param {string} name
@@ -128,6 +131,8 @@ function marked(place) {
   const text = place.textContent ?? '';
   const late = !control.value && control.type !== 'file';
   if (text && refused.get(place) !== text && (late || sent.has(form))) return say(place, '');
+  const ofFile = ofFiles.get(place);
+  if (!text && ofFile && !sent.has(form)) return say(place, ofFile); // a check has said that all is well
   if (text) control.setAttribute('aria-invalid', 'true');
   else control.removeAttribute('aria-invalid');
 }
@@ -155,7 +160,10 @@ function show(form, reason) {
 
 /** @param {HTMLFormElement} form */
 function clear(form) {
-  for (const place of form.querySelectorAll('[id^=error-]')) say(place, '');
+  for (const place of form.querySelectorAll('[id^=error-]')) {
+    ofFiles.delete(place);
+    say(place, '');
+  }
 }
 
 // ---- what live.js tells ----
@@ -198,7 +206,10 @@ root.addEventListener('op:answered', (e) => {
 const uploads = new Uploads({
   user: root.dataset.user ?? '',
   changed: (control) => tell([/** @type {Kept} */ (/** @type {unknown} */ (control))]),
-  say,
+  say: (place, text) => {
+    ofFiles.set(place, text);
+    say(place, text);
+  },
 });
 
 root.addEventListener('submit', submitting, true);
