@@ -15,12 +15,6 @@ import (
 	"lockstep/internal/testserver"
 )
 
-// both are the shared backends, and allBrokers those that carry broadcasts.
-var (
-	both       = []string{redis, postgres}
-	allBrokers = []string{redis, postgres, natsRedis}
-)
-
 // brokerFaults are what happens on the way between the replicas, while the
 // store lives.
 func brokerFaults() []faultCase {
@@ -132,7 +126,7 @@ func poison(w *cluster) {
 		w.Fatal(err)
 	}
 	before := logged(w)
-	conn, err := openDriver(w.T, w.backend, w.server.URL, prefixOf(w.T)).Open(w.Context())
+	conn, err := openDriver(w.T, w.server.URL, prefixOf(w.T)).Open(w.Context())
 	if err != nil {
 		w.Fatal(err)
 	}

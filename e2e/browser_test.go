@@ -44,13 +44,14 @@ func TestTabsInChromiumStayInStep(t *testing.T) {
 			p.showsCount(0)
 		}
 	}
-	brokers(t, func(t *testing.T, broker string) {
-		var urls []string
-		for _, p := range startCluster(t, 3, broker) {
-			urls = append(urls, p.url)
-		}
-		stay(t, urls)
-	})
+	for _, backend := range allBackends {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			w := newCluster(t, demo(), backend, demo().kinds[0], false)
+			w.startReplicas(3)
+			stay(t, w.urls())
+		})
+	}
 	t.Run("one process", func(t *testing.T) {
 		t.Parallel()
 		port := freePorts(t, 4)

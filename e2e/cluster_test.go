@@ -17,17 +17,14 @@ import (
 
 	"lockstep/app"
 	"lockstep/app/web"
+	"lockstep/backends"
 	"lockstep/internal/history"
 	"lockstep/internal/testserver"
 	"lockstep/pubsub/driver"
-	"lockstep/pubsub/pgpubsub"
 	"lockstep/pubsub/pubsubtest"
-	"lockstep/pubsub/redispubsub"
 	"lockstep/pubsub/signedpubsub"
 	"lockstep/serve"
 	states "lockstep/state"
-	"lockstep/state/pgstate"
-	"lockstep/state/redisstate"
 	"lockstep/static"
 )
 
@@ -72,19 +69,15 @@ type proxies struct{ broker, store *testserver.Proxy }
 func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cluster {
 	t.Helper()
 	w := &cluster{T: t, app: a, full: chaosFull(), backend: backend, group: newGroupOf(t, k, lossy), stop: func() {}}
-	switch backend {
-	case redis:
-		w.server = testserver.Redis(w)
-	case postgres:
-		w.server = testserver.Postgres(w)
-	case natsRedis:
-		w.server, w.broker = testserver.Redis(w), testserver.NATS(w, "")
-		w.broker.Own()
-	default:
+	if backend == embedded {
 		return w
 	}
+	w.startServers()
 	w.server.Own()
-	w.store = openStore(t, backend, w.server.URL, prefixOf(t))
+	if w.broker != nil {
+		w.broker.Own()
+	}
+	w.store = openStore(t, w.server.URL, prefixOf(t))
 	w.group.reads(w.store)
 	return w
 }
@@ -103,24 +96,10 @@ func (w *cluster) fill(behindNginx bool) {
 	w.group.connected()
 }
 
-// The backends of the matrix.
-const (
-	redis     = "Redis"
-	postgres  = "Postgres"
-	natsRedis = "NATS, Redis" // a broker that is no store
-	embedded  = "embedded"
-)
-
-// openStore opens a backend's store as an outsider.
-func openStore(t *testing.T, backend, url, prefix string) states.Store {
+// openStore opens a store as an outsider.
+func openStore(t *testing.T, url, prefix string) states.Store {
 	t.Helper()
-	var s states.Store
-	var err error
-	if backend == postgres {
-		s, err = pgstate.Open(t.Context(), url, &pgstate.Options{Prefix: prefix})
-	} else {
-		s, err = redisstate.Open(t.Context(), url, &redisstate.Options{Prefix: prefix})
-	}
+	s, err := backends.Store(t.Context(), url, &backends.Options{Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +145,7 @@ func (w *cluster) startLossyReplicas(n int) {
 		w.Fatal(err)
 	}
 	for i := range n {
-		f := pubsubtest.Faulty(openDriver(w.T, w.backend, w.server.URL, prefixOf(w.T)), pubsubtest.Faults{
+		f := pubsubtest.Faulty(openDriver(w.T, w.server.URL, prefixOf(w.T)), pubsubtest.Faults{
 			Seed: uint64(i + 1), Drop: 0.3, Duplicate: 0.2, Reorder: 0.2,
 			Spare: func(topic string) bool { return strings.Contains(topic, "_hub:") }, // or the connection is found out and replaced
 		})
@@ -192,16 +171,10 @@ func (w *cluster) startLossyReplicas(n int) {
 	}
 }
 
-// openDriver returns a backend's driver as the replicas use it, without signatures.
-func openDriver(t *testing.T, backend, url, prefix string) driver.Driver {
+// openDriver returns a broker's driver as the replicas use it, without signatures.
+func openDriver(t *testing.T, url, prefix string) driver.Driver {
 	t.Helper()
-	var d driver.Driver
-	var err error
-	if backend == redis {
-		d, err = redispubsub.NewDriver(url)
-	} else {
-		d, err = pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: prefix})
-	}
+	d, err := backends.Driver(url, &backends.Options{Prefix: prefix})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ require (
 	google.golang.org/protobuf v1.36.12
 	lockstep v0.0.0
 	lockstep/app/web v0.0.0
+	lockstep/backends v0.0.0
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
@@ -38,10 +39,14 @@ require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	github.com/klauspost/compress v1.20.1 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.16 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/nats-io/nats.go v1.55.0 // indirect
+	github.com/nats-io/nkeys v0.4.16 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/pandatix/go-abnf v0.5.5 // indirect
 	github.com/prometheus/client_golang v1.25.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
@@ -61,17 +66,20 @@ require (
 	lockstep/components v0.0.0 // indirect
 	lockstep/docs v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
+	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
 replace (
 	lockstep => ..
 	lockstep/app/web => ../app/web
+	lockstep/backends => ../backends
 	lockstep/cmd/web => ../cmd/web
 	lockstep/components => ../components
 	lockstep/docs => ../docs
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
+	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/serve => ../serve

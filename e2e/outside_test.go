@@ -318,6 +318,24 @@ func (o *outsider) shows(ctx context.Context, n uint64) error {
 	return nil
 }
 
+// clickOutside has each of tabs click n times, and waits until all show what comes of it.
+func clickOutside(t *testing.T, ctx context.Context, tabs []*outsider, n int, want uint64) {
+	t.Helper()
+	errs := make([]error, len(tabs))
+	var wg sync.WaitGroup
+	for i, o := range tabs {
+		wg.Go(func() {
+			if errs[i] = o.click(ctx, n); errs[i] == nil {
+				errs[i] = o.shows(ctx, want)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+}
+
 // ask sends one op and returns what it is answered, whatever was answered before.
 func (o *outsider) ask(ctx context.Context, op outsiderOp, from uint64) (outsiderAnswer, error) {
 	before := o.said
@@ -359,26 +377,16 @@ func TestAnOutsideClientIsServedAsTheDocumentSays(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 		defer cancel()
 		const tabs, each = 9, 40
-		all, errs := make([]*outsider, tabs), make([]error, tabs)
-		var wg sync.WaitGroup
-		for i := range all {
-			all[i] = visitOutside(t, p.url+"/c/outside", "counter:outside")
-			if err := all[i].connect(ctx); err != nil {
+		var all []*outsider
+		for range tabs {
+			o := visitOutside(t, p.url+"/c/outside", "counter:outside")
+			if err := o.connect(ctx); err != nil {
 				t.Fatal(err)
 			}
-			defer func() { all[i].ws.CloseNow() }()
+			defer func() { o.ws.CloseNow() }()
+			all = append(all, o)
 		}
-		for i, o := range all {
-			wg.Go(func() {
-				if errs[i] = o.click(ctx, each); errs[i] == nil {
-					errs[i] = o.shows(ctx, tabs*each)
-				}
-			})
-		}
-		wg.Wait()
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
-		}
+		clickOutside(t, ctx, all, each, tabs*each)
 		if late := visitOutside(t, p.url+"/c/outside", "counter:outside"); late.shown.count != tabs*each {
 			t.Errorf("who comes late is shown %d, want %d", late.shown.count, tabs*each)
 		}

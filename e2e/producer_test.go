@@ -225,7 +225,7 @@ func readersOfAProducer(t *testing.T, backend string) {
 		p.Total, away, limit = 6000, 20*time.Second, 6*patience
 	}
 	ps := startCluster(t, 3, server.URL)
-	store := openStore(t, backend, server.URL, p.Prefix)
+	store := openStore(t, server.URL, p.Prefix)
 	has := func(n uint64) {
 		t.Helper()
 		within(t, limit, fmt.Sprintf("the store to have %d entries", n), func() error {
@@ -321,7 +321,7 @@ func TestALogThatWasRestoredIsTheSameForAll(t *testing.T) {
 	server.Own()
 	p := production{Backend: redis, URL: server.URL, Prefix: prefixOf(t), Topic: "log:words", Word: "word", Rate: 200}
 	ps := startCluster(t, 2, server.URL)
-	store := openStore(t, redis, server.URL, p.Prefix)
+	store := openStore(t, server.URL, p.Prefix)
 	said := func(word string, total uint64) []logEntry {
 		t.Helper()
 		p.Word, p.Total = word, total

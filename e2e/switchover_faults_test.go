@@ -56,7 +56,7 @@ func (w *cluster) addStandby() {
 		w.standby = testserver.PostgresStandby(w, w.server)
 	}
 	w.outside = testserver.NewProxy(w, w.server.Addr)
-	w.store = openStore(w.T, w.backend, w.outside.Rewrite(w.server.URL), prefixOf(w.T))
+	w.store = openStore(w.T, w.outside.Rewrite(w.server.URL), prefixOf(w.T))
 	w.group.reads(w.store)
 }
 

@@ -78,7 +78,7 @@ func lie(t *testing.T, server *testserver.Server, of *process) {
 	if !ok {
 		t.Fatalf("no counter in %s", body)
 	}
-	d, err := signedpubsub.NewDriver(openDriver(t, redis, server.URL, prefixOf(t)), [][]byte{[]byte(testSecret)}, &signedpubsub.Options{Prefix: prefixOf(t)})
+	d, err := signedpubsub.NewDriver(openDriver(t, server.URL, prefixOf(t)), [][]byte{[]byte(testSecret)}, &signedpubsub.Options{Prefix: prefixOf(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
