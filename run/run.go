@@ -101,7 +101,18 @@ func parse(args []string, getenv func(string) string, stderr io.Writer, addr str
 	if err := fs.FromEnvironment(getenv); err != nil {
 		return c, err
 	}
-	return c, c.Edge.Check()
+	return c, c.check()
+}
+
+// check returns what flags and environment say that can't be. It wraps settings.ErrUsage.
+func (c *config) check() error {
+	switch {
+	case c.replicas < 1 || c.replicas > serve.MaxReplicas:
+		return settings.Wrong("-replicas: %d is not between 1 and %d", c.replicas, serve.MaxReplicas)
+	case c.drain < 0:
+		return settings.Wrong("-drain: %s is negative", c.drain)
+	}
+	return c.Edge.Check()
 }
 
 // run is Main with its surroundings passed in.

@@ -33,7 +33,9 @@ func TestWhatIsWrongIsSaidInOneLine(t *testing.T) {
 		"a number that is none": {[]string{"-replicas", "x"}, nil, 2, "-replicas"},
 		"a proxy that is none":  {[]string{"-trusted-proxies", "proxy"}, nil, 2, "-trusted-proxies"},
 		"a limit that is none":  {nil, map[string]string{"TAB_RATE": "-1"}, 2, "-tab-rate"},
-		"no replica":            {[]string{"-replicas", "0"}, nil, 1, "1 to 64"},
+		"no replica":            {[]string{"-replicas", "0"}, nil, 2, "-replicas: 0 is not between 1 and 64"},
+		"too many replicas":     {[]string{"-replicas", "65"}, nil, 2, "-replicas"},
+		"a drain back in time":  {[]string{"-drain", "-1s"}, nil, 2, "-drain: -1s is negative"},
 		"a drain that is none":  {nil, map[string]string{"DRAIN": "5"}, 2, "DRAIN"},
 		"a URL that is none":    {nil, map[string]string{"LOCKSTEP_URL": "what://user:word@host"}, 1, "unknown scheme"},
 		"a broker without secret": {

@@ -18,8 +18,8 @@ import (
 	"lockstep/precondition"
 )
 
-// maxReplicas is how many replicas one process may run.
-const maxReplicas = 64
+// MaxReplicas is how many replicas one process may run.
+const MaxReplicas = 64
 
 // ListenAndServe starts the application, and serves its own addresses and those of h on a TCP
 // address, "localhost:8000", until the process is told to end (SIGINT, SIGTERM): then the server is
@@ -55,8 +55,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, h http.Handler, opts
 // which it may add. Their applications must share a broker and a store: those that
 // backends.Driver and backends.Store return for "mem:" or a file, or any that are in a server.
 func Replicas(addr string, n int, replica func(name string, o *Options) (*Server, http.Handler), opts ...ListenOptions) error {
-	if n < 1 || n > maxReplicas {
-		return fmt.Errorf("serve: %d is no number of replicas; it is 1 to %d", n, maxReplicas)
+	if n < 1 || n > MaxReplicas {
+		return fmt.Errorf("serve: %d is no number of replicas; it is 1 to %d", n, MaxReplicas)
 	}
 	return untilSignal(func(ctx context.Context) error {
 		var o ListenOptions

@@ -9,8 +9,6 @@ import (
 	"lockstep/serve/settings"
 )
 
-const maxReplicas = 64
-
 // replicaFlags say how many replicas the process runs, and how tabs move between replicas.
 type replicaFlags struct {
 	Replica   string // "" means the host name and port
@@ -33,8 +31,8 @@ func (r *replicaFlags) define(fs *settings.Set) {
 
 func (r *replicaFlags) check() error {
 	switch {
-	case r.Replicas < 1 || r.Replicas > maxReplicas:
-		return settings.Wrong("-replicas: %d is not between 1 and %d", r.Replicas, maxReplicas)
+	case r.Replicas < 1 || r.Replicas > serve.MaxReplicas:
+		return settings.Wrong("-replicas: %d is not between 1 and %d", r.Replicas, serve.MaxReplicas)
 	case r.Break != "auto" && r.Break != "on" && r.Break != "off":
 		return settings.Wrong("-break: there are auto, on and off")
 	case r.Break == "on" && r.Replicas == 1:
