@@ -198,6 +198,7 @@ func TestExamplesRunOnEveryBackend(t *testing.T) {
 			for _, example := range examples() {
 				ofExample(t, chromium, example, url(t))
 			}
+			cursorsOf(t, chromium, url(t))
 		})
 	}
 }
@@ -218,6 +219,25 @@ func ofExample(t *testing.T, chromium context.Context, example, url string) {
 	}
 	server.restart()
 	visit(t, chromium, server.url).readsAs(content)
+}
+
+// cursorsOf has one person seen by another who is at another replica, and forgotten: no store has
+// what is soft, so nothing is left of it for later.
+func cursorsOf(t *testing.T, chromium context.Context, url string) {
+	t.Helper()
+	server := startExample(t, "cursors", 1, "-replicas", "3", "-url", url)[0]
+	ann, bob := visit(t, chromium, server.url), visit(t, chromium, server.url)
+	seen := func(yes bool) error {
+		if got := bob.evaluate(`String(document.querySelector('main svg g') !== null)`); got != fmt.Sprint(yes) {
+			return fmt.Errorf("that a cursor is there is %s", got)
+		}
+		return nil
+	}
+	eventually(t, "somebody else's cursor to be seen", func() error {
+		ann.acts("cursors", "") // again: it is forgotten soon, and a cast may be lost
+		return seen(true)
+	})
+	eventually(t, "the cursor to be forgotten", func() error { return seen(false) })
 }
 
 // TestExamplesAreForEverybody has axe-core look at every example, in both schemes.
@@ -259,6 +279,11 @@ func TestTheGalleryIsForEverybody(t *testing.T) {
 	server := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)))
 	p := visit(t, newBrowser(t), server.url+"/gallery")
 	p.looksRightInBoth("the gallery")
+	p.clickOn("#live form[action*='do=click'] button")
+	p.clickOn("#live form[action*='do=vote'] button")
+	p.fillsIn(newText, "hello")
+	p.hasMessage("hello")
+	p.looksRightInBoth("the gallery after somebody was there")
 	p.fits("the gallery")
 	if text := p.evaluate(`document.body.innerText`); !strings.Contains(text, "Button") {
 		t.Errorf("the gallery has no button: %s", text)

@@ -47,6 +47,17 @@ func (p *page) hasDeeds(n int) {
 	})
 }
 
+// hasMessage waits until the gallery shows what somebody has said.
+func (p *page) hasMessage(text string) {
+	p.t.Helper()
+	eventually(p.t, "the gallery to show a message", func() error {
+		if got := p.evaluate(`document.querySelector('#live .ls-message p')?.textContent ?? ''`); got != text {
+			return fmt.Errorf("it shows %q", got)
+		}
+		return nil
+	})
+}
+
 // TestPagesHardlyMove while they load, when somebody clicks, and when somebody else does.
 func TestPagesHardlyMove(t *testing.T) {
 	t.Parallel()
@@ -74,6 +85,8 @@ func TestPagesHardlyMove(t *testing.T) {
 			gallery.clickOn("#live form[action*='do=" + button + "'] button")
 			other.hasDeeds(i + 1)
 		}
+		gallery.fillsIn(newText, "hello")
+		other.hasMessage("hello")
 		gallery.hardlyMoved("the gallery after clicks")
 		other.hardlyMoved("the gallery after clicks of somebody else")
 		gallery.evaluate(`scrollTo(0, document.body.scrollHeight), ''`)

@@ -17,7 +17,17 @@ import (
 	"lockstep/static"
 )
 
-var galleryForm = regexp.MustCompile(`(?s)<form[^>]* action="([^"]*do=click[^"]*)".*?</form>`)
+var (
+	galleryForm = regexp.MustCompile(`(?s)<form[^>]* action="([^"]*do=(\w+)[^"]*)".*?</form>`)
+	hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+)
+
+// liveOf is the part of the gallery that is live.
+func liveOf(body string) string {
+	_, live, _ := strings.Cut(body, `<section id="live"`)
+	live, _, _ = strings.Cut(live, "</section>")
+	return live
+}
 
 func TestTheGalleryIsLiveWithoutJavaScript(t *testing.T) {
 	a := app.New(mempubsub.NewBus(), memstate.New(nil), nil)
@@ -38,20 +48,32 @@ func TestTheGalleryIsLiveWithoutJavaScript(t *testing.T) {
 	if !strings.Contains(body, "Nobody was here lately") {
 		t.Fatalf("got %s", body)
 	}
-	form := galleryForm.FindStringSubmatch(body)
-	if form == nil {
-		t.Fatal("the gallery has no form")
+	forms := make(map[string][]string)
+	for _, form := range galleryForm.FindAllStringSubmatch(body, -1) {
+		forms[form[2]] = form
 	}
-	fields := url.Values{}
-	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(form[0], -1) {
-		fields.Set(m[1], html.UnescapeString(m[2]))
+	for action, want := range map[string]string{"click": "has clicked", "vote": "votes for", "say": "&lt;b&gt;hello"} {
+		form := forms[action]
+		if form == nil {
+			t.Fatalf("the gallery has no form that does %s", action)
+		}
+		fields := url.Values{"text": {"<b>hello"}}
+		for _, m := range hiddenField.FindAllStringSubmatch(form[0], -1) {
+			fields.Set(m[1], html.UnescapeString(m[2]))
+		}
+		header := http.Header{"Referer": {srv.URL + "/gallery"}, "Origin": {srv.URL}}
+		resp, _ := do(t, c, "POST", srv.URL+html.UnescapeString(form[1]), fields, header)
+		if resp.StatusCode != http.StatusSeeOther {
+			t.Errorf("the form of %s is answered with %d", action, resp.StatusCode)
+		}
+		_, body = do(t, c, "GET", srv.URL+"/gallery", nil, nil)
+		if !strings.Contains(liveOf(body), want) {
+			t.Errorf("after %s the gallery does not show %s", action, want)
+		}
 	}
-	header := http.Header{"Referer": {srv.URL + "/gallery"}, "Origin": {srv.URL}}
-	resp, _ := do(t, c, "POST", srv.URL+html.UnescapeString(form[1]), fields, header)
-	if resp.StatusCode != http.StatusSeeOther {
-		t.Errorf("the form is answered with %d", resp.StatusCode)
-	}
-	if _, body = do(t, c, "GET", srv.URL+"/gallery", nil, nil); !strings.Contains(body, "has clicked") {
-		t.Error("the click is not shown")
+	for _, class := range []string{"ls-message", "<table", `scope="row"`, "ls-poll", "ls-tile", "ls-feed", "ls-area"} {
+		if !strings.Contains(liveOf(body), class) {
+			t.Errorf("nothing that is live has %s", class)
+		}
 	}
 }
