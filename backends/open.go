@@ -34,7 +34,7 @@ func MustOpen(url string, opts *lockstep.Options) *lockstep.App {
 func mustOpen(url string, opts *lockstep.Options, getenv func(string) string, stderr io.Writer, exit func(int)) *lockstep.App {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	broker, store := both(url)
+	broker, store := Both(url)
 	app, err := openBoth(ctx, broker, store, opts, nil, getenv)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, strings.Join(strings.Fields(err.Error()), " ")) // the exit code says it too
@@ -50,7 +50,7 @@ func mustOpen(url string, opts *lockstep.Options, getenv func(string) string, st
 // Options.Secret. It stops go-redis from writing to standard error on its own, for the whole
 // process. An error is one sentence, without any password.
 func Open(ctx context.Context, url string, opts *lockstep.Options) (*lockstep.App, error) {
-	broker, store := both(url)
+	broker, store := Both(url)
 	return OpenBoth(ctx, broker, store, opts, nil)
 }
 
@@ -63,13 +63,23 @@ func OpenBoth(ctx context.Context, broker, store string, opts *lockstep.Options,
 // OpenReplicas is Open for several replicas of one process, which share what is opened: one for
 // each name. The store is closed when the last of them has stopped.
 func OpenReplicas(ctx context.Context, url string, names []string, opts *lockstep.Options) ([]*lockstep.App, error) {
-	broker, store := both(url)
+	broker, store := Both(url)
 	return OpenReplicasOfBoth(ctx, broker, store, names, opts)
 }
 
 // OpenReplicasOfBoth is OpenReplicas with a URL for the broker and one for the store.
 func OpenReplicasOfBoth(ctx context.Context, broker, store string, names []string, opts *lockstep.Options) ([]*lockstep.App, error) {
-	app, d, s, err := parts(ctx, broker, store, opts, nil, os.Getenv)
+	return OpenEach(ctx, broker, store, names, opts, nil)
+}
+
+// OpenEach is OpenReplicasOfBoth for replicas that differ by more than their names: f is called
+// with the options of each, one after the other in the order of names, and may set what is a
+// replica's own, such as Hooks. What it says of Prefix and OpLifetime is wrong: these are the
+// process's. Nil: they don't differ.
+func OpenEach(
+	ctx context.Context, broker, store string, names []string, opts *lockstep.Options, f func(o *lockstep.Options),
+) ([]*lockstep.App, error) {
+	shared, d, s, err := parts(ctx, broker, store, opts, nil, os.Getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +87,11 @@ func OpenReplicasOfBoth(ctx context.Context, broker, store string, names []strin
 	open.Store(int64(len(names)))
 	var all []*lockstep.App
 	for _, name := range names {
+		app := shared
 		app.Replica = name
+		if f != nil {
+			f(&app)
+		}
 		a := lockstep.New(d, s, &app)
 		a.OnStop(func(context.Context) error {
 			if open.Add(-1) > 0 {
@@ -90,8 +104,8 @@ func OpenReplicasOfBoth(ctx context.Context, broker, store string, names []strin
 	return all, nil
 }
 
-// both returns where broker and store are by one URL.
-func both(url string) (broker, store string) {
+// Both returns the URLs of broker and store that one URL stands for: see the package's comment.
+func Both(url string) (broker, store string) {
 	switch {
 	case url == "":
 		return "mem:", "mem:"

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -67,12 +68,39 @@ func TestClicksAreTraced(t *testing.T) {
 	if err := o.click(ctx, clicks); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all clicks to be traced", func() error { return c.has(clicks, "queue", "store", "wait", "render", "write", "publish", "broker") })
+	eventually(t, "all clicks to be traced", func() error {
+		return c.has(clicks, "counter increment", "queue", "store", "wait", "render", "write", "publish", "broker")
+	})
 }
 
-// has returns why it has not got the traces of so many clicks, some of which may have been sent
-// twice, with some parts.
-func (c *collector) has(clicks int, parts ...string) error {
+// TestClicksOfAnExampleAreTraced on the replica that they come to, and told by the other.
+func TestClicksOfAnExampleAreTraced(t *testing.T) {
+	t.Parallel()
+	var c collector
+	srv := httptest.NewServer(&c)
+	t.Cleanup(srv.Close)
+	dir, err := exampleDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{
+		t: t, dir: t.TempDir(), path: filepath.Join(dir, "hits"), args: []string{"-addr", address(freePorts(t, 4)), "-replicas", "2"},
+		env: []string{"LOCKSTEP_SECRET=" + testSecret, "OTEL_EXPORTER_OTLP_ENDPOINT=" + srv.URL},
+	}
+	p.run()
+	tab := visit(t, newBrowser(t), p.url)
+	const clicks = 3
+	for range clicks {
+		tab.clickOn("main form button")
+	}
+	eventually(t, "all clicks to be traced", func() error {
+		return c.has(clicks, "hits hit", "queue", "store", "wait", "render", "write", "publish", "broker")
+	})
+}
+
+// has returns why it has not got the traces of so many clicks of a name, some of which may have
+// been sent twice, with some parts.
+func (c *collector) has(clicks int, root string, parts ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.wrong != nil {
@@ -80,7 +108,7 @@ func (c *collector) has(clicks int, parts ...string) error {
 	}
 	roots, names := 0, make(map[string]int)
 	for _, s := range c.spans {
-		if s.Name == "counter increment" && len(s.ParentSpanId) == 0 && s.EndTimeUnixNano > s.StartTimeUnixNano {
+		if s.Name == root && len(s.ParentSpanId) == 0 && s.EndTimeUnixNano > s.StartTimeUnixNano {
 			roots++
 		}
 		names[s.Name]++

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep/internal/redisclient"
+	"lockstep/internal/traces"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/serve"
@@ -29,7 +30,7 @@ type dependencies struct {
 	peers   *precondition.Part   // of unmet, what replicas should be to each other
 	front   *precondition.Part   // of unmet, what proxies in front should be
 	watch   *serve.ProxyWatch    // of the public address
-	traces  *traces
+	traces  *traces.Traces
 }
 
 // openBackends opens the broker, the store, and the keys that befit them.

@@ -80,7 +80,7 @@ const painters = 64
 // newApp returns the application of a replica. It starts once.
 func newApp(d *dependencies, o *replicaOptions, log *slog.Logger) *app.App {
 	watch := &strangers{part: d.peers, replica: o.name}
-	follows := xray.New(d.traces.options(log))
+	follows := xray.New(d.traces.Options(log))
 	broker, store := d.driver, d.store
 	if o.place != nil {
 		broker, store = o.place.faults.Driver(broker), o.place.faults.Store(store)

@@ -13,6 +13,7 @@ import (
 
 	"lockstep/app/web"
 	"lockstep/internal/process"
+	"lockstep/internal/traces"
 	"lockstep/precondition"
 	"lockstep/serve"
 	"lockstep/serve/ops"
@@ -47,7 +48,7 @@ func startService(ctx context.Context, c *config, log *slog.Logger) (*service, e
 		listeners.Close()
 		return nil, err
 	}
-	s.deps.traces = startTraces(c.environ, log)
+	s.deps.traces = traces.Start(c.environ, version(), log)
 	if yes, anywhere := c.breaks(); yes {
 		s.breaker = newBreaker(listeners.Replicas, c, anywhere, log)
 	}
@@ -185,7 +186,7 @@ func (s *service) stop(ctx context.Context, drain time.Duration) error {
 	s.breaker.stop()
 	s.compiler.Stop()
 	err := s.process.Stop(ctx, drain)
-	s.deps.traces.stop() // after the last click
+	s.deps.traces.Stop() // after the last click
 	return errors.Join(err, s.deps.close())
 }
 

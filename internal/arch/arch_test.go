@@ -32,14 +32,14 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray", "xray/otlp"}, "the command has flags and puts everything together"},
+	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/traces", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
 	{"cmd/lockstep", []string{"internal/dev"}, "what begins a program knows the kit by its files, and runs it"},
 	{"cmd/wasm", []string{"app", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "docs/site", "live", "lockstep", "serve", "serve/ops", "state", "static"}, "the demo's edge is a router: what every application needs there is in serve"},
 	{"app/pages", []string{"htmx"}, "pages are pure functions of plain values"},
 	{"app", []string{"app/pages", "htmx", "live", "lockstep", "pubsub/driver", "soft", "state"}, "the demo is made of the kit, and free of transports and backends"},
 	{"backends", []string{"internal/keys", "internal/pause", "internal/pgclient", "internal/redisclient", "lockstep", "precondition", "pubsub/", "state"}, "URLs lead to brokers and stores, and to applications over them"},
-	{"run", []string{"backends", "internal/keys", "internal/process", "lockstep", "precondition", "serve", "serve/settings"}, "a main function puts together what others are"},
+	{"run", []string{"backends", "internal/keys", "internal/process", "internal/traces", "lockstep", "precondition", "serve", "serve/ops", "serve/settings", "xray"}, "a main function puts together what others are"},
 	{"examples", []string{"run", "lockstep", "backends", "components", "serve", "state"}, "an example needs no more than its reader"},
 	{"serve/ops", []string{"components", "internal/process", "live", "lockstep", "pubsub", "serve"}, "the page of the replicas is made of what it shows, and knows neither the demo nor a router"},
 	{"serve/settings", []string{"internal/flags", "internal/limit", "internal/origin", "internal/process", "precondition", "serve"}, "what operators say of a server's edge knows no program"},
@@ -93,6 +93,7 @@ var rules = []rule{
 	{"internal/faults", []string{"pubsub/driver", "state"}, "what is broken on purpose is what a replica has of the world"},
 	{"internal/fleet", []string{"internal/history"}, "a fleet sees a server from outside, and is judged by others"},
 	{"internal/flags", nil, "flags know no program"},
+	{"internal/traces", []string{"xray", "xray/otlp"}, "traces are sent by who follows clicks, and know no program"},
 	{"internal/keys", nil, "keys know nobody who signs"},
 	{"internal/limit", nil, "limits know addresses and nothing else"},
 	{"internal/loglimit", nil, "a log handler depends on nothing"},
