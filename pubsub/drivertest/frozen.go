@@ -66,6 +66,9 @@ func (e *env) collect(results <-chan error, n int) error {
 
 func unanswered(e *env) error {
 	c, _, err := e.pair("frozen")
+	if err == nil {
+		err = c.alone()
+	}
 	if err != nil {
 		return err
 	}
@@ -97,6 +100,9 @@ func unanswered(e *env) error {
 
 func closeUnanswered(e *env) error {
 	c, _, err := e.pair("frozen")
+	if err == nil {
+		err = c.alone()
+	}
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func lookAlikes(e *env) error {
 
 // expectAll receives one message of each topic, in their order, and then of
 // the marker.
-func (e *env) expectAll(c driver.Conn, topics []string) error {
+func (e *env) expectAll(c *link, topics []string) error {
 	for _, topic := range append(topics, "marker") {
 		if err := e.expect(c, topic, "to "+topic); err != nil {
 			return err
@@ -119,7 +119,7 @@ func ownPayload(e *env) error {
 		return err
 	}
 	copy(sent, "wrong")
-	m, err := sub.Receive(e.ctx)
+	m, err := sub.next(e.ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (e *env) large(n int) error {
 	if err := e.publish(pub, "t", payload); err != nil {
 		return err
 	}
-	m, err := sub.Receive(e.ctx)
+	m, err := sub.next(e.ctx)
 	if err != nil {
 		return fmt.Errorf("receive of %d bytes: %w", n, err)
 	}
