@@ -120,6 +120,9 @@ func (h Harness) try(t testing.TB, c testCase) error {
 	}()
 	select {
 	case err := <-ended:
+		if err == nil {
+			err = e.leftOver()
+		}
 		return errors.Join(err, e.close())
 	case <-time.After(patience + grace):
 	}

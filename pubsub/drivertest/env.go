@@ -104,6 +104,21 @@ func (e *env) pair(topics ...string) (sub, pub *link, err error) {
 	return sub, pub, nil
 }
 
+// leftOver returns an error if a message has come too early, as it seemed, that no one has sent.
+func (e *env) leftOver() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, l := range e.opened {
+		l.mu.Lock()
+		early := slices.Clone(l.early)
+		l.mu.Unlock()
+		if len(early) > 0 {
+			return fmt.Errorf("%s: got %s on %s, which was not expected", l.name, short(early[0].payload), short(early[0].topic))
+		}
+	}
+	return nil
+}
+
 // close closes what the case has opened. It reports what does not end by that.
 func (e *env) close() error {
 	e.mu.Lock()

@@ -26,7 +26,7 @@ func payloadCases() []testCase {
 // patterns: folded, trimmed, cut, split, escaped or expanded.
 func alike() []string {
 	topics := []string{
-		"a", "A", " a", "a ", "a\t", "a\n", "aa", "a.b", "a.B", "a.b.c", "a..b", ".a", "a.", "a/b", "a:b", "a_b", "a-b",
+		"a", "A", "b", "x:b", " a", "a ", "a\t", "a\n", "aa", "a.b", "a.B", "a.b.c", "a..b", ".a", "a.", "a/b", "a:b", "a_b", "a-b",
 		"*", "a*", "a.*", ">", "a.>", "?", "a?", "[a]", "{a}", "%", "a%62", "a%", "%%", "$a", "#", "+", "a/#", "a/+",
 		`"`, `"a"`, `'`, `'a'`, `''`, "`a`", `\`, `\\`, `a\b`, `\x61`, ";", "a;DROP TABLE x;--", "a,b", "a b", "a  b",
 		"é", "e\u0301", "É", "ä", "😀", "😁", "\u200b", "a\u200b", "\x01", "\x7f", "null", "NULL", "0", "00", "YQ", "YQ==",
