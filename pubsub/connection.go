@@ -131,7 +131,7 @@ func (h *Hub) attach(c *connection) {
 	h.conn = c
 }
 
-// run keeps the hub connected until Stop. It starts with a connection.
+// run keeps the hub connected until Stop. It starts with a connection; nil: the hub has stopped.
 func (h *Hub) run(c *connection) {
 	for failures := 0; c != nil; {
 		since := time.Now()
@@ -141,7 +141,9 @@ func (h *Hub) run(c *connection) {
 		if time.Since(since) > h.opts.MaxBackoff {
 			failures = 0
 		}
-		c, failures = h.reconnect(failures)
+		if c, failures = h.reconnect(failures); c != nil {
+			h.stats.reconnects.Add(1)
+		}
 	}
 }
 
@@ -202,7 +204,6 @@ func (h *Hub) reconnect(failures int) (*connection, int) {
 		c, err := h.connect(h.base)
 		if err == nil {
 			h.attach(c)
-			h.stats.reconnects.Add(1)
 			return c, failures
 		}
 		h.report(fmt.Errorf("%w: %w", ErrNotConnected, err))

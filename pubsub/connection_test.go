@@ -233,3 +233,54 @@ func TestHeartbeat(t *testing.T) {
 		})
 	})
 }
+
+// TestAHubThatConnectsLater starts without a broker, and has what it needs of it when it is there.
+func TestAHubThatConnectsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := mempubsub.NewBus()
+		place := &address{to: nobody{}}
+		var said []string
+		h := pubsub.NewHub(place, &pubsub.Options{ConnectLater: true, OnStatus: func(err error) {
+			if err == nil {
+				said = append(said, "healthy")
+			} else {
+				said = append(said, err.Error())
+			}
+		}})
+		must(t, h.Start(t.Context()))
+		defer stopHub(t, h)
+		if err := h.Err(); !errors.Is(err, pubsub.ErrNotConnected) {
+			t.Errorf("got %v, want that there is no connection", err)
+		}
+		var got inbox
+		must(t, h.SubscribeTopic(t.Context(), "s", "x", got.handle))
+		if err := h.Broadcast(t.Context(), "x", nil); !errors.Is(err, pubsub.ErrNotConnected) {
+			t.Errorf("got %v of a broadcast", err)
+		}
+		time.Sleep(time.Second)
+		place.lead(bus)
+		time.Sleep(6 * time.Second)
+		must(t, h.Err())
+		must(t, h.Broadcast(t.Context(), "x", []byte("here")))
+		synctest.Wait()
+		if want := []string{"x gap", "x=here"}; !slices.Equal(got.all(), want) {
+			t.Errorf("got %q, want %q", got.all(), want)
+		}
+		if want := []string{"pubsub: not connected to the broker: refused", "healthy"}; !slices.Equal(said, want) {
+			t.Errorf("it has said %q, want %q", said, want)
+		}
+		if n := h.Stats().Reconnects; n != 0 {
+			t.Errorf("got %d reconnections: the first connection is none", n)
+		}
+	})
+}
+
+// TestAHubThatConnectsLaterStops although there has never been a broker.
+func TestAHubThatConnectsLaterStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := pubsub.NewHub(nobody{}, &pubsub.Options{ConnectLater: true})
+		must(t, h.Start(t.Context()))
+		time.Sleep(time.Minute)
+		stopHub(t, h)
+	})
+}

@@ -130,6 +130,13 @@ func (h *Hub) startUp(ctx context.Context) error {
 	if !carries(h.self) {
 		return fmt.Errorf("prefix %q: %w", h.opts.Prefix, ErrBadTopic)
 	}
+	if h.opts.ConnectLater {
+		h.wg.Go(func() {
+			c, _ := h.reconnect(0)
+			h.run(c)
+		})
+		return nil
+	}
 	c, err := h.connect(ctx)
 	if err != nil {
 		return err

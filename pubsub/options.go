@@ -38,9 +38,14 @@ type Options struct {
 	// ("full jitter"). Default 50 ms and 5 s.
 	MinBackoff, MaxBackoff time.Duration
 
+	// ConnectLater makes Start return at once, and nil: the hub then connects as
+	// it does after a loss, and Err says ErrNotConnected until it has. It is for
+	// who can do without this broker for a while.
+	ConnectLater bool
+
 	// OnStatus is called with what Err returns, when it changes: in order, one
-	// call after the other. The first comes before Start returns and says nil as
-	// a rule; none comes for Stop. It must not block, nor call Stop. A panic in it
+	// call after the other. The first comes before Start returns, unless that is
+	// later, and says nil as a rule; none comes for Stop. It must not block, nor call Stop. A panic in it
 	// is logged, once in ten seconds; in the others too.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the

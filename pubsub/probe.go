@@ -88,20 +88,28 @@ func (h *Hub) probe(c *connection) error {
 }
 
 // echo sends a heartbeat on a connection and waits until it has come back on
-// it.
+// it. As on every connection somebody receives from the beginning.
 func (h *Hub) echo(ctx context.Context, conn driver.Conn, number uint64) error {
 	ctx, cancel := h.bound(ctx)
 	defer cancel()
-	if err := conn.Subscribe(ctx, h.self); err != nil {
-		return err
-	}
 	text := strconv.FormatUint(number, 10)
-	if err := conn.Publish(ctx, h.self, []byte(text)); err != nil {
-		return err
+	back := make(chan error, 1)
+	go func() { back <- awaitEcho(ctx, conn, text) }() // ends with ctx, before echo returns
+	err := conn.Subscribe(ctx, h.self)
+	if err == nil {
+		err = conn.Publish(ctx, h.self, []byte(text))
 	}
+	if err != nil {
+		cancel()
+	}
+	return errors.Join(err, <-back)
+}
+
+// awaitEcho receives until a payload comes.
+func awaitEcho(ctx context.Context, conn driver.Conn, payload string) error {
 	for {
 		m, err := conn.Receive(ctx)
-		if err != nil || string(m.Payload) == text {
+		if err != nil || string(m.Payload) == payload {
 			return err
 		}
 	}

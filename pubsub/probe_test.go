@@ -141,3 +141,45 @@ func TestAHubThatDoesNotProbe(t *testing.T) {
 		}
 	})
 }
+
+// A patient driver's calls wait until somebody receives, as the contract lets them.
+type patient struct{ driver.Driver }
+
+func (d patient) Open(ctx context.Context) (driver.Conn, error) {
+	c, err := d.Driver.Open(ctx)
+	return &patientConn{Conn: c, received: make(chan struct{})}, err
+}
+
+type patientConn struct {
+	driver.Conn
+	once     sync.Once
+	received chan struct{}
+}
+
+func (c *patientConn) Receive(ctx context.Context) (driver.Message, error) {
+	c.once.Do(func() { close(c.received) })
+	return c.Conn.Receive(ctx)
+}
+
+func (c *patientConn) Subscribe(ctx context.Context, topic string) error {
+	select {
+	case <-c.received:
+		return c.Conn.Subscribe(ctx, topic)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestAProbeReceivesFromTheBeginning, as the contract promises to drivers.
+func TestAProbeReceivesFromTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		place := &address{to: patient{mempubsub.NewBus()}}
+		h := startHub(t, place, nil)
+		defer stopHub(t, h)
+		place.lead(patient{mempubsub.NewBus()})
+		time.Sleep(25 * time.Second)
+		if n := h.Stats().Reconnects; n != 1 {
+			t.Errorf("got %d reconnections, want 1: the probe has not seen that the address leads elsewhere", n)
+		}
+	})
+}

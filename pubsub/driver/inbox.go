@@ -5,10 +5,11 @@ import (
 	"sync"
 )
 
-// An Inbox is the receiving side of a Conn, and its end: for drivers whose
-// client has a reading goroutine of its own. That goroutine calls Put,
-// Conn.Receive calls Receive, and End is for each goroutine that notices that the
-// connection is of no more use. All methods may be called concurrently.
+// An Inbox is the receiving side of a Conn, and its end: for drivers with a
+// goroutine that reads from the broker, and may be made to wait. That goroutine
+// calls Put, Conn.Receive calls Receive, and End is for each goroutine that
+// notices that the connection is of no more use. All methods may be called
+// concurrently. A Queue has the same methods, and its Put does not wait.
 type Inbox struct {
 	messages chan Message
 	ended    chan struct{}
@@ -20,7 +21,7 @@ type Inbox struct {
 
 // NewInbox returns an open inbox. release is called once, by the first End,
 // and frees what the Conn holds; it must not wait for the goroutine that
-// calls Put.
+// calls Put. Nil: there is nothing to free.
 func NewInbox(release func()) *Inbox {
 	return &Inbox{messages: make(chan Message), ended: make(chan struct{}), release: release}
 }
@@ -54,7 +55,9 @@ func (b *Inbox) End(err error) {
 	b.once.Do(func() {
 		b.err = err
 		close(b.ended)
-		b.release()
+		if b.release != nil {
+			b.release()
+		}
 	})
 }
 

@@ -35,7 +35,7 @@ func (d *Driver) Open(ctx context.Context) (_ driver.Conn, err error) {
 	if js.Global().Get("BroadcastChannel").IsUndefined() {
 		return nil, errors.New("jspubsub: this browser has no BroadcastChannel")
 	}
-	c := &conn{queue: driver.NewQueue(), topics: make(map[string]struct{})}
+	c := &conn{queue: driver.NewQueue(nil), topics: make(map[string]struct{})}
 	// A channel does not receive what it posts itself: one posts, another listens.
 	c.in = js.Global().Get("BroadcastChannel").New(d.channel)
 	c.out = js.Global().Get("BroadcastChannel").New(d.channel)

@@ -27,7 +27,7 @@ func (b *Bus) Open(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c := &conn{bus: b, topics: make(map[string]struct{}), queue: driver.NewQueue()}
+	c := &conn{bus: b, topics: make(map[string]struct{}), queue: driver.NewQueue(nil)}
 	b.mu.Lock()
 	b.conns[c] = struct{}{}
 	b.mu.Unlock()
