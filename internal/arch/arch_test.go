@@ -117,7 +117,8 @@ var rules = []rule{
 	{"tools/loadgen/internal/planted", nil, "a server with planted bugs depends on nothing it tests"},
 	{"tools/loadgen", []string{"internal/flags", "internal/history", "internal/version", "tools/loadgen/load"}, "a thin command over its library"},
 	{"internal/short", nil, "what -short means depends on nothing"},
-	{"internal/testserver", []string{"internal/short"}, "test servers depend on nothing of the product"},
+	{"internal/testserver", []string{"faultproxy", "internal/short"}, "test servers depend on nothing of the product"},
+	{"faultproxy", nil, "a proxy of tests understands nothing of what passes"},
 }
 
 // portable are the packages that the browser build consists of, with all

@@ -1,21 +1,28 @@
-package testserver_test
+package faultproxy_test
 
 import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"lockstep/internal/testserver"
+	"lockstep/faultproxy"
 )
 
 // echo starts a server that sends back what it gets after its name.
 func echo(t *testing.T, name string) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return echoOn(t, "tcp", "127.0.0.1:0", name)
+}
+
+func echoOn(t *testing.T, network, at, name string) (addr string) {
+	t.Helper()
+	l, err := net.Listen(network, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +86,7 @@ func silent(t *testing.T, c net.Conn) {
 }
 
 func TestAProxyPassesEverythingAndCuts(t *testing.T) {
-	p := testserver.NewProxy(t, "127.0.0.1:1", echo(t, "a"))
+	p := faultproxy.New(t, "127.0.0.1:1", echo(t, "a"))
 	c := dial(t, p.Addr)
 	hear(t, c, "a")
 	say(t, c, "hello")
@@ -91,8 +98,36 @@ func TestAProxyPassesEverythingAndCuts(t *testing.T) {
 	hear(t, dial(t, p.Addr), "a")
 }
 
+func TestAProxyOfAUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "echo") // a path that is short enough
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	p := faultproxy.New(t, echoOn(t, "unix", filepath.Join(dir, "socket"), "a"))
+	c, err := net.Dial("unix", p.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	hear(t, c, "a")
+	p.Stall(true)
+	say(t, c, "later")
+	silent(t, c)
+	p.Stall(false)
+	hear(t, c, "later")
+	p.Cut()
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var timeout net.Error
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("got %v after Cut, want the end", err)
+	}
+}
+
 func TestAStalledProxyHoldsBackAndGoesOn(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, "a"))
+	p := faultproxy.New(t, echo(t, "a"))
 	old := dial(t, p.Addr)
 	hear(t, old, "a")
 	p.Stall(true)
@@ -112,7 +147,7 @@ func TestAStalledProxyHoldsBackAndGoesOn(t *testing.T) {
 }
 
 func TestAHoleSwallowsWhatThereIs(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, "a"))
+	p := faultproxy.New(t, echo(t, "a"))
 	old := dial(t, p.Addr)
 	hear(t, old, "a")
 	p.Hole()
@@ -148,13 +183,13 @@ func mortal(t *testing.T) (addr string, kill func()) {
 }
 
 func TestAStalledProxyHidesThatTheServerHasDied(t *testing.T) {
-	for name, stall := range map[string]func(*testserver.Proxy, bool){
-		"both ways":    (*testserver.Proxy).Stall,
-		"answers only": (*testserver.Proxy).StallAnswers,
+	for name, stall := range map[string]func(*faultproxy.Proxy, bool){
+		"both ways":    (*faultproxy.Proxy).Stall,
+		"answers only": (*faultproxy.Proxy).StallAnswers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			addr, kill := mortal(t)
-			p := testserver.NewProxy(t, addr)
+			p := faultproxy.New(t, addr)
 			c := dial(t, p.Addr)
 			hear(t, c, "hello")
 			stall(p, true)
@@ -170,7 +205,7 @@ func TestAStalledProxyHidesThatTheServerHasDied(t *testing.T) {
 
 func TestAProxyThatIsStalledTakesConnectionsWithoutAServer(t *testing.T) {
 	up := echo(t, "a")
-	p := testserver.NewProxy(t, "127.0.0.1:1")
+	p := faultproxy.New(t, "127.0.0.1:1")
 	p.Stall(true)
 	c := dial(t, p.Addr)
 	silent(t, c)
@@ -180,7 +215,7 @@ func TestAProxyThatIsStalledTakesConnectionsWithoutAServer(t *testing.T) {
 }
 
 func TestAStalledConnectionCanBeCut(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, "a"))
+	p := faultproxy.New(t, echo(t, "a"))
 	c := dial(t, p.Addr)
 	hear(t, c, "a")
 	p.Stall(true)
@@ -193,7 +228,7 @@ func TestAStalledConnectionCanBeCut(t *testing.T) {
 }
 
 func TestAStalledProxyStopsReading(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, ""))
+	p := faultproxy.New(t, echo(t, ""))
 	p.Stall(true)
 	c := dial(t, p.Addr)
 	const most = 256 << 20 // bytes, far more than the kernel buffers
@@ -224,7 +259,7 @@ func ends(t *testing.T, c net.Conn) {
 }
 
 func TestAProxyRefuses(t *testing.T) {
-	p := testserver.NewProxy(t, echo(t, "a"))
+	p := faultproxy.New(t, echo(t, "a"))
 	c := dial(t, p.Addr)
 	hear(t, c, "a")
 	p.Refuse(true)
@@ -239,7 +274,7 @@ func TestAProxyRefuses(t *testing.T) {
 
 func TestAProxyIsLateAndGoesElsewhere(t *testing.T) {
 	a, b := echo(t, "a"), echo(t, "b")
-	p := testserver.NewProxy(t, a)
+	p := faultproxy.New(t, a)
 	p.Target(b)
 	p.Delay(50 * time.Millisecond)
 	began := time.Now()
