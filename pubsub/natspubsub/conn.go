@@ -88,8 +88,9 @@ func newConn(end func()) *conn {
 }
 
 // connect makes the connection; life is its life.
-func (c *conn) connect(life context.Context, o nats.Options) (err error) {
-	o.CustomDialer = c.dial(life)
+func (c *conn) connect(life context.Context, at place) (err error) {
+	o := at.options
+	o.CustomDialer = c.dial(life, at)
 	o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { c.noticed(err) }
 	o.LameDuckModeHandler = func(*nats.Conn) { c.lost(errLameDuck) }
 	o.ClosedCB = func(nc *nats.Conn) {

@@ -14,7 +14,10 @@ package natspubsub
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +33,14 @@ const openTimeout = 2 * time.Second
 // A Driver opens connections to one NATS server, or to one of several that are a
 // cluster. It is safe for concurrent use.
 type Driver struct {
-	url string // with its secrets
+	where func() (place, error) // asked for each connection
+}
+
+// A place is how to connect, and as whom.
+type place struct {
+	options nats.Options // with its secrets; the dialler is beside it
+	dial    dialFunc
+	tls     bool // dial brings TLS
 }
 
 // NewDriver returns a driver for a URL. It does not connect. The error is about
@@ -45,18 +55,69 @@ type Driver struct {
 // Files are read again for each connection, so that they can be replaced.
 // A server that wants TLS gets it with nats://, too; tls:// insists.
 func NewDriver(url string) (*Driver, error) {
-	if _, err := options(url); err != nil {
+	where := func() (place, error) {
+		o, err := parse(url)
+		if err != nil {
+			return place{}, fmt.Errorf("natspubsub: %w", err)
+		}
+		prepare(&o)
+		return place{options: o, dial: (&net.Dialer{Timeout: openTimeout}).DialContext}, nil
+	}
+	if _, err := where(); err != nil {
 		return nil, err
 	}
-	return &Driver{url}, nil
+	return &Driver{where}, nil
 }
 
-// options returns how to connect.
-func options(url string) (nats.Options, error) {
-	o, err := parse(url)
-	if err != nil {
-		return o, fmt.Errorf("natspubsub: %w", err)
+// NewDriverLike returns a driver that connects where a connection of the program does: with its
+// servers, TLS, user, dialler and proxy, also to a server in the process. It has connections of its
+// own, one for each hub, and never uses or closes the program's, which may be closed at any time. A
+// CustomDialer must return by itself, since it knows no context. Nil is an error.
+func NewDriverLike(nc *nats.Conn) (*Driver, error) {
+	if nc == nil {
+		return nil, errNoConn
 	}
+	like := likeOf(&nc.Opts)
+	return &Driver{func() (place, error) { return like, nil }}, nil
+}
+
+// errNoConn is the error of a connection that is nil.
+var errNoConn = errors.New("natspubsub: there is no connection")
+
+// likeOf returns where options lead, and nothing else of them: callbacks are the program's, and
+// what nats.go does when a connection is lost, or with what we say ourselves, is ours to decide.
+func likeOf(o *nats.Options) place {
+	own := nats.Options{
+		Url: o.Url, Servers: slices.Clone(o.Servers), NoRandomize: o.NoRandomize,
+		Secure: o.Secure, TLSConfig: o.TLSConfig, TLSCertCB: o.TLSCertCB, TLSHandshakeFirst: o.TLSHandshakeFirst, RootCAsCB: o.RootCAsCB,
+		UserJWT: o.UserJWT, Nkey: o.Nkey, SignatureCB: o.SignatureCB,
+		User: o.User, Password: o.Password, UserInfo: o.UserInfo, Token: o.Token, TokenHandler: o.TokenHandler,
+		ProxyPath: o.ProxyPath, Compression: o.Compression, InboxPrefix: o.InboxPrefix,
+		WebSocketConnectionHeaders: o.WebSocketConnectionHeaders, WebSocketConnectionHeadersHandler: o.WebSocketConnectionHeadersHandler,
+	}
+	prepare(&own)
+	skips, ok := o.CustomDialer.(interface{ SkipTLSHandshake() bool })
+	return place{own, dialLike(o), ok && skips.SkipTLSHandshake()}
+}
+
+// dialLike is how options have connections made.
+func dialLike(o *nats.Options) dialFunc {
+	if server := o.InProcessServer; server != nil {
+		return func(context.Context, string, string) (net.Conn, error) { return server.InProcessConn() }
+	}
+	if d := o.CustomDialer; d != nil {
+		return func(_ context.Context, network, addr string) (net.Conn, error) { return d.Dial(network, addr) }
+	}
+	var d net.Dialer
+	if o.Dialer != nil {
+		d = *o.Dialer
+	}
+	d.Timeout = openTimeout
+	return d.DialContext
+}
+
+// prepare sets what is the same for all connections.
+func prepare(o *nats.Options) {
 	o.Name = "lockstep"
 	o.Timeout = openTimeout
 	// What the servers of a cluster say of each other is not believed: who
@@ -64,7 +125,6 @@ func options(url string) (nats.Options, error) {
 	o.IgnoreDiscoveredServers = true
 	o.SkipHostLookup = true          // the dialler does it, and ends with its context
 	o.ReconnectOnFlusherError = true // there is no reconnection, so it is the end
-	return o, nil
 }
 
 // Name implements driver.Driver.
@@ -72,14 +132,14 @@ func (d *Driver) Name() string { return "nats" }
 
 // Open implements driver.Driver: it connects to one of the servers, any of them.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
-	o, err := options(d.url)
+	at, err := d.where()
 	if err != nil {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	undone := context.AfterFunc(ctx, end)
 	c := newConn(end)
-	err = c.connect(life, o)
+	err = c.connect(life, at)
 	if !undone() { // ctx has ended: so has life
 		err = ctx.Err()
 	}
@@ -87,7 +147,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		err = c.fits()
 	}
 	if err != nil {
-		err = fmt.Errorf("natspubsub: %s: %w", places(o.Servers), err)
+		err = fmt.Errorf("natspubsub: %s: %w", places(at.options.Servers), err)
 		c.discard(err)
 		return nil, err
 	}
@@ -95,12 +155,14 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	return c, nil
 }
 
-// places returns the addresses of servers, for an error.
+// places returns the addresses of servers, for an error: without what lets in there.
 func places(servers []string) string {
 	var all []string
 	for _, s := range servers {
-		_, addr, _ := strings.Cut(s, "://")
-		all = append(all, addr)
+		if _, rest, ok := strings.Cut(s, "://"); ok {
+			s = rest
+		}
+		all = append(all, s[strings.LastIndexByte(s, '@')+1:])
 	}
 	return strings.Join(all, ",")
 }

@@ -17,17 +17,25 @@ const (
 )
 
 // A dialer is a nats.CustomDialer.
-type dialer func(network, addr string) (net.Conn, error)
+type dialer struct {
+	dial func(network, addr string) (net.Conn, error)
+	tls  bool // what it makes has TLS already
+}
 
 // Dial implements nats.CustomDialer.
-func (d dialer) Dial(network, addr string) (net.Conn, error) { return d(network, addr) }
+func (d dialer) Dial(network, addr string) (net.Conn, error) { return d.dial(network, addr) }
+
+// SkipTLSHandshake is what nats.go asks of diallers that have it.
+func (d dialer) SkipTLSHandshake() bool { return d.tls }
+
+// A dialFunc makes a connection, as net.Dialer.DialContext does.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dial returns a dialler whose connections end with life, and at once every call
 // on them: nats.go waits for a write, its Close included, and knows no context.
-func (c *conn) dial(life context.Context) dialer {
-	d := &net.Dialer{Timeout: openTimeout}
-	return func(network, addr string) (net.Conn, error) {
-		raw, err := d.DialContext(life, network, addr)
+func (c *conn) dial(life context.Context, at place) dialer {
+	return dialer{tls: at.tls, dial: func(network, addr string) (net.Conn, error) {
+		raw, err := at.dial(life, network, addr)
 		if err != nil {
 			c.unreachable = err
 			return nil, err
@@ -35,7 +43,7 @@ func (c *conn) dial(life context.Context) dialer {
 		c.addr = addr                                       // the last one that is dialled is the one
 		context.AfterFunc(life, func() { _ = raw.Close() }) // it has ended: nobody can act on its error
 		return &gate{Conn: raw, c: c}, nil
-	}
+	}}
 }
 
 // A gate reads no faster than Receive takes. It is read by one goroutine at a
