@@ -76,6 +76,7 @@ var rules = []rule{
 	{"pubsub/drivertest", []string{"pubsub/driver"}, "the suite tests the contract and knows no hub"},
 	{"pubsub/pubsubtest", []string{"pubsub/driver", "pubsub/mempubsub"}, "a recorder is a driver"},
 	{"pubsub/natspubsub", []string{"internal/tlsoptions", "pubsub/driver"}, "drivers know the contract only"},
+	{"pubsub/dualpubsub", []string{"precondition", "pubsub", "pubsub/driver"}, "two brokers are two hubs"},
 	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},

@@ -31,6 +31,7 @@ func deliveryCases() []testCase {
 		{name: "Receive with nothing subscribed blocks, and works afterwards", run: nothingSubscribed},
 		{name: "a cancelled Receive loses nothing", run: cancelledReceive},
 		{name: "subscribing and unsubscribing under traffic loses nothing of other topics", run: storm},
+		{name: "subscribing again under traffic loses nothing", run: insistent},
 	}
 }
 
@@ -335,6 +336,32 @@ func storm(e *env) error {
 		g.Go(func() error { return churn(ctx, sub, "storm"+strconv.Itoa(i), done) })
 	}
 	err = e.stream(sub, pub, "steady", 1, 500, nil)
+	close(done)
+	return errors.Join(err, g.Wait())
+}
+
+// insistent subscribes a topic again and again while messages of it arrive.
+func insistent(e *env) error {
+	sub, pub, err := e.pair("t")
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(e.ctx)
+	done := make(chan struct{})
+	g.Go(func() error {
+		for range 1000 {
+			if err := sub.Subscribe(ctx, "t"); err != nil {
+				return fmt.Errorf("subscribe again: %w", err)
+			}
+			select {
+			case <-done:
+				return nil
+			default:
+			}
+		}
+		return nil
+	})
+	err = e.stream(sub, pub, "t", 1, 500, nil)
 	close(done)
 	return errors.Join(err, g.Wait())
 }

@@ -49,6 +49,7 @@ func foundBy() map[string]string {
 		"refuses unknown Unsubscribe":   "unsubscribing what was never subscribed is harmless",
 		"subscribes after it returned":  "what is published right after Subscribe returned arrives",
 		"subscribes once only":          "a topic can be subscribed again",
+		"begins anew with a Subscribe":  "subscribing again under traffic loses nothing",
 		"delivers once per Subscribe":   "subscribing twice delivers once",
 		"has no patience for nothing":   "Receive with nothing subscribed blocks, and works afterwards",
 		"loses what it had on cancel":   "a cancelled Receive loses nothing",
@@ -92,6 +93,14 @@ func moreDefects() map[string]defect {
 			if c.subscribed(topic) > 1 {
 				return nil
 			}
+			return c.Conn.Subscribe(ctx, topic)
+		}},
+		"begins anew with a Subscribe": {subscribe: func(ctx context.Context, c *conn, topic string) error {
+			if c.subscribed(topic) == 1 {
+				return c.Conn.Subscribe(ctx, topic)
+			}
+			_ = c.Conn.Unsubscribe(ctx, topic) // the second one counts
+			time.Sleep(time.Microsecond)       // in a bubble
 			return c.Conn.Subscribe(ctx, topic)
 		}},
 		"closes its neighbours": {close: func(c *conn) error {
