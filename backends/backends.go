@@ -13,7 +13,8 @@
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
 //	nats://user:password@a,b       a broker alone: one of several NATS servers; tls:// with TLS
 //
-// OpenBoth takes one for each. Replicas that share a broker need the same secret: see
+// OpenBoth takes one for each. Two URLs of brokers with a space between them are both used at once,
+// while replicas move from one to the other: docs/moving-brokers.md. Replicas that share a broker need the same secret: see
 // Options.Secret.
 package backends
 
@@ -26,16 +27,8 @@ import (
 	"lockstep/internal/redisclient"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
-	"lockstep/pubsub/mempubsub"
-	"lockstep/pubsub/natspubsub"
-	"lockstep/pubsub/pgpubsub"
-	"lockstep/pubsub/redispubsub"
 	"lockstep/pubsub/signedpubsub"
 	"lockstep/state"
-	"lockstep/state/boltstate"
-	"lockstep/state/memstate"
-	"lockstep/state/pgstate"
-	"lockstep/state/redisstate"
 )
 
 // DefaultPrefix is Options.Prefix where there is none.
@@ -83,7 +76,7 @@ func (o *Options) withDefaults() Options {
 	return all
 }
 
-// Driver returns the driver of the broker at a URL, one of BrokerSchemes. It does not connect: that
+// Driver returns the driver of the broker at a URL, one of BrokerSchemes, or of two. It does not connect: that
 // is done by the application's Start. What goes to a broker that others may reach is signed with
 // Options.Secret. Each call with mem: is a broker of its own. Nil options are the defaults. An
 // error is an *Error, about the URL.
@@ -93,33 +86,31 @@ func Driver(url string, opts *Options) (driver.Driver, error) {
 		return nil, err
 	}
 	d, err := newDriver(url, &o)
-	if err == nil {
-		d, err = sign(d, url, &o)
-	}
 	if err != nil {
 		return nil, &Error{ofURL: true, reason: err.Error(), err: err}
 	}
 	return d, nil
 }
 
-// newDriver returns the driver without signatures.
+// newDriver returns the driver over one broker, or over two.
 func newDriver(url string, o *Options) (driver.Driver, error) {
-	switch schemeOf(url) {
-	case "mem:":
-		return mempubsub.NewBus(), nil
-	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
-		d, err := redispubsub.NewDriver(url)
-		if err != nil {
-			return nil, err
-		}
-		d.Preconditions = o.BrokerUnmet
-		return d, nil
-	case "postgres:", "postgresql:":
-		return pgpubsub.NewDriver(url, &pgpubsub.Options{Channel: o.Prefix})
-	case "nats:", "tls:":
-		return natspubsub.NewDriver(url)
+	if first, second, ok := pairOf(url); ok {
+		return dual(first, second, o)
 	}
-	return nil, fmt.Errorf("there is no broker for %s", schemeOf(url))
+	return single(url, o)
+}
+
+// single returns the driver over one broker.
+func single(url string, o *Options) (driver.Driver, error) {
+	b, ok := backendOf(url)
+	if !ok || b.broker == nil {
+		return nil, fmt.Errorf("there is no broker for %s", schemeOf(url))
+	}
+	d, err := b.broker(url, o)
+	if err != nil {
+		return nil, err
+	}
+	return sign(d, url, o)
 }
 
 // sign makes replicas sign what they say to each other on a broker that others may reach, and
@@ -149,22 +140,11 @@ func Store(ctx context.Context, url string, opts *Options) (state.Store, error) 
 
 // openStore tries once.
 func openStore(ctx context.Context, url string, o *Options) (state.Store, error) {
-	lifetime := o.OpLifetime + lifetimeMargin
-	switch schemeOf(url) {
-	case "mem:":
-		return memstate.New(&memstate.Options{Lifetime: lifetime}), nil
-	case "file:":
-		return boltstate.Open(File(url), &boltstate.Options{Lifetime: lifetime, Counter: o.Counter})
-	case "redis:", "rediss:", "redis+cluster:", "rediss+cluster:":
-		return redisstate.Open(ctx, url, &redisstate.Options{
-			Prefix: o.Prefix, Lifetime: lifetime, Preconditions: o.StoreUnmet, Counter: o.Counter,
-		})
-	case "postgres:", "postgresql:":
-		return pgstate.Open(ctx, url, &pgstate.Options{
-			Prefix: o.Prefix, Lifetime: lifetime, Preconditions: o.StoreUnmet, Counter: o.Counter,
-		})
+	b, ok := backendOf(url)
+	if !ok || b.store == nil {
+		return nil, fmt.Errorf("there is no store for %s", schemeOf(url))
 	}
-	return nil, fmt.Errorf("there is no store for %s", schemeOf(url))
+	return b.store(ctx, url, o.OpLifetime+lifetimeMargin, o)
 }
 
 // starting reports whether an error of a broker or a store says that its server does not take

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep/internal/pgclient"
+	"lockstep/pubsub/dualpubsub"
 )
 
 // An Error says in one sentence why a broker or a store can't be used. It has no password in it.
@@ -45,6 +46,10 @@ func Explain(url string, err error) error {
 	}
 	if !Shared(url) {
 		return &Error{reason: err.Error(), err: err}
+	}
+	if both, ok := errors.AsType[*dualpubsub.OpenError](err); ok {
+		first, second, _ := pairOf(url)
+		return &Error{err: err, reason: fmt.Sprintf("neither %s can be used: %v; nor %s: %v", placeOf(first), causeOf(both.First), placeOf(second), causeOf(both.Second))}
 	}
 	cause := causeOf(err)
 	return &Error{reason: fmt.Sprintf("%s can't be used: %v", placeOf(url), cause), err: err}

@@ -6,16 +6,6 @@ import (
 	"strings"
 )
 
-// BrokerSchemes returns what URLs of brokers begin with.
-func BrokerSchemes() []string {
-	return []string{"mem:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://", "nats://", "tls://"}
-}
-
-// StoreSchemes returns what URLs of stores begin with.
-func StoreSchemes() []string {
-	return []string{"mem:", "file:", "redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "postgres://", "postgresql://"}
-}
-
 // schemeOf returns a URL's scheme with its colon.
 func schemeOf(raw string) string {
 	scheme, _, _ := strings.Cut(raw, ":")
@@ -24,8 +14,8 @@ func schemeOf(raw string) string {
 
 // Shared reports whether other processes can use the broker or store at a URL.
 func Shared(raw string) bool {
-	s := schemeOf(raw)
-	return s != "mem:" && s != "file:"
+	b, known := backendOf(raw)
+	return !known || !b.own
 }
 
 // File returns the path in a file: URL, and "" for all others; both file:a/b and file:///a/b are
@@ -39,6 +29,9 @@ func File(raw string) string {
 
 // placeOf is a URL that checkURL has let pass, without user, password, path and options.
 func placeOf(raw string) string {
+	if first, second, ok := pairOf(raw); ok {
+		return placeOf(first) + " and " + placeOf(second)
+	}
 	scheme, rest, _ := strings.Cut(raw, "://")
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		rest = rest[:end]
@@ -46,20 +39,25 @@ func placeOf(raw string) string {
 	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
-// CheckBroker returns what is wrong with the URL of a broker, or nil: an *Error. It does not
-// connect.
-func CheckBroker(url string) error { return checkURL(url, BrokerSchemes()) }
+// CheckBroker returns what is wrong with the URL of a broker, or with two, or nil: an *Error. It
+// does not connect.
+func CheckBroker(url string) error {
+	if first, second, ok := pairOf(url); ok {
+		return checkPair(first, second)
+	}
+	return checkURL(url, BrokerSchemes())
+}
 
 // CheckStore returns what is wrong with the URL of a store, or nil: an *Error. It does not connect.
 func CheckStore(url string) error {
-	if isNATS(url) {
-		return wrongURL("NATS is a broker that keeps nothing; give a store that several replicas can share, a redis:// or postgres:// URL")
+	if _, _, ok := pairOf(url); ok {
+		return wrongURL("two brokers are not a store; say which store it is, so that it stays when the brokers change")
+	}
+	if b, known := backendOf(url); known && b.store == nil {
+		return wrongURL("%s is a broker that keeps nothing; give a store that several replicas can share, a redis:// or postgres:// URL", b.name)
 	}
 	return checkURL(url, StoreSchemes())
 }
-
-// isNATS reports whether a URL is one of NATS.
-func isNATS(url string) bool { return schemeOf(url) == "nats:" || schemeOf(url) == "tls:" }
 
 // CheckBoth returns why a broker and a store can't be used together, or nil: an *Error. Replicas
 // that share a broker must share the store, too.

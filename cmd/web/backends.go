@@ -39,7 +39,7 @@ type backendFlags struct {
 
 func (b *backendFlags) define(fs *settings.Set) {
 	fs.Group("Backends")
-	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+". Default: REDIS_URL, DATABASE_URL, NATS_URL if set, else mem:")
+	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+"; or two of them with a space between, to move from one to the other: docs/moving-brokers.md. Default: "+strings.Join(backends.Variables(), ", ")+" if set, else mem:")
 	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; those of NATS in ?creds=FILE or ?nkey=FILE; Postgres needs sslmode=verify-full to check it")
 	fs.Env["pubsub"], fs.Env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.Text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
@@ -50,7 +50,7 @@ func (b *backendFlags) define(fs *settings.Set) {
 // complete chooses a broker where no flag names one, by the variables that platforms set; and as
 // the store the broker's backend, where it can store.
 func (b *backendFlags) complete(getenv func(string) string) {
-	for _, variable := range []string{"REDIS_URL", "DATABASE_URL", "NATS_URL"} {
+	for _, variable := range backends.Variables() {
 		if b.PubSub == "" {
 			b.PubSub = getenv(variable)
 		}

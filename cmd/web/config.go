@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"lockstep/app/web"
+	"lockstep/backends"
 	"lockstep/internal/flags"
 	"lockstep/internal/keys"
 	"lockstep/serve/settings"
@@ -43,8 +44,8 @@ Usage: web [flags]
   web version                      say which version this is
 
 Every flag can also be set by the environment variable beside it; the flag wins. What is secret can
-be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, REDIS_URL_FILE,
-DATABASE_URL_FILE, NATS_URL_FILE or OPS_TOKEN_FILE.
+be in a file, whose path is in SECRET_FILE, PUBSUB_URL_FILE, STORE_URL_FILE, OPS_TOKEN_FILE, or
+in REDIS_URL_FILE and the like.
 `
 
 // parseConfig reads the command line and the environment. The error is
@@ -69,7 +70,7 @@ func parseConfig(args []string, getenv func(string) string, help io.Writer) (con
 	if c.Healthcheck {
 		return c, c.completeHealthcheck(fs, getenv)
 	}
-	getenv, err := keys.WithFiles(getenv, "SECRET", "PUBSUB_URL", "STORE_URL", "REDIS_URL", "DATABASE_URL", "NATS_URL", "OPS_TOKEN")
+	getenv, err := keys.WithFiles(getenv, append([]string{"SECRET", "PUBSUB_URL", "STORE_URL", "OPS_TOKEN"}, backends.Variables()...)...)
 	if err != nil {
 		return c, settings.Wrong("%s", err)
 	}

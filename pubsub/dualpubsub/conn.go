@@ -19,6 +19,8 @@ const session = "dual"
 var (
 	errBehind = errors.New("dualpubsub: too much is under way at this broker")
 	errPrefix = errors.New("dualpubsub: a topic without the prefix")
+	// errNoAnswer: it is not known yet whether a broker is there.
+	errNoAnswer = errors.New("it has not answered in time")
 )
 
 // conn is a connection to two brokers. Each has a hub, which finds out that it
@@ -151,13 +153,13 @@ func (c *conn) look() (there, gone int) {
 func (c *conn) why() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all error
-	for _, s := range c.sides {
-		if s.status != nil {
-			all = errors.Join(all, fmt.Errorf("%s: %w", c.driver.names[s.n], s.status))
+	e := &OpenError{First: c.sides[0].status, Second: c.sides[1].status}
+	for _, err := range []*error{&e.First, &e.Second} {
+		if *err == nil {
+			*err = errNoAnswer
 		}
 	}
-	return all
+	return e
 }
 
 // topic returns a topic without the prefix, which the hubs put before it.

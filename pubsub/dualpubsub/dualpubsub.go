@@ -77,7 +77,7 @@ func NewDriver(first, second driver.Driver, opts *Options) *Driver {
 // Name implements driver.Driver.
 func (d *Driver) Name() string { return d.inner[0].Name() + "+" + d.inner[1].Name() }
 
-// Open implements driver.Driver. It fails when neither broker answers. Of one
+// Open implements driver.Driver. It fails, with an *OpenError, when neither broker answers. Of one
 // that does not answer now the connection takes notice when it does.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	if err := ctx.Err(); err != nil {
@@ -95,6 +95,17 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	}
 	return c, nil
 }
+
+// An OpenError says why neither of two brokers could be used.
+type OpenError struct{ First, Second error }
+
+// Error implements error.
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("dualpubsub: neither broker is there: %v; %v", e.First, e.Second)
+}
+
+// Unwrap returns both causes.
+func (e *OpenError) Unwrap() []error { return []error{e.First, e.Second} }
 
 // saw notes whether a broker is away.
 func (d *Driver) saw(n int, err error) {
