@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, PgBouncer,
-# nginx, HAProxy, Apache, Caddy, Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
+# RabbitMQ, nginx, HAProxy, Apache, Caddy, Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
 # with "lint" what the linters of scripts need: node and npm.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
@@ -29,6 +29,7 @@ for_tests() {
   command -v redis-cli >/dev/null || missing+=(redis-tools)
   command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing+=(postgresql)
   command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing+=(pgbouncer)
+  [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null || missing+=(rabbitmq-server)
   command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
   command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
   command -v apache2 >/dev/null || [ -x /usr/sbin/apache2 ] || missing+=(apache2)

@@ -1,4 +1,4 @@
-// Package testserver starts real servers for tests: Redis, PostgreSQL, NATS, nginx and
+// Package testserver starts real servers for tests: Redis, PostgreSQL, NATS, RabbitMQ, nginx and
 // other reverse proxies, on free ports of the loopback, with folders of their own, and stops
 // them when the test ends. With -short it skips the test. It is for tests only.
 package testserver
@@ -34,7 +34,8 @@ type Server struct {
 	t       testing.TB
 	command func() *exec.Cmd // makes the process, the same each time
 	ping    func(context.Context) error
-	stopBy  syscall.Signal // a graceful end
+	stopBy  syscall.Signal                                      // a graceful end
+	control func(ctx context.Context, args ...string) *exec.Cmd // RabbitMQ's: see Control
 
 	cmd  *exec.Cmd // nil: not running, or not ours
 	done chan struct{}
@@ -290,8 +291,8 @@ func (s *Server) Own() {
 	}
 }
 
-// Lent reports whether the server is that of TEST_REDIS_URL, TEST_POSTGRES_URL or
-// TEST_NATS_URL, which must not be hurt.
+// Lent reports whether the server is that of TEST_REDIS_URL, TEST_POSTGRES_URL, TEST_NATS_URL or
+// TEST_RABBITMQ_URL, which must not be hurt.
 func (s *Server) Lent() bool { return s.command == nil }
 
 // descendants returns the processes below pid. PostgreSQL's are in sessions of

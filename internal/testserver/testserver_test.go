@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -37,6 +38,37 @@ func products() map[string]product {
 			write: func(ctx context.Context, url string) error { return postgresDo(ctx, url, "CREATE TABLE k (v int)") },
 			read:  func(ctx context.Context, url string) error { return postgresDo(ctx, url, "SELECT v FROM k") },
 		},
+	}
+}
+
+// TestARabbitMQLeavesNothingBehind: it has a process beside it, which knows its port, and keeps
+// its users when it is killed. Its programs can be used.
+func TestARabbitMQLeavesNothingBehind(t *testing.T) {
+	var server *testserver.Server
+	t.Run("while it is there", func(t *testing.T) {
+		server = testserver.RabbitMQ(t, "")
+		server.Own()
+		server.Control("add_user", "app", testserver.Password)
+		server.Kill()
+		server.Start()
+		server.Restart()
+		if got := server.Control("list_users"); !strings.Contains(got, "app") {
+			t.Errorf("got the users %q, want app among them", got)
+		}
+	})
+	if c, err := net.Dial("tcp", server.Addr); err == nil {
+		_ = c.Close()
+		t.Error("it is still there")
+	}
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range all {
+		if env, err := os.ReadFile(file); err == nil && strings.Contains(string(env), "="+server.Dir) {
+			cmd, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline")) // it may have ended
+			t.Errorf("it left %q", cmd)
+		}
 	}
 }
 
