@@ -14,8 +14,9 @@ const (
 	maxQueueBytes = 16 << 20
 )
 
-// declare makes what a connection needs at the server: two channels, the exchange, the queue and
-// beside it another one of a single message, which gets what the first one drops.
+// declare makes what a connection needs at the server: the exchange, the queue, and beside it another
+// one of a single message, which gets what the first one drops. Each has a channel of its own: an
+// acknowledgement is of all messages of a channel, and what is refused closes it.
 func (c *conn) declare() (err error) {
 	if c.in, err = c.channel(); err != nil {
 		return err
@@ -23,30 +24,40 @@ func (c *conn) declare() (err error) {
 	if err := c.declareExchange(); err != nil {
 		return err
 	}
-	lost := c.queue + ".lost"
-	if err := c.declareQueue(lost, amqp.Table{"x-max-length": int32(1)}); err != nil {
+	if err := c.declareDrops(); err != nil {
 		return err
 	}
-	if err := c.in.QueueBind(lost, lostKey(c.queue), c.exchange, false, nil); err != nil {
-		return err
-	}
-	err = c.declareQueue(c.queue, amqp.Table{
+	err = declareQueue(c.in, c.queue, amqp.Table{
 		"x-max-length": int32(maxQueue), "x-max-length-bytes": int64(maxQueueBytes), "x-overflow": "drop-head",
 		"x-dead-letter-exchange": c.exchange, "x-dead-letter-routing-key": lostKey(c.queue),
 	})
 	if err != nil {
 		return err
 	}
-	if c.drops, err = c.consume(lost, 1); err != nil {
-		return err
-	}
-	if c.arrivals, err = c.consume(c.queue, ahead); err != nil {
+	if c.arrivals, err = consume(c.in, c.queue, ahead); err != nil {
 		return err
 	}
 	if c.out, err = c.channel(); err != nil {
 		return err
 	}
 	return c.out.Confirm(false)
+}
+
+// declareDrops makes the queue of what the other one drops. One message in it says enough.
+func (c *conn) declareDrops() error {
+	ch, err := c.channel()
+	if err != nil {
+		return err
+	}
+	name := c.queue + ".lost"
+	if err := declareQueue(ch, name, amqp.Table{"x-max-length": int32(1)}); err != nil {
+		return err
+	}
+	if err := ch.QueueBind(name, lostKey(c.queue), c.exchange, false, nil); err != nil {
+		return err
+	}
+	c.drops, err = consume(ch, name, 1)
+	return err
 }
 
 // channel opens a channel whose end is the end of the conn.
@@ -78,16 +89,16 @@ func (c *conn) declareExchange() error {
 }
 
 // declareQueue makes a queue that is this connection's own and ends with it.
-func (c *conn) declareQueue(name string, args amqp.Table) error {
-	_, err := c.in.QueueDeclare(name, false, true, true, false, args)
+func declareQueue(ch *amqp.Channel, name string, args amqp.Table) error {
+	_, err := ch.QueueDeclare(name, false, true, true, false, args)
 	return err
 }
 
 // consume begins to receive from a queue. The server sends prefetch messages before they are taken;
 // that is a limit of this consumer, not of the channel.
-func (c *conn) consume(queue string, prefetch int) (<-chan amqp.Delivery, error) {
-	if err := c.in.Qos(prefetch, 0, false); err != nil {
+func consume(ch *amqp.Channel, queue string, prefetch int) (<-chan amqp.Delivery, error) {
+	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return nil, err
 	}
-	return c.in.Consume(queue, queue, false, true, false, false, nil)
+	return ch.Consume(queue, queue, false, true, false, false, nil)
 }

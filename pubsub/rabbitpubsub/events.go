@@ -42,7 +42,7 @@ func (c *conn) lostBy(closed <-chan *amqp.Error) {
 // watchChannel has the conn end with a channel, or with a consumer on it.
 func (c *conn) watchChannel(ch *amqp.Channel) {
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
-	cancelled := ch.NotifyCancel(make(chan string, 2)) // there are two consumers
+	cancelled := ch.NotifyCancel(make(chan string, 1)) // the consumer's, once
 	c.running.Go(func() { c.lostBy(closed) })
 	c.running.Go(func() {
 		for range cancelled {

@@ -86,10 +86,10 @@ func (p *place) addServers(hosts, port string) error {
 }
 
 // addVhost reads a path. As in other clients none at all is the virtual host "/", whose own name is
-// written as %2F.
+// written as %2F. An @ would be the end of a password that has a / in it.
 func (p *place) addVhost(path string) error {
 	name, err := url.PathUnescape(path)
-	if err != nil || strings.ContainsAny(path, "/#") || len(name) > 255 {
+	if err != nil || strings.ContainsAny(path, "/#@") || len(name) > 255 {
 		return errURL
 	}
 	if name != "" {
