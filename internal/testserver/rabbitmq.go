@@ -121,11 +121,11 @@ func newRabbitMQ(t testing.TB, config func(port string) string) *Server {
 	return s
 }
 
-// launchNames starts epmd, which knows the ports of Erlang's nodes, until the test ends. A node that
-// finds none starts one, which nobody would ever end.
+// launchNames starts epmd, which knows the ports of Erlang's nodes, until the test ends. A node
+// that finds none starts one, which nobody would ever end.
 func launchNames(t testing.TB, port string, env []string) {
 	t.Helper()
-	cmd := exec.Command(program(t, "erlang-base", "epmd"), "-port", port, "-address", "127.0.0.1")
+	cmd := exec.Command(program(t, "rabbitmq-server", "epmd"), "-port", port, "-address", "127.0.0.1")
 	cmd.Env = env
 	ended, err := Launch(cmd)
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 const (
 	// batch is how many calls one round trip answers at most.
 	batch = 256
-	// heartbeat is agreed with the server: it notices in twice that time that this side is gone, and
-	// this side in one and a half. The hub's own heartbeat is quicker. RabbitMQ advises against less.
+	// heartbeat is agreed with the server: it notices in twice that time that this side is gone,
+	// and this side in one and a half. The hub's own heartbeat is quicker. RabbitMQ advises against
+	// less.
 	heartbeat = 5 * time.Second
 	// goodbye is how long a server may take to answer that the connection is closed.
 	goodbye = 500 * time.Millisecond
@@ -99,8 +100,9 @@ func (c *conn) connect(life context.Context, p place) error {
 	return err
 }
 
-// dial returns a socket that ends with life, and at once every call on it: amqp091 waits for writes,
-// and knows no context. What has a deadline is lifted by amqp091 when the server has said who it is.
+// dial returns a socket that ends with life, and at once every call on it: amqp091 waits for
+// writes, and knows no context. What has a deadline is lifted by amqp091 when the server has said
+// who it is.
 func (c *conn) dial(life context.Context, conf *tls.Config) (net.Conn, error) {
 	raw, err := (&net.Dialer{Timeout: openTimeout}).DialContext(life, "tcp", c.addr)
 	if err != nil {

@@ -14,9 +14,9 @@ const (
 	maxQueueBytes = 16 << 20
 )
 
-// declare makes what a connection needs at the server: the exchange, the queue, and beside it another
-// one of a single message, which gets what the first one drops. Each has a channel of its own: an
-// acknowledgement is of all messages of a channel, and what is refused closes it.
+// declare makes what a connection needs at the server: the exchange, the queue, and beside it
+// another one of a single message, which gets what the first one drops. Each has a channel of its
+// own: an acknowledgement is of all messages of a channel, and what is refused closes it.
 func (c *conn) declare() (err error) {
 	if c.in, err = c.channel(); err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package rabbitpubsub is a driver over RabbitMQ (AMQP 0-9-1): one direct exchange, which lasts,
-// and for each connection an exclusive queue, which ends with it and is bound to the topics that are
-// subscribed. So only replicas that show a topic get its messages. It stores nothing.
+// and for each connection an exclusive queue, which ends with it and is bound to the topics that
+// are subscribed. So only replicas that show a topic get its messages. It stores nothing.
 //
 // What can't be carried is never made good in silence. A lost connection is the end of it, after
 // which the hub reloads, and so are a channel that is closed, a queue that is deleted and a broker
@@ -50,13 +50,13 @@ type Driver struct {
 	exchange string
 }
 
-// NewDriver returns a driver for a URL. It does not connect. Nil options are the defaults. The error
-// is about the URL, and does not contain it, or about the options.
+// NewDriver returns a driver for a URL. It does not connect. Nil options are the defaults. The
+// error is about the URL, and does not contain it, or about the options.
 //
 //	amqp://user:password@host:5672/vhost   the port is 5672 by default, the virtual host "/"
 //	amqp://user:password@a,b               one of these nodes
-//	amqp://host                            the user guest, which RabbitMQ takes on its own machine only
-//	amqps://a?sslrootcert=FILE             TLS, port 5671; sslmode, sslcert and sslkey as for PostgreSQL
+//	amqp://host                            the user guest, for RabbitMQ's own machine only
+//	amqps://a?sslrootcert=FILE             TLS, port 5671; sslmode, sslcert, sslkey as for PostgreSQL
 //
 // Files are read again for each connection, so that they can be replaced.
 func NewDriver(url string, opts *Options) (*Driver, error) {

@@ -309,8 +309,8 @@ func TestAReceiverThatIsTooSlowLearnsThatItHasMissedSome(t *testing.T) {
 	}
 }
 
-// TestRights: a user with the rights that docs/backends.md names can do all, and whoever has less is
-// told what is missing.
+// TestRights: a user with the rights that docs/backends.md names can do all, and whoever has less
+// is told what is missing.
 func TestRights(t *testing.T) {
 	server := testserver.RabbitMQ(t, "")
 	server.Own()

@@ -73,7 +73,8 @@ func (c *conn) bind() {
 }
 
 // bindAll binds and unbinds. The server deals with what is said on a channel in its order: so its
-// answer to the last one is one to all. It answers nothing to what it refuses; it closes the channel.
+// answer to the last one is one to all. It answers nothing to what it refuses; it closes the
+// channel.
 func (c *conn) bindAll(rs []request) {
 	for i, r := range rs {
 		var err error
