@@ -12,15 +12,17 @@
 //	                               redis+cluster://a:6379,b:6379 a cluster
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
 //	nats://user:password@a,b       a broker alone: one of several NATS servers; tls:// with TLS
+//	amqp://user:password@a/vhost   a broker alone: RabbitMQ; amqps:// with TLS
 //
 // OpenBoth takes one for each. Two URLs of brokers with a space between them are both used at once,
-// while replicas move from one to the other: docs/moving-brokers.md. Replicas that share a broker need the same secret: see
-// Options.Secret.
+// while replicas move from one to the other: docs/moving-brokers.md. Replicas that share a broker
+// need the same secret: see Options.Secret.
 package backends
 
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"lockstep/internal/pgclient"

@@ -11,6 +11,7 @@ require (
 	lockstep/internal/redisclient v0.0.0
 	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000
 	lockstep/pubsub/pgpubsub v0.0.0
+	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000
 	lockstep/pubsub/redispubsub v0.0.0
 	lockstep/state/pgstate v0.0.0
 	lockstep/state/redisstate v0.0.0
@@ -25,6 +26,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0 // indirect
 	github.com/nats-io/nkeys v0.4.16 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
+	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
@@ -41,6 +43,7 @@ replace (
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
+	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate

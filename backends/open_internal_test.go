@@ -104,11 +104,28 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 	}
 }
 
-// TestNATSIsABrokerBesideAStore: it has no store of its own. Its user has the
-// rights that docs/backends.md names, and no others.
-func TestNATSIsABrokerBesideAStore(t *testing.T) {
-	server := testserver.NATS(t, `authorization { users [ { user: u, password: p, permissions: { publish: "shop.>", subscribe: "shop.>" } } ] }`)
-	broker, store := strings.Replace(server.URL, "://", "://u:p@", 1), testserver.Redis(t).URL
+// TestABrokerBesideAStore: these have no store of their own. Their users have the rights that
+// docs/backends.md names, and no others.
+func TestABrokerBesideAStore(t *testing.T) {
+	for name, broker := range map[string]func(*testing.T) string{
+		"NATS": func(t *testing.T) string {
+			return testserver.NATS(t, `authorization { users [ { user: u, password: p, permissions: { publish: "shop.>", subscribe: "shop.>" } } ] }`).URL
+		},
+		"RabbitMQ": func(t *testing.T) string {
+			server := testserver.RabbitMQ(t, "")
+			server.Control("add_user", "u", "p")
+			const rights = `^shop(\.|$)`
+			server.Control("set_permissions", "u", rights, rights, rights)
+			return server.URL
+		},
+	} {
+		t.Run(name, func(t *testing.T) { testBesideAStore(t, strings.Replace(broker(t), "://", "://u:p@", 1)) })
+	}
+}
+
+func testBesideAStore(t *testing.T, broker string) {
+	t.Helper()
+	store := testserver.Redis(t).URL
 	opts := quiet()
 	opts.Prefix = "shop:"
 	var all [2]*lockstep.App
@@ -137,17 +154,24 @@ func TestNATSIsABrokerBesideAStore(t *testing.T) {
 }
 
 func TestABrokerThatCanNotBeUsedIsSaidWithoutPasswords(t *testing.T) {
+	rabbit := testserver.RabbitMQ(t, "")
+	rabbit.Control("add_user", "other", "hunter2")
+	rabbit.Control("set_permissions", "other", "^other", "^other", "^other")
 	wants := testserver.NATS(t, `authorization { users [ { user: u, password: p }, { user: other, password: hunter2, permissions: { publish: "other.>", subscribe: "other.>" } } ] }`)
 	for name, c := range map[string]struct{ url, says string }{
-		"a NATS that is not there":         {"nats://u:hunter2@127.0.0.1:1,127.0.0.1:2", "nats://127.0.0.1:1,127.0.0.1:2 can't be used: dial tcp"},
-		"a NATS that wants another":        {strings.Replace(wants.URL, "://", "://u:hunter2@", 1), "uthorization"},
-		"a NATS where it has no rights":    {strings.Replace(wants.URL, "://", "://other:hunter2@", 1), `Permissions Violation for`},
-		"a NATS that has no TLS":           {strings.Replace(wants.URL, "nats://", "tls://u:hunter2@", 1), "secure connection"},
-		"a NATS whose URL has an option":   {"nats://u:hunter2@h?hunter2=1", "not a valid NATS URL"},
-		"a NATS whose creds are not there": {"nats://h?creds=/nowhere", "/nowhere"},
+		"a NATS that is not there":           {"nats://u:hunter2@127.0.0.1:1,127.0.0.1:2", "nats://127.0.0.1:1,127.0.0.1:2 can't be used: dial tcp"},
+		"a NATS that wants another":          {strings.Replace(wants.URL, "://", "://u:hunter2@", 1), "uthorization"},
+		"a NATS where it has no rights":      {strings.Replace(wants.URL, "://", "://other:hunter2@", 1), `Permissions Violation for`},
+		"a NATS that has no TLS":             {strings.Replace(wants.URL, "nats://", "tls://u:hunter2@", 1), "secure connection"},
+		"a RabbitMQ that is not there":       {"amqp://u:hunter2@127.0.0.1:1,127.0.0.1:2/v", "amqp://127.0.0.1:1,127.0.0.1:2 can't be used: "},
+		"a RabbitMQ that wants another":      {strings.Replace(rabbit.URL, "://", "://other:hunter3@", 1), "the password is wrong"},
+		"a RabbitMQ where it has no rights":  {strings.Replace(rabbit.URL, "://", "://other:hunter2@", 1), "access to exchange 'lockstep'"},
+		"a RabbitMQ whose URL has an option": {"amqp://u:hunter2@h?hunter2=1", "not a valid RabbitMQ URL"},
+		"a NATS whose URL has an option":     {"nats://u:hunter2@h?hunter2=1", "not a valid NATS URL"},
+		"a NATS whose creds are not there":   {"nats://h?creds=/nowhere", "/nowhere"},
 	} {
 		err := start(t, c.url)
-		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: got %v, want %q, and no password", name, err, c.says)
 		}
 	}
@@ -169,20 +193,21 @@ func start(t *testing.T, url string) error {
 
 func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 	for name, c := range map[string]struct{ url, secret, says string }{
-		"an unknown scheme":              {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
-		"no URL":                         {"data/app.db", "", "not a URL"},
-		"a password alone":               {"hunter2:", "", "not a URL"},
-		"a password with a slash":        {"redis://u:hunt/hunter2@x", longSecret, "%2F"},
-		"no secret":                      {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
-		"a short secret":                 {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
-		"a Redis that is not there":      {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
-		"a cluster that is not there":    {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
-		"a Postgres that is not there":   {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
-		"NATS, which keeps nothing":      {"nats://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
-		"the same with TLS":              {"tls://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
-		"an authority that is not there": {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
-		"a folder":                       {"file:" + t.TempDir(), "", "not a file"},
-		"a file without a name":          {"file:", "", "no file name"},
+		"an unknown scheme":               {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
+		"no URL":                          {"data/app.db", "", "not a URL"},
+		"a password alone":                {"hunter2:", "", "not a URL"},
+		"a password with a slash":         {"redis://u:hunt/hunter2@x", longSecret, "%2F"},
+		"no secret":                       {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
+		"a short secret":                  {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
+		"a Redis that is not there":       {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
+		"a cluster that is not there":     {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
+		"a Postgres that is not there":    {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
+		"NATS, which keeps nothing":       {"nats://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
+		"RabbitMQ, which does not either": {"amqp://u:hunter2@127.0.0.1:1", longSecret, "RabbitMQ is a broker that keeps nothing; give a store"},
+		"the same with TLS":               {"tls://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
+		"an authority that is not there":  {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
+		"a folder":                        {"file:" + t.TempDir(), "", "not a file"},
+		"a file without a name":           {"file:", "", "no file name"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
@@ -202,9 +227,10 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 func TestBrokerAndStoreMayBeApart(t *testing.T) {
 	for name, c := range map[string]struct{ broker, store, says string }{
 		"a store of this process behind a shared broker": {"redis://r", "mem:", "a store that they can share"},
-		"NATS with a file":   {"nats://n", "file:x.db", "a store that they can share"},
-		"a file as a broker": {"file:x.db", "mem:", "the broker: not a URL"},
-		"two that fit":       {"mem:", "mem:", ""},
+		"NATS with a file":     {"nats://n", "file:x.db", "a store that they can share"},
+		"RabbitMQ with a file": {"amqps://n", "file:x.db", "a store that they can share"},
+		"a file as a broker":   {"file:x.db", "mem:", "the broker: not a URL"},
+		"two that fit":         {"mem:", "mem:", ""},
 	} {
 		a, err := openBoth(t.Context(), c.broker, c.store, quiet(), &Options{Secret: [][]byte{[]byte(longSecret)}}, env(""))
 		if err == nil {

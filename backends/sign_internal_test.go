@@ -20,6 +20,7 @@ func TestWhatReplicasSayIsSignedOnASharedBroker(t *testing.T) {
 		"Redis":                               {"redis://r", false, true},
 		"Postgres":                            {"postgres://p", false, true},
 		"NATS":                                {"nats://n", false, true},
+		"RabbitMQ":                            {"amqp://n", false, true},
 		"the first step of a deploy":          {"redis://r", true, false},
 		"a broker that nobody else can reach": {"mem:", false, false},
 	} {

@@ -10,6 +10,7 @@ import (
 	"lockstep/pubsub/mempubsub"
 	"lockstep/pubsub/natspubsub"
 	"lockstep/pubsub/pgpubsub"
+	"lockstep/pubsub/rabbitpubsub"
 	"lockstep/pubsub/redispubsub"
 	"lockstep/state"
 	"lockstep/state/boltstate"
@@ -77,6 +78,13 @@ func table() []backend {
 			name: "NATS", variable: "NATS_URL",
 			schemes: []string{"nats://", "tls://"},
 			broker:  func(url string, _ *Options) (driver.Driver, error) { return natspubsub.NewDriver(url) },
+		},
+		{
+			name: "RabbitMQ", variable: "AMQP_URL",
+			schemes: []string{"amqp://", "amqps://"},
+			broker: func(url string, o *Options) (driver.Driver, error) {
+				return rabbitpubsub.NewDriver(url, &rabbitpubsub.Options{Exchange: strings.TrimRight(o.Prefix, ":")})
+			},
 		},
 	}
 }

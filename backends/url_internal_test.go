@@ -9,6 +9,7 @@ func TestAPlaceIsShownWithoutItsSecrets(t *testing.T) {
 		"redis+cluster://u:p@a:1,b:2":        "redis+cluster://a:1,b:2",
 		"rediss://h#p":                       "rediss://h",
 		"nats://u:p@a:1,b:2?creds=x":         "nats://a:1,b:2",
+		"amqps://u:p@a:1/v?sslcert=x":        "amqps://a:1",
 	} {
 		if got := placeOf(in); got != want {
 			t.Errorf("%s: got %q, want %q", in, got, want)

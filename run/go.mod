@@ -28,6 +28,7 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.74.0 // indirect
 	github.com/prometheus/procfs v0.23.0 // indirect
+	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
@@ -42,6 +43,7 @@ require (
 	lockstep/internal/redisclient v0.0.0 // indirect
 	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
@@ -56,6 +58,7 @@ replace (
 	lockstep/livetest => ../livetest
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
+	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/serve => ../serve
 	lockstep/state/pgstate => ../state/pgstate

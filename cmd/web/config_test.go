@@ -52,7 +52,8 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"two backends", []string{"-pubsub", "redis://r", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
 		{"NATS over Postgres", []string{"-pubsub", "nats://u:p@a,b:2?creds=x", "-store", "postgres://p", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "postgres://p" }},
 		{"NATS_URL alone is a broker", []string{"-store", "redis://r"}, []string{"NATS_URL", "nats://n", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "nats://n" }},
-		{"NATS_URL comes last", nil, []string{"DATABASE_URL", "postgres://p", "NATS_URL", "nats://n", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "postgres://p" }},
+		{"AMQP_URL alone is a broker", []string{"-store", "redis://r"}, []string{"AMQP_URL", "amqp://n/v", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "amqp://n/v" }},
+		{"NATS_URL comes after a store's", nil, []string{"DATABASE_URL", "postgres://p", "NATS_URL", "nats://n", "SECRET", longSecret}, func(c config) bool { return c.PubSub == "postgres://p" }},
 		{"the other name of Postgres", []string{"-pubsub", "postgresql://u@a,b:2/d?target_session_attrs=any", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
 		{"a cluster", []string{"-pubsub", "redis+cluster://a:1,b:2", "-insecure-dev"}, nil, func(c config) bool { return c.PubSub == "redis+cluster://a:1,b:2" }},
 		{"no admin address", []string{"-admin", "off"}, nil, func(c config) bool { return c.Admin == "" }},
@@ -114,8 +115,9 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		says string
 	}{
 		{"an unknown scheme", []string{"-pubsub", "bogus://u:hunter2@x"}, `unknown scheme "bogus"`},
-		{"a scheme of later", []string{"-pubsub", "amqp://u:hunter2@x"}, `unknown scheme "amqp"`},
+		{"a scheme of later", []string{"-pubsub", "kafka://u:hunter2@x"}, `unknown scheme "kafka"`},
 		{"a broker that is no store", []string{"-pubsub", "nats://u:hunter2@x", "-insecure-dev"}, "-store: NATS is a broker that keeps nothing"},
+		{"another one", []string{"-pubsub", "amqp://u:hunter2@x", "-insecure-dev"}, "-store: RabbitMQ is a broker that keeps nothing"},
 		{"the same with TLS", []string{"-pubsub", "tls://u:hunter2@x", "-insecure-dev"}, "-store: NATS is a broker that keeps nothing"},
 		{"a store of one replica behind it", []string{"-pubsub", "nats://u:hunter2@x", "-store", "file:x.db", "-insecure-dev"}, "-store: file: is this process's own, but nats: is shared"},
 		{"a URL that is none", []string{"-store", "u:hunter2@x"}, "-store"},

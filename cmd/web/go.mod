@@ -36,6 +36,7 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.74.0 // indirect
 	github.com/prometheus/procfs v0.23.0 // indirect
+	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
@@ -54,6 +55,7 @@ require (
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
@@ -70,6 +72,7 @@ replace (
 	lockstep/internal/redisclient => ../../internal/redisclient
 	lockstep/pubsub/natspubsub => ../../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../../pubsub/pgpubsub
+	lockstep/pubsub/rabbitpubsub => ../../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../../pubsub/redispubsub
 	lockstep/serve => ../../serve
 	lockstep/state/pgstate => ../../state/pgstate
