@@ -22,7 +22,6 @@ package backends
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"lockstep/internal/pgclient"

@@ -12,18 +12,19 @@ import (
 
 // What replicas can share: one server that is broker and store, or one of each.
 const (
-	redis        = "Redis"
-	postgres     = "Postgres"
-	natsRedis    = "NATS, Redis"
-	natsPostgres = "NATS, Postgres"
-	embedded     = "embedded" // the file and the bus of one replica
+	redis          = "Redis"
+	postgres       = "Postgres"
+	natsRedis      = "NATS, Redis"
+	natsPostgres   = "NATS, Postgres"
+	rabbitPostgres = "RabbitMQ, Postgres"
+	embedded       = "embedded" // the file and the bus of one replica
 )
 
 // both are the backends of one server, allBrokers those with each broker, and allBackends all that
 // replicas can share.
 var (
 	both        = []string{redis, postgres}
-	allBrokers  = []string{redis, postgres, natsRedis}
+	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres}
 	allBackends = append(slices.Clone(allBrokers), natsPostgres)
 )
 
@@ -33,7 +34,7 @@ func (w *cluster) startServers() {
 	switch w.backend {
 	case redis, natsRedis:
 		w.server = testserver.Redis(w)
-	case postgres, natsPostgres:
+	case postgres, natsPostgres, rabbitPostgres:
 		w.server = testserver.Postgres(w)
 	default:
 		w.Fatalf("there is no backend %q", w.backend)
@@ -41,6 +42,8 @@ func (w *cluster) startServers() {
 	switch w.backend {
 	case natsRedis, natsPostgres:
 		w.broker = testserver.NATS(w, "")
+	case rabbitPostgres:
+		w.broker = testserver.RabbitMQ(w, "")
 	}
 }
 

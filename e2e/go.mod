@@ -52,6 +52,7 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.74.0 // indirect
 	github.com/prometheus/procfs v0.23.0 // indirect
+	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
 	github.com/yuin/goldmark v1.8.7 // indirect
@@ -67,6 +68,7 @@ require (
 	lockstep/docs v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/pubsub/natspubsub v0.0.0 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
@@ -81,6 +83,7 @@ replace (
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
+	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/serve => ../serve
 	lockstep/state/pgstate => ../state/pgstate

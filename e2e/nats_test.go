@@ -12,13 +12,19 @@ import (
 func TestNoSecretOfNATSIsEverShown(t *testing.T) {
 	t.Parallel()
 	ca := testserver.NewAuthority(t)
-	nats, redis := testserver.NATSTLS(t, ca, ""), testserver.Redis(t)
-	p := &process{t: t, dir: t.TempDir(), env: []string{"NATS_URL=" + nats.URL}, args: []string{
+	noSecretIsShown(t, "NATS_URL", testserver.NATSTLS(t, ca, ""))
+}
+
+// noSecretIsShown has a replica use a broker, whose URL is in a variable.
+func noSecretIsShown(t *testing.T, variable string, broker *testserver.Server) {
+	t.Helper()
+	redis := testserver.Redis(t)
+	p := &process{t: t, dir: t.TempDir(), env: []string{variable + "=" + broker.URL}, args: []string{
 		"-addr", address(testserver.FreePort(t)), "-store", redis.URL, "-secret", testSecret, "-log-level", "debug", "-channel-prefix", prefixOf(t),
 	}}
 	p.run()
 	p.keepsQuiet()
-	nats.Stop()
+	broker.Stop()
 	p.says("connection refused")
 	p.keepsQuiet()
 	if code := p.term(); code != 0 {

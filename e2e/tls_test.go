@@ -237,7 +237,7 @@ func TestBackendsAreReachedByTLSWithAPassword(t *testing.T) {
 	t.Parallel()
 	ca, wrong := testserver.NewAuthority(t), testserver.NewAuthority(t)
 	redis, postgres := testserver.RedisTLS(t, ca).URL, testserver.PostgresTLS(t, ca).URL
-	nats := testserver.NATSTLS(t, ca, "").URL
+	nats, rabbit := testserver.NATSTLS(t, ca, "").URL, testserver.RabbitMQTLS(t, ca, "").URL
 	bare, _, _ := strings.Cut(redis, "?")
 	system := "SSL_CERT_FILE=" + ca.File
 	for name, c := range map[string]struct {
@@ -250,6 +250,8 @@ func TestBackendsAreReachedByTLSWithAPassword(t *testing.T) {
 		"redis over postgres":           {nil, redis, postgres, "", ""},
 		"nats over postgres":            {nil, nats, postgres, "", ""},
 		"nats of another authority":     {nil, strings.Replace(nats, ca.File, wrong.File, 1), postgres, "unknown authority", "tls://127.0.0.1"},
+		"rabbitmq over postgres":        {nil, rabbit, postgres, "", ""},
+		"rabbitmq of another authority": {nil, strings.Replace(rabbit, ca.File, wrong.File, 1), postgres, "unknown authority", "amqps://127.0.0.1"},
 		"nats of another name":          {nil, strings.Replace(nats, "127.0.0.1", "localhost", 1), postgres, "localhost", "tls://localhost"},
 		"the system's authority":        {[]string{system}, bare, bare, "", ""},
 		"redis of another authority":    {nil, strings.Replace(redis, ca.File, wrong.File, 1), "", "unknown authority", "rediss://127.0.0.1"},
