@@ -76,7 +76,7 @@ type urls struct {
 	to chan string
 }
 
-func newURLs() urls { return urls{slog.DiscardHandler, make(chan string, 2*maxReplicas)} }
+func newURLs() urls { return urls{slog.DiscardHandler, make(chan string, 2*MaxReplicas)} }
 
 func (urls) Enabled(context.Context, slog.Level) bool { return true }
 
