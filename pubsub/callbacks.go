@@ -33,6 +33,9 @@ type guardedDriver struct {
 	h *Hub
 }
 
+// Unwrap implements driver.Unwrapper.
+func (d guardedDriver) Unwrap() driver.Driver { return d.Driver }
+
 // Open implements driver.Driver.
 func (d guardedDriver) Open(ctx context.Context) (c driver.Conn, err error) {
 	defer d.h.guard.Caught("Driver.Open", &err)

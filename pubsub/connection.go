@@ -100,7 +100,11 @@ func (h *Hub) connect(ctx context.Context) (*connection, error) {
 }
 
 func (h *Hub) open(ctx context.Context) (driver.Conn, error) {
-	ctx, cancel := h.bound(ctx)
+	most := h.opts.OpTimeout
+	if c, is := driver.AsCostly(h.driver); is {
+		most = max(most, c.OpenTimeout())
+	}
+	ctx, cancel := h.boundBy(ctx, most)
 	defer cancel()
 	return h.driver.Open(ctx)
 }

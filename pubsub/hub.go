@@ -188,7 +188,12 @@ func (h *Hub) enter() error {
 // bound limits a call of the broker: it ends with ctx, after OpTimeout, or
 // with the hub.
 func (h *Hub) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, h.opts.OpTimeout)
+	return h.boundBy(ctx, h.opts.OpTimeout)
+}
+
+// boundBy is bound with another limit.
+func (h *Hub) boundBy(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	unlink := context.AfterFunc(h.base, cancel)
 	return ctx, func() { unlink(); cancel() }
 }

@@ -23,7 +23,8 @@ type Options struct {
 	// ProbeInterval is the time between two looks at where the broker's
 	// address leads: a second connection is made for a moment, and if the two
 	// do not meet at one broker the first is replaced. Default 15 s, each a
-	// quarter more or less; negative: never.
+	// quarter more or less; negative: never. With a driver.Costly it never is, whose Open may
+	// also take longer than OpTimeout.
 	ProbeInterval time.Duration
 	// OpTimeout bounds each call of the broker. Default 3 s.
 	OpTimeout time.Duration

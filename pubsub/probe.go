@@ -47,7 +47,7 @@ func (p *probe) returned(number uint64) {
 // when they are not to the same broker. It ends with the connection.
 func (h *Hub) probeAddress(c *connection) {
 	every := h.opts.ProbeInterval
-	if every < 0 {
+	if _, costly := driver.AsCostly(h.driver); costly || every < 0 {
 		return
 	}
 	for pause.For(c.life, every*3/4+rand.N(every/2+1)) { // not all replicas at once

@@ -17,6 +17,9 @@ type broker struct {
 	life *life
 }
 
+// Unwrap implements driver.Unwrapper.
+func (b *broker) Unwrap() driver.Driver { return b.Driver }
+
 // Open implements driver.Driver.
 func (b *broker) Open(ctx context.Context) (driver.Conn, error) {
 	if err := b.reach(ctx); err != nil {

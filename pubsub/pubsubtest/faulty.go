@@ -82,6 +82,9 @@ func Faulty(d driver.Driver, f Faults) *FaultyDriver {
 // Name implements driver.Driver.
 func (f *FaultyDriver) Name() string { return f.inner.Name() }
 
+// Unwrap implements driver.Unwrapper.
+func (f *FaultyDriver) Unwrap() driver.Driver { return f.inner }
+
 // Open implements driver.Driver.
 func (f *FaultyDriver) Open(ctx context.Context) (driver.Conn, error) {
 	inner, err := f.inner.Open(ctx)

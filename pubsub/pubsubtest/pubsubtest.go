@@ -89,6 +89,9 @@ func NewRecorder(d driver.Driver) *Recorder {
 // Name implements driver.Driver.
 func (r *Recorder) Name() string { return r.inner.Name() }
 
+// Unwrap implements driver.Unwrapper.
+func (r *Recorder) Unwrap() driver.Driver { return r.inner }
+
 // Open implements driver.Driver.
 func (r *Recorder) Open(ctx context.Context) (driver.Conn, error) {
 	var opened *conn

@@ -81,6 +81,9 @@ func NewDriver(inner driver.Driver, secrets [][]byte, opts *Options) (*Driver, e
 // Name implements driver.Driver.
 func (d *Driver) Name() string { return d.inner.Name() }
 
+// Unwrap implements driver.Unwrapper.
+func (d *Driver) Unwrap() driver.Driver { return d.inner }
+
 // Open implements driver.Driver.
 func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	c, err := d.inner.Open(ctx)
