@@ -196,7 +196,7 @@ module-check: ## give a clone another module path, build and test it there, and 
 bare: ## try what README begins with in an empty Debian that has only Go, make, git and apt (as root; about half an hour)
 	./internal/bare.sh root
 
-deps: $(BIN)/nats-server ## install the Debian packages that tests use, and build the NATS server (a few minutes; at once when they are there)
+deps: $(BIN)/nats-server $(BIN)/goaws ## install the Debian packages that tests use, and build the servers that Debian lacks (a few minutes; at once when they are there)
 	./internal/deps.sh
 
 # -modfile does not go with a workspace.
@@ -223,6 +223,10 @@ $(GOLANGCI): tools.mod tools.sum
 # Debian's is too old.
 $(BIN)/nats-server: tools.mod tools.sum
 	$(TOOL) -o $@ github.com/nats-io/nats-server/v2
+
+# An emulator of SNS and SQS.
+$(BIN)/goaws: tools.mod tools.sum
+	$(TOOL) -o $@ github.com/Admiral-Piett/goaws/app/cmd
 
 $(TEMPL): tools.mod tools.sum
 	$(TOOL) -o $@ github.com/a-h/templ/cmd/templ

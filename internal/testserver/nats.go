@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"lockstep/internal/short"
 )
 
 // NATS starts a nats-server. config is added to its configuration; "" is none.
@@ -45,7 +43,7 @@ func NATSTLS(t testing.TB, ca *Authority, tls string) *Server {
 
 func newNATS(t testing.TB, scheme, config string) *Server {
 	t.Helper()
-	path, dir := natsServer(t), t.TempDir()
+	path, dir := built(t, "nats-server"), t.TempDir()
 	port := strconv.Itoa(FreePort(t))
 	file := filepath.Join(dir, "nats.conf")
 	config = "listen: 127.0.0.1:" + port + "\n" + config + "\n"
@@ -76,24 +74,6 @@ func (s *Server) Reload(config string) {
 		s.t.Fatal(err)
 	}
 	s.signal(syscall.SIGHUP)
-}
-
-// natsServer returns the path of the server that "make bin/nats-server" builds:
-// Debian's is too old.
-func natsServer(t testing.TB) string {
-	t.Helper()
-	short.Skip(t, "starts a server")
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
-		if path, err := exec.LookPath(filepath.Join(dir, "bin", "nats-server")); err == nil {
-			return path
-		}
-	}
-	lacks(t, `bin/nats-server is not there: "make bin/nats-server" builds it`)
-	return ""
 }
 
 // pingNATS wants the server's first words, which come before TLS.

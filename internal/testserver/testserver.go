@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -64,6 +65,24 @@ func program(t testing.TB, debian string, names ...string) string {
 		}
 	}
 	missing(t, names[0], debian)
+	return ""
+}
+
+// built returns the path of a program that "make deps" builds into bin: Debian has none, or an old
+// one.
+func built(t testing.TB, name string) string {
+	t.Helper()
+	short.Skip(t, "starts a server")
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		if path, err := exec.LookPath(filepath.Join(dir, "bin", name)); err == nil {
+			return path
+		}
+	}
+	lacks(t, fmt.Sprintf("bin/%s is not there: \"make deps\" builds it", name))
 	return ""
 }
 
