@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,8 +26,9 @@ import (
 //
 // The front lets one request through at a time: goaws reads its map of queues
 // without a lock, and ends when another one is made meanwhile. It makes long polls of short
-// ones: goaws looks for messages ten times a second. And it gives policies the form that
-// goaws wants, and errors the form and the codes that AWS has. goaws has no tags, no policies and no retention, listens on
+// ones: goaws looks for messages ten times a second. It splits batches of ten, which goaws
+// counts as eleven, and refuses larger ones, which goaws takes. And it gives policies the form
+// that goaws wants, and errors the form and the codes that AWS has. goaws has no tags, no policies and no retention, listens on
 // all addresses, and forgets everything when it ends.
 type Cloud struct {
 	*Server
@@ -88,7 +91,7 @@ func (c *Cloud) listen(config *tls.Config) {
 	if config != nil {
 		l = tls.NewListener(l, config)
 	}
-	c.server = &http.Server{Handler: c.front, ErrorLog: nil, ReadHeaderTimeout: patience}
+	c.server = &http.Server{Handler: c.front, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience}
 	c.serving.Go(func() {
 		if err := c.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			c.t.Errorf("testserver: the front of goaws: %v", err)
@@ -97,7 +100,6 @@ func (c *Cloud) listen(config *tls.Config) {
 	c.t.Cleanup(func() {
 		_ = c.server.Close() // its clients are gone, or it does not matter
 		c.serving.Wait()
-		c.front.client.CloseIdleConnections()
 	})
 }
 

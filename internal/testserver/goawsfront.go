@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +44,9 @@ type lateMessage struct {
 }
 
 func newFront(to string) *front {
+	// Connections end soon when nobody uses them: tests count goroutines.
 	return &front{
-		to: to, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}, turn: make(chan struct{}, 1),
+		to: to, client: &http.Client{Transport: &http.Transport{IdleConnTimeout: 50 * time.Millisecond}}, turn: make(chan struct{}, 1),
 		news: make(chan struct{}), failures: make(map[string]*refusal), asked: make(map[string]int),
 		bodies: make(map[string]string), late: make(map[string][]lateMessage),
 	}
@@ -73,9 +75,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if action == "CreateQueue" {
 		body = withPolicy(body)
 	}
-	if action == "ReceiveMessage" {
+	switch action {
+	case "ReceiveMessage":
 		status, header, answer, err = f.receive(r, body)
-	} else {
+	case "PublishBatch":
+		status, header, answer, err = f.publish(r, body)
+	default:
 		status, header, answer, err = f.forward(r.Context(), r.Header, body)
 	}
 	if err != nil {
@@ -152,6 +157,45 @@ func (f *front) forward(ctx context.Context, header http.Header, body []byte) (i
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	return answer.StatusCode, answer.Header, text, err
+}
+
+// publish keeps to what SNS takes at once, which goaws does not: 10 messages and 256 KB. goaws
+// takes nine, so that ten are two requests.
+func (f *front) publish(r *http.Request, body []byte) (status int, header http.Header, answer []byte, err error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	size, n := 0, 0
+	batches := []url.Values{{}, {}}
+	for key, values := range form {
+		rest, is := strings.CutPrefix(key, "PublishBatchRequestEntries.member.")
+		number, field, _ := strings.Cut(rest, ".")
+		i, _ := strconv.Atoi(number) // 0 is not one
+		switch {
+		case !is:
+			batches[0][key], batches[1][key] = values, values
+			continue
+		case i < 10:
+			batches[0][key] = values
+		default:
+			batches[1][fmt.Sprintf("PublishBatchRequestEntries.member.%d.%s", i-9, field)] = values
+		}
+		n = max(n, i)
+		if field == "Message" {
+			size += len(values[0])
+		}
+	}
+	if n > 10 || size > 256<<10 {
+		const text = `<ErrorResponse><Error><Code>BatchRequestTooLong</Code><Message>too much at once</Message></Error></ErrorResponse>`
+		return http.StatusBadRequest, http.Header{"Content-Type": {"text/xml"}}, []byte(text), nil
+	}
+	if n == 10 {
+		if status, header, answer, err = f.forward(r.Context(), r.Header, []byte(batches[1].Encode())); err != nil || status != http.StatusOK {
+			return status, header, answer, err
+		}
+	}
+	return f.forward(r.Context(), r.Header, []byte(batches[0].Encode()))
 }
 
 // withPolicy gives the policy of a queue the form that goaws wants, an object; AWS wants

@@ -25,6 +25,19 @@ var errDeaf = errors.New("nothing comes from the topic any more: somebody has re
 // queues is how many signs of life are missing of each queue that is known.
 type queues map[string]int
 
+// miss counts one more sign as missing of each queue: hear takes that back. It returns how
+// many are missing of a connection's own, and counts nothing of others unless all have come.
+func (q queues) miss(own string) int {
+	missing := q[own]
+	q[own]++
+	for other := range q {
+		if other != own && missing == 0 {
+			q[other]++
+		}
+	}
+	return missing
+}
+
 // A stray is a queue that may have nobody, with its subscription; either may be gone.
 type stray struct{ queueURL, subscription string }
 
@@ -80,15 +93,7 @@ func (c *conn) watch(every time.Duration) {
 // each counts once, and there is time to hear them.
 func (c *conn) patrol(ctx context.Context) error {
 	c.mu.Lock()
-	deaf := c.queues[c.queue]
-	c.queues[c.queue]++
-	if deaf == 0 {
-		for q := range c.queues {
-			if q != c.queue {
-				c.queues[q]++
-			}
-		}
-	}
+	deaf := c.queues.miss(c.queue)
 	c.mu.Unlock()
 	switch {
 	case deaf > maxDeaf:
