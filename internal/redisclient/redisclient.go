@@ -5,19 +5,16 @@
 package redisclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"lockstep/internal/tlsoptions"
 	"lockstep/precondition"
 )
 
@@ -37,23 +34,32 @@ const (
 )
 
 // secureSchemes are those whose URLs may have options of TLS.
-const secureSchemes = "rediss:// and rediss+cluster://"
+const secureSchemes = "rediss://, rediss+cluster:// and rediss+sentinel://"
 
-var errURL = errors.New("not a valid Redis URL (redis://[user:password@]host:port/db)")
-
-// New returns a client for a redis://, rediss://, redis+cluster:// or
-// rediss+cluster:// URL. It does not connect. The error does not contain the
-// URL, which may hold a password.
+// New returns a client for a URL. It does not connect. The error does not
+// contain the URL, which may hold a password.
+//
+//	redis://user:password@host:6379/0         one server; rediss:// with TLS
+//	redis+cluster://host1:6379,host2          a Redis Cluster; rediss+cluster:// with TLS
+//	redis+sentinel://host1:26379,host2/name/0 the master of that name, which these sentinels
+//	                                          watch; rediss+sentinel:// with TLS for both
+//
+// User and password are those of the servers. sentinel_username and
+// sentinel_password are those of the sentinels, which have none without them.
 //
 // With TLS the options sslmode, sslrootcert, sslcert and sslkey mean what they
 // mean for PostgreSQL: see package tlsoptions. Other options are those of
-// redis.ParseURL; for a cluster there are none.
+// redis.ParseURL, for all kinds of URLs, but for those that have go-redis try
+// again: they are refused, and so is what is not known. pubsub is for the
+// broker: see PubSub.
 //
 // A connection to a server that says that it is a replica is an error
-// (ErrReplica), except in a cluster, where nodes say themselves who is asked.
+// (ErrReplica), except in a cluster, where nodes say themselves who is asked. So
+// is one to a Redis that is older than 7.0.
 //
 // A new connection costs two round trips before its first call, which waits for
-// them in its own time: go-redis names itself in none, and see ask.
+// them in its own time: go-redis names itself in none, and see ask. Sentinels
+// are asked before, for each connection.
 //
 // MaxRetries is off: a retried INCR whose answer was lost is applied twice and
 // reported as success (measured with go-redis 9.23). Maintenance
@@ -66,21 +72,14 @@ func NewBroker(raw string, seen *precondition.Part) (redis.UniversalClient, erro
 	return newClient(raw, use{seen: seen})
 }
 
-// cutSecurity takes the options of TLS out of a URL: go-redis does not know them.
-func cutSecurity(raw string) (rest string, o tlsoptions.Options, err error) {
-	rest, query, found := strings.Cut(raw, "?")
-	if !found {
-		return raw, o, nil
-	}
-	q, err := url.ParseQuery(query)
+// PubSub returns what the URL of a cluster says of how it broadcasts: "sharded",
+// "classic" or "both"; "" where it says nothing, and for all other URLs.
+func PubSub(raw string) (string, error) {
+	a, err := parse(raw)
 	if err != nil {
-		return "", o, errURL
+		return "", err
 	}
-	o = tlsoptions.Take(q)
-	if len(q) > 0 {
-		rest += "?" + q.Encode()
-	}
-	return rest, o, nil
+	return a.pubsub, nil
 }
 
 // A use is what a client is for.
@@ -90,40 +89,43 @@ type use struct {
 }
 
 func newClient(raw string, u use) (redis.UniversalClient, error) {
-	raw, f, err := cutSecurity(raw)
+	a, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	if rest, ok := strings.CutPrefix(raw, "redis+cluster://"); ok {
-		return cluster(rest, f, nil, u)
+	switch a.kind {
+	case "+cluster":
+		return several(a.cluster(), u), nil
+	case "+sentinel":
+		return watched(a, u), nil
 	}
-	if rest, ok := strings.CutPrefix(raw, "rediss+cluster://"); ok {
-		return cluster(rest, f, &tls.Config{MinVersion: tls.VersionTLS12}, u) // the name of each node is added
+	if a.options.TLSConfig != nil {
+		a.options.Dialer = plainDialer(a.options)
 	}
-	o, err := redis.ParseURL(raw)
-	if err != nil {
-		return nil, errURL
-	}
-	if err := f.Apply(o.TLSConfig, secureSchemes); err != nil {
-		return nil, err
-	}
-	if o.TLSConfig != nil {
-		o.Dialer = secureDialer(o.TLSConfig)
-	}
-	return single(o, u), nil
+	return single(a.options, u), nil
 }
 
-// single returns a client of one server, with our settings.
+// single returns a client of one server, with our settings where there are none.
 func single(o *redis.Options, u use) redis.UniversalClient {
 	o.MaxRetries, o.DialerRetries = -1, 1
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
-	o.PoolSize, o.ContextTimeoutEnabled = pool, true
+	o.DialTimeout = orTimeout(o.DialTimeout, dialTimeout)
+	o.ReadTimeout, o.WriteTimeout = orTimeout(o.ReadTimeout, ioTimeout), orTimeout(o.WriteTimeout, ioTimeout)
+	o.PoolSize, o.PipelinePoolSize = cmp.Or(o.PoolSize, pool), cmp.Or(o.PipelinePoolSize, -1)
+	o.ContextTimeoutEnabled = true
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
 	}
 	o.OnConnect, o.DisableIdentity = both(o.OnConnect, u.prove), true
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.MaintNotificationsConfig = noNotifications()
 	return redis.NewClient(o)
+}
+
+// orTimeout returns a timeout, or the one in its place where there is none.
+func orTimeout(d, otherwise time.Duration) time.Duration { return cmp.Or(d, otherwise) }
+
+// noNotifications is that servers are not asked for what only some know.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }
 
 // A hook is redis.Options.OnConnect.
@@ -142,52 +144,50 @@ func both(one, other hook) hook {
 	}
 }
 
-// cluster reads [user:password@]host:port,host:port.
-func cluster(rest string, f tlsoptions.Options, secure *tls.Config, use use) (redis.UniversalClient, error) {
-	if err := f.Apply(secure, secureSchemes); err != nil {
-		return nil, err
+// cluster returns what go-redis wants to know of a cluster.
+func (a *address) cluster() *redis.ClusterOptions {
+	o := a.options
+	c := &redis.ClusterOptions{
+		Addrs: a.hosts, TLSConfig: o.TLSConfig, Username: o.Username, Password: o.Password, ClientName: o.ClientName, Protocol: o.Protocol,
+		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		PoolFIFO: o.PoolFIFO, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout, MinIdleConns: o.MinIdleConns, MaxIdleConns: o.MaxIdleConns,
+		MaxActiveConns: o.MaxActiveConns, MaxConcurrentDials: o.MaxConcurrentDials, PipelinePoolSize: o.PipelinePoolSize,
+		PipelineReadBufferSize: o.PipelineReadBufferSize, PipelineWriteBufferSize: o.PipelineWriteBufferSize,
+		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime, ConnMaxLifetimeJitter: o.ConnMaxLifetimeJitter,
 	}
-	o := &redis.ClusterOptions{TLSConfig: secure}
-	if secure != nil {
-		o.Dialer = secureDialer(secure)
+	if o.TLSConfig != nil {
+		c.Dialer = plainDialer(o)
 	}
-	at := strings.LastIndexByte(rest, '@')
-	if at >= 0 {
-		u, err := url.Parse("redis://" + rest[:at+1] + "host")
-		if err != nil || u.Host != "host" { // there is a / in the password
-			return nil, errURL
-		}
-		o.Username = u.User.Username()
-		o.Password, _ = u.User.Password()
-	}
-	for host := range strings.SplitSeq(strings.TrimSuffix(rest[at+1:], "/"), ",") {
-		if host == "" || strings.ContainsAny(host, "/@?# ") {
-			return nil, errURL
-		}
-		o.Addrs = append(o.Addrs, host)
-	}
-	return several(o, use), nil
+	return c
 }
 
-// several returns a client of a cluster, with our settings.
+// several returns a client of a cluster, with our settings where there are none.
 func several(o *redis.ClusterOptions, u use) redis.UniversalClient {
 	o.MaxRetries, o.DialerRetries = -1, 1
-	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, ioTimeout, ioTimeout
-	o.PoolSize, o.ContextTimeoutEnabled = pool, true
-	o.ConnMaxLifetime, o.ConnMaxLifetimeJitter, o.ClusterStateReloadInterval = lifetime, lifetime/4, reload
+	o.DialTimeout = orTimeout(o.DialTimeout, dialTimeout)
+	o.ReadTimeout, o.WriteTimeout = orTimeout(o.ReadTimeout, ioTimeout), orTimeout(o.WriteTimeout, ioTimeout)
+	o.PoolSize, o.PipelinePoolSize = cmp.Or(o.PoolSize, pool), cmp.Or(o.PipelinePoolSize, -1)
+	o.ContextTimeoutEnabled, o.ClusterStateReloadInterval = true, reload
+	if o.ConnMaxLifetime == 0 {
+		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = lifetime, lifetime/4
+	}
 	o.NewClient = func(o *redis.Options) *redis.Client {
 		o.OnConnect, o.DisableIdentity = both(o.OnConnect, u.look(o.Addr)), true
 		return redis.NewClient(o)
 	}
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	o.MaintNotificationsConfig = noNotifications()
 	return redis.NewClusterClient(o)
 }
 
-// secureDialer is go-redis's own dialler for TLS, except that it ends with its
-// context. It adds the host's name to c if there is none.
-func secureDialer(c *tls.Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: c} // handshake included
-	return d.DialContext
+// plainDialer is go-redis's own dialler, with TLS where there is, except that it
+// ends with its context. The host's name is added to what TLS checks if there
+// is none.
+func plainDialer(o *redis.Options) dialer {
+	d := &net.Dialer{Timeout: orTimeout(o.DialTimeout, dialTimeout)}
+	if o.TLSConfig == nil {
+		return d.DialContext
+	}
+	return (&tls.Dialer{NetDialer: d, Config: o.TLSConfig}).DialContext // handshake included
 }
 
 // Silence stops go-redis from writing to standard error on its own, for the

@@ -3,6 +3,7 @@ package redisclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,10 @@ import (
 // writes, and what is published there reaches nobody else.
 var ErrReplica = errors.New("the server is a replica of another Redis, and takes no writes")
 
+// ErrOld is that a server can't be used; what is wrapped in it says which
+// version it is.
+var ErrOld = errors.New("Redis 7.0 is the oldest that can be used")
+
 // prove is what a new connection must pass: the server says that it is a
 // master. Where a user may ask neither INFO nor ROLE nobody can tell: the
 // connection is taken, a write shows, and that is said.
@@ -28,6 +33,9 @@ func (u use) prove(ctx context.Context, c *redis.Conn) error {
 		return says.err
 	case says.info["role"] == "slave":
 		return ErrReplica
+	}
+	if err := old(says.info); err != nil {
+		return err
 	}
 	u.seen.Saw("", says.info["run_id"], u.unmet(says)...)
 	return nil
@@ -46,20 +54,21 @@ func (u use) proveByRole(role *redis.Cmd) error {
 // about the cluster only.
 func (u use) look(addr string) func(context.Context, *redis.Conn) error {
 	return func(ctx context.Context, c *redis.Conn) error {
-		if u.seen == nil {
-			return nil
-		}
 		says := u.ask(ctx, c)
-		switch {
-		case refused(says.err):
+		if refused(says.err) {
 			return nil
-		case says.err != nil:
-			return says.err
-		case says.info["role"] == "slave":
-			u.seen.Saw(addr, says.info["run_id"])
-		default:
-			u.seen.Saw(addr, says.info["run_id"], u.unmet(says)...)
 		}
+		if says.err != nil {
+			return says.err
+		}
+		if err := old(says.info); err != nil {
+			return err
+		}
+		if says.info["role"] == "slave" {
+			u.seen.Saw(addr, says.info["run_id"])
+			return nil
+		}
+		u.seen.Saw(addr, says.info["run_id"], u.unmet(says)...)
 		return nil
 	}
 }
@@ -128,8 +137,19 @@ func info(cmd *redis.Cmd) (map[string]string, error) {
 	return says, nil
 }
 
-// oldest is the oldest major version of Redis that is tested.
+// oldest is the oldest major version of Redis that can be used. Valkey calls
+// itself a later one.
 const oldest = 7
+
+// old returns why a server can't be used, by its version, or nil. One that does
+// not say what it is can be.
+func old(says map[string]string) error {
+	version := says["redis_version"]
+	if major, err := strconv.Atoi(strings.Split(version, ".")[0]); err != nil || major >= oldest {
+		return nil
+	}
+	return fmt.Errorf("the server is Redis %s, and %w", version, ErrOld)
+}
 
 // unmet is what we rely on, and a server does not do. What the server does not
 // say is not held against it.
@@ -139,9 +159,6 @@ func (u use) unmet(answer answer) (all []precondition.Unmet) {
 	}
 	says := answer.info
 	add := func(name, text string) { all = append(all, precondition.Unmet{Name: name, Text: text}) }
-	if major, err := strconv.Atoi(strings.Split(says["redis_version"], ".")[0]); err == nil && major < oldest {
-		add("redis_version", "it is Redis "+says["redis_version"]+", and 7 is the oldest that is tested")
-	}
 	if !u.store {
 		return all
 	}
