@@ -46,8 +46,8 @@ type Driver interface {
 type Conn interface {
 	// Publish sends payload to every subscriber of topic on every
 	// connection, this one included. A nil error means that the broker has
-	// accepted it. Payloads of one goroutine arrive in the order of its
-	// calls. The payload is not kept after the call and may be empty.
+	// accepted it. Payloads of one goroutine on one topic arrive in the order
+	// of its calls. The payload is not kept after the call and may be empty.
 	//
 	// A payload beyond what the broker can carry is not an error: the
 	// driver sends a notice instead, which arrives as a Message with Gap
