@@ -154,10 +154,26 @@ func (s *Server) redisCLI(args ...string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	out, err := exec.Command(program(s.t, "redis-tools", "redis-cli"), append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
+	all := append(append([]string{"-h", host, "-p", port}, s.cli...), args...)
+	out, err := exec.Command(program(s.t, "redis-tools", "redis-cli"), all...).CombinedOutput()
 	text := strings.TrimSpace(string(out))
 	if err != nil || strings.HasPrefix(text, "ERR ") {
 		s.t.Fatalf("testserver: redis-cli %s: %v: %s", args, err, text)
 	}
 	return text
+}
+
+// awaitRedis waits until a condition holds that redis-cli can tell.
+func awaitRedis(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for !cond() {
+		select {
+		case <-again.C:
+		case <-deadline:
+			t.Fatalf("testserver: %s", what)
+		}
+	}
 }

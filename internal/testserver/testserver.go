@@ -37,6 +37,7 @@ type Server struct {
 	ping    func(context.Context) error
 	stopBy  syscall.Signal                                      // a graceful end
 	control func(ctx context.Context, args ...string) *exec.Cmd // RabbitMQ's: see Control
+	cli     []string                                            // of Redis: who redis-cli is
 
 	cmd  *exec.Cmd // nil: not running, or not ours
 	done chan struct{}

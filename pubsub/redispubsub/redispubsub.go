@@ -95,6 +95,8 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		return nil, fmt.Errorf("redispubsub: %w", err)
 	}
 	defer func() { _ = client.Close() }() // it only says where to connect
+	// It asks a cluster, and does not notice that ctx ends meanwhile.
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	undone := context.AfterFunc(ctx, end)
 	c := &conn{Inbox: driver.NewInbox(end)}

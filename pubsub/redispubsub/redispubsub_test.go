@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
@@ -270,46 +269,6 @@ func TestErrorsContainNoPassword(t *testing.T) {
 	if _, err := newDriver(t, "redis://u:hunter2@127.0.0.1:1").Open(ctx); err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("got %v, want the address and no password", err)
 	}
-}
-
-// TestACluster: a classic PUBLISH reaches every node, so one connection to any
-// node hears all topics.
-func TestACluster(t *testing.T) {
-	cli, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Skip("redis-cli is not installed (Debian package redis-tools)")
-	}
-	var addrs []string
-	for range 3 {
-		server := testserver.Redis(t, "--cluster-enabled", "yes")
-		server.Own()
-		addrs = append(addrs, server.Addr)
-	}
-	args := append([]string{"--cluster", "create"}, addrs...)
-	if out, err := exec.CommandContext(t.Context(), cli, append(args, "--cluster-yes")...).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	url := "redis+cluster://" + strings.Join(addrs, ",")
-	client, err := redisclient.New(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		info, err := client.ClusterInfo(t.Context()).Result()
-		if err == nil && strings.Contains(info, "cluster_state:ok") {
-			break
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("the cluster does not come up: %v %s", err, info)
-		}
-	}
-	drivertest.Run(t, drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return newDriver(t, url) }})
 }
 
 func BenchmarkRoundTrip(b *testing.B) {
