@@ -2,7 +2,6 @@ package redisclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -58,7 +57,7 @@ func (s *sentinels) ask(ctx context.Context) (string, error) {
 	for range s.addrs {
 		o := <-opinions
 		if o.err != nil {
-			best.err = errors.Join(best.err, o.err)
+			best.err = also(best.err, o.err)
 			continue
 		}
 		if said++; said == 1 || o.epoch > best.epoch {
@@ -72,6 +71,14 @@ func (s *sentinels) ask(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("no sentinel says where the master is: %w", best.err)
 	}
 	return best.addr, nil
+}
+
+// also is two errors in one line; the first may be nil.
+func also(err, next error) error {
+	if err == nil {
+		return next
+	}
+	return fmt.Errorf("%w; %w", err, next)
 }
 
 // askOne asks one sentinel, on a connection of its own that ends with ctx.

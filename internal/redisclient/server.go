@@ -3,7 +3,6 @@ package redisclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +16,20 @@ import (
 // writes, and what is published there reaches nobody else.
 var ErrReplica = errors.New("the server is a replica of another Redis, and takes no writes")
 
-// ErrOld is that a server can't be used; what is wrapped in it says which
-// version it is.
+// ErrOld is that a server can't be used because of its version, which errors
+// that are this one say.
 var ErrOld = errors.New("Redis 7.0 is the oldest that can be used")
+
+// An oldError is ErrOld with the version. go-redis unwraps what a hook returns,
+// and would lose it.
+type oldError struct{ version string }
+
+func (e oldError) Error() string {
+	return "the server is Redis " + e.version + ", and " + ErrOld.Error()
+}
+
+// Is makes it ErrOld.
+func (oldError) Is(target error) bool { return target == ErrOld }
 
 // prove is what a new connection must pass: the server says that it is a
 // master. Where a user may ask neither INFO nor ROLE nobody can tell: the
@@ -148,7 +158,7 @@ func old(says map[string]string) error {
 	if major, err := strconv.Atoi(strings.Split(version, ".")[0]); err != nil || major >= oldest {
 		return nil
 	}
-	return fmt.Errorf("the server is Redis %s, and %w", version, ErrOld)
+	return oldError{version}
 }
 
 // unmet is what we rely on, and a server does not do. What the server does not
