@@ -104,7 +104,7 @@ var rules = []rule{
 	{"internal/repeats", nil, "a counter depends on nothing"},
 	{"internal/pause", nil, "a pause depends on nothing"},
 	{"internal/pgclient", []string{"precondition"}, "a client's settings depend on nothing but how to say what a server is"},
-	{"internal/redisclient", []string{"internal/tlsoptions", "precondition"}, "a client's settings depend on nothing but how to say what a server is"},
+	{"internal/redisclient", []string{"internal/pause", "internal/tlsoptions", "precondition"}, "a client's settings depend on nothing but how to say what a server is"},
 	{"internal/tlsoptions", nil, "what URLs say of TLS depends on no client"},
 	{"internal/process", []string{"precondition"}, "the surroundings of a process are files of the system"},
 	{"precondition", nil, "a vocabulary depends on nothing"},

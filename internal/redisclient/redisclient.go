@@ -84,8 +84,9 @@ func PubSub(raw string) (string, error) {
 
 // A use is what a client is for.
 type use struct {
-	store bool               // what is written is to last
-	seen  *precondition.Part // is told what each server does not meet; nil: nobody
+	store   bool               // what is written is to last
+	watched bool               // by Sentinel
+	seen    *precondition.Part // is told what each server does not meet; nil: nobody
 }
 
 func newClient(raw string, u use) (redis.UniversalClient, error) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"lockstep/internal/pause"
 )
 
 // A dialer is redis.Options.Dialer.
@@ -105,10 +107,9 @@ func (s *sentinels) askOne(ctx context.Context, addr string) opinion {
 	return opinion{addr: net.JoinHostPort(says["ip"], says["port"]), epoch: epoch}
 }
 
-// watched returns a client of the master that sentinels watch.
-func watched(a *address, u use) redis.UniversalClient {
+// sentinels returns those of a URL.
+func (a *address) sentinels() *sentinels {
 	o := a.options
-	dial := plainDialer(o)
 	like := redis.Options{
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 1, PipelinePoolSize: -1, ContextTimeoutEnabled: true, DisableIdentity: true,
 		DialTimeout: orTimeout(o.DialTimeout, dialTimeout), ReadTimeout: dialTimeout, WriteTimeout: dialTimeout,
@@ -118,13 +119,40 @@ func watched(a *address, u use) redis.UniversalClient {
 		like.Username = a.sentinel.Username()
 		like.Password, _ = a.sentinel.Password()
 	}
-	o.Dialer = (&sentinels{a.hosts, a.name, like, dial}).dialMaster
+	return &sentinels{a.hosts, a.name, like, plainDialer(o)}
+}
+
+// watched returns a client of the master that sentinels watch.
+func watched(a *address, u use) redis.UniversalClient {
+	o := a.options
+	o.Dialer = a.sentinels().dialMaster
 	if o.ConnMaxLifetime == 0 {
 		o.ConnMaxLifetime, o.ConnMaxLifetimeJitter = watchedLifetime, watchedLifetime/4
 	}
+	u.watched = true
 	return single(o, u)
 }
 
-// watchedLifetime is lifetime where sentinels can be asked: a master that was
-// cut off from them, and goes on taking writes, is left then.
-const watchedLifetime = 10 * time.Second
+const (
+	// watchedLifetime is lifetime where sentinels can be asked.
+	watchedLifetime = 10 * time.Second
+	// watchEvery is how often a pool asks them. A master that they have replaced
+	// goes on taking writes, which are lost, until they tell it so: 8 s later, if
+	// it was not dead.
+	watchEvery = time.Second
+)
+
+// follow calls changed when sentinels say another master than before, until ctx
+// ends. changed reports whether it has taken it in; or it is called again.
+func (s *sentinels) follow(ctx context.Context, changed func() bool) {
+	last, err := s.ask(ctx)
+	if err != nil {
+		last = ""
+	}
+	for pause.For(ctx, watchEvery) {
+		addr, err := s.ask(ctx)
+		if err == nil && (last == "" || addr == last || changed()) {
+			last = addr
+		}
+	}
+}

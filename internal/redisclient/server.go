@@ -177,6 +177,9 @@ func (u use) unmet(answer answer) (all []precondition.Unmet) {
 	if policy := says["maxmemory_policy"]; policy != "" && policy != "noeviction" && says["maxmemory"] != "0" {
 		add("redis_eviction", "maxmemory-policy is "+policy+": a Redis that is full forgets which clicks it has counted, and counts them twice; set maxmemory-policy noeviction")
 	}
+	if _, bound := says["min_slaves_good_slaves"]; u.watched && !bound && says["redis_version"] != "" {
+		add("redis_min_replicas", "min-replicas-to-write is 0: a master that Sentinel has replaced, and that does not know, goes on taking clicks, which are lost; set min-replicas-to-write 1, and have two replicas")
+	}
 	if full(says) {
 		add("redis_memory", "Redis uses more than four fifths of its maxmemory: when it is full it takes no more clicks; raise maxmemory, or lower -op-lifetime, -lanes-per-addr and -names-per-addr")
 	}

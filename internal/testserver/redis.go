@@ -150,17 +150,23 @@ func (s *Server) Failover(to *Server) {
 // returns what it prints.
 func (s *Server) redisCLI(args ...string) string {
 	s.t.Helper()
+	text, err := s.tryCLI(args...)
+	if err != nil || strings.HasPrefix(text, "ERR ") {
+		s.t.Fatalf("testserver: redis-cli %s: %v: %s", args, err, text)
+	}
+	return text
+}
+
+// tryCLI is redisCLI where the server may cut the connection.
+func (s *Server) tryCLI(args ...string) (string, error) {
+	s.t.Helper()
 	host, port, err := net.SplitHostPort(s.Addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	all := append(append([]string{"-h", host, "-p", port}, s.cli...), args...)
 	out, err := exec.Command(program(s.t, "redis-tools", "redis-cli"), all...).CombinedOutput()
-	text := strings.TrimSpace(string(out))
-	if err != nil || strings.HasPrefix(text, "ERR ") {
-		s.t.Fatalf("testserver: redis-cli %s: %v: %s", args, err, text)
-	}
-	return text
+	return strings.TrimSpace(string(out)), err
 }
 
 // awaitRedis waits until a condition holds that redis-cli can tell.

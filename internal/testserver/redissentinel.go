@@ -109,3 +109,29 @@ func (w *RedisSentinel) AwaitSwitch() {
 	})
 	w.Master, w.Replica = w.Replica, w.Master
 }
+
+// AwaitReplica waits until what the master has acknowledged is at its replica,
+// too.
+func (w *RedisSentinel) AwaitReplica() {
+	t := w.Master.t
+	t.Helper()
+	awaitRedis(t, "the replica does not follow", func() bool {
+		follows, _ := w.Replica.tryCLI("INFO", "replication") // a sentinel cuts connections
+		return strings.Contains(follows, "master_link_status:up") && w.Master.redisCLI("WAIT", "1", "1000") != "0"
+	})
+}
+
+// Monitor has the sentinels watch another master by the same name, of which the
+// present one hears nothing.
+func (w *RedisSentinel) Monitor(master *Server) {
+	t := w.Master.t
+	t.Helper()
+	host, port, err := net.SplitHostPort(master.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range w.Sentinels {
+		s.redisCLI("SENTINEL", "REMOVE", "mymaster")
+		s.redisCLI("SENTINEL", "MONITOR", "mymaster", host, port, "2")
+	}
+}

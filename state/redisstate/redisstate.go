@@ -75,10 +75,10 @@ type Store struct {
 	commit, read, entries, finish script
 }
 
-// Open connects to the Redis at a redis://, rediss://, redis+cluster:// or
-// rediss+cluster:// URL, as package redisclient reads it, and reads from it
-// once: scripts work there, and its keys are here. Its errors do not contain
-// the URL.
+// Open connects to the Redis at a redis://, redis+cluster:// or redis+sentinel://
+// URL, or one with rediss for TLS, as package redisclient reads it, and reads
+// from it once: scripts work there, and its keys are here. Its errors do not
+// contain the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	return open(ctx, opts, func(seen *precondition.Part) (*redisclient.Pool, error) { return redisclient.NewPool(url, seen) })
 }
