@@ -40,6 +40,7 @@ var rules = []rule{
 	{"app", []string{"app/pages", "htmx", "live", "lockstep", "pubsub/driver", "soft", "state"}, "the demo is made of the kit, and free of transports and backends"},
 	{"backends", []string{"internal/keys", "internal/pause", "internal/pgclient", "internal/redisclient", "lockstep", "precondition", "pubsub/", "state"}, "URLs lead to brokers and stores, and to applications over them"},
 	{"run", []string{"backends", "internal/keys", "internal/process", "internal/traces", "lockstep", "precondition", "serve", "serve/ops", "serve/settings", "xray"}, "a main function puts together what others are"},
+	{"examples/unixpubsub", []string{"pubsub/driver"}, "drivers know the contract only"},
 	{"examples", []string{"run", "lockstep", "backends", "components", "serve", "state"}, "an example needs no more than its reader"},
 	{"serve/ops", []string{"components", "internal/process", "live", "lockstep", "pubsub", "serve"}, "the page of the replicas is made of what it shows, and knows neither the demo nor a router"},
 	{"serve/settings", []string{"internal/flags", "internal/limit", "internal/origin", "internal/process", "precondition", "serve"}, "what operators say of a server's edge knows no program"},

@@ -128,6 +128,28 @@ func TestAModuleUsesNATSWithoutItsServer(t *testing.T) {
 	}
 }
 
+// TestADriverFromOutsidePassesTheSuite, with all its cases: that of docs/your-own-backend.md, in a
+// module that can import nothing internal.
+func TestADriverFromOutsidePassesTheSuite(t *testing.T) {
+	m := newOutsider(t, "package main\n\nfunc main() {}\n")
+	for _, name := range []string{"driver.go", "server.go", "driver_test.go"} {
+		text, err := os.ReadFile(filepath.Join(m.root, "examples/unixpubsub", name))
+		if err == nil {
+			err = os.MkdirAll(filepath.Join(m.dir, "unixpubsub"), 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(m.dir, "unixpubsub", name), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.run(t, "go", "mod", "tidy")
+	if said := m.run(t, "go", "test", "-v", "./unixpubsub"); !strings.Contains(said, "--- PASS: TestDriver/Close_ends_calls_without_an_answer") || strings.Contains(said, "SKIP") {
+		t.Errorf("not all cases have run: %s", said)
+	}
+}
+
 // An outsider is a module in a folder outside of this tree.
 type outsider struct {
 	dir  string
