@@ -77,10 +77,10 @@ func (o *Options) withDefaults() Options {
 	return all
 }
 
-// Driver returns the driver of the broker at a URL, one of BrokerSchemes, or of two. It does not connect: that
-// is done by the application's Start. What goes to a broker that others may reach is signed with
-// Options.Secret. Each call with mem: is a broker of its own. Nil options are the defaults. An
-// error is an *Error, about the URL.
+// Driver returns the driver of the broker at a URL, one of BrokerSchemes, or of two. It does not
+// connect: that is done by the application's Start. What goes to a broker that others may reach is
+// signed with Options.Secret. Each call with mem: is a broker of its own. Nil options are the
+// defaults. An error is an *Error, about the URL.
 func Driver(url string, opts *Options) (driver.Driver, error) {
 	o := opts.withDefaults()
 	if err := CheckBroker(url); err != nil {

@@ -1,7 +1,7 @@
 // Package faultproxy stands between a client and a server in a test and does to their connections
-// what a network does: it cuts, refuses, stalls and delays them. With it the author of a driver or a
-// store has the cases of drivertest in which the broker is lost, or does not answer. It is for tests
-// only, and understands nothing of what passes.
+// what a network does: it cuts, refuses, stalls and delays them. With it the author of a driver or
+// a store has the cases of drivertest in which the broker is lost, or does not answer. It is for
+// tests only, and understands nothing of what passes.
 package faultproxy
 
 import (

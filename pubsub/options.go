@@ -44,10 +44,10 @@ type Options struct {
 	// who can do without this broker for a while.
 	ConnectLater bool
 
-	// OnStatus is called with what Err returns, when it changes: in order, one
-	// call after the other. The first comes before Start returns, unless that is
-	// later, and says nil as a rule; none comes for Stop. It must not block, nor call Stop. A panic in it
-	// is logged, once in ten seconds; in the others too.
+	// OnStatus is called with what Err returns, when it changes: in order, one call after the other.
+	// The first comes before Start returns, unless that is later, and says nil as a rule; none comes
+	// for Stop. It must not block, nor call Stop. A panic in it is logged, once in ten seconds; in the
+	// others too.
 	OnStatus func(err error)
 	// OnRoundTrip is called with the time each heartbeat took through the
 	// broker, from the goroutine that receives. It must not block.

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// waiting is how many frames wait for a client; one that is behind by more is cut off, and reads the
-// store when it is back.
+// waiting is how many frames wait for a client; one that is behind by more is cut off, and reads
+// the store when it is back.
 const waiting = 4096
 
 // A Server is the broker: what one client publishes, all get who have subscribed to it.

@@ -3,6 +3,7 @@ package drivertest
 import (
 	"bytes"
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -441,5 +442,19 @@ func TestACallThatHangsIsNamed(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTheDocumentNamesEachCase that the suite has: docs/your-own-backend.md says what is checked.
+func TestTheDocumentNamesEachCase(t *testing.T) {
+	text, err := os.ReadFile("../../docs/your-own-backend.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := strings.Join(strings.Fields(string(text)), " ")
+	for _, c := range cases() {
+		if !strings.Contains(document, c.name) {
+			t.Errorf("docs/your-own-backend.md does not say %q", c.name)
+		}
 	}
 }

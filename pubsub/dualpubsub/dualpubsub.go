@@ -4,8 +4,8 @@
 //
 // Most messages arrive twice, and may overtake each other when one of the brokers has lost some:
 // versions make both harmless to what uses a hub. The package does not choose a better broker, and
-// does not carry over from one to the other what is sent by replicas that have only one of them: two
-// replicas must have one broker in common.
+// does not carry over from one to the other what is sent by replicas that have only one of them:
+// two replicas must have one broker in common.
 package dualpubsub
 
 import (
@@ -113,11 +113,13 @@ func (d *Driver) saw(n int, err error) {
 		d.opts.Preconditions.Saw(d.names[n], "")
 		return
 	}
-	d.opts.Preconditions.Saw(d.names[n], "", precondition.Unmet{
-		Name: [2]string{"first_broker_away", "second_broker_away"}[n],
-		Text: fmt.Sprintf("%s is away or does not serve all topics: until it does, %s alone carries what replicas say to each other, and there is no other one to take its place",
-			d.names[n], d.names[1-n]),
-	})
+	unmet := precondition.Unmet{Name: "first_broker_away"}
+	if n == 1 {
+		unmet = precondition.Unmet{Name: "second_broker_away"}
+	}
+	unmet.Text = fmt.Sprintf("%s is away or does not serve all topics: until it does, %s alone carries what replicas say to each other, and there is none to take its place",
+		d.names[n], d.names[1-n])
+	d.opts.Preconditions.Saw(d.names[n], "", unmet)
 }
 
 // away reports whether a hub's status says that it has no connection.
