@@ -1,5 +1,6 @@
 // Package backends opens brokers and stores by their URLs, and applications over them. It is the
-// one package that knows all of them: who needs only one, and none of the others' clients in the
+// one package that knows all of them, but for clients that are as large as all others together,
+// which Options.Brokers adds: who needs only one, and none of the others' clients in the
 // program, calls its constructor, such as redispubsub.NewDriver, and lockstep.New.
 //
 //	app := backends.MustOpen(os.Getenv("LOCKSTEP_URL"), nil)
@@ -13,6 +14,7 @@
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
 //	nats://user:password@a,b       a broker alone: one of several NATS servers; tls:// with TLS
 //	amqp://user:password@a/vhost   a broker alone: RabbitMQ; amqps:// with TLS
+//	snssqs://eu-central-1          a broker alone: Amazon SNS and SQS, with Options.Brokers
 //
 // OpenBoth takes one for each. Two URLs of brokers with a space between them are both used at once,
 // while replicas move from one to the other: docs/moving-brokers.md. Replicas that share a broker
@@ -22,6 +24,7 @@ package backends
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"lockstep/internal/pgclient"
@@ -57,6 +60,10 @@ type Options struct {
 	// BrokerUnmet and StoreUnmet are told what the servers of either do not meet. Nil: nobody is.
 	// Open and OpenBoth have it logged.
 	BrokerUnmet, StoreUnmet *precondition.Part
+	// Brokers are drivers that this package does not have, by the schemes of their URLs: whoever
+	// imports it would download their clients. For "snssqs" it is a function that calls
+	// snssqspubsub.NewDriver, with Options.Prefix as the name. They win over those that it has.
+	Brokers map[string]func(url string, o Options) (driver.Driver, error)
 	// Counter says what becomes of the counters that the first version of this program has left in
 	// a store: it gives each a topic, and the data that it begins with. Nil: they are an error.
 	Counter func(name string, n int64) (topic string, data []byte)
@@ -107,7 +114,11 @@ func single(url string, o *Options) (driver.Driver, error) {
 	if !ok || b.broker == nil {
 		return nil, fmt.Errorf("there is no broker for %s", schemeOf(url))
 	}
-	d, err := b.broker(url, o)
+	open := b.broker
+	if given := o.Brokers[strings.TrimSuffix(schemeOf(url), ":")]; given != nil {
+		open = func(url string, o *Options) (driver.Driver, error) { return given(url, *o) }
+	}
+	d, err := open(url, o)
 	if err != nil {
 		return nil, err
 	}

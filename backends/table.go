@@ -2,6 +2,7 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +87,13 @@ func table() []backend {
 				return rabbitpubsub.NewDriver(url, &rabbitpubsub.Options{Exchange: strings.TrimRight(o.Prefix, ":")})
 			},
 		},
+		{
+			name:    "SNS with SQS",
+			schemes: []string{"snssqs://"},
+			broker: func(string, *Options) (driver.Driver, error) {
+				return nil, errors.New("this program has no driver for snssqs://; it is snssqspubsub.NewDriver, in backends.Options.Brokers")
+			},
+		},
 	}
 }
 
@@ -119,7 +127,7 @@ func schemes(of func(b *backend) bool) (all []string) {
 	return all
 }
 
-// BrokerSchemes returns what URLs of brokers begin with.
+// BrokerSchemes returns what URLs of brokers begin with. Of these snssqs:// needs Options.Brokers.
 func BrokerSchemes() []string { return schemes(func(b *backend) bool { return b.broker != nil }) }
 
 // StoreSchemes returns what URLs of stores begin with.

@@ -17,14 +17,15 @@ const (
 	natsRedis      = "NATS, Redis"
 	natsPostgres   = "NATS, Postgres"
 	rabbitPostgres = "RabbitMQ, Postgres"
-	embedded       = "embedded" // the file and the bus of one replica
+	snsRedis       = "SNS with SQS, Redis" // late, twice, and in no order
+	embedded       = "embedded"            // the file and the bus of one replica
 )
 
 // both are the backends of one server, allBrokers those with each broker, and allBackends all that
 // replicas can share.
 var (
 	both        = []string{redis, postgres}
-	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres}
+	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres, snsRedis}
 	allBackends = append(slices.Clone(allBrokers), natsPostgres)
 )
 
@@ -32,7 +33,7 @@ var (
 func (w *cluster) startServers() {
 	w.Helper()
 	switch w.backend {
-	case redis, natsRedis:
+	case redis, natsRedis, snsRedis:
 		w.server = testserver.Redis(w)
 	case postgres, natsPostgres, rabbitPostgres:
 		w.server = testserver.Postgres(w)
@@ -44,6 +45,10 @@ func (w *cluster) startServers() {
 		w.broker = testserver.NATS(w, "")
 	case rabbitPostgres:
 		w.broker = testserver.RabbitMQ(w, "")
+	case snsRedis:
+		w.cloud = testserver.Goaws(w)
+		w.cloud.Hostile(true)
+		w.broker = w.cloud.Server
 	}
 }
 

@@ -43,6 +43,7 @@ type cluster struct {
 	backend string
 	server  *testserver.Server // broker and store; nil: the embedded ones
 	broker  *testserver.Server // in place of server; nil: server is the broker, too
+	cloud   *testserver.Cloud  // what the broker is of; nil: nothing
 	standby *testserver.Server // follows it; nil: none
 	outside *testserver.Proxy  // of the outsider, to the server; nil: none
 	store   states.Store       // the server's, opened by an outsider; nil: the embedded one
@@ -118,10 +119,9 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	for i := range n {
 		var args, env []string
 		if w.server != nil {
-			broker := cmp.Or(w.broker, w.server)
-			l := proxies{testserver.NewProxy(w, broker.Addr), testserver.NewProxy(w, w.server.Addr)}
+			l, brokerURL := w.newProxies()
 			w.proxies = append(w.proxies, l)
-			args, env = w.app.backends(l.broker.Rewrite(broker.URL), l.store.Rewrite(w.server.URL), prefixOf(w.T))
+			args, env = w.app.backends(brokerURL, l.store.Rewrite(w.server.URL), prefixOf(w.T))
 		}
 		args = append(args, "-addr", address(testserver.FreePort(w.T)), "-replica", "replica-"+strconv.Itoa(i+1), "-drain", "1s")
 		p := &process{t: w.T, dir: w.TempDir(), args: append(args, flags...), env: env, path: program}
@@ -134,6 +134,18 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	if w.server == nil {
 		w.group.store = pageStore{w.ps[0].url, w.group.kind, w.group.name}
 	}
+}
+
+// newProxies returns proxies before broker and store, and the URL of the broker through its own.
+func (w *cluster) newProxies() (l proxies, brokerURL string) {
+	l.store = testserver.NewProxy(w, w.server.Addr)
+	if w.cloud != nil {
+		l.broker = testserver.NewProxy(w, w.cloud.Front)
+		return l, w.cloud.At(l.broker.Addr)
+	}
+	broker := cmp.Or(w.broker, w.server)
+	l.broker = testserver.NewProxy(w, broker.Addr)
+	return l, l.broker.Rewrite(broker.URL)
 }
 
 // startLossyReplicas starts n replicas in this process, over a driver that

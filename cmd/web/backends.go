@@ -14,6 +14,7 @@ import (
 	"lockstep/backends"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
+	"lockstep/pubsub/snssqspubsub"
 	"lockstep/serve/settings"
 	"lockstep/state"
 )
@@ -40,7 +41,7 @@ type backendFlags struct {
 func (b *backendFlags) define(fs *settings.Set) {
 	fs.Group("Backends")
 	fs.Text(&b.PubSub, "pubsub", "", "broker `URL`: "+strings.Join(backends.BrokerSchemes(), ", ")+"; or two of them with a space between, to move from one to the other: docs/moving-brokers.md. Default: "+strings.Join(backends.Variables(), ", ")+" if set, else mem:")
-	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; those of NATS in ?creds=FILE or ?nkey=FILE; Postgres needs sslmode=verify-full to check it")
+	fs.Text(&b.Store, "store", "", "store `URL`: "+strings.Join(backends.StoreSchemes(), ", ")+". Default: the broker's backend where it can store, else "+defaultStore+". mem: forgets. URLs of both may end in ?sslrootcert=FILE&sslcert=FILE&sslkey=FILE, for an authority and a certificate of one's own, and in sslmode=require, for a server whose certificate can't be checked; those of NATS in ?creds=FILE or ?nkey=FILE; those of SNS and SQS in ?endpoint=URL; Postgres needs sslmode=verify-full to check it")
 	fs.Env["pubsub"], fs.Env["store"] = "PUBSUB_URL", "STORE_URL"
 	fs.Text(&b.Prefix, "channel-prefix", "lockstep:", "`prefix` of all names at broker and store; only replicas with the same one see each other")
 	fs.Span(&b.OpLifetime, "op-lifetime", state.OpLifetime, "`time` for which a click that waits in a browser still counts, and counts once however often it is sent: 1h to 1440h, the same for all replicas. The store keeps 80 to 220 bytes, for a day more, of each page load that clicks: see docs/operations.md")
@@ -88,7 +89,15 @@ func (b *backendFlags) check() error {
 
 // options returns what broker and store have in common; signing is of the broker.
 func (b *backendFlags) options() *backends.Options {
-	return &backends.Options{Prefix: b.Prefix, OpLifetime: b.OpLifetime, Counter: app.FormerCounter}
+	return &backends.Options{
+		Prefix: b.Prefix, OpLifetime: b.OpLifetime, Counter: app.FormerCounter,
+		Brokers: map[string]func(string, backends.Options) (driver.Driver, error){"snssqs": newSNSSQS},
+	}
+}
+
+// newSNSSQS returns a driver for SNS and SQS, whose client package backends leaves out.
+func newSNSSQS(url string, o backends.Options) (driver.Driver, error) {
+	return snssqspubsub.NewDriver(url, &snssqspubsub.Options{Name: o.Prefix})
 }
 
 // openDriver returns the broker's driver, which signs with keys. It does not connect. seen is told

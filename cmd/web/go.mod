@@ -7,6 +7,7 @@ require (
 	lockstep/app/web v0.0.0
 	lockstep/backends v0.0.0
 	lockstep/internal/redisclient v0.0.0
+	lockstep/pubsub/snssqspubsub v0.0.0-00010101000000-000000000000
 	lockstep/serve v0.0.0
 )
 
@@ -14,6 +15,22 @@ require (
 	github.com/a-h/templ v0.3.1118 // indirect
 	github.com/alecthomas/chroma/v2 v2.27.0 // indirect
 	github.com/andybalholm/brotli v1.3.0 // indirect
+	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2/config v1.33.18 // indirect
+	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // indirect
+	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.25 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/signin v1.13.1 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sns v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sqs v1.53.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sso v1.39.5 // indirect
+	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // indirect
+	github.com/aws/smithy-go v1.28.9 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/coder/websocket v1.8.15 // indirect
@@ -74,6 +91,7 @@ replace (
 	lockstep/pubsub/pgpubsub => ../../pubsub/pgpubsub
 	lockstep/pubsub/rabbitpubsub => ../../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../../pubsub/redispubsub
+	lockstep/pubsub/snssqspubsub => ../../pubsub/snssqspubsub
 	lockstep/serve => ../../serve
 	lockstep/state/pgstate => ../../state/pgstate
 	lockstep/state/redisstate => ../../state/redisstate

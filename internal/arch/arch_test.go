@@ -32,7 +32,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/traces", "internal/version", "live", "precondition", "pubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
+	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/traces", "internal/version", "live", "precondition", "pubsub", "pubsub/driver", "pubsub/snssqspubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
 	{"cmd/lockstep", []string{"internal/dev"}, "what begins a program knows the kit by its files, and runs it"},
 	{"cmd/wasm", []string{"app", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "docs/site", "live", "lockstep", "serve", "serve/ops", "state", "static"}, "the demo's edge is a router: what every application needs there is in serve"},
@@ -81,6 +81,7 @@ var rules = []rule{
 	{"pubsub/pgpubsub", []string{"internal/pgclient", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/rabbitpubsub", []string{"internal/tlsoptions", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/redispubsub", []string{"internal/redisclient", "precondition", "pubsub/driver"}, "drivers know the contract only"},
+	{"pubsub/snssqspubsub", []string{"internal/tlsoptions", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
 	{"pubsub", []string{"histogram", "internal/callback", "internal/pause", "internal/repeats", "pubsub/driver"}, "the hub knows no backend"},
 	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
@@ -132,7 +133,7 @@ var portable = []string{
 }
 
 // notPortable must not be imported by them: they are for servers.
-var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/nats-io", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
+var notPortable = []string{"net/http", "github.com/labstack/echo", "github.com/redis", "github.com/jackc", "github.com/nats-io", "github.com/aws", "github.com/coder/websocket", "go.etcd.io", "github.com/prometheus", "database/sql", "os/exec"}
 
 type pkg struct {
 	ImportPath, Name, Dir     string
@@ -240,6 +241,7 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 		"github.com/jackc/":          {"backends", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
 		"github.com/nats-io/":        {"pubsub/natspubsub"},
 		"github.com/rabbitmq/":       {"pubsub/rabbitpubsub"},
+		"github.com/aws/":            {"pubsub/snssqspubsub"},
 		"go.etcd.io/":                {"state/boltstate"},
 		"github.com/coder/websocket": {"internal/fleet", "live/wslive", "livetest", "tools/loadgen/internal/planted"},
 		"github.com/prometheus/":     {"serve", "tools/loadgen"},
