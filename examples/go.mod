@@ -7,7 +7,7 @@ require (
 	lockstep v0.0.0
 	lockstep/components v0.0.0
 	lockstep/livetest v0.0.0
-	lockstep/run v0.0.0-00010101000000-000000000000
+	lockstep/run v0.0.0
 	lockstep/serve v0.0.0
 )
 
@@ -35,6 +35,7 @@ require (
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
+	go.uber.org/goleak v1.3.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.25.0 // indirect
@@ -45,9 +46,9 @@ require (
 	lockstep/backends v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/internal/redisclient v0.0.0 // indirect
-	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
-	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
