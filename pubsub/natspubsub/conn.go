@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"lockstep/internal/natsclient"
 	"lockstep/pubsub/driver"
 )
 
@@ -88,9 +89,9 @@ func newConn(end func()) *conn {
 }
 
 // connect makes the connection; life is its life.
-func (c *conn) connect(life context.Context, at place) (err error) {
-	o := at.options
-	o.CustomDialer = c.dial(life, at)
+func (c *conn) connect(life context.Context, at *natsclient.Config) (err error) {
+	o := at.Options
+	o.CustomDialer = at.Dialer(life, c.made)
 	o.AsyncErrorCB = func(_ *nats.Conn, _ *nats.Subscription, err error) { c.noticed(err) }
 	o.LameDuckModeHandler = func(*nats.Conn) { c.lost(errLameDuck) }
 	o.ClosedCB = func(nc *nats.Conn) {
@@ -163,7 +164,7 @@ func (c *conn) call(ctx context.Context, r request) error {
 	if err := c.Usable(ctx); err != nil {
 		return err
 	}
-	r.subject, r.done = subject(r.topic), make(chan error, 1)
+	r.subject, r.done = natsclient.Subject(r.topic), make(chan error, 1)
 	select {
 	case c.requests <- r:
 	case <-c.Ended():

@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nkeys v0.4.16
 	go.uber.org/goleak v1.3.0
 	lockstep v0.0.0
+	lockstep/internal/natsclient v0.0.0
 )
 
 require (
@@ -17,4 +18,7 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 )
 
-replace lockstep => ../..
+replace (
+	lockstep => ../..
+	lockstep/internal/natsclient => ../../internal/natsclient
+)

@@ -1,9 +1,6 @@
 package natspubsub
 
-import (
-	"context"
-	"net"
-)
+import "net"
 
 const (
 	// ahead is how many messages, and behind how many bytes, are read before
@@ -16,34 +13,14 @@ const (
 	oneRead = 4096
 )
 
-// A dialer is a nats.CustomDialer.
-type dialer struct {
-	dial func(network, addr string) (net.Conn, error)
-	tls  bool // what it makes has TLS already
-}
-
-// Dial implements nats.CustomDialer.
-func (d dialer) Dial(network, addr string) (net.Conn, error) { return d.dial(network, addr) }
-
-// SkipTLSHandshake is what nats.go asks of diallers that have it.
-func (d dialer) SkipTLSHandshake() bool { return d.tls }
-
-// A dialFunc makes a connection, as net.Dialer.DialContext does.
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// dial returns a dialler whose connections end with life, and at once every call
-// on them: nats.go waits for a write, its Close included, and knows no context.
-func (c *conn) dial(life context.Context, at place) dialer {
-	return dialer{tls: at.tls, dial: func(network, addr string) (net.Conn, error) {
-		raw, err := at.dial(life, network, addr)
-		if err != nil {
-			c.unreachable = err
-			return nil, err
-		}
-		c.addr = addr                                       // the last one that is dialled is the one
-		context.AfterFunc(life, func() { _ = raw.Close() }) // it has ended: nobody can act on its error
-		return &gate{Conn: raw, c: c}, nil
-	}}
+// made takes in how an attempt to reach a server has ended.
+func (c *conn) made(addr string, raw net.Conn, err error) (net.Conn, error) {
+	if err != nil {
+		c.unreachable = err
+		return nil, err
+	}
+	c.addr = addr // the last one that is dialled is the one
+	return &gate{Conn: raw, c: c}, nil
 }
 
 // A gate reads no faster than Receive takes. It is read by one goroutine at a

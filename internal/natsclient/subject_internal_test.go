@@ -1,4 +1,4 @@
-package natspubsub
+package natsclient
 
 import (
 	"encoding/hex"
@@ -27,7 +27,7 @@ func TestSubjectsCanBeRead(t *testing.T) {
 		long:                     "%~",
 		strings.Repeat(":", 500): strings.Repeat("%.", 15) + "%~",
 	} {
-		got := subject(topic)
+		got := Subject(topic)
 		if before, _, hashed := strings.Cut(got, "%~"); hashed {
 			got = before + "%~"
 		}
@@ -47,9 +47,9 @@ func FuzzSubject(f *testing.F) {
 		if topic == "" {
 			return
 		}
-		s := subject(topic)
+		s := Subject(topic)
 		checkSubject(t, s)
-		if other != "" && other != topic && subject(other) == s {
+		if other != "" && other != topic && Subject(other) == s {
 			t.Errorf("%q and %q are both %q", topic, other, s)
 		}
 		if strings.Contains(s, "%~") {

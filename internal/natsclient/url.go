@@ -1,11 +1,15 @@
-package natspubsub
+// Package natsclient has what the broker and the store on NATS have in common:
+// URLs, and how topics are written as subjects.
+package natsclient
 
 import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -15,17 +19,37 @@ import (
 
 var errURL = errors.New("not a valid NATS URL (nats://[user:password@]host:port,host:port)")
 
-// parse reads a URL. No server of its result has a user: their errors may be
-// shown.
-func parse(raw string) (nats.Options, error) {
-	var o nats.Options
+// Parse reads a URL. It does not connect. The error is about the URL and does not
+// contain it; errors of servers may be shown, too: none has a user in its address.
+//
+//	nats://user:password@a:4222,b:4222   one of these servers; the port is 4222 by default
+//	nats://token@a                       a token
+//	nats://a?creds=FILE                  a JWT and its key, as "nsc" writes them
+//	nats://a?nkey=FILE                   the seed of an NKey
+//	nats://a?replicas=3&sync=always      Config.Replicas, 1 to 5, and Config.Synced
+//	tls://a?sslrootcert=FILE             TLS; sslmode, sslcert and sslkey as for PostgreSQL
+//
+// Files are read again for each connection, so that they can be replaced.
+// A server that wants TLS gets it with nats://, too; tls:// insists.
+func Parse(url string) (Config, error) {
+	c, err := parse(url)
+	if err != nil {
+		return c, err
+	}
+	prepare(&c.Options)
+	c.dial = (&net.Dialer{Timeout: openTimeout}).DialContext
+	return c, nil
+}
+
+// parse reads a URL.
+func parse(raw string) (o Config, err error) {
 	scheme, rest, _ := strings.Cut(raw, "://")
 	if scheme != "nats" && scheme != "tls" {
 		return o, errURL
 	}
 	rest, query, _ := strings.Cut(rest, "?")
 	at := strings.LastIndexByte(rest, '@') + 1
-	if err := addServers(&o, scheme, strings.TrimSuffix(rest[at:], "/")); err != nil {
+	if err := addServers(&o.Options, scheme, strings.TrimSuffix(rest[at:], "/")); err != nil {
 		return o, err
 	}
 	q, err := url.ParseQuery(query)
@@ -38,7 +62,10 @@ func parse(raw string) (nats.Options, error) {
 	if err := tlsoptions.Take(q).Apply(o.TLSConfig, "tls://"); err != nil {
 		return o, err
 	}
-	return o, addUser(&o, rest[:at], q)
+	if err := addStream(&o, q); err != nil {
+		return o, err
+	}
+	return o, addUser(&o.Options, rest[:at], q)
 }
 
 // addServers reads host:port,host:port.
@@ -50,6 +77,25 @@ func addServers(o *nats.Options, scheme, hosts string) error {
 		}
 		o.Servers = append(o.Servers, u.String())
 	}
+	return nil
+}
+
+// addStream reads how a stream is to be.
+func addStream(o *Config, q url.Values) (err error) {
+	if n := q.Get("replicas"); n != "" {
+		if o.Replicas, err = strconv.Atoi(n); err != nil || o.Replicas < 1 || o.Replicas > 5 {
+			return errors.New("replicas: 1 to 5 servers can keep a stream")
+		}
+	}
+	switch q.Get("sync") {
+	case "always":
+		o.Synced = true
+	case "":
+	default:
+		return errors.New("sync: always is the only word for it")
+	}
+	q.Del("replicas")
+	q.Del("sync")
 	return nil
 }
 
