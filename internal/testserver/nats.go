@@ -41,9 +41,34 @@ func NATSTLS(t testing.TB, ca *Authority, tls string) *Server {
 	return s
 }
 
+// JetStream starts a nats-server with JetStream, which has each message on disk
+// before it is acknowledged. The data is in the folder jetstream of its Dir. config
+// is added to its configuration. With TEST_NATS_JETSTREAM_URL set, and without
+// config, that server is used instead.
+func JetStream(t testing.TB, config string) *Server {
+	t.Helper()
+	if config == "" {
+		if s := lent(t, "TEST_NATS_JETSTREAM_URL"); s != nil {
+			return s
+		}
+	}
+	dir := t.TempDir()
+	return newNATSIn(t, dir, "nats://", jetStream(dir)+config)
+}
+
+// jetStream is the configuration of a server with JetStream.
+func jetStream(dir string) string {
+	return fmt.Sprintf("jetstream { store_dir: %q, sync_interval: always, max_file_store: 4G, max_memory_store: 64M }\n", dir)
+}
+
 func newNATS(t testing.TB, scheme, config string) *Server {
 	t.Helper()
-	path, dir := built(t, "nats-server"), t.TempDir()
+	return newNATSIn(t, t.TempDir(), scheme, config)
+}
+
+func newNATSIn(t testing.TB, dir, scheme, config string) *Server {
+	t.Helper()
+	path := built(t, "nats-server")
 	port := strconv.Itoa(FreePort(t))
 	file := filepath.Join(dir, "nats.conf")
 	config = "listen: 127.0.0.1:" + port + "\n" + config + "\n"
