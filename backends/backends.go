@@ -12,7 +12,7 @@
 //	redis://user:password@host/0   broker and store in Redis or Valkey; rediss:// with TLS,
 //	                               redis+cluster://a:6379,b:6379 a cluster
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
-//	nats://user:password@a,b       a broker alone: one of several NATS servers; tls:// with TLS
+//	nats://user:password@a,b       broker and store on NATS, with JetStream; tls:// with TLS
 //	amqp://user:password@a/vhost   a broker alone: RabbitMQ; amqps:// with TLS
 //	snssqs://eu-central-1          a broker alone: Amazon SNS and SQS, with Options.Brokers
 //
@@ -33,6 +33,7 @@ import (
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/signedpubsub"
 	"lockstep/state"
+	"lockstep/state/natsstate"
 )
 
 // DefaultPrefix is Options.Prefix where there is none.
@@ -161,4 +162,6 @@ func openStore(ctx context.Context, url string, o *Options) (state.Store, error)
 
 // starting reports whether an error of a broker or a store says that its server does not take
 // connections yet.
-func starting(err error) bool { return pgclient.Starting(err) || redisclient.Starting(err) }
+func starting(err error) bool {
+	return pgclient.Starting(err) || redisclient.Starting(err) || natsstate.Starting(err)
+}

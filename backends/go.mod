@@ -9,10 +9,11 @@ require (
 	lockstep v0.0.0
 	lockstep/internal/pgclient v0.0.0
 	lockstep/internal/redisclient v0.0.0
-	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000
+	lockstep/pubsub/natspubsub v0.0.0
 	lockstep/pubsub/pgpubsub v0.0.0
-	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000
+	lockstep/pubsub/rabbitpubsub v0.0.0
 	lockstep/pubsub/redispubsub v0.0.0
+	lockstep/state/natsstate v0.0.0
 	lockstep/state/pgstate v0.0.0
 	lockstep/state/redisstate v0.0.0
 )
@@ -35,16 +36,19 @@ require (
 	golang.org/x/sys v0.50.0 // indirect
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
 )
 
 replace (
 	lockstep => ..
+	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
 	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
+	lockstep/state/natsstate => ../state/natsstate
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate
 )

@@ -193,21 +193,21 @@ func start(t *testing.T, url string) error {
 
 func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 	for name, c := range map[string]struct{ url, secret, says string }{
-		"an unknown scheme":               {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
-		"no URL":                          {"data/app.db", "", "not a URL"},
-		"a password alone":                {"hunter2:", "", "not a URL"},
-		"a password with a slash":         {"redis://u:hunt/hunter2@x", longSecret, "%2F"},
-		"no secret":                       {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
-		"a short secret":                  {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
-		"a Redis that is not there":       {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
-		"a cluster that is not there":     {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
-		"a Postgres that is not there":    {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
-		"NATS, which keeps nothing":       {"nats://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
-		"RabbitMQ, which does not either": {"amqp://u:hunter2@127.0.0.1:1", longSecret, "RabbitMQ is a broker that keeps nothing; give a store"},
-		"the same with TLS":               {"tls://u:hunter2@127.0.0.1:1", longSecret, "NATS is a broker that keeps nothing; give a store"},
-		"an authority that is not there":  {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
-		"a folder":                        {"file:" + t.TempDir(), "", "not a file"},
-		"a file without a name":           {"file:", "", "no file name"},
+		"an unknown scheme":              {"bogus://u:hunter2@x", "", `unknown scheme "bogus"; this build has mem:, file:, redis://`},
+		"no URL":                         {"data/app.db", "", "not a URL"},
+		"a password alone":               {"hunter2:", "", "not a URL"},
+		"a password with a slash":        {"redis://u:hunt/hunter2@x", longSecret, "%2F"},
+		"no secret":                      {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
+		"a short secret":                 {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
+		"a Redis that is not there":      {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
+		"a cluster that is not there":    {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
+		"a Postgres that is not there":   {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
+		"an authority that is not there": {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},
+		"a folder":                       {"file:" + t.TempDir(), "", "not a file"},
+		"a file without a name":          {"file:", "", "no file name"},
+		"a NATS that is not there":       {"nats://u:hunter2@127.0.0.1:1", longSecret, "nats://127.0.0.1:1 can't be used: dial tcp"},
+		"replicas that can't be":         {"tls://u:hunter2@127.0.0.1:1?replicas=9", longSecret, "1 to 5 servers can keep a stream"},
+		"RabbitMQ, which keeps nothing":  {"amqp://u:hunter2@127.0.0.1:1", longSecret, "RabbitMQ is a broker that keeps nothing; give a store"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer

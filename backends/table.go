@@ -16,6 +16,7 @@ import (
 	"lockstep/state"
 	"lockstep/state/boltstate"
 	"lockstep/state/memstate"
+	"lockstep/state/natsstate"
 	"lockstep/state/pgstate"
 	"lockstep/state/redisstate"
 )
@@ -79,6 +80,9 @@ func table() []backend {
 			name: "NATS", variable: "NATS_URL",
 			schemes: []string{"nats://", "tls://"},
 			broker:  func(url string, _ *Options) (driver.Driver, error) { return natspubsub.NewDriver(url) },
+			store: func(ctx context.Context, url string, lifetime time.Duration, o *Options) (state.Store, error) {
+				return natsstate.Open(ctx, url, &natsstate.Options{Prefix: o.Prefix, Lifetime: lifetime, Preconditions: o.StoreUnmet})
+			},
 		},
 		{
 			name: "RabbitMQ", variable: "AMQP_URL",

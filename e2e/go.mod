@@ -66,9 +66,11 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	lockstep/components v0.0.0 // indirect
 	lockstep/docs v0.0.0 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
 )
 
@@ -79,6 +81,7 @@ replace (
 	lockstep/cmd/web => ../cmd/web
 	lockstep/components => ../components
 	lockstep/docs => ../docs
+	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
@@ -86,6 +89,7 @@ replace (
 	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/serve => ../serve
+	lockstep/state/natsstate => ../state/natsstate
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate
 	lockstep/tools/loadgen => ../tools/loadgen

@@ -44,12 +44,14 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	lockstep/backends v0.0.0 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/internal/redisclient v0.0.0 // indirect
 	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
 	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
 )
@@ -58,6 +60,7 @@ replace (
 	lockstep => ..
 	lockstep/backends => ../backends
 	lockstep/components => ../components
+	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/livetest => ../livetest
@@ -67,6 +70,7 @@ replace (
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/run => ../run
 	lockstep/serve => ../serve
+	lockstep/state/natsstate => ../state/natsstate
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate
 )

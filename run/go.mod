@@ -39,12 +39,14 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	lockstep/components v0.0.0 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
 	lockstep/internal/redisclient v0.0.0 // indirect
-	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
-	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
 )
@@ -53,6 +55,7 @@ replace (
 	lockstep => ..
 	lockstep/backends => ../backends
 	lockstep/components => ../components
+	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/livetest => ../livetest
@@ -61,6 +64,7 @@ replace (
 	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
 	lockstep/serve => ../serve
+	lockstep/state/natsstate => ../state/natsstate
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate
 )

@@ -90,7 +90,7 @@ func (c *config) define(fs *settings.Set, addr string) {
 	fs.Text(&c.opsToken, "ops-token", "", fmt.Sprintf("`token` for that page, %d bytes at least: the password, with any name. Equal on all replicas. Default: the page is for this machine alone", minOpsToken))
 
 	fs.Group("Backends")
-	fs.Text(&c.url, "url", "", "`URL` of broker and store: mem: forgets, file:PATH, redis://…, postgres://…; nats://… and amqp://… are brokers alone, and so are two URLs with a space between: these need -store. Default: mem:")
+	fs.Text(&c.url, "url", "", "`URL` of broker and store: mem: forgets, file:PATH, redis://…, postgres://…, nats://…; amqp://… is a broker alone, and so are two URLs with a space between: these need -store. Default: mem:")
 	fs.Env["url"] = "LOCKSTEP_URL"
 	fs.Text(&c.store, "store", "", "another `URL` for the store, where -url is of a broker that can't store, or not what should")
 	fs.Env["store"] = "LOCKSTEP_STORE_URL"

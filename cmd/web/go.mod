@@ -7,7 +7,7 @@ require (
 	lockstep/app/web v0.0.0
 	lockstep/backends v0.0.0
 	lockstep/internal/redisclient v0.0.0
-	lockstep/pubsub/snssqspubsub v0.0.0-00010101000000-000000000000
+	lockstep/pubsub/snssqspubsub v0.0.0
 	lockstep/serve v0.0.0
 )
 
@@ -69,11 +69,13 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	lockstep/components v0.0.0 // indirect
 	lockstep/docs v0.0.0 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
-	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
-	lockstep/pubsub/rabbitpubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0 // indirect
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
@@ -85,6 +87,7 @@ replace (
 	lockstep/backends => ../../backends
 	lockstep/components => ../../components
 	lockstep/docs => ../../docs
+	lockstep/internal/natsclient => ../../internal/natsclient
 	lockstep/internal/pgclient => ../../internal/pgclient
 	lockstep/internal/redisclient => ../../internal/redisclient
 	lockstep/pubsub/natspubsub => ../../pubsub/natspubsub
@@ -93,6 +96,7 @@ replace (
 	lockstep/pubsub/redispubsub => ../../pubsub/redispubsub
 	lockstep/pubsub/snssqspubsub => ../../pubsub/snssqspubsub
 	lockstep/serve => ../../serve
+	lockstep/state/natsstate => ../../state/natsstate
 	lockstep/state/pgstate => ../../state/pgstate
 	lockstep/state/redisstate => ../../state/redisstate
 )

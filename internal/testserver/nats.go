@@ -34,8 +34,13 @@ func NATS(t testing.TB, config string) *Server {
 // configuration says of TLS, e.g. "verify: true". It is always the test's own.
 func NATSTLS(t testing.TB, ca *Authority, tls string) *Server {
 	t.Helper()
+	return newNATSTLS(t, t.TempDir(), ca, tls, "")
+}
+
+func newNATSTLS(t testing.TB, dir string, ca *Authority, tls, config string) *Server {
+	t.Helper()
 	cert, key := ca.Issue(time.Now().Add(time.Hour), "127.0.0.1")
-	s := newNATS(t, "tls://", fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, timeout: 10\n%s\n}\nauthorization { user: app, password: %q }\n",
+	s := newNATSIn(t, dir, "tls://", config+fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q, timeout: 10\n%s\n}\nauthorization { user: app, password: %q }\n",
 		cert, key, ca.File, tls, Password))
 	s.URL = "tls://" + url.UserPassword("app", Password).String() + "@" + s.Addr + "?sslrootcert=" + ca.File
 	return s
@@ -55,6 +60,33 @@ func JetStream(t testing.TB, config string) *Server {
 	dir := t.TempDir()
 	return newNATSIn(t, dir, "nats://", jetStream(dir)+config)
 }
+
+// JetStreamTLS is JetStream for a server as NATSTLS starts it.
+func JetStreamTLS(t testing.TB, ca *Authority) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	return newNATSTLS(t, dir, ca, "", jetStream(dir))
+}
+
+// JetStreamCluster starts so many servers with JetStream that are a cluster. Their
+// names are those of NATSName. They have yet to find each other when it returns.
+func JetStreamCluster(t testing.TB, n int) []*Server {
+	t.Helper()
+	routes := make([]string, n)
+	for i := range routes {
+		routes[i] = "nats://127.0.0.1:" + strconv.Itoa(FreePort(t))
+	}
+	servers := make([]*Server, n)
+	for i := range servers {
+		dir := t.TempDir()
+		servers[i] = newNATSIn(t, dir, "nats://", fmt.Sprintf("server_name: %s\ncluster { name: lockstep, listen: %q, routes: [%s] }\n",
+			NATSName(i), strings.TrimPrefix(routes[i], "nats://"), strings.Join(routes, ", "))+jetStream(dir))
+	}
+	return servers
+}
+
+// NATSName is the name of one server of a cluster.
+func NATSName(i int) string { return "n" + strconv.Itoa(i) }
 
 // jetStream is the configuration of a server with JetStream.
 func jetStream(dir string) string {

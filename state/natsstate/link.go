@@ -229,6 +229,10 @@ const (
 	codeWrongLastOnce = 10164 // of a batch
 	codeNotEnabled    = 10076
 	codeNotForAccount = 10039
+	codeNotAvailable  = 10008
+	codeNoPeers       = 10005
+	codeNoResources   = 10023
+	codeNoCluster     = 10074
 )
 
 var errNobody = errors.New("JetStream does not answer: it is not enabled, or has no leader")

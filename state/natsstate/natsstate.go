@@ -66,7 +66,7 @@ type Store struct {
 	base           context.Context
 	cut            context.CancelFunc // ends base, and sweeps
 	busy           topics
-	sweeps         sync.WaitGroup     // Add only under mu while not closed
+	sweeps         sync.WaitGroup // Add only under mu while not closed
 
 	mu       sync.Mutex // guards the rest
 	closed   bool

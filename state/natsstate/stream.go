@@ -234,6 +234,18 @@ func (s *Store) settle(now life, high uint64) {
 	s.life, s.top, s.high = now, max(s.top, now.epoch), max(s.high, high)
 }
 
+// errNotEnabled is of a server, or an account, without JetStream.
+var errNotEnabled = errors.New("JetStream is not enabled: the server's configuration needs jetstream { store_dir: … }, and that of an account, too")
+
+// Starting reports whether an error of Open says that the servers can't keep a stream
+// yet: those of a cluster have to find each other.
+func Starting(err error) bool {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e.ErrCode == codeNotAvailable || e.ErrCode == codeNoPeers || e.ErrCode == codeNoResources
+	}
+	return errors.Is(err, errNobody)
+}
+
 // stream returns what the stream is, and makes it if there is none.
 func (s *Store) stream(ctx context.Context, l *link) (*streamInfo, error) {
 	info, err := s.info(ctx, l)
@@ -241,7 +253,10 @@ func (s *Store) stream(ctx context.Context, l *link) (*streamInfo, error) {
 		info, err = s.create(ctx, l)
 	}
 	if e, ok := errors.AsType[*apiError](err); ok && (e.ErrCode == codeNotEnabled || e.ErrCode == codeNotForAccount) {
-		return nil, errors.New("JetStream is not enabled: the server's configuration needs jetstream { store_dir: … }, and its account JetStream, too")
+		return nil, errNotEnabled
+	}
+	if errors.Is(err, errNobody) && l.nc.ConnectedClusterName() == "" {
+		return nil, errNotEnabled
 	}
 	if err != nil {
 		return nil, err
@@ -274,7 +289,12 @@ func (s *Store) create(ctx context.Context, l *link) (*streamInfo, error) {
 	}
 	config.FirstSeq = uint64(time.Now().UnixMicro())
 	var info streamInfo
-	if err := l.api(ctx, s.subjects.api("STREAM.CREATE"), config, &info); err != nil {
+	err := l.api(ctx, s.subjects.api("STREAM.CREATE"), config, &info)
+	if err == nil && info.Error != nil && info.Error.ErrCode == codeNoCluster && s.config.Replicas == 0 {
+		config.Replicas, info = 1, streamInfo{} // one server that has a name for its cluster
+		err = l.api(ctx, s.subjects.api("STREAM.CREATE"), config, &info)
+	}
+	if err != nil {
 		return nil, err
 	}
 	switch {
