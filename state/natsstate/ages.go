@@ -3,7 +3,6 @@ package natsstate
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -38,7 +37,10 @@ func (s *Store) aged(ctx context.Context, l *link, now *life) (ages, error) {
 	s.mu.Lock()
 	old := s.ages
 	s.mu.Unlock()
-	for range tries {
+	for try := range tries {
+		if !later(ctx, try) {
+			return old, ctx.Err()
+		}
 		clock := time.Now().Add(now.offset + time.Duration(s.ahead.Load()))
 		next := old
 		next.lanes, next.done = at(old.lanes, clock, s.lifetime), at(old.done, clock, s.done)
@@ -60,7 +62,7 @@ func (s *Store) aged(ctx context.Context, l *link, now *life) (ages, error) {
 		s.keepAges(now, next)
 		return next, nil
 	}
-	return old, errors.New("other replicas were faster each time")
+	return old, errContended
 }
 
 // at is what an age is at a time.

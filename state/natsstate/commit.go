@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"lockstep/internal/pause"
 	"lockstep/state"
 )
 
@@ -65,7 +64,7 @@ func (s *Store) commit(ctx context.Context, all []*attempt) {
 		if all = slices.DeleteFunc(all, func(a *attempt) bool { return a.over }); len(all) == 0 {
 			return
 		}
-		if try > alone && !pause.For(ctx, between) {
+		if !later(ctx, try) {
 			break
 		}
 		if err := s.try(ctx, all, try); err != nil {
@@ -80,7 +79,7 @@ func (s *Store) commit(ctx context.Context, all []*attempt) {
 		case a.over:
 		case ctx.Err() != nil:
 			a.fail(ctx.Err())
-		default: // others hold the same lanes all the time: the next try is the caller's
+		default:
 			a.fail(errContended)
 		}
 	}

@@ -16,12 +16,15 @@ const (
 	sweepEvery = 128
 )
 
+// trimmed bounds how often it is begun anew because entries have gone.
+const trimmed = 10
+
 // Entries implements state.Store.
 func (s *Store) Entries(ctx context.Context, topic string, after uint64, most int) (first uint64, entries [][]byte, err error) {
 	if err := state.CheckTopic(topic); err != nil {
 		return 0, nil, err
 	}
-	for range tries {
+	for range trimmed {
 		first, entries, err = s.entries(ctx, topic, after, most)
 		if !errors.Is(err, errTrimmed) {
 			break

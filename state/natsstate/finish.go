@@ -2,8 +2,8 @@ package natsstate
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 
@@ -11,7 +11,8 @@ import (
 )
 
 // Finish implements state.Store. Marks are stored all at once, and read again when
-// one of the lanes has moved meanwhile.
+// one of the lanes has moved meanwhile. A lane that moves each time is not marked: its
+// client is not done.
 func (s *Store) Finish(ctx context.Context, marks ...state.Mark) error {
 	topics := make([]string, len(marks))
 	for i := range marks {
@@ -29,6 +30,9 @@ func (s *Store) Finish(ctx context.Context, marks ...state.Mark) error {
 	return nil
 }
 
+// marking bounds the tries of Finish.
+const marking = 10
+
 func (s *Store) finish(ctx context.Context, marks []state.Mark) error {
 	upTo := make(map[laneKey]uint64, len(marks))
 	subjects := make([]string, 0, len(marks))
@@ -41,7 +45,10 @@ func (s *Store) finish(ctx context.Context, marks []state.Mark) error {
 		}
 		upTo[key] = max(upTo[key], m.UpTo)
 	}
-	for range tries {
+	for try := range marking {
+		if !later(ctx, try) {
+			return ctx.Err()
+		}
 		l, now, err := s.ready(ctx)
 		if err != nil {
 			return err
@@ -67,17 +74,32 @@ func (s *Store) finish(ctx context.Context, marks []state.Mark) error {
 		if len(messages) == 0 {
 			return nil
 		}
-		first, err := l.publish(ctx, messages)
-		if err == nil {
-			s.rise(first + uint64(len(messages)) - 1)
-			return nil
+		together := len(messages)
+		if try >= alone { // then each by itself
+			together = 1
 		}
-		if !rejected(err) {
-			s.doubt()
+		if again, err := s.publishAll(ctx, l, messages, together); !again {
 			return err
 		}
 	}
-	return errors.New("the lanes moved each time")
+	return nil
+}
+
+// publishAll stores messages, so many together, and reports whether one was rejected.
+func (s *Store) publishAll(ctx context.Context, l *link, messages []*nats.Msg, together int) (again bool, err error) {
+	for part := range slices.Chunk(messages, together) {
+		first, err := l.publish(ctx, part)
+		switch {
+		case err == nil:
+			s.rise(first + uint64(len(part)) - 1)
+		case rejected(err):
+			again = true
+		default:
+			s.doubt()
+			return false, err
+		}
+	}
+	return again, nil
 }
 
 // mark returns the message that marks a lane as done, or nil where that changes

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -23,10 +24,11 @@ const (
 	// connection; there the clock alone is looked at, every freshClock.
 	fresh      = time.Second
 	freshClock = time.Minute
-	// tries bounds what is done again because others were faster.
-	tries = 10
-	// between two of them.
-	between = 10 * time.Millisecond
+	// tries bounds what is done again because others were faster; later says when.
+	tries = 50
+	// soonest and latest are between two tries.
+	soonest = 5 * time.Millisecond
+	latest  = 160 * time.Millisecond
 	// oldest version of a server that stores several messages at once.
 	oldestMajor, oldestMinor = 2, 12
 )
@@ -79,7 +81,6 @@ type streamConfig struct {
 	Direct      bool     `json:"allow_direct"`
 	TTL         bool     `json:"allow_msg_ttl"`
 	Atomic      bool     `json:"allow_atomic"`
-	PersistMode string   `json:"persist_mode,omitempty"`
 }
 
 // incarnation returns what is different when the stream may have lost something. In
@@ -201,7 +202,7 @@ const maxPayload = 600 << 10
 // something. The caller has the turn.
 func (s *Store) verify(ctx context.Context, l *link) (life, error) {
 	for try := range tries {
-		if try > 0 && !pause.For(ctx, between) {
+		if !later(ctx, try) {
 			return life{}, ctx.Err()
 		}
 		before := time.Now()
@@ -221,7 +222,7 @@ func (s *Store) verify(ctx context.Context, l *link) (life, error) {
 		s.settle(now, info.State.LastSeq)
 		return now, nil
 	}
-	return life{}, errors.New("other replicas were faster each time")
+	return life{}, errContended
 }
 
 // settle takes in what verify has found.
@@ -355,8 +356,6 @@ func (s *Store) tell(l *link, info *streamInfo, before, after time.Time) {
 	}
 	c := &info.Config
 	add(c.Storage != "file", "nats_storage", "the stream is kept in memory: what it has acknowledged is lost when its servers stop; make it anew with file storage")
-	add(c.PersistMode != "" && c.PersistMode != "default", "nats_persist_mode",
-		"the stream has an asynchronous persist_mode: what it has acknowledged is lost when its server crashes; make it anew without")
 	add(c.Discard == "old" && (c.MaxBytes > 0 || c.MaxMessages > 0), "nats_discard",
 		"the stream drops the oldest states when it is full: it must have discard: new, or no limits")
 	add(c.Replicas < 3 && !s.config.Synced, "nats_sync",
@@ -396,7 +395,7 @@ func (s *Store) epoch(ctx context.Context, l *link, info *streamInfo) (life, err
 	s.mu.Lock()
 	high, top := s.high, s.top
 	s.mu.Unlock()
-	if m.seq > 0 && is.Incarnation == now.incarnation && info.State.LastSeq >= high && is.Epoch >= top {
+	if m.seq > 0 && is.Incarnation == now.incarnation && (now.clustered || info.State.LastSeq >= high) && is.Epoch >= top {
 		return now, nil
 	}
 	now.epoch = max(is.Epoch+1, top+1, uint64(info.Now.UnixMilli()))
@@ -455,8 +454,8 @@ func (s *Store) page(ctx context.Context, l *link, floor uint64, subjects []stri
 	if err != nil {
 		return false, err
 	}
-	for try := range 10 * tries {
-		if try > 0 && !pause.For(ctx, between) {
+	for try := range tries {
+		if !later(ctx, try) {
 			return false, ctx.Err()
 		}
 		replies, err := l.request(ctx, s.subjects.api("DIRECT.GET"), payload, func(m *nats.Msg) bool { return status(m) != "" })
@@ -466,16 +465,18 @@ func (s *Store) page(ctx context.Context, l *link, floor uint64, subjects []stri
 		end := replies[len(replies)-1]
 		switch status(end) {
 		case "204":
-			if header(end, "Nats-UpTo-Sequence") < floor {
+			upTo := header(end, "Nats-UpTo-Sequence")
+			if upTo < floor {
 				continue // a replica of the stream that is behind
 			}
+			s.rise(upTo)
 		case "404":
 			if end.Header.Get("Description") != "No Results" {
 				continue // a message has gone between two looks
 			}
 			return false, nil
 		case noResponders:
-			if l.nc.ConnectedClusterName() == "" || try > tries {
+			if l.nc.ConnectedClusterName() == "" || try > tries/4 {
 				return false, errNobody
 			}
 			continue // a stream that was just made is not there for all
@@ -505,7 +506,10 @@ type seen struct {
 // look returns the messages on subjects, not older than the call, and the epoch that
 // they are of.
 func (s *Store) look(ctx context.Context, subjects []string) (seen, error) {
-	for range tries {
+	for try := range tries {
+		if !later(ctx, try) {
+			return seen{}, ctx.Err()
+		}
 		l, now, err := s.ready(ctx)
 		if err != nil {
 			return seen{}, err
@@ -540,5 +544,20 @@ func (s *Store) lookAt(ctx context.Context, l *link, now *life, subjects []strin
 	if info.incarnation(l) != now.incarnation {
 		return nil, nil
 	}
-	return s.last(ctx, l, info.State.LastSeq, subjects)
+	s.mu.Lock()
+	floor := max(info.State.LastSeq, s.high) // a leader may be behind its followers, too
+	s.mu.Unlock()
+	return s.last(ctx, l, floor, subjects)
+}
+
+// later waits until it is time for another try: not before the first one, hardly
+// before the second one, and then longer each time. In a cluster a batch may be on
+// its way to a leader's own copy of the stream: it is not seen yet, and others of its
+// subjects are rejected. later reports whether the context has not ended.
+func later(ctx context.Context, try int) bool {
+	if try == 0 {
+		return true
+	}
+	most := min(soonest<<min(try-1, 10), latest)
+	return pause.For(ctx, most/2+rand.N(most/2))
 }
