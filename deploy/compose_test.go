@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,9 +16,21 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// replicas are the services that run the program, with their ports on this
-// machine.
-var replicas = map[string]string{"app1": "8001", "app2": "8002", "app3": "8003"}
+// A stack is three replicas over one broker, behind an nginx.
+type stack struct {
+	before   string   // the names of its services begin with it
+	needs    []string // which backends
+	network  string
+	port     int    // on this machine, of nginx; those of replicas are the next ones
+	pubsub   string // what the broker's URL begins with
+	channels string // prefix
+}
+
+var stacks = []stack{
+	{"", []string{"redis", "postgres"}, "edge", 8000, "redis://", ""},
+	{"nats-", []string{"nats", "postgres"}, "nats", 8010, "nats://", "nats:"},
+	{"rabbitmq-", []string{"rabbitmq", "postgres"}, "rabbitmq", 8020, "amqp://", "rabbitmq:"},
+}
 
 // beyondDrain is what a replica may take after its tabs have left
 // (stopTimeout in cmd/web).
@@ -52,16 +65,40 @@ func checkCompose(t *testing.T, text string, known map[string]bool) []string {
 		s := p.Services[name]
 		bad = append(bad, checkService(s)...)
 		bad = append(bad, checkMounts(s)...)
-		if _, ok := replicas[name]; ok {
-			bad = append(bad, checkReplica(s, known)...)
-		}
+	}
+	for _, k := range stacks {
+		bad = append(bad, k.check(p, known)...)
 	}
 	for _, name := range []string{"redis", "postgres"} {
 		if s := p.Services[name]; len(s.DependsOn) > 0 || len(s.Profiles) > 0 || len(s.Ports) != 1 {
 			bad.add("%s: it must start alone, with its port, for local development", name)
 		}
 	}
-	return append(bad, checkUpstreams(t, p)...)
+	return append(bad, checkFiles(t, p)...)
+}
+
+// check checks a stack's replicas, and that its nginx finds them.
+func (k stack) check(p *types.Project, known map[string]bool) (bad complaints) {
+	nginx := p.Services[k.before+"nginx"]
+	if len(nginx.Ports) != 1 || nginx.Ports[0].Published != strconv.Itoa(k.port) {
+		bad.add("%snginx: it is not at localhost:%d", k.before, k.port)
+	}
+	if len(nginx.Networks) != 1 || nginx.Networks[k.network] == nil {
+		bad.add("%snginx: it is in other networks than %s, where app1 may be another", k.before, k.network)
+		return bad
+	}
+	address := nginx.Networks[k.network].Ipv4Address
+	for i := 1; i <= 3; i++ {
+		s := p.Services[fmt.Sprintf("%sapp%d", k.before, i)]
+		bad = append(bad, k.checkReplica(s, i, known)...)
+		if got := setting(s, "TRUSTED_PROXIES"); got != address || address == "" {
+			bad.add("%s: it trusts %q and not nginx at %q", s.Name, got, address)
+		}
+		if !strings.HasSuffix(nginx.DependsOn[s.Name].Condition, "healthy") {
+			bad.add("%snginx: it does not wait for %s", k.before, s.Name)
+		}
+	}
+	return bad
 }
 
 // checkService checks what holds for every service.
@@ -119,7 +156,8 @@ func checkMounts(s types.ServiceConfig) (bad complaints) {
 	return bad
 }
 
-func checkReplica(s types.ServiceConfig, known map[string]bool) (bad complaints) {
+// checkReplica checks the replica of a number.
+func (k stack) checkReplica(s types.ServiceConfig, number int, known map[string]bool) (bad complaints) {
 	for name := range s.Environment {
 		if !known[name] {
 			bad.add("%s: the program knows no %s", s.Name, name)
@@ -129,16 +167,24 @@ func checkReplica(s types.ServiceConfig, known map[string]bool) (bad complaints)
 	if err != nil || s.StopGracePeriod == nil || time.Duration(*s.StopGracePeriod) <= drain+beyondDrain {
 		bad.add("%s: it is killed before it has drained (DRAIN %s)", s.Name, drain)
 	}
-	if len(s.Ports) != 1 || s.Ports[0].Published != replicas[s.Name] || s.Ports[0].Target != 8000 {
-		bad.add("%s: it is not at localhost:%s", s.Name, replicas[s.Name])
+	port := strconv.Itoa(k.port + number)
+	if len(s.Ports) != 1 || s.Ports[0].Published != port || s.Ports[0].Target != 8000 {
+		bad.add("%s: it is not at localhost:%s", s.Name, port)
 	}
-	for backend, dependency := range map[string]string{"redis": "healthy", "postgres": "healthy"} {
-		if !strings.HasSuffix(s.DependsOn[backend].Condition, dependency) {
+	for _, backend := range k.needs {
+		if !strings.HasSuffix(s.DependsOn[backend].Condition, "healthy") {
 			bad.add("%s: it does not wait for %s", s.Name, backend)
 		}
 	}
 	if setting(s, "REPLICA") != s.Name {
 		bad.add("%s: it calls itself %q", s.Name, setting(s, "REPLICA"))
+	}
+	if !strings.HasPrefix(setting(s, "PUBSUB_URL"), k.pubsub) || setting(s, "CHANNEL_PREFIX") != k.channels {
+		bad.add("%s: its broker is another, or its states are another's", s.Name)
+	}
+	// Its own name is one in the network, too.
+	if in, name := s.Networks[k.network], fmt.Sprintf("app%d", number); in == nil || s.Name != name && !slices.Contains(in.Aliases, name) {
+		bad.add("%s: nginx does not find it as %s", s.Name, name)
 	}
 	return bad
 }
@@ -151,24 +197,15 @@ func setting(s types.ServiceConfig, name string) string {
 	return ""
 }
 
-// checkUpstreams compares nginx's upstreams with the replicas.
-func checkUpstreams(t *testing.T, p *types.Project) (bad complaints) {
-	nginx := p.Services["nginx"]
-	if len(nginx.Ports) != 1 || nginx.Ports[0].Published != "8000" {
-		bad.add("nginx: it is not at localhost:8000")
-	}
+// checkFiles compares the replicas with what nginx's and Prometheus' files call them.
+func checkFiles(t *testing.T, p *types.Project) (bad complaints) {
 	upstreams, scrapes := read(t, "deploy/nginx-replicas.conf"), read(t, "deploy/prometheus/prometheus.yml")
-	address := nginx.Networks["edge"].Ipv4Address
-	for name := range replicas {
-		s := p.Services[name]
+	for _, name := range []string{"app1", "app2", "app3"} {
 		if !strings.Contains(upstreams, fmt.Sprintf("server %s:8000 ", name)) {
 			bad.add("nginx: it does not know %s", name)
 		}
-		if !strings.Contains(scrapes, name+setting(s, "ADMIN_ADDR")) {
+		if !strings.Contains(scrapes, name+setting(p.Services[name], "ADMIN_ADDR")) {
 			bad.add("prometheus: it does not ask %s", name)
-		}
-		if got := setting(s, "TRUSTED_PROXIES"); got != address || address == "" {
-			bad.add("%s: it trusts %q and not nginx at %q", name, got, address)
 		}
 	}
 	return bad
@@ -201,6 +238,12 @@ func TestEachRuleOfTheComposeFileObjects(t *testing.T) {
 		{"another port", ":8001:8000", ":8101:8000", "app1: it is not at localhost:8001"},
 		{"another port of nginx", ":8000:8000", ":80:8000", "nginx: it is not at localhost:8000"},
 		{"a backend that is not waited for", "redis: {condition: service_healthy}", "redis: {condition: service_started}", "app1: it does not wait for redis"},
+		{"a broker that is not waited for", "nats: {condition: service_healthy}", "nats: {condition: service_started}", "nats-app1: it does not wait for nats"},
+		{"a broker of another stack", "PUBSUB_URL: amqp://lockstep", "PUBSUB_URL: nats://lockstep", "rabbitmq-app1: its broker is another"},
+		{"the same names in the store", "CHANNEL_PREFIX: \"nats:\"", "CHANNEL_PREFIX: \"rabbitmq:\"", "nats-app3: its broker is another, or its states"},
+		{"a replica that nginx does not find", "aliases: [app2]", "aliases: [app1]", "nats-app2: nginx does not find it as app2"},
+		{"an nginx that finds another's replicas", "networks: {nats: {ipv4_address: \"${NATS_SUBNET:-172.30.81}.10\"}}", "networks: {nats: {ipv4_address: \"${NATS_SUBNET:-172.30.81}.10\"}, edge: {}}", "nats-nginx: it is in other networks"},
+		{"an nginx that does not wait", "rabbitmq-app3: {condition: service_healthy}", "rabbitmq-app3: {condition: service_started}", "rabbitmq-nginx: it does not wait for rabbitmq-app3"},
 		{"a replica with another's name", "REPLICA: app2", "REPLICA: app1", "app2: it calls itself"},
 		{"a database that does not start alone", "user: \"70:70\"", "user: \"70:70\"\n    profiles: [db]", "postgres"},
 		{"metrics elsewhere", "ADMIN_ADDR: :9090", "ADMIN_ADDR: :9091", "prometheus: it does not ask app1"},
@@ -213,7 +256,7 @@ func TestEachRuleOfTheComposeFileObjects(t *testing.T) {
 func TestTheComposeFileTakesSettings(t *testing.T) {
 	p, err := loadCompose(t, read(t, "docker-compose.yml"), types.Mapping{
 		"REDIS_PASSWORD": "redis-secret", "POSTGRES_PASSWORD": "postgres-secret", "GRAFANA_PASSWORD": "grafana-secret",
-		"SECRET": strings.Repeat("s", 32), "SUBNET": "10.1.2", "BIND": "0.0.0.0", "VERSION": "v1.2.3",
+		"SECRET": strings.Repeat("s", 32), "NATS_PASSWORD": "nats-secret", "RABBITMQ_PASSWORD": "rabbitmq-secret", "SUBNET": "10.1.2", "BIND": "0.0.0.0", "VERSION": "v1.2.3",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +305,11 @@ func TestProfilesAreOptional(t *testing.T) {
 	if want := []string{"app1", "app2", "app3", "nginx", "postgres", "redis"}; !slices.Equal(always, want) {
 		t.Errorf("got %v without a profile, want %v", always, want)
 	}
-	for name, want := range map[string]string{"prometheus": "monitoring", "grafana": "monitoring", "loadgen": "load"} {
+	for name, want := range map[string]string{
+		"prometheus": "monitoring", "grafana": "monitoring", "loadgen": "load",
+		"nats": "nats", "nats-app1": "nats", "nats-app2": "nats", "nats-app3": "nats", "nats-nginx": "nats",
+		"rabbitmq": "rabbitmq", "rabbitmq-app1": "rabbitmq", "rabbitmq-app2": "rabbitmq", "rabbitmq-app3": "rabbitmq", "rabbitmq-nginx": "rabbitmq",
+	} {
 		if got := p.Services[name].Profiles; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: got profiles %v, want %s", name, got, want)
 		}
