@@ -9,6 +9,7 @@
 package pgpubsub
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,7 +35,10 @@ const poolerTimeout = time.Second
 
 // errPooler: the session is another one in each transaction.
 var errPooler = errors.New("nothing that is notified comes back: a pooler such as PgBouncer stands between, in transaction mode; " +
-	"connect directly, or use its session mode")
+	"connect directly, use its session mode, or name the server itself with ?listen=host:port")
+
+// errApart: the address for listening is not where the other one leads.
+var errApart = errors.New("nothing that is notified comes here: the address for listening is of another server or database")
 
 // errOnce is what pgx gets when it wants another connection.
 var errOnce = errors.New("pgpubsub: a connection is made only once")
@@ -45,7 +49,8 @@ type Options struct {
 	// text, e.g. the hub's prefix. Default "lockstep".
 	Channel string
 	// ListenURL is where to LISTEN, if not where to NOTIFY: behind PgBouncer
-	// in transaction mode LISTEN is silently dead. Default: the same.
+	// in transaction mode LISTEN is silently dead. Default: the URL with the
+	// address that its option "listen" has, or else the same.
 	ListenURL string
 }
 
@@ -65,15 +70,25 @@ type place struct {
 // NewDriver returns a driver for a postgres:// or postgresql:// URL. Of several
 // hosts in it the one that takes writes is used. It does not connect. Its
 // errors contain no password.
+//
+// Behind PgBouncer in transaction mode the option listen has the address of the
+// server itself, for the one connection that listens:
+//
+//	postgres://user:password@pooler:6432/database?listen=db:5432
 func NewDriver(url string, opts *Options) (*Driver, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
+	url, listen, err := pgclient.SplitListen(url)
+	if err != nil {
+		return nil, fmt.Errorf("pgpubsub: %w", err)
+	}
 	publish, err := placeOf(url)
 	if err != nil {
 		return nil, err
 	}
+	o.ListenURL = cmp.Or(o.ListenURL, listen)
 	return newDriver(publish, &o)
 }
 
@@ -146,8 +161,8 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		release(listen)
 		return nil, err
 	}
-	if pooled {
-		if err := d.hears(ctx, listen, publish); err != nil {
+	if pooled || d.listen != d.publish {
+		if err := d.hears(ctx, listen, publish, pooled); err != nil {
 			release(listen)
 			release(publish)
 			return nil, fmt.Errorf("pgpubsub: listen at %s: %w", address(listen), err)
@@ -175,17 +190,21 @@ func (d *Driver) startListening(ctx context.Context, db *pgx.Conn) (pooled bool,
 
 // hears returns an error unless what one session notifies comes to the other.
 // Behind a pooler that gives each transaction another session of the server
-// LISTEN succeeds, and nothing comes.
-func (d *Driver) hears(ctx context.Context, listen, publish *pgx.Conn) error {
+// LISTEN succeeds, and nothing comes; nor does it from another server.
+func (d *Driver) hears(ctx context.Context, listen, publish *pgx.Conn, pooled bool) error {
 	if _, err := publish.Exec(ctx, "SELECT pg_notify($1, '')", d.channel); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, poolerTimeout)
 	defer cancel()
-	if _, err := listen.WaitForNotification(ctx); err != nil {
+	_, err := listen.WaitForNotification(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case pooled:
 		return fmt.Errorf("%w: %w", errPooler, err)
 	}
-	return nil
+	return fmt.Errorf("%w: %w", errApart, err)
 }
 
 // connect makes one connection and no other after it: pgx would make another
@@ -204,7 +223,11 @@ func connect(ctx context.Context, at *place) (*pgx.Conn, error) {
 		if connected.Load() {
 			return nil, errOnce
 		}
-		return dial(ctx, network, addr) // several times, to find the right host
+		c, err := dial(ctx, network, addr) // several times, to find the right host
+		if err == nil {
+			_ = pgclient.KeepAlive(c) // it has ended, or the system can't: then the hub's heartbeat does it
+		}
+		return c, err
 	}
 	c, err := pgx.ConnectConfig(ctx, config)
 	connected.Store(true)

@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/pgclient"
 	"lockstep/internal/testserver"
 	"lockstep/pubsub/driver"
+	"lockstep/pubsub/pgpubsub"
 )
 
 func openConn(t *testing.T, url string) driver.Conn {
@@ -100,7 +101,13 @@ func TestAPooler(t *testing.T) {
 	if _, err := newDriver(t, testserver.PgBouncer(t, server, "transaction").URL, "x").Open(t.Context()); err == nil || !strings.Contains(err.Error(), "transaction mode") {
 		t.Errorf("in transaction mode: got %v, want an error that says so", err)
 	}
-	c := openConn(t, testserver.PgBouncer(t, server, "session").URL)
+	hearsItself(t, testserver.PgBouncer(t, server, "session").URL)
+}
+
+// hearsItself wants a message of a connection to come back to it.
+func hearsItself(t *testing.T, url string) {
+	t.Helper()
+	c := openConn(t, url)
 	if err := c.Subscribe(t.Context(), "x"); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +115,25 @@ func TestAPooler(t *testing.T) {
 		t.Fatal(err)
 	}
 	if m, err := c.Receive(t.Context()); err != nil || string(m.Payload) != "through it" {
-		t.Errorf("in session mode: got %q, %v", m.Payload, err)
+		t.Errorf("got %q, %v", m.Payload, err)
+	}
+}
+
+// TestAPoolerBesideTheServer: what is published goes through it, whatever its mode, and one
+// connection leads to the server itself. A server that is another one is refused.
+func TestAPoolerBesideTheServer(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	pooler := testserver.PgBouncer(t, server, "transaction")
+	hearsItself(t, pooler.URL+"&listen="+server.Addr)
+	other := testserver.Postgres(t)
+	if _, err := newDriver(t, pooler.URL+"&listen="+other.Addr, "x").Open(t.Context()); err == nil || !strings.Contains(err.Error(), "another server") {
+		t.Errorf("got %v, want that it is another server", err)
+	}
+	if _, err := newDriver(t, server.URL+"&listen="+pooler.Addr, "x").Open(t.Context()); err == nil || !strings.Contains(err.Error(), "?listen=") {
+		t.Errorf("got %v, want what to do", err)
+	}
+	if _, err := pgpubsub.NewDriver(server.URL+"&listen=", nil); err == nil {
+		t.Error("it takes no address for one")
 	}
 }

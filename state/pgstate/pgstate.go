@@ -77,8 +77,8 @@ type Store struct {
 // Open connects to the database at a postgres:// or postgresql:// URL and makes
 // the tables and functions if they are not there; several replicas may do so at
 // once. Of several hosts in the URL it uses the one that takes writes.
-// pool_max_conns and the other options of pgxpool may be in the URL. Its errors
-// contain no password.
+// pool_max_conns and the other options of pgxpool may be in the URL; "listen",
+// which is for brokers, does nothing. Its errors contain no password.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 	config, err := configure(url)
 	if err != nil {
@@ -135,6 +135,10 @@ func open(ctx context.Context, config *pgxpool.Config, opts *Options) (*Store, e
 
 // configure reads a URL. What it says about the pool counts.
 func configure(raw string) (*pgxpool.Config, error) {
+	raw, _, err := pgclient.SplitListen(raw) // which is the broker's
+	if err != nil {
+		return nil, err
+	}
 	config, err := pgxpool.ParseConfig(raw)
 	if err != nil {
 		return nil, pgclient.URLError(err)
