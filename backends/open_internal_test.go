@@ -208,6 +208,7 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 		"a NATS that is not there":       {"nats://u:hunter2@127.0.0.1:1", longSecret, "nats://127.0.0.1:1 can't be used: dial tcp"},
 		"replicas that can't be":         {"tls://u:hunter2@127.0.0.1:1?replicas=9", longSecret, "1 to 5 servers can keep a stream"},
 		"RabbitMQ, which keeps nothing":  {"amqp://u:hunter2@127.0.0.1:1", longSecret, "RabbitMQ is a broker that keeps nothing; give a store"},
+		"SNS, which does not either":     {"snssqs://u:hunter2@eu-central-1", longSecret, "SNS with SQS is a broker that keeps nothing; give a store"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
@@ -229,6 +230,7 @@ func TestBrokerAndStoreMayBeApart(t *testing.T) {
 		"a store of this process behind a shared broker": {"redis://r", "mem:", "a store that they can share"},
 		"NATS with a file":     {"nats://n", "file:x.db", "a store that they can share"},
 		"RabbitMQ with a file": {"amqps://n", "file:x.db", "a store that they can share"},
+		"SNS without a driver": {"snssqs://eu-central-1", "redis://r", "SNSSQS"},
 		"a file as a broker":   {"file:x.db", "mem:", "the broker: not a URL"},
 		"two that fit":         {"mem:", "mem:", ""},
 	} {

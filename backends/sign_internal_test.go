@@ -21,6 +21,7 @@ func TestWhatReplicasSayIsSignedOnASharedBroker(t *testing.T) {
 		"Postgres":                            {"postgres://p", false, true},
 		"NATS":                                {"nats://n", false, true},
 		"RabbitMQ":                            {"amqp://n", false, true},
+		"SNS with SQS":                        {"snssqs://eu-central-1", false, true},
 		"the first step of a deploy":          {"redis://r", true, false},
 		"a broker that nobody else can reach": {"mem:", false, false},
 	} {

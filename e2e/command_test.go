@@ -56,6 +56,8 @@ func TestWrongUsageIsOneClearLine(t *testing.T) {
 		{"a shared broker with a store of one process", nil, append(secret, "-pubsub", "redis://127.0.0.1:1", "-store", "file:x"), 2, "-store"},
 		{"a broker that keeps nothing, and no store", nil, append(secret, "-pubsub", "nats://u:hunter2@127.0.0.1:1"), 2, "-store: NATS is a broker that keeps nothing"},
 		{"another one", nil, append(secret, "-pubsub", "amqp://u:hunter2@127.0.0.1:1"), 2, "-store: RabbitMQ is a broker that keeps nothing"},
+		{"a third", nil, append(secret, "-pubsub", "snssqs://k:hunter2@eu-central-1"), 2, "-store: SNS with SQS is a broker that keeps nothing"},
+		{"an unreachable endpoint of AWS", nil, append(secret, "-pubsub", "snssqs://k:hunter2@eu-central-1?endpoint=http://127.0.0.1:1", "-store", "mem:"), 2, "a store that they can share"},
 		{"the same from AMQP_URL", []string{"AMQP_URL=amqp://u:hunter2@127.0.0.1:1", "SECRET=" + testSecret}, nil, 2, "-store: RabbitMQ is a broker that keeps nothing"},
 		{"the same from NATS_URL", []string{"NATS_URL=nats://u:hunter2@127.0.0.1:1", "SECRET=" + testSecret}, nil, 2, "-store: NATS is a broker that keeps nothing"},
 		{"an address in use", nil, []string{"-addr", taken.Addr().String()}, 1, "in use"},

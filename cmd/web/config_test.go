@@ -119,6 +119,7 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"an unknown scheme", []string{"-pubsub", "bogus://u:hunter2@x"}, `unknown scheme "bogus"`},
 		{"a scheme of later", []string{"-pubsub", "kafka://u:hunter2@x"}, `unknown scheme "kafka"`},
 		{"a broker that is no store", []string{"-pubsub", "amqp://u:hunter2@x", "-insecure-dev"}, "-store: RabbitMQ is a broker that keeps nothing"},
+		{"another one", []string{"-pubsub", "snssqs://k:hunter2@eu-central-1", "-insecure-dev"}, "-store: SNS with SQS is a broker that keeps nothing"},
 		{"a store of one replica behind it", []string{"-pubsub", "nats://u:hunter2@x", "-store", "file:x.db", "-insecure-dev"}, "-store: file: is this process's own, but nats: is shared"},
 		{"a URL that is none", []string{"-store", "u:hunter2@x"}, "-store"},
 		{"a broken URL", []string{"-pubsub", "redis://u:hunter2@[::1", "-insecure-dev"}, "-pubsub"},

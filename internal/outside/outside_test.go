@@ -86,6 +86,42 @@ func main() {
 }
 `
 
+const withSNSSQS = `package main
+
+import (
+	"fmt"
+
+	"lockstep/pubsub"
+	"lockstep/pubsub/snssqspubsub"
+)
+
+func main() {
+	driver, err := snssqspubsub.NewDriver("snssqs://eu-central-1", nil)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(pubsub.NewHub(driver, nil) != nil)
+}
+`
+
+const withBackends = `package main
+
+import "lockstep/backends"
+
+func main() { _ = backends.MustOpen("mem:", nil) }
+`
+
+const withComponents = `package main
+
+import (
+	"fmt"
+
+	"lockstep/components"
+)
+
+func main() { fmt.Println(components.StyleSheet() != "") }
+`
+
 func TestAModuleUsesPubsubByReplace(t *testing.T) {
 	m := newOutsider(t, alone)
 	m.run(t, "go", "mod", "tidy")
@@ -147,6 +183,53 @@ func TestADriverFromOutsidePassesTheSuite(t *testing.T) {
 	m.run(t, "go", "mod", "tidy")
 	if said := m.run(t, "go", "test", "-v", "./unixpubsub"); !strings.Contains(said, "--- PASS: TestDriver/Close_ends_calls_without_an_answer") || strings.Contains(said, "SKIP") {
 		t.Errorf("not all cases have run: %s", said)
+	}
+}
+
+// TestAModuleUsesSNSAndSQSWithoutTheirEmulator, nor any other client.
+func TestAModuleUsesSNSAndSQSWithoutTheirEmulator(t *testing.T) {
+	m := newOutsider(t, withSNSSQS, "pubsub/snssqspubsub")
+	m.run(t, "go", "mod", "tidy")
+	if got := m.run(t, "go", "run", "."); got != "true\n" {
+		t.Errorf("got %q, want true", got)
+	}
+	m.without(t, "goaws", "redis", "nats", "amqp", "pgx")
+}
+
+// TestHeavyClientsStayOutOfTheWay: who imports pubsub or components downloads none of them, and
+// who imports backends all but that of AWS.
+func TestHeavyClientsStayOutOfTheWay(t *testing.T) {
+	heavy := []string{"github.com/aws/", "nats-server", "goaws"}
+	clients := append([]string{"nats.go", "amqp091", "go-redis", "pgx"}, heavy...)
+	for name, c := range map[string]struct {
+		program string
+		folders []string
+		without []string
+	}{
+		"pubsub":     {alone, nil, clients},
+		"components": {withComponents, []string{"components"}, clients},
+		"backends": {withBackends, []string{
+			"backends", "internal/redisclient", "internal/pgclient", "pubsub/natspubsub", "pubsub/pgpubsub",
+			"pubsub/rabbitpubsub", "pubsub/redispubsub", "state/pgstate", "state/redisstate",
+		}, heavy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newOutsider(t, c.program, c.folders...)
+			m.run(t, "go", "mod", "tidy")
+			m.without(t, c.without...)
+		})
+	}
+}
+
+// without wants no module to come whose path has one of these parts.
+func (m outsider) without(t *testing.T, parts ...string) {
+	t.Helper()
+	for path := range strings.FieldsSeq(m.run(t, "go", "list", "-m", "-f", "{{.Path}}", "all")) {
+		for _, part := range parts {
+			if strings.Contains(path, part) {
+				t.Errorf("%s comes with it", path)
+			}
+		}
 	}
 }
 
