@@ -20,16 +20,15 @@ import (
 	"time"
 )
 
-// A Cloud is an emulator of SNS and SQS, goaws, behind a front that makes up for what
-// goaws gets wrong, and does to requests what AWS may do. Its URL is for
-// snssqspubsub, and leads to the front.
+// A Cloud is an emulator of SNS and SQS, goaws, behind a front that makes up for what goaws gets
+// wrong, and does to requests what AWS may do. Its URL is for snssqspubsub, and leads to the front.
 //
-// The front lets one request through at a time: goaws reads its map of queues
-// without a lock, and ends when another one is made meanwhile. It makes long polls of short
-// ones: goaws looks for messages ten times a second. It splits batches of ten, which goaws
-// counts as eleven, and refuses larger ones, which goaws takes. And it gives policies the form
-// that goaws wants, and errors the form and the codes that AWS has. goaws has no tags, no policies and no retention, listens on
-// all addresses, and forgets everything when it ends.
+// The front lets one request through at a time: goaws reads its map of queues without a lock, and
+// ends when another one is made meanwhile. It makes long polls of short ones: goaws looks for
+// messages ten times a second. It splits batches of ten, which goaws counts as eleven, and refuses
+// larger ones, which goaws takes. And it gives policies the form that goaws wants, and errors the
+// form and the codes that AWS has. goaws has no tags, no policies and no retention, listens on all
+// addresses, and forgets everything when it ends.
 type Cloud struct {
 	*Server
 	Front string // host:port of the front; Addr is that of goaws
