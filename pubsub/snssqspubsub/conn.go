@@ -59,7 +59,7 @@ type conn struct {
 }
 
 // newConn returns a conn that has no queue yet. end ends its life.
-func newConn(s services, name string, life context.Context, end func()) *conn {
+func newConn(life context.Context, end func(), s services, name string) *conn {
 	return &conn{
 		Inbox: driver.NewInbox(end), services: s, name: name, queue: newQueueName(name), life: life,
 		requests: make(chan request), heard: make(chan struct{}), opened: time.Now(),

@@ -87,7 +87,7 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 		end()
 		return nil, ofPackage(err)
 	}
-	c := newConn(s, d.place.name, life, end)
+	c := newConn(life, end, s, d.place.name)
 	err = c.create(ctx)
 	if err == nil {
 		c.start(d.signEvery)
