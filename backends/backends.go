@@ -10,7 +10,8 @@
 //	(empty), mem:                  in this process; it forgets
 //	file:data/app.db               states in a file, the broker in this process: for one replica
 //	redis://user:password@host/0   broker and store in Redis or Valkey; rediss:// with TLS,
-//	                               redis+cluster://a:6379,b:6379 a cluster
+//	                               redis+cluster://a:6379,b:6379 a cluster,
+//	                               redis+sentinel://a,b,c/mymaster/0 what Sentinel says
 //	postgres://user@host/database  broker and store in PostgreSQL; postgresql:// is the same
 //	nats://user:password@a,b       broker and store on NATS, with JetStream; tls:// with TLS
 //	amqp://user:password@a/vhost   a broker alone: RabbitMQ; amqps:// with TLS

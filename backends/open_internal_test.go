@@ -72,6 +72,8 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 	for name, server := range map[string]func(*testing.T) string{
 		"Redis":      func(t *testing.T) string { return testserver.Redis(t).URL },
 		"PostgreSQL": func(t *testing.T) string { return testserver.Postgres(t).URL },
+		"a cluster":  func(t *testing.T) string { return testserver.NewRedisCluster(t, 3, 0).URL + "?pubsub=both&pool_size=4" },
+		"Sentinel":   func(t *testing.T) string { return testserver.NewRedisSentinel(t, true).URL },
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := server(t)
@@ -200,6 +202,9 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 		"no secret":                      {"redis://u:hunter2@127.0.0.1:1", "", "LOCKSTEP_SECRET"},
 		"a short secret":                 {"redis://u:hunter2@127.0.0.1:1", "hunter2", "LOCKSTEP_SECRET: key 1 has 7 bytes"},
 		"a Redis that is not there":      {"redis://u:hunter2@127.0.0.1:1", longSecret, "redis://127.0.0.1:1 can't be used: dial tcp"},
+		"sentinels that are not there":   {"redis+sentinel://u:hunter2@127.0.0.1:1,127.0.0.1:2/m/0?sentinel_password=hunter3", longSecret, "redis+sentinel://127.0.0.1:1,127.0.0.1:2 can't be used: "},
+		"a master without a name":        {"redis+sentinel://u:hunter2@127.0.0.1:1", longSecret, "has its name, as redis+sentinel://"},
+		"an option that is none":         {"redis+cluster://u:hunter2@127.0.0.1:1?hunter2=1", longSecret, "an option that is not known"},
 		"a cluster that is not there":    {"redis+cluster://u:hunter2@127.0.0.1:1,127.0.0.1:2", longSecret, "redis+cluster://127.0.0.1:1,127.0.0.1:2 can't be used: "},
 		"a Postgres that is not there":   {"postgres://u:hunter2@127.0.0.1:1/d", longSecret, "postgres://127.0.0.1:1 can't be used: dial tcp"},
 		"an authority that is not there": {"rediss://u:hunter2@127.0.0.1:1?sslrootcert=/nowhere", longSecret, "/nowhere"},

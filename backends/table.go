@@ -56,7 +56,7 @@ func table() []backend {
 		},
 		{
 			name: "Redis", variable: "REDIS_URL",
-			schemes: []string{"redis://", "rediss://", "redis+cluster://", "rediss+cluster://"},
+			schemes: []string{"redis://", "rediss://", "redis+cluster://", "rediss+cluster://", "redis+sentinel://", "rediss+sentinel://"},
 			broker:  overRedis,
 			store: func(ctx context.Context, url string, lifetime time.Duration, o *Options) (state.Store, error) {
 				return redisstate.Open(ctx, url, &redisstate.Options{

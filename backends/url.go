@@ -99,7 +99,7 @@ func checkRest(scheme, rest string) error {
 	}
 	at := strings.LastIndexByte(rest[:end], '@') + 1
 	hosts := rest[at:end]
-	if strings.Contains(hosts, ",") { // of a cluster; package url knows one
+	if strings.Contains(hosts, ",") { // of a cluster, or sentinels; package url knows one
 		hosts = "host"
 	}
 	if _, err := url.Parse("x://" + rest[:at] + hosts + rest[end:]); err != nil {

@@ -44,6 +44,7 @@ type cluster struct {
 	server  *testserver.Server // broker and store; nil: the embedded ones
 	broker  *testserver.Server // in place of server; nil: server is the broker, too
 	cloud   *testserver.Cloud  // what the broker is of; nil: nothing
+	url     string             // of servers that say themselves where they are: no proxies stand before them; "": none
 	standby *testserver.Server // follows it; nil: none
 	outside *testserver.Proxy  // of the outsider, to the server; nil: none
 	store   states.Store       // the server's, opened by an outsider; nil: the embedded one
@@ -83,6 +84,16 @@ func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cl
 	return w
 }
 
+// newClusterAt is newCluster for servers of Redis that say themselves where they
+// are, and that may lose what they acknowledged last.
+func newClusterAt(t *testing.T, a *target, url string) *cluster {
+	t.Helper()
+	w := &cluster{T: t, app: a, backend: redis, url: url, group: newGroupOf(t, a.kinds[0], true), stop: func() {}}
+	w.store = openStore(t, url, prefixOf(t))
+	w.group.reads(w.store)
+	return w
+}
+
 // fill opens twelve tabs, some in each replica, with the others to go to when
 // it is away; or all through nginx.
 func (w *cluster) fill(behindNginx bool) {
@@ -118,6 +129,9 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	}
 	for i := range n {
 		var args, env []string
+		if w.url != "" {
+			args, env = w.app.backends(w.url, w.url, prefixOf(w.T))
+		}
 		if w.server != nil {
 			l, brokerURL := w.newProxies()
 			w.proxies = append(w.proxies, l)
@@ -131,7 +145,7 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 		p.run()
 		w.ps = append(w.ps, p)
 	}
-	if w.server == nil {
+	if w.server == nil && w.url == "" {
 		w.group.store = pageStore{w.ps[0].url, w.group.kind, w.group.name}
 	}
 }
