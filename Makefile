@@ -36,7 +36,7 @@ BROWSER := . ./app ./cmd/wasm ./app/pages ./components ./components/gallery ./hi
 # What may run where integers have 32 bits.
 PORTABLE := ./state/... ./app ./live/... ./pubsub ./presence ./roster ./htmx ./internal/limit
 
-.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack lighthouse screenshots load drain fuzz bench bench-peers bench-lists bench-stores wasm deps clean \
+.PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack lighthouse screenshots load drain fuzz bench bench-peers bench-lists bench-stores bench-backends wasm deps clean \
   lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check site
 
 help: ## list the tasks, and how long they take on two cores (at once)
@@ -154,6 +154,11 @@ bench-lists: ## measure changes of lists and entries of logs, into docs/benchmar
 bench-stores: deps ## measure the stores beside those that counters had before, into docs/benchmarks.md (about seven minutes)
 	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_STORES_PAGE=$(CURDIR)/docs/benchmarks.md LOCKSTEP_STORES_ROUNDS=$${ROUNDS:-9} \
 	  go test -timeout 40m -run '^$$' -bench '^BenchmarkStores$$' -benchtime 1x ./former
+
+bench-backends: deps ## measure all brokers in one run, into the table of README.md and docs/backends.md (about a minute)
+	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_BACKENDS=$${BACKENDS:-write} go test -count=1 -timeout 20m -v -run '^TestMeasure$$' -benchtime $${BENCHTIME:-3s} ./backends
+	go test ./internal/docs -update
+	cd docs && go generate ./...
 
 bench: ## run the benchmarks (about ten minutes)
 	go test -run '^$$' -bench . -benchmem work

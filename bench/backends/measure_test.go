@@ -1,0 +1,65 @@
+package backends_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"lockstep/backends"
+	"lockstep/bench/page"
+	"lockstep/pubsub/drivertest"
+)
+
+// schemes are those of all brokers and stores.
+func schemes() []string { return append(backends.BrokerSchemes(), backends.StoreSchemes()...) }
+
+// TestMeasure measures every broker, one after the other, where LOCKSTEP_BACKENDS says so, and writes
+// the figures and the table where it says "write". It is no benchmark: these can't run others, and
+// this one runs those of drivertest.
+func TestMeasure(t *testing.T) {
+	what := os.Getenv("LOCKSTEP_BACKENDS")
+	if what == "" {
+		t.Skip(`LOCKSTEP_BACKENDS is not set: "make bench-backends" sets it`)
+	}
+	now := run{Machine: page.Machine(), Load: page.Load(), Figures: make(map[string]figure)}
+	for _, r := range rows() {
+		if r.start == nil {
+			continue
+		}
+		t.Run(r.name, func(t *testing.T) {
+			f := measure(t, r)
+			t.Logf("%.0f messages/s, round trip %s", f.PerSecond, f.RoundTrip)
+			now.Figures[r.name] = f
+		})
+	}
+	if what != "write" || t.Failed() {
+		return
+	}
+	text, err := json.MarshalIndent(now, "", "\t")
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(figuresFile), 0o750)
+	}
+	if err == nil {
+		err = os.WriteFile(figuresFile, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, now)
+}
+
+// measure measures one broker. What replicas say is not signed: that costs the same everywhere.
+func measure(t *testing.T, r row) figure {
+	d, err := backends.Driver(r.start(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := testing.Benchmark(func(b *testing.B) { drivertest.BenchmarkRoundTrip(b, d) })
+	many := testing.Benchmark(func(b *testing.B) { drivertest.BenchmarkThroughput(b, d) })
+	if one.N == 0 || many.N == 0 {
+		t.Fatal("it could not be measured")
+	}
+	return figure{PerSecond: float64(many.N) / many.T.Seconds(), RoundTrip: one.T / time.Duration(one.N)}
+}
