@@ -114,8 +114,9 @@ func (f *front) ask(action, body string) *refusal {
 		r.left--
 		return r
 	}
+	// Never more than two in a row: a client gives up after the third.
 	often := action == "ReceiveMessage" || action == "PublishBatch" || action == "DeleteMessageBatch"
-	if f.hostile && often && rand.N(50) == 0 {
+	if n := f.asked[action] % 50; f.hostile && often && (n == 7 || n == 8) {
 		return &refusal{0, http.StatusBadRequest, "ThrottlingException"}
 	}
 	return nil

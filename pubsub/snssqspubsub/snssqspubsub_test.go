@@ -327,7 +327,7 @@ func TestQueuesOfDeadReplicasAreRemovedAndNoOthers(t *testing.T) {
 	cloud.Do("Subscribe", "TopicArn", topic, "Protocol", "sqs", "Endpoint", "arn:aws:sqs::123456789012:"+gone)
 	cloud.Do("CreateQueue", "QueueName", bare)
 	strays = append(strays, bare)
-	others := []string{"lockstep-replica-mine", "lockstep-replica-x-replica-" + strings.Repeat("C", 26), "lockstep-other", "lockstep-replica-" + strings.Repeat("c", 26)}
+	others := []string{"lockstep-replica-mine", "lockstep-replica-MINE", "lockstep-replica-x-replica-" + strings.Repeat("C", 26), "lockstep-other", "lockstep-replica-" + strings.Repeat("c", 26)}
 	for _, other := range others {
 		cloud.Do("CreateQueue", "QueueName", other)
 	}
@@ -499,6 +499,33 @@ func TestTLSIsCheckedAsForOtherServers(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
 		})
+	}
+}
+
+// TestManyCanBeOpenedAtOnce with one driver, and what the environment says of authorities adds
+// nothing to what the URL says.
+func TestManyCanBeOpenedAtOnce(t *testing.T) {
+	ca := testserver.NewAuthority(t)
+	cloud := testserver.GoawsTLS(t, ca)
+	t.Setenv("AWS_CA_BUNDLE", ca.File)
+	d := newDriver(t, cloud.URL, nil)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			c, err := d.Open(within(t))
+			if err == nil {
+				err = c.Close()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	bare, _, _ := strings.Cut(cloud.URL, "&")
+	open(t, bare, nil)
+	if _, err := newDriver(t, bare+"&sslrootcert="+testserver.NewAuthority(t).File, nil).Open(within(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v, want that it is believed by nobody", err)
 	}
 }
 

@@ -29,7 +29,7 @@ type place struct {
 	name     string
 	endpoint string        // "": AWS's own of the region
 	key      *url.Userinfo // nil: as AWS's programs find it
-	tls      *tls.Config   // nil: as the system has it
+	tls      *tls.Config   // of the endpoint; nil: as the system has it, and AWS_CA_BUNDLE
 }
 
 // parse reads a URL. name is that of the installation where it has none.
@@ -69,6 +69,9 @@ func (p *place) addEndpoint(q url.Values) error {
 			return errors.New("endpoint: not a URL such as http://localhost:4100")
 		}
 	}
+	if options == (tlsoptions.Options{}) {
+		return nil
+	}
 	if strings.HasPrefix(p.endpoint, "http://") {
 		return options.Apply(nil, "endpoint=https://")
 	}
@@ -103,6 +106,9 @@ func (p place) services(ctx context.Context) (s services, err error) {
 		return s, fmt.Errorf("an HTTP client that is not known: %T", all.HTTPClient)
 	}
 	s.http = client.GetTransport()
+	if p.tls != nil {
+		s.http.TLSClientConfig = p.tls.Clone()
+	}
 	s.http.MaxIdleConnsPerHost = maxPolls + maxBatches + maxDeletes // there is one host, or two
 	// AWS does not redirect; and an emulator must not.
 	all.HTTPClient = &http.Client{Transport: s.http, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -113,14 +119,7 @@ func (p place) services(ctx context.Context) (s services, err error) {
 
 // load returns what the SDK's defaults don't know.
 func (p place) load() []func(*config.LoadOptions) error {
-	load := []func(*config.LoadOptions) error{
-		config.WithRegion(p.region),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-			if p.tls != nil {
-				t.TLSClientConfig = p.tls.Clone()
-			}
-		})),
-	}
+	load := []func(*config.LoadOptions) error{config.WithRegion(p.region), config.WithHTTPClient(awshttp.NewBuildableClient())}
 	if p.key != nil {
 		secret, _ := p.key.Password()
 		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(p.key.Username(), secret, "")))
