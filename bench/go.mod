@@ -17,12 +17,29 @@ require (
 	lockstep/backends v0.0.0
 	lockstep/internal/pgclient v0.0.0
 	lockstep/internal/redisclient v0.0.0
+	lockstep/pubsub/snssqspubsub v0.0.0
 	lockstep/state/pgstate v0.0.0
 	lockstep/state/redisstate v0.0.0
 )
 
 require (
 	github.com/a-h/templ v0.3.1118 // indirect
+	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2/config v1.33.18 // indirect
+	github.com/aws/aws-sdk-go-v2/credentials v1.21.0 // indirect
+	github.com/aws/aws-sdk-go-v2/feature/ec2/imds v1.20.9 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/configsources v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/endpoints/v2 v2.8.12 // indirect
+	github.com/aws/aws-sdk-go-v2/internal/v4a v1.5.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/accept-encoding v1.13.25 // indirect
+	github.com/aws/aws-sdk-go-v2/service/internal/presigned-url v1.14.12 // indirect
+	github.com/aws/aws-sdk-go-v2/service/signin v1.13.1 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sns v1.48.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sqs v1.53.0 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sso v1.39.5 // indirect
+	github.com/aws/aws-sdk-go-v2/service/ssooidc v1.44.5 // indirect
+	github.com/aws/aws-sdk-go-v2/service/sts v1.52.0 // indirect
+	github.com/aws/smithy-go v1.28.9 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/centrifugal/fdelta v0.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
@@ -46,6 +63,7 @@ require (
 	github.com/prometheus/common v0.72.1 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/quagmt/udecimal v1.10.1 // indirect
+	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	github.com/redis/rueidis v1.0.79 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/fasttemplate v1.2.2 // indirect
@@ -58,19 +76,26 @@ require (
 	golang.org/x/text v0.44.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	lockstep/pubsub/natspubsub v0.0.0-00010101000000-000000000000 // indirect
+	lockstep/internal/natsclient v0.0.0 // indirect
+	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
+	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0 // indirect
 )
 
 replace (
 	lockstep => ..
 	lockstep/backends => ../backends
+	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
+	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub
 	lockstep/pubsub/redispubsub => ../pubsub/redispubsub
+	lockstep/pubsub/snssqspubsub => ../pubsub/snssqspubsub
+	lockstep/state/natsstate => ../state/natsstate
 	lockstep/state/pgstate => ../state/pgstate
 	lockstep/state/redisstate => ../state/redisstate
 )

@@ -9,7 +9,9 @@ import (
 
 	"lockstep/backends"
 	"lockstep/bench/page"
+	"lockstep/pubsub/driver"
 	"lockstep/pubsub/drivertest"
+	"lockstep/pubsub/snssqspubsub"
 )
 
 // schemes are those of all brokers and stores.
@@ -52,7 +54,13 @@ func TestMeasure(t *testing.T) {
 
 // measure measures one broker. What replicas say is not signed: that costs the same everywhere.
 func measure(t *testing.T, r row) figure {
-	d, err := backends.Driver(r.start(t), nil)
+	d, err := backends.Driver(r.start(t), &backends.Options{
+		Brokers: map[string]func(string, backends.Options) (driver.Driver, error){
+			"snssqs": func(url string, o backends.Options) (driver.Driver, error) {
+				return snssqspubsub.NewDriver(url, &snssqspubsub.Options{Name: o.Prefix})
+			},
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

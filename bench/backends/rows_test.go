@@ -28,8 +28,16 @@ const gaps = "at most once; a loss is a gap"
 // perTopic is the order of most brokers.
 const perTopic = "kept in each topic"
 
-// away is what happens to all of them.
-const away = "clicks count, other replicas follow within 2 s by the store; `/readyz` is 503"
+// away is what happens to all of them; the text below the table says more.
+const away = "clicks count"
+
+// What several backends have in common.
+const (
+	oneScript = "one script for each topic of a batch"
+	waits     = "; as the store, they wait"
+	none      = "none: one of the others"
+	ofStore   = "that of the store"
+)
 
 // rows are all backends, in the order of the table.
 func rows() []row {
@@ -48,25 +56,51 @@ func rows() []row {
 			install: "nothing",
 		},
 		{
-			name: "Redis 7, Valkey", urls: "`redis://` `rediss://` `redis+cluster://`",
+			name: "Redis 7, Valkey", urls: "`redis://` `rediss://`",
 			delivery: gaps, order: perTopic, payload: "512 MB",
-			store: "one script for each topic of a batch", promise: "what is acknowledged survives a crash with `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction`",
-			down: away + "; clicks wait if it is the store, too", install: "`redis-server`",
+			store: oneScript, promise: "what is acknowledged survives a crash with `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction`",
+			down: away + waits, install: "`redis-server`",
 			start: func(b testing.TB) string { return testserver.Redis(b).URL },
+		},
+		{
+			name: "Redis with Sentinel", urls: "`redis+sentinel://` `rediss+sentinel://`",
+			delivery: gaps, order: perTopic, payload: "512 MB",
+			store: oneScript, promise: "as Redis; a failover may lose the last moment, less with `min-replicas-to-write 1`",
+			down: away + waits, install: "`redis-server`, `redis-sentinel`",
+			start: func(b testing.TB) string { return testserver.NewRedisSentinel(b, false).URL },
+		},
+		{
+			name: "Redis Cluster", urls: "`redis+cluster://` `rediss+cluster://`",
+			delivery: gaps, order: perTopic, payload: "512 MB",
+			store: oneScript + ", on all masters", promise: "as Redis; a failover may lose the last moment",
+			down: away + waits, install: "`redis-server`",
+			start: func(b testing.TB) string { return testserver.NewRedisCluster(b, 3, 0).URL },
 		},
 		{
 			name: "PostgreSQL 13 or later", urls: "`postgres://` `postgresql://`",
 			delivery: gaps, order: "kept in all topics", payload: "5.9 KB, 7.9 KB of text",
 			store: "one round trip for a batch of topics", promise: "what is acknowledged survives a crash; `fsync` and `full_page_writes` on, as they are",
-			down: away + "; clicks wait if it is the store, too", install: "`postgresql`; no pooler in transaction mode for the broker",
+			down: away + waits, install: "`postgresql`; no pooler in transaction mode for the broker",
 			start: func(b testing.TB) string { return testserver.Postgres(b).URL },
 		},
 		{
-			name: "NATS 2.2 or later", urls: "`nats://` `tls://`",
+			name: "NATS 2.2 or later, as store 2.12", urls: "`nats://` `tls://`",
 			delivery: gaps, order: "kept for each publisher and topic", payload: "`max_payload`, 1 MB",
-			store: "none: one of the others", promise: "that of the store", down: away,
-			install: "`nats-server`; no JetStream",
-			start:   func(b testing.TB) string { return testserver.NATS(b, "").URL },
+			store: "JetStream, one atomic batch for the steps of a commit", promise: "what is acknowledged survives a crash with `sync_interval: always`, or a stream on three machines that do not fail together",
+			down: away + waits, install: "`nats-server`, with JetStream for the store",
+			start: func(b testing.TB) string { return testserver.NATS(b, "").URL },
+		},
+		{
+			name: "RabbitMQ 3.10 or later", urls: "`amqp://` `amqps://`",
+			delivery: gaps, order: perTopic, payload: "64 KB",
+			store: none, promise: ofStore, down: away, install: "`rabbitmq-server`",
+			start: func(b testing.TB) string { return testserver.RabbitMQ(b, "").URL },
+		},
+		{
+			name: "Amazon SNS and SQS (by goaws, an emulator)", urls: "`snssqs://`",
+			delivery: "at least once; what is too late is a gap", order: "none", payload: "196 KB",
+			store: none, promise: ofStore, down: away, install: "an account, or an emulator",
+			start: func(b testing.TB) string { return testserver.Goaws(b).URL },
 		},
 	}
 }
