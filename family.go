@@ -244,7 +244,7 @@ func (f *family) join(ctx context.Context, s *live.Session, key string) error {
 	return f.rooms.Join(ctx, s, key)
 }
 
-func (f *family) ack(s *live.Session, key string, op htmx.Op) { f.rooms.Ack(s, key, op) }
+func (f *family) ack(s *live.Session, key string, is htmx.Applied) { f.rooms.AckIn(s, key, is) }
 
 func (f *family) commit(key string, c state.Commit) {
 	l := loaded{Record: c.Record, state: c.State}

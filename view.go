@@ -307,7 +307,7 @@ func (v *view) handleOp(ctx context.Context, s *live.Session, e htmx.Event) {
 		switch a.Verdict {
 		case state.Ack:
 			v.app.acted(e.Op.Topic, v.visitor.user(), e.Do, a)
-			f.ack(s, key, e.Op)
+			f.ack(s, key, htmx.Applied{Op: e.Op, Epoch: a.Epoch, Version: a.Version})
 			s.Tell(commandsOf(a.Told)...)
 		case state.Refused:
 			s.Refuse(e.Op, a.Reason, false)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,43 @@ func TestARepeatedOpIsAnsweredAsBeforeAndCountedOnce(t *testing.T) {
 		b.Until("that its answer was had", func() bool { return b.Settled(op) })
 		if got := stateOf(t, store, app.Counters(), "x"); got != 2 {
 			t.Errorf("got %d, want 2", got)
+		}
+	})
+}
+
+// TestATabThatRendersItselfIsToldWhichStateHasItsClick: it holds states back whose clicks it can't
+// tell. Others need not know, and are told as before.
+func TestATabThatRendersItselfIsToldWhichStateHasItsClick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, store := mempubsub.NewBus(), memstate.New(nil)
+		one, two := start(t, bus, store, "one"), start(t, bus, store, "two")
+		itself := livetest.Open(t, one.Runtime(), viewOf(t, one, "counter:x"))
+		other := livetest.Open(t, two.Runtime(), viewOf(t, two, "counter:x"))
+		itself.Send(`{"hello":2,"as":"data"}`)
+		itself.Until("the state", func() bool { return itself.Shown("counter:x").State != "" })
+		first := other.Click("counter:x", "increment")
+		other.Until("the acknowledgement", func() bool { return other.Acked(first) == 1 })
+		second := itself.Click("counter:x", "increment")
+		itself.Until("the acknowledgement", func() bool { return itself.Acked(second) == 1 })
+		itself.Send(itself.Message(second, 1, "increment", "{}")) // of this time nobody knows it any more
+		itself.Until("the acknowledgement again", func() bool { return itself.Acked(second) == 2 })
+		records, err := store.Read(t.Context(), "counter:x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for tab, want := range map[*livetest.Tab][]string{
+			itself: {fmt.Sprintf(`"ack":[["%s",1]],"first":[[%d,2]],`, second.Client, records[0].Epoch), fmt.Sprintf(`"ack":[["%s",1]],"clock"`, second.Client)},
+			other:  {fmt.Sprintf(`"ack":[["%s",1]],"clock"`, first.Client)},
+		} {
+			var got []string
+			for _, m := range tab.Messages() {
+				if strings.Contains(m, `"ack"`) {
+					got = append(got, m)
+				}
+			}
+			if len(got) != len(want) || slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(strings.Join(got, ""), w) }) {
+				t.Errorf("got %q, want %q", got, want)
+			}
 		}
 	})
 }

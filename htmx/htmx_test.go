@@ -56,17 +56,23 @@ func TestMessagesHaveTheFormOfTheContract(t *testing.T) {
 }
 
 func TestAcknowledgementsGoTogetherByTopicInTheOrderOfTheOps(t *testing.T) {
-	op := func(topic, client string, seq uint64) htmx.Op { return htmx.Op{Topic: topic, Client: client, Seq: seq} }
+	op := func(topic, client string, seq uint64) htmx.Applied {
+		return htmx.Applied{Op: htmx.Op{Topic: topic, Client: client, Seq: seq}}
+	}
 	for _, c := range []struct {
 		name string
-		ops  []htmx.Op
+		ops  []htmx.Applied
 		want []string
 	}{
 		{"none", nil, nil},
-		{"one", []htmx.Op{op("a", "x", 1)}, []string{`{"t":"a","ack":[["x",1]],"clock":1700000000123}`}},
-		{"of two clients", []htmx.Op{op("a", "x", 1), op("a", "y", 9007199254740991), op("a", "x", 2)},
+		{"one", []htmx.Applied{op("a", "x", 1)}, []string{`{"t":"a","ack":[["x",1]],"clock":1700000000123}`}},
+		{"of two clients", []htmx.Applied{op("a", "x", 1), op("a", "y", 9007199254740991), op("a", "x", 2)},
 			[]string{`{"t":"a","ack":[["x",1],["y",9007199254740991],["x",2]],"clock":1700000000123}`}},
-		{"of three topics", []htmx.Op{op("b", "x", 1), op("a", "x", 1), op("b", "x", 2), op("c", "x", 1), op("a", "x", 2)},
+		{"of which one is known to be in a state", []htmx.Applied{op("a", "x", 1), {htmx.Op{Topic: "a", Client: "x", Seq: 2}, 1700000000000, 7}},
+			[]string{`{"t":"a","ack":[["x",1],["x",2]],"first":[null,[1700000000000,7]],"clock":1700000000123}`}},
+		{"of which one is not", []htmx.Applied{{htmx.Op{Topic: "a", Client: "x", Seq: 1}, 1, 7}, op("b", "x", 1), op("a", "x", 2)},
+			[]string{`{"t":"a","ack":[["x",1],["x",2]],"first":[[1,7],null],"clock":1700000000123}`, `{"t":"b","ack":[["x",1]],"clock":1700000000123}`}},
+		{"of three topics", []htmx.Applied{op("b", "x", 1), op("a", "x", 1), op("b", "x", 2), op("c", "x", 1), op("a", "x", 2)},
 			[]string{
 				`{"t":"b","ack":[["x",1],["x",2]],"clock":1700000000123}`,
 				`{"t":"a","ack":[["x",1],["x",2]],"clock":1700000000123}`,
@@ -101,6 +107,6 @@ func BenchmarkAcks(b *testing.B) {
 	op := htmx.Op{Topic: "counter:lobby", Client: "AAAAAAAAAAAAAAAAAAAAAA", Seq: 12}
 	b.ReportAllocs()
 	for b.Loop() {
-		htmx.Acks(now, op)
+		htmx.Acks(now, htmx.Applied{Op: op})
 	}
 }

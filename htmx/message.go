@@ -101,14 +101,21 @@ func SilenceLimit(beat time.Duration) time.Duration {
 	return max(time.Duration(beat.Seconds()/StatusInterval.Seconds()*float64(SilenceTimeout)), SilenceTimeoutMin)
 }
 
+// An Applied is an op that is applied, and the state that has it first: no other of a lower
+// (epoch, version) has it. Epoch 0: that is not said.
+type Applied struct {
+	Op
+	Epoch, Version uint64
+}
+
 // Acks builds the acknowledgement of ops, a message for each of their topics, in
 // the order of the ops.
-func Acks(clock time.Time, ops ...Op) (messages [][]byte) {
+func Acks(clock time.Time, ops ...Applied) (messages [][]byte) {
 	for len(ops) > 0 {
 		m, rest := message{Topic: ops[0].Topic, Clock: clock.UnixMilli()}, ops[:0:0]
 		for _, op := range ops {
 			if op.Topic == m.Topic {
-				m.Ack = append(m.Ack, op.name())
+				m.add(op)
 			} else {
 				rest = append(rest, op)
 			}
@@ -153,28 +160,41 @@ func Complain(reason string) []byte { return encode(message{Error: reason}) }
 // name is how an op is named on the wire, beside its topic.
 func (op Op) name() []any { return []any{op.Client, op.Seq} }
 
+// add acknowledges one more op. Those before the first of which a state is known have none.
+func (m *message) add(is Applied) {
+	m.Ack = append(m.Ack, is.name())
+	switch {
+	case is.Epoch > 0:
+		m.First = append(m.First, make([][]uint64, len(m.Ack)-1-len(m.First))...)
+		m.First = append(m.First, []uint64{is.Epoch, is.Version})
+	case m.First != nil:
+		m.First = append(m.First, nil)
+	}
+}
+
 // message is the JSON form of every message to a tab. hx-ws swaps Content and
 // ignores the rest, which is for live.js.
 type message struct {
-	Topic   string  `json:"t,omitempty"`
-	Epoch   *uint64 `json:"e,omitempty"`
-	Base    *uint64 `json:"a,omitempty"`
-	Version *uint64 `json:"v,omitempty"`
-	Ack     [][]any `json:"ack,omitempty"` // [client, seq] each
-	Op      []any   `json:"op,omitempty"`  // [client, seq]
-	Refused *string `json:"refused,omitempty"`
-	Settled bool    `json:"settled,omitempty"`
-	Old     bool    `json:"old,omitempty"`
-	Retry   bool    `json:"retry,omitempty"`
-	Error   string  `json:"error,omitempty"`
-	Clock   int64   `json:"clock,omitempty"` // ms since 1970
-	Status  Status  `json:"status,omitempty"`
-	Beat    float64 `json:"beat,omitempty"` // seconds
-	Proof   bool    `json:"proof,omitempty"`
-	Swap    string  `json:"swap,omitempty"`
-	Content string  `json:"content,omitempty"`
-	State   *string `json:"state,omitempty"`
-	Back    bool    `json:"back,omitempty"`
+	Topic   string     `json:"t,omitempty"`
+	Epoch   *uint64    `json:"e,omitempty"`
+	Base    *uint64    `json:"a,omitempty"`
+	Version *uint64    `json:"v,omitempty"`
+	Ack     [][]any    `json:"ack,omitempty"`   // [client, seq] each
+	First   [][]uint64 `json:"first,omitempty"` // [epoch, version] of each of these; nil: not known
+	Op      []any      `json:"op,omitempty"`    // [client, seq]
+	Refused *string    `json:"refused,omitempty"`
+	Settled bool       `json:"settled,omitempty"`
+	Old     bool       `json:"old,omitempty"`
+	Retry   bool       `json:"retry,omitempty"`
+	Error   string     `json:"error,omitempty"`
+	Clock   int64      `json:"clock,omitempty"` // ms since 1970
+	Status  Status     `json:"status,omitempty"`
+	Beat    float64    `json:"beat,omitempty"` // seconds
+	Proof   bool       `json:"proof,omitempty"`
+	Swap    string     `json:"swap,omitempty"`
+	Content string     `json:"content,omitempty"`
+	State   *string    `json:"state,omitempty"`
+	Back    bool       `json:"back,omitempty"`
 
 	Paint float64         `json:"paint,omitempty"` // seconds
 	XRay  json.RawMessage `json:"xray,omitempty"`

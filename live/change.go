@@ -121,14 +121,14 @@ func (rs *Rooms[S]) step(r *stateRoom[S]) bool {
 
 // ackOwed acknowledges an op when the room shows what it owes now. It reports false when it owes
 // nothing.
-func (rs *Rooms[S]) ackOwed(r *stateRoom[S], s *Session, op htmx.Op) bool {
+func (rs *Rooms[S]) ackOwed(r *stateRoom[S], s *Session, op htmx.Op, at revision) bool {
 	r.mu.Lock()
 	owed, owes := r.owed, r.owed.newer(r.known.at)
 	r.mu.Unlock()
 	if !owes {
 		return false
 	}
-	s.ackIn(&r.room, never, op)
+	s.ackIn(&r.room, never, op, at)
 	r.mu.Lock()
 	r.debts = append(r.debts, debt{s, op, owed})
 	r.mu.Unlock()

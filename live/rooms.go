@@ -293,19 +293,24 @@ func (rs *Rooms[S]) committed(r *stateRoom[S], k known[S]) {
 
 // Ack acknowledges op to the tab of s in or after a frame that shows the
 // newest state known now; call it after Commit.
-func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) {
+func (rs *Rooms[S]) Ack(s *Session, key string, op htmx.Op) { rs.AckIn(s, key, htmx.Applied{Op: op}) }
+
+// AckIn is Ack where it is known which state has the op first: a tab that renders itself shows a
+// state that comes before the answer as soon as it has that.
+func (rs *Rooms[S]) AckIn(s *Session, key string, is htmx.Applied) {
+	op, at := is.Op, revision{is.Epoch, is.Version}
 	r := rs.room(key)
 	if r == nil {
 		s.Ack(op)
 		return
 	}
-	if rs.ackOwed(r, s, op) {
+	if rs.ackOwed(r, s, op, at) {
 		return
 	}
 	r.mu.Lock()
 	seq := r.seq
 	r.mu.Unlock()
-	s.ackIn(&r.room, seq, op)
+	s.ackIn(&r.room, seq, op, at)
 }
 
 // Len returns how many rooms there are, those without tabs included.

@@ -72,6 +72,7 @@ type Session struct {
 // A pendingAck waits until the tab has been sent a frame of at least seq.
 type pendingAck struct {
 	op     htmx.Op
+	at     revision // of the state that has the op first; of epoch 0: that is not known
 	in     *member // nil: waits for nothing
 	seq    uint64
 	silent bool // there is no op: what waits is the end of the session, see Finish
@@ -445,10 +446,11 @@ func (s *Session) ack(a pendingAck) {
 	s.wake()
 }
 
-// ackIn acknowledges op in or after the frame of room r numbered seq.
-func (s *Session) ackIn(r *room, seq uint64, op htmx.Op) {
+// ackIn acknowledges op in or after the frame of room r numbered seq. at is the state that has it
+// first.
+func (s *Session) ackIn(r *room, seq uint64, op htmx.Op, at revision) {
 	s.mu.Lock()
-	a := pendingAck{op: op, seq: seq}
+	a := pendingAck{op: op, at: at, seq: seq}
 	if i := slices.IndexFunc(s.rooms, func(m *member) bool { return m.room == r }); i >= 0 {
 		a.in = s.rooms[i]
 	}
@@ -516,15 +518,19 @@ func (s *Session) flush(w *writer) (end bool) {
 // mu.
 func (s *Session) answered() bool { return len(s.acks) == 0 && s.inFlight == 0 }
 
-// takeAcks removes and returns the acknowledgements that may be sent. The
-// caller holds mu.
-func (s *Session) takeAcks() (ops []htmx.Op) {
+// takeAcks removes and returns the acknowledgements that may be sent. Only a tab
+// that renders itself is told which state has an op. The caller holds mu.
+func (s *Session) takeAcks() (ops []htmx.Applied) {
 	s.acks = slices.DeleteFunc(s.acks, func(a pendingAck) bool {
 		if a.in != nil && a.in.sent < a.seq {
 			return false
 		}
 		if !a.silent {
-			ops = append(ops, a.op)
+			is := htmx.Applied{Op: a.op}
+			if s.wire.data {
+				is.Epoch, is.Version = a.at[0], a.at[1]
+			}
+			ops = append(ops, is)
 		}
 		return true
 	})

@@ -130,6 +130,36 @@ func TestAnOpIsAppliedOnce(t *testing.T) {
 	wantTally(t, s, "tally:a", 3)
 }
 
+// TestAnAnswerSaysWhichStateHasTheOpFirst when it is applied now; of one that was applied before
+// nobody knows it any more, and a refused one is in none.
+func TestAnAnswerSaysWhichStateHasTheOpFirst(t *testing.T) {
+	s := newMapStore()
+	b := newBatcher(t, s, nil)
+	one, two := newTab(), newTab()
+	for i, c := range []struct {
+		op    state.Op
+		again bool
+		at    uint64
+	}{
+		{op: one.op("add", "by", "3"), at: 1},
+		{op: two.op("take", "by", "9")}, // refused: its lane moves on, in a version of its own
+		{op: one.op("add", "by", "1"), again: true, at: 3},
+	} {
+		got := apply(t, b, "tally:a", c.op)
+		if got.Version != c.at || (got.Epoch != 0) != (c.at != 0) {
+			t.Errorf("op %d: got %+v, want version %d", i, got, c.at)
+		}
+		if !c.again {
+			continue
+		}
+		for _, replica := range []*state.Batcher{b, newBatcher(t, s, nil)} {
+			if got := apply(t, replica, "tally:a", c.op); got.Version != 0 || got.Epoch != 0 || !got.Again {
+				t.Errorf("sent again: got %+v, want that nobody knows", got)
+			}
+		}
+	}
+}
+
 func TestARefusalIsTheAnswerForGood(t *testing.T) {
 	s := newMapStore()
 	b := newBatcher(t, s, nil)

@@ -96,6 +96,8 @@ type Answer struct {
 	// Again is true when the op had been dealt with before: this answer is the one
 	// that it had.
 	Again bool
+	// Epoch and Version are those of the state that has it first, when it is applied now; else 0.
+	Epoch, Version uint64
 	// Told is what the action has told the person, when it is applied now; see Call.Tell.
 	Told []any
 	// Err is why an op is to be sent again, for logs and for callers that decide on

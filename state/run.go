@@ -210,6 +210,13 @@ func (r *run) apply(i int, l *laneView) {
 	r.accepted = append(r.accepted, i)
 }
 
+// applied notes in the answers which state has the ops that were applied, once it is stored.
+func (r *run) applied(in Record) {
+	for _, i := range r.accepted {
+		r.answers[i].Epoch, r.answers[i].Version = in.Epoch, in.Version
+	}
+}
+
 // attempt runs the action of an op on the state. It returns why the op is refused,
 // or nil.
 func (r *run) attempt(i int) *string {

@@ -243,6 +243,7 @@ func (b *Batcher) done(t *try, o Outcome, began time.Time) {
 		return w, true
 	})
 	t.trace(record, began, now)
+	t.run.applied(record)
 	b.opts.Committed(b.commitOf(t, record))
 	for i := range r.step.Moves {
 		b.lanes.put(laneKey{t.topic, r.step.Moves[i].Client, 0}, struct{}{})

@@ -25,7 +25,7 @@ import { View } from './view.js';
 import { Voice } from './voice.js';
 
 /**
- * @import { Answer, Update } from './tab/message.js'
+ * @import { Answer, At, Update } from './tab/message.js'
  * @import { Op } from './tab/outbox.js'
  */
 
@@ -38,8 +38,9 @@ const CHECK = 1000; // ms between two checks of the connection, or two hellos th
  * @property {(update: Update) => boolean} state - called for each state that is newer than the one
  *   shown, or for what has changed since a version that was: then whether it lacks that
  * @property {() => void} clicked - an op waits for an answer
- * @property {(op: Op, counted: boolean) => void} answered - an op has its answer, or was put off;
- *   one that was counted is in a state that the renderer was given before
+ * @property {(op: Op, counted: boolean, at?: At) => void} answered - an op has its answer, or
+ *   was put off; one that was counted is in a state that the renderer was given before, and in none
+ *   before that of at, if that is known
  */
 
 const now = () => performance.now();
@@ -201,7 +202,7 @@ class Tab {
     this.#controls.answer(op.id, !refused);
     if (!this.#post.status.clicks) this.#view.untell();
     if (this.#say('answered', { op, answer }) && refused) this.#view.tell(answer?.reason ?? '');
-    this.#renderer?.answered(op, verdict === 'ack');
+    this.#renderer?.answered(op, verdict === 'ack', answer?.at);
     this.#refresh();
   }
 

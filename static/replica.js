@@ -273,7 +273,7 @@ class Replica {
     this.#root.renderWith({
       state: (update) => this.#update(update),
       clicked: () => this.#renderAll(),
-      answered: (op, counted) => this.#answered(op, counted),
+      answered: (op, counted, at) => this.#answered(op, counted, at),
     }, newest.length > 0);
     for (const [topic, { state, at, whole, came }] of newest) this.#hear(topic, state, at, whole, came);
     if (!newest.length && document.getElementById('status')?.dataset.state !== 'live') this.#say(LATER);
@@ -322,16 +322,17 @@ class Replica {
   #hear(topic, state, at, whole, came = now()) {
     this.#say('');
     this.#newest.set(topic, { at, state, whole, came });
-    this.#states.hear(topic, state, this.#root.post.waiting(topic).filter(({ since }) => since <= came));
+    this.#states.hear(topic, at, state, this.#root.post.waiting(topic).filter(({ since }) => since <= came));
     this.#ripen();
   }
 
   /**
    * @param {Op} op
    * @param {boolean} counted
+   * @param {At} [at] - the state that has it first
    */
-  #answered(op, counted) {
-    this.#states.answer(op, counted);
+  #answered(op, counted, at) {
+    this.#states.answer(op, counted, at);
     this.#ripen();
     this.#renderAll();
   }

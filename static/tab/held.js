@@ -2,22 +2,37 @@
 // that are not in it. No op is shown twice, and none is missing, whatever is late.
 //
 // An answer comes with or behind a state that has the op: of an op that has its answer it is known
-// that the newest state has it. One that was sent before a state came, and has no answer, may be in
-// that state or not. Such a state waits until the answer is there, and the one before it, with all
-// ops that have come since, is shown instead.
+// that the newest state has it, and mostly which was the first that did. One that was sent before a
+// state came, and has no answer, may be in that state or not. Such a state waits until the answers
+// are there, and the one before it, with all ops that have come since, is shown instead.
+//
+// Two states wait at most: the first that came, whose answers are on their way, and the newest,
+// which follows it. Were it the newest alone, then each click of a person who goes on clicking
+// would make it wait for one answer more.
 
 import { ANSWER_TIMEOUT } from '../constants.js';
 
 /**
+ * @import { At } from './message.js'
  * @import { Op } from './outbox.js'
+ *
+ * @typedef {object} Held
+ * @property {At} at
+ * @property {string} state
+ * @property {number} since - when it, or one in whose place it is, came
+ * @property {Set<Op>} doubtful - ops that may be in it
  *
  * @typedef {object} Room
  * @property {string} [shown]
- * @property {string} [next] - newer, and waits
- * @property {number} since - when the first state came that waits
- * @property {Set<Op>} doubtful - ops that may be in next
- * @property {Op[]} counted - ops that are in next, and not in the state that is shown
+ * @property {At} [shownAt]
+ * @property {Held} [next] - newer, and waits
+ * @property {Held} [newest] - newer than that, and waits
+ * @property {{ op: Op, at: At }[]} counted - ops that have their answer, and are not in the state
+ *   that is shown; at is the first that has them
  */
+
+/** @type {(a: At, b: At) => boolean} whether a state is newer than another */
+const isNewer = (a, b) => a[0] > b[0] || (a[0] === b[0] && a[1] > b[1]);
 
 /** The states of a page's topics. */
 export class HeldStates {
@@ -50,38 +65,55 @@ export class HeldStates {
    */
   over(topic, waiting) {
     // What another page has sent may be in any state.
-    return [...this.#rooms.get(topic)?.counted ?? [], ...waiting.filter((op) => !op.adopted || !op.entry.sent)];
+    const counted = (this.#rooms.get(topic)?.counted ?? []).map(({ op }) => op);
+    return [...counted, ...waiting.filter((op) => !op.adopted || !op.entry.sent)];
   }
 
   /** How long until ripen shows what waits in any case, in milliseconds; null: nothing waits. */
   get due() {
-    const since = [...this.#rooms.values()].flatMap((room) => (room.next === undefined ? [] : room.since));
+    const since = [...this.#rooms.values()].flatMap(({ next }) => next?.since ?? []);
     return since.length ? Math.max(0, Math.min(...since) + ANSWER_TIMEOUT - this.#now()) : null;
   }
 
   /**
    * A newer state has come.
    * @param {string} topic
+   * @param {At} at
    * @param {string} state
    * @param {Op[]} waiting - the ops of the topic that have no answer
    */
-  hear(topic, state, waiting) {
-    const room = this.#rooms.get(topic) ?? { since: 0, doubtful: new Set(), counted: [] };
+  hear(topic, at, state, waiting) {
+    const room = this.#rooms.get(topic) ?? { counted: [] };
     this.#rooms.set(topic, room);
-    if (room.next === undefined) room.since = this.#now();
-    room.next = state;
-    for (const op of waiting) if (op.flying !== null && !op.adopted) room.doubtful.add(op);
+    const doubtful = new Set(waiting.filter((op) => op.flying !== null && !op.adopted));
+    const held = { at, state, since: this.#now(), doubtful };
+    if (!room.next) room.next = held;
+    else room.newest = held;
   }
 
   /**
    * An op has its answer, or was put off: then it is in no state.
    * @param {Op} op
    * @param {boolean} counted
+   * @param {At} [at] - the state that has it first, if that is known
    */
-  answer(op, counted) {
+  answer(op, counted, at) {
     const room = this.#rooms.get(op.entry.topic);
-    room?.doubtful.delete(op);
-    if (counted && room?.next !== undefined && !op.adopted) room.counted.push(op);
+    if (!room) return;
+    if (counted && !at && room.next?.doubtful.has(op)) this.#skip(room);
+    for (const held of [room.next, room.newest]) held?.doubtful.delete(op);
+    const first = at ?? (room.newest ?? room.next)?.at;
+    if (!counted || op.adopted || !first) return;
+    if (!room.shownAt || isNewer(first, room.shownAt)) room.counted.push({ op, at: first });
+  }
+
+  /**
+   * Gives up the first of two states: nobody knows whether it has an op that the second has.
+   * @param {Room} room
+   */
+  #skip(room) {
+    const { next, newest } = room;
+    if (next && newest) Object.assign(room, { next: { ...newest, since: next.since }, newest: undefined });
   }
 
   /**
@@ -91,12 +123,23 @@ export class HeldStates {
    */
   ripen() {
     const late = this.#now() - ANSWER_TIMEOUT;
-    const ripe = [...this.#rooms.values()].filter(({ next, doubtful, since }) => (
-      next !== undefined && (!doubtful.size || since <= late)));
-    for (const room of ripe) {
-      Object.assign(room, { shown: room.next, next: undefined, counted: [] });
-      room.doubtful.clear();
+    let any = false;
+    for (const room of this.#rooms.values()) {
+      if (room.next && room.next.since <= late) {
+        this.#skip(room);
+        room.next.doubtful.clear();
+      }
+      for (; room.next && !room.next.doubtful.size; any = true) this.#show(room, room.next);
     }
-    return ripe.length > 0;
+    return any;
+  }
+
+  /**
+   * @param {Room} room
+   * @param {Held} held - its next state
+   */
+  #show(room, { at: shownAt, state }) {
+    const counted = room.counted.filter(({ at }) => isNewer(at, shownAt));
+    Object.assign(room, { shown: state, shownAt, next: room.newest, newest: undefined, counted });
   }
 }

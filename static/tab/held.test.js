@@ -28,14 +28,18 @@ function tab() {
     },
     /** @param {number} n */
     hear(n) {
-      states.hear(TOPIC, String(n), waiting);
+      states.hear(TOPIC, [1, n], String(n), waiting);
       states.ripen();
     },
-    /** @param {Op} op @param {'ack' | 'refused' | 'retry'} verdict */
-    answer(op, verdict) {
+    /**
+     * @param {Op} op
+     * @param {'ack' | 'refused' | 'retry'} verdict
+     * @param {number} [n] - the sum that has it first
+     */
+    answer(op, verdict, n) {
       if (verdict !== 'retry') waiting = waiting.filter((it) => it !== op);
       op.flying = null;
-      states.answer(op, verdict === 'ack');
+      states.answer(op, verdict === 'ack', n === undefined ? undefined : [1, n]);
       states.ripen();
     },
     get shown() {
@@ -138,10 +142,89 @@ test('a state is not held back for ever by an answer that does not come', () => 
   assert.equal(t.states.of(TOPIC), '7');
 });
 
+// Each click makes the next sum, its state comes soon, and its answer a second later.
+test('a person who clicks on without a pause sees each click once, however late its answers are', () => {
+  const t = tab();
+  t.hear(0);
+  /** @type {Op[]} */
+  const ops = [];
+  for (let i = 1; i <= 400; i++) {
+    t.clock.time += 50;
+    ops.push(t.click());
+    assert.equal(t.shown, i);
+    if (i > 2) t.hear(i - 2);
+    assert.equal(t.shown, i);
+    if (i > 20) t.answer(ops[i - 21], 'ack', i - 20);
+    t.states.ripen();
+    assert.equal(t.shown, i);
+  }
+  assert.ok(Number(t.states.of(TOPIC)) > 350, `the state that is shown is ${t.states.of(TOPIC)}, of long ago`);
+});
+
+test('what others do is seen while a person clicks on without a pause', () => {
+  const t = tab();
+  t.hear(0);
+  /** @type {Op[]} */
+  const ops = [];
+  for (let i = 1; i <= 100; i++) { // the others count one for each
+    t.clock.time += 50;
+    ops.push(t.click());
+    t.hear(2 * i);
+    if (i > 20) t.answer(ops[i - 21], 'ack', 2 * (i - 20));
+    assert.ok(t.shown >= i && t.shown <= 2 * i, `after ${i} clicks ${t.shown} is shown`);
+  }
+  assert.ok(t.shown > 150, `after 100 clicks, and 100 of others, ${t.shown} is shown`);
+});
+
+test('an op that has its answer is shown over a state from before it', () => {
+  const t = tab();
+  t.hear(5);
+  const ops = [t.click(), t.click()];
+  t.hear(6); // has the first, and waits
+  t.hear(7); // has both
+  t.answer(ops[1], 'ack', 7);
+  assert.equal(t.shown, 7);
+  t.answer(ops[0], 'ack', 6);
+  assert.equal(t.shown, 7);
+  assert.equal(t.states.of(TOPIC), '7');
+});
+
+test('where nobody knows which state has an op, the newest has it', () => {
+  const t = tab();
+  t.hear(5);
+  const ops = [t.click(), t.click()];
+  t.hear(6);
+  t.hear(7);
+  t.answer(ops[0], 'ack');
+  t.answer(ops[1], 'ack');
+  assert.equal(t.shown, 7);
+  assert.equal(t.states.of(TOPIC), '7');
+});
+
+test('an op whose state is missing is shown until that comes', () => {
+  const t = tab();
+  t.hear(5);
+  const op = t.click();
+  t.answer(op, 'ack', 6);
+  assert.equal(t.shown, 6);
+  t.hear(6);
+  assert.equal(t.shown, 6);
+});
+
+test('an op of a store that has lost it is not shown for ever', () => {
+  const t = tab();
+  t.hear(5);
+  const op = t.click();
+  t.answer(op, 'ack', 6);
+  t.states.hear(TOPIC, [2, 1], '3', []);
+  t.states.ripen();
+  assert.equal(t.shown, 3);
+});
+
 test('topics do not hold each other back', () => {
   const t = tab();
   t.click();
-  t.states.hear('counter:b', '3', []);
+  t.states.hear('counter:b', [1, 3], '3', []);
   t.states.ripen();
   assert.equal(t.states.of('counter:b'), '3');
   t.hear(1);

@@ -12,11 +12,12 @@
  * }} Update
  *
  * What has become of an op. ack: it is applied. refused: it never will be. settled: its page has
- * had the answer. old: nobody knows any more. retry: the replica could not take it yet.
+ * had the answer. old: nobody knows any more. retry: the replica could not take it yet. at is the
+ * state that has the op first, for a tab that renders itself, where that is known.
  * @typedef {'ack' | 'refused' | 'settled' | 'old' | 'retry'} Verdict
  *
  * @typedef {{
- *   topic: string, client: string, seq: number, verdict: Verdict, reason: string,
+ *   topic: string, client: string, seq: number, verdict: Verdict, reason: string, at?: At,
  * }} Answer
  *
  * What one message says: any of these, or nothing.
@@ -58,10 +59,10 @@ const FINAL = ['refused', 'settled', 'old'];
  * @returns {Answer[]}
  */
 function answers(message) {
-  const { t: topic, ack, op, refused, error = '' } = message;
+  const { t: topic, ack, first, op, refused, error = '' } = message;
   const verdict = ack ? 'ack' : FINAL.find((one) => message[one] !== undefined) ?? 'retry';
-  return (ack ?? (op ? [op] : [])).map((/** @type {[string, number]} */ [client, seq]) => (
-    { topic, client, seq, verdict, reason: refused ?? error }));
+  return (ack ?? (op ? [op] : [])).map((/** @type {[string, number]} */ [client, seq], /** @type {number} */ i) => (
+    { topic, client, seq, verdict, reason: refused ?? error, at: first?.[i] ?? undefined }));
 }
 
 /**

@@ -3,10 +3,11 @@ import { test } from 'node:test';
 
 import { read } from './message.js';
 
-/** @import { Message, Verdict } from './message.js' */
+/** @import { Answer, At, Message, Verdict } from './message.js' */
 
-/** @type {(verdict: Verdict, seq?: number, reason?: string) => import('./message.js').Answer} */
-const answer = (verdict, seq = 7, reason = '') => ({ topic: 'counter:a', client: 'c', seq, verdict, reason });
+/** @type {(verdict: Verdict, seq?: number, reason?: string, at?: At) => Answer} */
+const answer = (verdict, seq = 7, reason = '', at = undefined) => (
+  { topic: 'counter:a', client: 'c', seq, verdict, reason, at });
 
 /** @type {[name: string, data: unknown, want: Partial<Message>][]} */
 const cases = [
@@ -25,6 +26,9 @@ const cases = [
   ['a fragment without a version is no update: hx-ws shows it', '{"t":"tabs:a","content":"<p>"}', {}],
   ['acknowledgements', '{"t":"counter:a","ack":[["c",7],["c",8]],"clock":9}',
     { answers: [answer('ack'), answer('ack', 8)], clock: 9 }],
+  ['acknowledgements that say which state has an op',
+    '{"t":"counter:a","ack":[["c",7],["c",8]],"first":[null,[1,42]]}',
+    { answers: [answer('ack'), answer('ack', 8, '', [1, 42])] }],
   ['a refusal', '{"t":"counter:a","op":["c",7],"refused":"no"}', { answers: [answer('refused', 7, 'no')] }],
   ['a refusal without a reason', '{"t":"counter:a","op":["c",7],"refused":""}', { answers: [answer('refused')] }],
   ['an answer that another page had', '{"t":"counter:a","op":["c",7],"settled":true}',
