@@ -12,8 +12,10 @@ import (
 
 	"lockstep/app"
 	"lockstep/htmx"
+	"lockstep/internal/short"
 	"lockstep/live/livetest"
 	"lockstep/pubsub/mempubsub"
+	"lockstep/pubsub/pubsubtest"
 	"lockstep/state"
 	"lockstep/state/memstate"
 )
@@ -89,6 +91,61 @@ func TestAPageOfAListIsSentOnlyWhatChanges(t *testing.T) {
 }
 
 // idsOf are those of the items of list:x.
+// TestAChangeOfALongListCostsLittle: what goes to a tab, and over the broker, is as large as the
+// change, however long the list is. An item of the demo alone has 900 bytes, for a text of ten
+// words, which is there twice; all else has to find room in a few hundred.
+func TestAChangeOfALongListCostsLittle(t *testing.T) {
+	const topic, mostOnBroker = "list:x", 2 << 10 // bytes
+	mostToTab := map[string]int{"": 1250, `,"as":"data"`: 1 << 10}
+	items := short.Of(app.MaxItems, 200)
+	synctest.Test(t, func(t *testing.T) {
+		broker, store := pubsubtest.NewRecorder(nil), memstate.New(nil)
+		one := startWith(t, broker, store, &app.Options{Replica: "one"})
+		two := startWith(t, broker, store, &app.Options{Replica: "two"})
+		a := livetest.Open(t, one.Runtime(), viewOf(t, one, topic))
+		a.Send(`{"hello":2}`)
+		const text = "what somebody has to do, in ten words or so: "
+		for i := range items {
+			op := a.Do(topic, "add", fmt.Sprintf(`{"text":"%s%d"}`, text, i))
+			a.Until("the answer", func() bool { return a.Acked(op) == 1 })
+		}
+		ids := idsOf(t, store)
+		if len(ids) != items {
+			t.Fatalf("the list has %d items, want %d", len(ids), items)
+		}
+		tabs := map[string]*livetest.Tab{"": livetest.Open(t, two.Runtime(), viewOf(t, two, topic)), `,"as":"data"`: livetest.Open(t, two.Runtime(), viewOf(t, two, topic))}
+		for as, tab := range tabs {
+			tab.Send(strings.TrimSuffix(hello(t, store, topic), "}") + as + "}")
+			if as != "" {
+				tab.Until("the whole", func() bool { return tab.Shown(topic).State != "" })
+			}
+		}
+		synctest.Wait()
+		for _, c := range []struct{ do, in string }{
+			{"rename", fmt.Sprintf(`{"id":"%s","text":"%sanew"}`, ids[items/2], text)}, {"toggle", `{"id":"` + ids[3] + `"}`},
+			{"move", `{"id":"` + ids[items-1] + `","behind":""}`}, {"remove", `{"id":"` + ids[9] + `"}`}, {"add", `{"text":"` + text + `"}`},
+		} {
+			published, before := len(broker.Publishes()), make(map[string]int)
+			for as, tab := range tabs {
+				before[as] = len(tab.Messages())
+			}
+			op := a.Do(topic, c.do, c.in)
+			a.Until("the answer", func() bool { return a.Acked(op) == 1 })
+			for as, tab := range tabs {
+				tab.Until(c.do, func() bool { return len(framesOf(t, tab, topic, before[as])) > 0 })
+				if f := framesOf(t, tab, topic, before[as])[0]; f.A == nil || f.size > mostToTab[as] {
+					t.Errorf("%s: a tab %s got %d bytes, want at most %d", c.do, as, f.size, mostToTab[as])
+				}
+			}
+			for _, m := range broker.Publishes()[published:] {
+				if len(m.Payload) > mostOnBroker {
+					t.Errorf("%s: the broker got %d bytes, want at most %d: %.200s", c.do, len(m.Payload), mostOnBroker, m.Payload)
+				}
+			}
+		}
+	})
+}
+
 func idsOf(t *testing.T, store state.Store) (ids []string) {
 	t.Helper()
 	for id := range stateOf(t, store, app.Lists(), "x").All() {
