@@ -16,7 +16,7 @@ import (
 
 // Options of a Runtime. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// FrameInterval is the shortest time between two frames of one room to
 	// the same tab; the first change after a pause is shown at once. What
 	// changes in between is conflated: newest wins. Default 33 ms.
@@ -101,7 +101,7 @@ func NewRuntime(opts *Options) *Runtime {
 	r.writers = newWriters(r)
 	r.log = r.opts.Logger
 	if r.log == nil {
-		r.log = slog.New(slog.DiscardHandler)
+		r.log = slog.Default()
 	}
 	r.guard.Log, r.guard.Package, r.guard.Failed = r.log, "live", func() { r.stats.failures.Add(1) }
 	return r

@@ -75,10 +75,10 @@ func Clock(name string, before, theirs, after time.Time) []Unmet {
 }
 
 // NewPart returns a part with a name such as "store". log is told of each
-// unmet precondition, once for each server; nil: discard.
+// unmet precondition, once for each server; nil: slog.Default().
 func NewPart(name string, log *slog.Logger) *Part {
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = slog.Default()
 	}
 	return &Part{name: name, log: log, places: make(map[string]place)}
 }

@@ -38,7 +38,7 @@ type Hub interface {
 
 // Options of a Tracker. Zero values are the defaults.
 type Options struct {
-	Logger   *slog.Logger  // nil: discard
+	Logger   *slog.Logger  // nil: slog.Default()
 	Interval time.Duration // between two announcements of everything; 2 s
 	TTL      time.Duration // how long an announcement is valid; 7 s
 	// Changed is called with a topic whose count has changed, and the count,
@@ -131,7 +131,7 @@ func NewTracker(hub Hub, replica string, opts *Options) *Tracker {
 	// A replica of the same name that comes later begins above.
 	t.number = uint64(max(time.Now().UnixMicro(), 0))
 	if t.opts.Logger == nil {
-		t.opts.Logger = slog.New(slog.DiscardHandler)
+		t.opts.Logger = slog.Default()
 	}
 	t.guard.Log, t.guard.Package = t.opts.Logger, "presence"
 	if t.opts.Interval <= 0 {

@@ -11,7 +11,7 @@ type Options struct {
 	// Prefix is put before each topic at the broker, so that applications can
 	// share one. Handlers never see it. It counts towards the longest topic.
 	Prefix string
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 
 	// HeartbeatInterval is the time between two messages that the hub sends
 	// to itself through the broker. Default 1 s.
@@ -96,7 +96,7 @@ func (o *Options) setDefaults() {
 		o.Queue = 256
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.OnStatus == nil {
 		o.OnStatus = func(error) {}

@@ -92,7 +92,7 @@ type Act struct {
 
 // Options of a Roster. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	Name   string       // of this replica, as people know it
 	// Self says how this replica is: its Tabs, RoundTrip and Trouble. It is called once a second, from
 	// one goroutine. Nil: nothing is said of that.
@@ -152,7 +152,7 @@ func New(hub soft.Hub, replica string, opts *Options) *Roster {
 		r.opts = *opts
 	}
 	if r.opts.Logger == nil {
-		r.opts.Logger = slog.New(slog.DiscardHandler)
+		r.opts.Logger = slog.Default()
 	}
 	if r.opts.Self == nil {
 		r.opts.Self = func() Replica { return Replica{} }

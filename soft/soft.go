@@ -47,7 +47,7 @@ type Hub interface {
 
 // Options of a Soft. Zero values are the defaults.
 type Options[V any] struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// TTL is how long a value is shared that its owner does not set again; equal on all
 	// replicas. Default 10 s.
 	TTL time.Duration
@@ -102,7 +102,7 @@ func (o *Options[V]) setDefaults() {
 	setDefault(&o.MaxValue, 256)
 	setDefault(&o.MaxFrame, 4096)
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if o.Valid == nil {
 		o.Valid = func(V) bool { return true }

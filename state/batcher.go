@@ -95,7 +95,7 @@ type BatcherOptions struct {
 	Clock func() time.Time
 	// Rand returns a random duration from 0 to below n, of pauses. Nil: math/rand.
 	Rand   func(n time.Duration) time.Duration
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 }
 
 // Stats of a Batcher.
@@ -213,7 +213,7 @@ func (o *BatcherOptions) setDefaults() {
 		o.Rand = rand.N[time.Duration]
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 }
 

@@ -45,7 +45,7 @@ type ProducerOptions struct {
 	MaxQueue int
 	// Rand returns a random duration from 0 to below n, of pauses. Nil: math/rand.
 	Rand   func(n time.Duration) time.Duration
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 }
 
 // A Producer does ops on one topic for a program that may be killed and started again at any
@@ -119,7 +119,7 @@ func NewProducer(to Submitter, s Store, topic string, client Client, opts *Produ
 		p.opts.Rand = rand.N[time.Duration]
 	}
 	if p.opts.Logger == nil {
-		p.opts.Logger = slog.New(slog.DiscardHandler)
+		p.opts.Logger = slog.Default()
 	}
 	p.guard = &guard{callback.Guard{Log: p.opts.Logger, Package: "state"}}
 	p.store = guardedStore{s, p.guard}

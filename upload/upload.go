@@ -34,7 +34,7 @@ type File struct {
 
 // Options of a Handler. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// MaxSize bounds a file, in bytes. Default 10 MiB.
 	MaxSize int64
 	// MaxTotal bounds all files in the folder together, those that have begun as what they are to
@@ -75,7 +75,7 @@ func (o *Options) withDefaults() Options {
 	fill(&all.Expire, 24*time.Hour)
 	fill(&all.PieceTimeout, 30*time.Second)
 	if all.Logger == nil {
-		all.Logger = slog.New(slog.DiscardHandler)
+		all.Logger = slog.Default()
 	}
 	if all.Clock == nil {
 		all.Clock = time.Now

@@ -53,7 +53,7 @@ const (
 
 // Options of a Recorder. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// Sample reports whether an op is followed that no person looks at. It must not block. Nil:
 	// none is.
 	Sample func(op htmx.Op) bool
@@ -103,7 +103,7 @@ func New(opts *Options) *Recorder {
 		r.opts = *opts
 	}
 	if r.opts.Logger == nil {
-		r.opts.Logger = slog.New(slog.DiscardHandler)
+		r.opts.Logger = slog.Default()
 	}
 	return r
 }

@@ -44,7 +44,7 @@ const (
 
 // Options of a Handler. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// Allow reports whether the page that sends a request may connect, by its
 	// Origin. It may be called concurrently. Nil: every page may, so a server that
 	// knows its visitors by cookies must have one.
@@ -96,7 +96,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 		h.opts.Allow = func(*http.Request) bool { return true }
 	}
 	if h.opts.Logger == nil {
-		h.opts.Logger = slog.New(slog.DiscardHandler)
+		h.opts.Logger = slog.Default()
 	}
 	return h
 }

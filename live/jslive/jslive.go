@@ -41,10 +41,10 @@ type Handler struct {
 	running sync.WaitGroup // Add only under mu while not closed
 }
 
-// NewHandler returns a handler that connects tabs to rt. A nil log discards.
+// NewHandler returns a handler that connects tabs to rt. A nil log is slog.Default().
 func NewHandler(rt *live.Runtime, log *slog.Logger) *Handler {
 	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+		log = slog.Default()
 	}
 	h := &Handler{rt: rt, log: log, wire: &live.Wire{Encode: encode}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -23,7 +23,7 @@ import (
 
 // Options of a Handler. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	// Origins are the patterns of other origins whose pages may connect, as
 	// in path.Match: "*.example.com" for hosts, "https://*.example.com" for one
 	// scheme. A page of the own host always may; a client that sends no Origin,
@@ -97,7 +97,7 @@ func NewHandler(rt *live.Runtime, view func(*http.Request) live.View, opts *Opti
 	h.opts.PingInterval = atMostADay(h.opts.PingInterval, htmx.PingInterval)
 	h.opts.PongTimeout = atMostADay(h.opts.PongTimeout, htmx.PongTimeout)
 	if h.opts.Logger == nil {
-		h.opts.Logger = slog.New(slog.DiscardHandler)
+		h.opts.Logger = slog.Default()
 	}
 	if !h.opts.Plain {
 		h.poller = newPoller()

@@ -38,7 +38,7 @@ var errNoSource = errors.New("compile: the source of this program is not here")
 
 // Options of New and Now. Zero values are the defaults.
 type Options struct {
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 	Root   string       // folder of the module; "": where this program was compiled from
 	Go     string       // path of the go command; "": that in PATH
 }
@@ -111,7 +111,7 @@ func prepare(assets *static.Assets, opts *Options) (o Options, err error) {
 		o = *opts
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	if assets.Progress().Stage == static.Ready {
 		return o, nil

@@ -59,7 +59,7 @@ type Options struct {
 	Ratio float64
 	// Client sends the requests; nil: one of its own.
 	Client *http.Client
-	Logger *slog.Logger // nil: discard
+	Logger *slog.Logger // nil: slog.Default()
 }
 
 // An Exporter sends traces. Its methods may be called concurrently.
@@ -96,7 +96,7 @@ func New(opts *Options) *Exporter {
 		o.Client = new(http.Client)
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	return e
 }
