@@ -74,6 +74,14 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 		"PostgreSQL": func(t *testing.T) string { return testserver.Postgres(t).URL },
 		"a cluster":  func(t *testing.T) string { return testserver.NewRedisCluster(t, 3, 0).URL + "?pubsub=both&pool_size=4" },
 		"Sentinel":   func(t *testing.T) string { return testserver.NewRedisSentinel(t, true).URL },
+		"PostgreSQL by its other name": func(t *testing.T) string {
+			return strings.Replace(testserver.Postgres(t).URL, "postgres://", "postgresql://", 1)
+		},
+		"PostgreSQL behind PgBouncer": func(t *testing.T) string {
+			server := testserver.Postgres(t)
+			server.Own()
+			return testserver.PgBouncer(t, server, "transaction").URL + "&listen=" + server.Addr
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := server(t)
@@ -214,6 +222,7 @@ func TestWhatCanNotBeOpenedIsSaidInOneLineWithoutPasswords(t *testing.T) {
 		"replicas that can't be":         {"tls://u:hunter2@127.0.0.1:1?replicas=9", longSecret, "1 to 5 servers can keep a stream"},
 		"RabbitMQ, which keeps nothing":  {"amqp://u:hunter2@127.0.0.1:1", longSecret, "RabbitMQ is a broker that keeps nothing; give a store"},
 		"SNS, which does not either":     {"snssqs://u:hunter2@eu-central-1", longSecret, "SNS with SQS is a broker that keeps nothing; give a store"},
+		"listening at no address":        {"postgres://u:hunter2@h/d?listen=h:hunter2", longSecret, "listen: host:port of the server itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer

@@ -137,3 +137,34 @@ func TestAPoolerBesideTheServer(t *testing.T) {
 		t.Error("it takes no address for one")
 	}
 }
+
+// TestASwitchoverBehindAPooler: the pooler leads to the server that takes over, and of the
+// addresses for listening the one that takes writes is used.
+func TestASwitchoverBehindAPooler(t *testing.T) {
+	server := testserver.Postgres(t)
+	server.Own()
+	standby := testserver.PostgresStandby(t, server)
+	proxy := testserver.NewProxy(t, server.Addr)
+	pooler := testserver.PgBouncer(t, &testserver.Server{Addr: proxy.Addr}, "transaction")
+	url := pooler.URL + "&listen=" + server.Addr + "," + standby.Addr
+	c := openConn(t, url)
+	server.Stop() // it waits until the standby has all
+	standby.Promote()
+	proxy.Target(standby.Addr)
+	if _, err := c.Receive(t.Context()); err == nil {
+		t.Error("got a message, want the end of the connection")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for { // the pooler waits before it tries again
+		again, err := newDriver(t, url, t.Name()).Open(ctx)
+		if err == nil {
+			_ = again.Close()
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	hearsItself(t, url)
+}
