@@ -244,7 +244,7 @@ func TestBrokerAndStoreMayBeApart(t *testing.T) {
 		"a store of this process behind a shared broker": {"redis://r", "mem:", "a store that they can share"},
 		"NATS with a file":     {"nats://n", "file:x.db", "a store that they can share"},
 		"RabbitMQ with a file": {"amqps://n", "file:x.db", "a store that they can share"},
-		"SNS without a driver": {"snssqs://eu-central-1", "redis://r", "Options.Brokers"},
+		"SNS without a driver": {"snssqs://eu-central-1", "redis://r", "backends.Options.Brokers"},
 		"a file as a broker":   {"file:x.db", "mem:", "the broker: not a URL"},
 		"two that fit":         {"mem:", "mem:", ""},
 	} {
