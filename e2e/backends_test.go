@@ -14,6 +14,9 @@ import (
 const (
 	redis          = "Redis"
 	postgres       = "Postgres"
+	redisCluster   = "Redis Cluster"       // three masters, each with a replica
+	sentinel       = "Redis with Sentinel" // a master and a replica
+	nats           = "NATS"
 	natsRedis      = "NATS, Redis"
 	natsPostgres   = "NATS, Postgres"
 	rabbitPostgres = "RabbitMQ, Postgres"
@@ -26,7 +29,7 @@ const (
 var (
 	both        = []string{redis, postgres}
 	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres, snsRedis}
-	allBackends = append(slices.Clone(allBrokers), natsPostgres)
+	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres)
 )
 
 // startServers starts the servers of a backend.
@@ -37,6 +40,14 @@ func (w *cluster) startServers() {
 		w.server = testserver.Redis(w)
 	case postgres, natsPostgres, rabbitPostgres:
 		w.server = testserver.Postgres(w)
+	case nats:
+		w.server = testserver.JetStream(w, "")
+	case redisCluster:
+		w.nodes = testserver.NewRedisCluster(w, 3, 1)
+		w.url = w.nodes.URL
+	case sentinel:
+		w.watched = testserver.NewRedisSentinel(w, true)
+		w.url = w.watched.URL
 	default:
 		w.Fatalf("there is no backend %q", w.backend)
 	}
@@ -50,21 +61,54 @@ func (w *cluster) startServers() {
 		w.cloud.Hostile(true)
 		w.broker = w.cloud.Server
 	}
+	for _, s := range []*testserver.Server{w.server, w.broker} {
+		if s != nil {
+			s.Own()
+		}
+	}
 }
 
-// restart kills the broker, which may be the store, and starts it again when a replica has said
-// that it is away.
-func (w *cluster) restart() {
+// lose kills the broker, which may be the store; of several servers the one that has the group's
+// topic, when another one has all that it has.
+func (w *cluster) lose() {
 	w.Helper()
-	broker := cmp.Or(w.broker, w.server)
-	broker.Kill()
-	w.degraded(w.ps[0], "broker")
-	broker.Start()
+	switch {
+	case w.nodes != nil:
+		master := w.master()
+		w.nodes.AwaitReplica(master)
+		master.Kill()
+	case w.watched != nil:
+		w.watched.AwaitReplica()
+		w.watched.Master.Kill()
+	default:
+		cmp.Or(w.broker, w.server).Kill()
+	}
+}
+
+// restore starts again what was lost, when a replica has said that it is away, or waits until
+// another one has taken its place.
+func (w *cluster) restore() {
+	w.Helper()
+	switch {
+	case w.nodes != nil: // they do it by themselves
+	case w.watched != nil:
+		w.watched.AwaitSwitch()
+	default:
+		w.degraded(w.ps[0], "broker")
+		cmp.Or(w.broker, w.server).Start()
+	}
+}
+
+// master is the node of a Redis Cluster that has the group's topic.
+func (w *cluster) master() *testserver.Server {
+	w.Helper()
+	return w.nodes.Owner(keyOf(prefixOf(w.T), w.group.topic()))
 }
 
 // TestEveryBackendServesAnOutsideClient: nine tabs that know nothing but docs/protocol.md, three at
 // each of three replicas, click 300 times, a third of it twice, while their connections are cut and
-// the broker is killed and started again. The application is the same on all backends.
+// the broker is killed and started again, or replaced by another server. The application is the same
+// on all backends.
 func TestEveryBackendServesAnOutsideClient(t *testing.T) {
 	t.Parallel()
 	for _, backend := range allBackends {
@@ -85,9 +129,10 @@ func TestEveryBackendServesAnOutsideClient(t *testing.T) {
 				all = append(all, o)
 			}
 			clickOutside(t, ctx, all, before, before*tabs)
+			w.lose()
 			var clicks sync.WaitGroup
 			clicks.Go(func() { clickOutside(t, ctx, all, meanwhile, (before+meanwhile)*tabs) })
-			w.restart()
+			w.restore()
 			clicks.Wait()
 			for _, p := range w.ps {
 				if late := visitOutside(t, p.url+w.group.path(), w.group.topic()); late.shown.count != (before+meanwhile)*tabs {

@@ -41,14 +41,16 @@ type cluster struct {
 	app     *target
 	full    bool // long faults, as the matrix is meant
 	backend string
-	server  *testserver.Server // broker and store; nil: the embedded ones
-	broker  *testserver.Server // in place of server; nil: server is the broker, too
-	cloud   *testserver.Cloud  // what the broker is of; nil: nothing
-	url     string             // of servers that say themselves where they are: no proxies stand before them; "": none
-	standby *testserver.Server // follows it; nil: none
-	outside *testserver.Proxy  // of the outsider, to the server; nil: none
-	store   states.Store       // the server's, opened by an outsider; nil: the embedded one
-	proxies []proxies          // of each replica, to the server
+	server  *testserver.Server        // broker and store; nil: the embedded ones
+	broker  *testserver.Server        // in place of server; nil: server is the broker, too
+	cloud   *testserver.Cloud         // what the broker is of; nil: nothing
+	url     string                    // of servers that say themselves where they are: no proxies stand before them; "": none
+	nodes   *testserver.RedisCluster  // which url leads to; nil: none
+	watched *testserver.RedisSentinel // the same
+	standby *testserver.Server        // follows it; nil: none
+	outside *testserver.Proxy         // of the outsider, to the server; nil: none
+	store   states.Store              // the server's, opened by an outsider; nil: the embedded one
+	proxies []proxies                 // of each replica, to the server
 	faulty  []*pubsubtest.FaultyDriver
 	folder  string // of the embedded store
 	// ownClocks has each replica run by a clock of its own.
@@ -75,20 +77,10 @@ func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cl
 		return w
 	}
 	w.startServers()
-	w.server.Own()
-	if w.broker != nil {
-		w.broker.Own()
+	url := w.url
+	if url == "" {
+		url = w.server.URL
 	}
-	w.store = openStore(t, w.server.URL, prefixOf(t))
-	w.group.reads(w.store)
-	return w
-}
-
-// newClusterAt is newCluster for servers of Redis that say themselves where they
-// are, and that may lose what they acknowledged last.
-func newClusterAt(t *testing.T, a *target, url string) *cluster {
-	t.Helper()
-	w := &cluster{T: t, app: a, backend: redis, url: url, group: newGroupOf(t, a.kinds[0], true), stop: func() {}}
 	w.store = openStore(t, url, prefixOf(t))
 	w.group.reads(w.store)
 	return w

@@ -7,28 +7,23 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"lockstep/internal/testserver"
 )
 
 // TestAMasterOfARedisClusterDiesInTheMiddleOfClicks: that of the counter, of three
 // masters that have a replica each.
 func TestAMasterOfARedisClusterDiesInTheMiddleOfClicks(t *testing.T) {
 	t.Parallel()
-	servers := testserver.NewRedisCluster(t, 3, 1)
-	w := newClusterAt(t, demo(), servers.URL)
-	master := servers.Owner(keyOf(prefixOf(t), w.group.topic()))
-	w.failsOver(func() { master.Kill() })
+	w := newCluster(t, demo(), redisCluster, demo().kinds[0], true)
+	w.failsOver(func() { w.master().Kill() })
 }
 
 // TestAMasterThatSentinelWatchesDiesInTheMiddleOfClicks: its replica takes over.
 func TestAMasterThatSentinelWatchesDiesInTheMiddleOfClicks(t *testing.T) {
 	t.Parallel()
-	watched := testserver.NewRedisSentinel(t, true)
-	w := newClusterAt(t, demo(), watched.URL)
+	w := newCluster(t, demo(), sentinel, demo().kinds[0], true)
 	w.failsOver(func() {
-		watched.Master.Kill()
-		watched.AwaitSwitch()
+		w.watched.Master.Kill()
+		w.watched.AwaitSwitch()
 	})
 	for _, p := range w.ps {
 		if strings.Contains(p.out.String(), "hunter") {

@@ -11,7 +11,8 @@ func TestReplicasLeaveNothingInSNSAndSQS(t *testing.T) {
 	t.Parallel()
 	w := newCluster(t, demo(), snsRedis, demo().kinds[0], false)
 	w.startReplicas(2)
-	w.restart()
+	w.lose()
+	w.restore()
 	eventually(t, "the replicas to be ready", w.allReady)
 	for _, p := range w.ps {
 		if code := p.term(); code != 0 {

@@ -97,6 +97,33 @@ func (c *RedisCluster) Replica(master *Server) *Server {
 	return nil
 }
 
+// AwaitReplica waits until what a master has acknowledged is at its replica, too.
+func (c *RedisCluster) AwaitReplica(master *Server) {
+	c.t.Helper()
+	awaitReplica(master, c.Replica(master))
+}
+
+// awaitReplica waits until what a master of Redis has acknowledged is at a replica, too.
+func awaitReplica(master, replica *Server) {
+	master.t.Helper()
+	offset := func(of *Server, field string) (n int) {
+		info, _ := of.tryCLI("INFO", "replication") // a sentinel cuts connections
+		for line := range strings.Lines(info) {
+			if value, ok := strings.CutPrefix(line, field+":"); ok {
+				n, _ = strconv.Atoi(strings.TrimSpace(value)) // else 0
+			}
+		}
+		return n
+	}
+	acknowledged := 0
+	awaitRedis(master.t, "the replica does not follow", func() bool {
+		if acknowledged == 0 {
+			acknowledged = offset(master, "master_repl_offset")
+		}
+		return acknowledged > 0 && offset(replica, "slave_repl_offset") >= acknowledged
+	})
+}
+
 // Takeover has a replica become the master of its part, in agreement with the
 // old one, and waits until it is.
 func (c *RedisCluster) Takeover(replica *Server) {

@@ -112,14 +112,7 @@ func (w *RedisSentinel) AwaitSwitch() {
 
 // AwaitReplica waits until what the master has acknowledged is at its replica,
 // too.
-func (w *RedisSentinel) AwaitReplica() {
-	t := w.Master.t
-	t.Helper()
-	awaitRedis(t, "the replica does not follow", func() bool {
-		follows, _ := w.Replica.tryCLI("INFO", "replication") // a sentinel cuts connections
-		return strings.Contains(follows, "master_link_status:up") && w.Master.redisCLI("WAIT", "1", "1000") != "0"
-	})
-}
+func (w *RedisSentinel) AwaitReplica() { awaitReplica(w.Master, w.Replica) }
 
 // Monitor has the sentinels watch another master by the same name, of which the
 // present one hears nothing.
