@@ -24,10 +24,11 @@ const (
 	embedded       = "embedded"            // the file and the bus of one replica
 )
 
-// both are the backends of one server, allBrokers those with each broker, and allBackends all that
-// replicas can share.
+// both are the backends of one server that was there first, allStores those with each store,
+// allBrokers those with each broker, and allBackends all that replicas can share.
 var (
 	both        = []string{redis, postgres}
+	allStores   = append(slices.Clone(both), nats)
 	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres, snsRedis}
 	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres)
 )

@@ -20,7 +20,7 @@ func storeFaults() []faultCase {
 		{
 			fault: "broker and store restarted", injected: "kill -9 of the server, started again after 2 s",
 			expected: "not ready meanwhile; clicks wait and are counted once",
-			on:       both, quick: both,
+			on:       allStores, quick: allStores,
 			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				w.server.Kill()
@@ -32,7 +32,7 @@ func storeFaults() []faultCase {
 		{
 			fault: "broker and store frozen", injected: "SIGSTOP of the server for 10 s",
 			expected: "as above, found by heartbeat and deadlines",
-			on:       both,
+			on:       allStores,
 			run: func(w *cluster) {
 				w.server.Freeze()
 				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
@@ -43,7 +43,7 @@ func storeFaults() []faultCase {
 		{
 			fault: "store unreachable", injected: "a proxy cuts and refuses its connections for 12 s; the broker lives",
 			expected: "degraded; clicks are refused honestly, wait in the tab and are counted once",
-			on:       both, quick: []string{postgres},
+			on:       allStores, quick: []string{postgres},
 			kinds: (*target).pieceKinds,
 			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Refuse(true) })
@@ -55,7 +55,7 @@ func storeFaults() []faultCase {
 		{
 			fault: "answers of the store lost", injected: "a proxy holds back what it says, and cuts, for 2 s, three times",
 			expected: "nobody knows which clicks were applied: they are tried again with the same ids",
-			on:       both, quick: []string{redis},
+			on:       allStores, quick: []string{redis},
 			kinds: (*target).allKinds,
 			run: func(w *cluster) {
 				for range 3 {
@@ -69,7 +69,7 @@ func storeFaults() []faultCase {
 		{
 			fault: "half-open connection to the store", injected: "a proxy drops packets both ways for 8 s, no RST; the broker lives",
 			expected: "as with an unreachable store",
-			on:       both,
+			on:       allStores,
 			run: func(w *cluster) {
 				w.stores(func(p *testserver.Proxy) { p.Stall(true) })
 				w.note("degraded after %s", w.degraded(w.ps[0], "store"))

@@ -86,7 +86,7 @@ func rows() []row {
 		{
 			name: "NATS 2.2 or later, as store 2.12", urls: "`nats://` `tls://`",
 			delivery: gaps, order: "kept for each publisher and topic", payload: "`max_payload`, 1 MB",
-			store: "JetStream, one atomic batch for the steps of a commit", promise: "what is acknowledged survives a crash with `sync_interval: always`, or a stream on three machines that do not fail together",
+			store: "JetStream, one atomic batch for the steps of a commit", promise: "what is acknowledged survives a crash with `sync_interval: always`, which `?sync=always` says, or with a stream on three machines that do not fail together",
 			down: away + waits, install: "`nats-server`, with JetStream for the store",
 			start: func(b testing.TB) string { return testserver.NATS(b, "").URL },
 		},

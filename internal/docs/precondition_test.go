@@ -54,7 +54,7 @@ func TestWhoChecksIsThere(t *testing.T) {
 func preconditions(t *testing.T) (names []string) {
 	t.Helper()
 	pattern := regexp.MustCompile(`(?:Unmet\{+Name: |\badd\(|\.Clock\(|newMajority\([^,"]+, (?:"", |[^,"]+, ))"([a-z_]+)"`)
-	for _, folder := range []string{"internal/redisclient", "internal/pgclient", "pubsub/dualpubsub", "app/web", "serve", "serve/settings", "cmd/web", "internal/process"} {
+	for _, folder := range []string{"internal/redisclient", "internal/pgclient", "pubsub/dualpubsub", "state/natsstate", "app/web", "serve", "serve/settings", "cmd/web", "internal/process"} {
 		for _, file := range sources(t, folder, ".go") {
 			if !strings.HasSuffix(file, "_test.go") {
 				names = append(names, namesIn(t, pattern, read(t, file))...)

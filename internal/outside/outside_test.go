@@ -154,7 +154,7 @@ func TestAModuleUsesABackendByReplace(t *testing.T) {
 
 // TestAModuleUsesNATSWithoutItsServer: the server is for tests of this tree.
 func TestAModuleUsesNATSWithoutItsServer(t *testing.T) {
-	m := newOutsider(t, withNATS, "pubsub/natspubsub")
+	m := newOutsider(t, withNATS, "pubsub/natspubsub", "internal/natsclient")
 	m.run(t, "go", "mod", "tidy")
 	if got := m.run(t, "go", "run", "."); got != "true\n" {
 		t.Errorf("got %q, want true", got)

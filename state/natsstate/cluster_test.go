@@ -78,14 +78,20 @@ func api(t testing.TB, nc *nats.Conn, subject, request string, response any) {
 	if err != nil {
 		t.Fatal(subject, err)
 	}
+	unmarshal(t, m.Data, response)
+}
+
+// unmarshal reads an answer of JetStream's, which must not be an error.
+func unmarshal(t testing.TB, data []byte, response any) {
+	t.Helper()
 	var failed struct {
 		Error *struct{ Description string } `json:"error"`
 	}
-	if err := errors.Join(json.Unmarshal(m.Data, &failed), json.Unmarshal(m.Data, response)); err != nil {
+	if err := errors.Join(json.Unmarshal(data, &failed), json.Unmarshal(data, response)); err != nil {
 		t.Fatal(err)
 	}
 	if failed.Error != nil {
-		t.Fatal(subject, failed.Error.Description)
+		t.Fatal(failed.Error.Description)
 	}
 }
 

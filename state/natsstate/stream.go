@@ -348,26 +348,33 @@ func (s *Store) tell(l *link, info *streamInfo, before, after time.Time) {
 	if s.unmet == nil {
 		return
 	}
-	all := precondition.Clock("nats_clock", before, info.Now, after)
-	add := func(is bool, name, text string) {
+	all := append(precondition.Clock("nats_clock", before, info.Now, after), s.unmetBy(info)...)
+	s.unmet.Saw("", cmp.Or(info.Cluster.RaftGroup, l.nc.ConnectedServerId()), all...)
+}
+
+// unmetBy is what a stream does not meet.
+func (s *Store) unmetBy(info *streamInfo) (all []precondition.Unmet) {
+	add := func(name string, is bool, text string) {
 		if is {
 			all = append(all, precondition.Unmet{Name: name, Text: text})
 		}
 	}
 	c := &info.Config
-	add(c.Storage != "file", "nats_storage", "the stream is kept in memory: what it has acknowledged is lost when its servers stop; make it anew with file storage")
-	add(c.Discard == "old" && (c.MaxBytes > 0 || c.MaxMessages > 0), "nats_discard",
+	add("nats_storage", c.Storage != "file",
+		"the stream is kept in memory: what it has acknowledged is lost when its servers stop; make it anew with file storage")
+	add("nats_discard", c.Discard == "old" && (c.MaxBytes > 0 || c.MaxMessages > 0),
 		"the stream drops the oldest states when it is full: it must have discard: new, or no limits")
-	add(c.Replicas < 3 && !s.config.Synced, "nats_sync",
-		"the stream is on fewer than three servers, and NATS does not tell whether they have sync_interval: always; without it what they have acknowledged in the last two minutes is lost when a machine crashes; "+
+	add("nats_sync", c.Replicas < 3 && !s.config.Synced,
+		"the stream is on fewer than three servers, and NATS does not tell whether they have sync_interval: always; "+
+			"without it what they have acknowledged in the last two minutes is lost when a machine crashes; "+
 			"set it and say so by ?sync=always in the URL, or have three replicas that do not fail together")
-	add(c.Replicas < s.config.Replicas, "nats_replicas", "the stream has fewer replicas than the URL says: nats stream edit changes it")
+	add("nats_replicas", c.Replicas < s.config.Replicas, "the stream has fewer replicas than the URL says: nats stream edit changes it")
 	offline := false
 	for _, r := range info.Cluster.Replicas {
 		offline = offline || r.Offline
 	}
-	add(offline, "nats_offline", "a replica of the stream is offline: the loss of another one may stop the store")
-	s.unmet.Saw("", cmp.Or(info.Cluster.RaftGroup, l.nc.ConnectedServerId()), all...)
+	add("nats_offline", offline, "a replica of the stream is offline: the loss of another one may stop the store")
+	return all
 }
 
 // An epochMessage is what is on the subject of the epoch.
