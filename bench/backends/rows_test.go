@@ -92,7 +92,7 @@ func rows() []row {
 		},
 		{
 			name: "RabbitMQ 3.10 or later", urls: "`amqp://` `amqps://`",
-			delivery: gaps, order: perTopic, payload: "64 KB",
+			delivery: gaps, order: "kept for each publisher and topic", payload: "64 KB",
 			store: none, promise: ofStore, down: away, install: "`rabbitmq-server`",
 			start: func(b testing.TB) string { return testserver.RabbitMQ(b, "").URL },
 		},

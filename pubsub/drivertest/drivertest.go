@@ -48,6 +48,9 @@ type Harness struct {
 	Duplicates bool
 	// Unordered says that messages of a topic may overtake each other.
 	Unordered bool
+	// PublishersApart says that subscribers may see messages of different connections in different
+	// orders. Those of each are in order.
+	PublishersApart bool
 	// Heals says that a connection may survive the loss of its broker: it then subscribes again by
 	// itself, and sends a Gap for each topic, or for all of them, when it has done so. Else a lost
 	// connection must end.

@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"slices"
@@ -331,6 +332,62 @@ func TestWhatIsDeclaredIsNotWrong(t *testing.T) {
 			}
 			if got := failuresOf(t, h, cases()); (len(got) > 0) != c.wrong {
 				t.Errorf("got %q failing; want that it is wrong: %t", got, c.wrong)
+			}
+		})
+	}
+}
+
+// othersFirst has the second connection see what others have published before what comes first,
+// where both are there. The first one sees them as they come.
+func othersFirst(ctx context.Context, c *conn) (driver.Message, error) {
+	if !c.isSecond() {
+		return c.Conn.Receive(ctx)
+	}
+	held := c.held // only Receive uses it
+	if len(held) == 0 {
+		m, err := c.Conn.Receive(ctx)
+		if err != nil {
+			return m, err
+		}
+		soon, cancel := context.WithTimeout(ctx, time.Millisecond) // in a bubble
+		defer cancel()
+		for ; err == nil; m, err = c.Conn.Receive(soon) {
+			held = append(held, m)
+		}
+		first := publisherOf(string(held[0].Payload))
+		slices.SortStableFunc(held, func(a, b driver.Message) int {
+			distance := func(m driver.Message) int {
+				return max(first, publisherOf(string(m.Payload))) - min(first, publisherOf(string(m.Payload)))
+			}
+			return cmp.Compare(distance(b), distance(a))
+		})
+	}
+	c.held = held[1:]
+	return held[0], nil
+}
+
+// isSecond reports whether this is the second connection that was opened.
+func (c *conn) isSecond() bool {
+	c.defect.mu.Lock()
+	defer c.defect.mu.Unlock()
+	return len(*c.defect.conns) > 1 && (*c.defect.conns)[1] == c
+}
+
+func TestPublishersMayBeApartWhereThatIsDeclared(t *testing.T) {
+	for name, c := range map[string]struct {
+		defect   defect
+		declared bool
+		finds    []string
+	}{
+		"apart, declared":     {defect{receive: othersFirst}, true, nil},
+		"apart, undeclared":   {defect{receive: othersFirst}, false, []string{"two subscribers see the same order"}},
+		"reordered, declared": {defect{publish: swap}, true, []string{"the order of one publisher is kept"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := Harness{Driver: func(testing.TB) driver.Driver { return c.defect.of(mempubsub.NewBus()) }, PublishersApart: c.declared}
+			got := failuresOf(t, h, cases())
+			if len(c.finds) == 0 && len(got) > 0 || len(c.finds) > 0 && !slices.Contains(got, c.finds[0]) {
+				t.Errorf("got %q failing, want %q", got, c.finds)
 			}
 		})
 	}

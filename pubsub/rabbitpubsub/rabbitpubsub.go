@@ -7,6 +7,9 @@
 // that takes no messages because its memory or disk is used up. When a queue is full because its
 // replica reads too slowly, the oldest messages are dropped and a Gap says so.
 //
+// Messages of one connection arrive in their order. Those of several may come to subscribers in
+// different orders: each queue takes in what connections give it as it comes.
+//
 // In a cluster of RabbitMQ nodes Subscribe returns when the node that it is connected to has the
 // binding. What another one routes in that moment may be missed, and is found by the versions of
 // what comes next.
