@@ -80,7 +80,7 @@ func rows() []row {
 			name: "PostgreSQL 13 or later", urls: "`postgres://` `postgresql://`",
 			delivery: gaps, order: "kept in all topics", payload: "5.9 KB, 7.9 KB of text",
 			store: "one round trip for a batch of topics", promise: "what is acknowledged survives a crash; `fsync` and `full_page_writes` on, as they are",
-			down: away + waits, install: "`postgresql`; no pooler in transaction mode for the broker",
+			down: away + waits, install: "`postgresql`; behind a pooler in transaction mode `?listen=` for the broker",
 			start: func(b testing.TB) string { return testserver.Postgres(b).URL },
 		},
 		{
