@@ -74,7 +74,8 @@ func TestTheNewestOfTheSentinelsIsBelieved(t *testing.T) {
 
 // TestASentinelEndsWithTheCall that asks it, however silent it is.
 func TestASentinelEndsWithTheCall(t *testing.T) {
-	silent := testserver.RedisStub(t, func([]string) string { return "" })
+	asked := make(chan struct{}, 10)
+	silent := testserver.RedisStub(t, func([]string) string { asked <- struct{}{}; return "" })
 	c, err := redisclient.New("redis+sentinel://" + silent + "/mymaster")
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,7 @@ func TestASentinelEndsWithTheCall(t *testing.T) {
 		_, err := c.(*redis.Client).Options().Dialer(ctx, "tcp", "")
 		ended <- err
 	}()
+	<-asked
 	cancel()
 	select {
 	case err := <-ended:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -57,7 +58,9 @@ func TestAConnectionThatGoesDeafEndsInACluster(t *testing.T) {
 	defer conn.Close()
 	roundTrip(t, conn, "x")
 	deaf.Store(true)
-	_, err = conn.Receive(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = conn.Receive(ctx)
 	if err == nil || !strings.Contains(err.Error(), "has gone silent") {
 		t.Errorf("got %v, want that it is silent", err)
 	}

@@ -1,10 +1,12 @@
 package redisstate_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"lockstep/internal/testserver"
+	"lockstep/precondition"
 	"lockstep/state/redisstate"
 	"lockstep/state/statetest"
 )
@@ -42,7 +44,11 @@ func TestStoreKeepsTheContractWithSentinel(t *testing.T) {
 // was cut off from them, and does not know.
 func TestAMasterThatSentinelsHaveLeftIsLeft(t *testing.T) {
 	watched := testserver.NewRedisSentinel(t, false)
-	s := open(t, watched.URL, nil)
+	seen := precondition.NewPart("store", nil)
+	s := open(t, watched.URL+"?conn_max_lifetime=1h", &redisstate.Options{Preconditions: seen}) // or its connections would end
+	if got := seen.Unmet(); len(got) != 1 || got[0].Name != "redis_min_replicas" {
+		t.Errorf("got %v, want redis_min_replicas", got)
+	}
 	click(t, s, "x", 1)
 	old := watched.Master
 	next := testserver.Redis(t)
@@ -51,4 +57,13 @@ func TestAMasterThatSentinelsHaveLeftIsLeft(t *testing.T) {
 		t.Fatalf("the old one takes no writes: %+v", r)
 	}
 	await(t, func() bool { return get(t, s, "x").Data == nil })
+	if err := connect(t, next.URL).ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := redisstate.Open(t.Context(), watched.URL, &redisstate.Options{Preconditions: seen}); err == nil || !strings.Contains(err.Error(), "NOREPLICAS") {
+		t.Errorf("got %v, want that there is no replica", err)
+	}
+	if got := seen.Unmet(); len(got) != 0 {
+		t.Errorf("got %v of a master that wants a replica", got)
+	}
 }
