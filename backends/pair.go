@@ -20,6 +20,10 @@ func pairOf(url string) (first, second string, ok bool) {
 // checkPair returns what is wrong with two brokers.
 func checkPair(first, second string) error {
 	for _, url := range []string{first, second} {
+		// What is shown of a scheme may be a part of a password.
+		if _, known := backendOf(url); !known {
+			return wrongURL("not two URLs with a space between, which start with one of %s; a space in a password is written as %%20", strings.Join(BrokerSchemes(), ", "))
+		}
 		if err := checkURL(url, BrokerSchemes()); err != nil {
 			return err
 		}

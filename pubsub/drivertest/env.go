@@ -176,6 +176,9 @@ func (e *env) stream(sub, pub *link, topic string, publishers, n int, receive fu
 			if err != nil {
 				return fmt.Errorf("receive after %d of %d messages: %w", len(got), publishers*n, err)
 			}
+			if m.Gap && e.harness.Heals {
+				return fmt.Errorf("%w after %d of %d messages", errGap, len(got), publishers*n)
+			}
 			if m.Gap || m.Topic != topic {
 				return fmt.Errorf("message %d: got topic %q (gap %v), want %q", len(got), m.Topic, m.Gap, topic)
 			}

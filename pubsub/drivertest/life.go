@@ -304,7 +304,7 @@ func (e *env) healed(c *link) error {
 			return errors.New("after the Gap nothing arrived again: are topics subscribed anew?")
 		case err == nil && string(m.Payload) == "again":
 			return nil
-		case err != nil && ctx.Err() == nil:
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			return nil // it has ended after all
 		}
 		select {

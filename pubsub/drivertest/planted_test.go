@@ -140,9 +140,9 @@ func TestEachDefectIsFoundByItsCase(t *testing.T) {
 
 // A wire is what a test can cut between a driver and its bus. What comes after the cut is the
 // defect: deaf are connections made afterwards; silent ones are made anew by themselves and say
-// nothing; healing ones say so with a Gap.
+// nothing; healing ones say so with a Gap; ending ones say a Gap, and end.
 type wire struct {
-	deaf, silent, healing bool
+	deaf, silent, healing, ending bool
 
 	mu    sync.Mutex // guards the rest
 	conns []*wired
@@ -188,6 +188,7 @@ type wired struct {
 	conn   driver.Conn
 	topics map[string]bool
 	closed bool
+	said   bool // a Gap
 }
 
 func (w *wired) now() driver.Conn {
@@ -216,6 +217,9 @@ func (w *wired) Unsubscribe(ctx context.Context, topic string) error {
 
 func (w *wired) Receive(ctx context.Context) (driver.Message, error) {
 	m, err := w.now().Receive(ctx)
+	if err != nil && ctx.Err() == nil && w.driver.wire.ending && w.first() {
+		return driver.Message{Gap: true}, nil
+	}
 	if err == nil || ctx.Err() != nil || !w.driver.wire.silent && !w.driver.wire.healing || !w.again(ctx) {
 		return m, err
 	}
@@ -223,6 +227,15 @@ func (w *wired) Receive(ctx context.Context) (driver.Message, error) {
 		return driver.Message{Gap: true}, nil
 	}
 	return w.Receive(ctx)
+}
+
+// first reports whether it is called for the first time, on a connection that was not closed.
+func (w *wired) first() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := !w.said && !w.closed
+	w.said = true
+	return first
 }
 
 // again replaces the connection, unless it was closed on purpose.
@@ -264,6 +277,8 @@ func TestWhatFollowsACutIsJudged(t *testing.T) {
 		"heals, and has not said so":    {&wire{healing: true}, false, true},
 		"heals, as it has declared":     {&wire{healing: true}, true, false},
 		"may heal, and does not":        {&wire{}, true, false},
+		"says a gap, and ends":          {&wire{ending: true}, false, false},
+		"may heal, says a gap and ends": {&wire{ending: true}, true, false},
 		"may heal, and is deaf instead": {&wire{deaf: true}, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {

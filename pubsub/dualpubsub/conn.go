@@ -244,7 +244,8 @@ func (c *conn) second(ctx context.Context, results <-chan error) {
 	patience := time.NewTimer(publishPatience)
 	defer patience.Stop()
 	select {
-	case <-results:
+	case err := <-results:
+		_ = err // the other broker has the message
 	case <-patience.C:
 	case <-ctx.Done():
 	}
