@@ -86,7 +86,7 @@ fmt: $(TEMPL) ## format everything (some seconds)
 	$(TEMPL) fmt app components docs examples serve
 
 # Packages whose tests wait the longest begin first: at the end nobody would run beside them.
-LONGEST := ./tools/loadgen/load ./state/pgstate ./state/redisstate ./state/lanetest
+LONGEST := ./tools/loadgen/load ./state/natsstate ./state/pgstate ./state/redisstate ./state/lanetest
 
 # Two browsers and a dozen servers have the machine for themselves.
 test: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) test-js ## install what tests need, and run every test against real servers (about fifteen minutes)

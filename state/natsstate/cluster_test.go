@@ -50,6 +50,7 @@ func clusterOf(t testing.TB, prefix string) (servers []*testserver.Server, url s
 }
 
 func TestStoreKeepsTheContractInACluster(t *testing.T) {
+	t.Parallel()
 	_, url := clusterOf(t, "test:")
 	b := &bench{url: url, opts: natsstate.Options{Prefix: "test:"}}
 	statetest.Run(t, b.open, b.options())
