@@ -123,7 +123,7 @@ func (c *conn) start(signEvery time.Duration) {
 // does not say when these are ready. What it sends is a sign of life, so the others
 // know the queue from its beginning.
 func (c *conn) proven(ctx context.Context) error {
-	if err := c.sweep(ctx); err != nil { // a right that is missing is known now
+	if err := c.sweep(ctx); isOurs(err) { // anything else is for the next sweep
 		return err
 	}
 	again := time.NewTicker(500 * time.Millisecond)

@@ -64,14 +64,14 @@ func hints(code string) string {
 	switch {
 	case isDenied(code):
 		return "the credentials have no right to it"
+	case isExpired(code):
+		return "the credentials have expired"
+	case isUnknown(code):
+		return "AWS does not know the credentials"
 	case isGone(code):
 		return "somebody has deleted it"
 	}
 	switch code {
-	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
-		return "the credentials have expired"
-	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "IncompleteSignature", "MissingAuthenticationToken":
-		return "AWS does not know the credentials"
 	case "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "TooManyRequestsException", "RequestLimitExceeded":
 		return "AWS takes no more requests for now"
 	case "OverLimit":
@@ -87,6 +87,31 @@ func isDenied(code string) bool {
 		return true
 	}
 	return false
+}
+
+// isExpired reports whether a code says that credentials were good once.
+func isExpired(code string) bool {
+	switch code {
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
+		return true
+	}
+	return false
+}
+
+// isUnknown reports whether a code says that credentials are not those of anybody.
+func isUnknown(code string) bool {
+	switch code {
+	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidAccessKeyId", "IncompleteSignature", "MissingAuthenticationToken":
+		return true
+	}
+	return false
+}
+
+// isOurs reports whether an error is one of rights or credentials, which somebody must do
+// something about.
+func isOurs(err error) bool {
+	code := codeOf(err)
+	return isDenied(code) || isExpired(code) || isUnknown(code)
 }
 
 // isGone reports whether a code says that there is no such topic or queue.

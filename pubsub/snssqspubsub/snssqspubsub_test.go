@@ -196,6 +196,16 @@ func TestAnOpenThatFailsLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// TestAConnectionNeedsNoSweep: that others can't be listed now is no reason to have none.
+func TestAConnectionNeedsNoSweep(t *testing.T) {
+	cloud := testserver.Goaws(t)
+	cloud.Own()
+	cloud.Fail("ListSubscriptionsByTopic", -1, http.StatusBadRequest, "Throttling")
+	cloud.Fail("ListQueues", -1, http.StatusInternalServerError, "InternalError")
+	conn := subscribed(t, cloud.URL, "x", nil)
+	arrives(t, conn, conn, "x", "y")
+}
+
 // TestOnlyTheTopicMaySendToAQueue: goaws knows no policies, so what it is asked for is read.
 func TestOnlyTheTopicMaySendToAQueue(t *testing.T) {
 	cloud := testserver.Goaws(t)

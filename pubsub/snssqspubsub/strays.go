@@ -80,7 +80,7 @@ func (c *conn) watch(every time.Duration) {
 		_ = c.sign(ctx) // the heartbeats of a hub find out sooner
 		err := c.patrol(ctx)
 		cancel()
-		if isDenied(codeOf(err)) || errors.Is(err, errDeaf) {
+		if isOurs(err) || errors.Is(err, errDeaf) {
 			c.lost(err)
 			return
 		}
