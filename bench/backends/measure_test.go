@@ -17,9 +17,9 @@ import (
 // schemes are those of all brokers and stores.
 func schemes() []string { return append(backends.BrokerSchemes(), backends.StoreSchemes()...) }
 
-// TestMeasure measures every broker, one after the other, where LOCKSTEP_BACKENDS says so, and writes
-// the figures and the table where it says "write". It is no benchmark: these can't run others, and
-// this one runs those of drivertest.
+// TestMeasure measures every broker, one after the other, where LOCKSTEP_BACKENDS says so, and
+// writes the figures and the table where it says "write". It is no benchmark: these can't run
+// others, and this one runs those of drivertest.
 func TestMeasure(t *testing.T) {
 	what := os.Getenv("LOCKSTEP_BACKENDS")
 	if what == "" {

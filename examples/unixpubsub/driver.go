@@ -1,5 +1,4 @@
-// Package unixpubsub is a broker on one machine, as an example of a backend: a server on a Unix
-// socket, and the driver with which replicas use it.
+// Package unixpubsub is a broker on one machine, over a Unix socket: an example of a backend.
 package unixpubsub
 
 import (
@@ -36,11 +35,10 @@ func (d *Driver) Open(ctx context.Context) (driver.Conn, error) {
 	c := &conn{socket: socket, turn: make(chan struct{}, 1)}
 	c.Inbox = driver.NewInbox(func() { _ = socket.Close() }) // it is over in any case
 	c.reading.Go(c.read)
-	if err := c.Unsubscribe(ctx, "nothing"); err != nil {
+	if err = c.Unsubscribe(ctx, "nothing"); err != nil {
 		_ = c.Close() // why it is of no use is said already
-		return nil, err
 	}
-	return c, nil
+	return c, err
 }
 
 // conn is a connection. Its Inbox has Receive, and knows whether it has ended, and why.
@@ -53,14 +51,17 @@ type conn struct {
 	open    []chan struct{} // guarded by mu: of questions without an answer, the oldest first
 }
 
+// Publish implements driver.Conn.
 func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error {
 	return c.ask(ctx, frame{"pub", topic, payload})
 }
 
+// Subscribe implements driver.Conn.
 func (c *conn) Subscribe(ctx context.Context, topic string) error {
 	return c.ask(ctx, frame{Do: "sub", Topic: topic})
 }
 
+// Unsubscribe implements driver.Conn.
 func (c *conn) Unsubscribe(ctx context.Context, topic string) error {
 	return c.ask(ctx, frame{Do: "unsub", Topic: topic})
 }
@@ -94,8 +95,7 @@ func (c *conn) write(ctx context.Context, f frame, answered chan struct{}) {
 	}
 }
 
-// read takes what the server sends, and ends with the connection. That is never made anew here: the
-// hub opens another one, and has everything read from the store.
+// read ends with the connection, which is never made anew here: that is the hub's, as the Gap is.
 func (c *conn) read() {
 	for in := json.NewDecoder(c.socket); ; {
 		var f frame
