@@ -73,7 +73,7 @@ type Session struct {
 type pendingAck struct {
 	op     htmx.Op
 	at     revision // of the state that has the op first; of epoch 0: that is not known
-	in     *member // nil: waits for nothing
+	in     *member  // nil: waits for nothing
 	seq    uint64
 	silent bool // there is no op: what waits is the end of the session, see Finish
 }
