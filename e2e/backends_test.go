@@ -108,8 +108,8 @@ func (w *cluster) master() *testserver.Server {
 
 // TestEveryBackendServesAnOutsideClient: nine tabs that know nothing but docs/protocol.md, three at
 // each of three replicas, click 300 times, a third of it twice, while their connections are cut and
-// the broker is killed and started again, or replaced by another server. The application is the same
-// on all backends.
+// the broker is killed and started again, or replaced by another server. The application is the
+// same on all backends.
 func TestEveryBackendServesAnOutsideClient(t *testing.T) {
 	t.Parallel()
 	for _, backend := range allBackends {
