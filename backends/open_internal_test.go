@@ -82,6 +82,7 @@ func TestOneURLIsBrokerAndStore(t *testing.T) {
 			server.Own()
 			return testserver.PgBouncer(t, server, "transaction").URL + "&listen=" + server.Addr
 		},
+		"NATS": func(t *testing.T) string { return testserver.JetStream(t, "").URL },
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := server(t)
