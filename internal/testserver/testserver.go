@@ -22,8 +22,9 @@ import (
 	"lockstep/internal/short"
 )
 
-// patience is how long a server may take to start or stop.
-const patience = 60 * time.Second
+// patience is how long a server may take to start or stop: RabbitMQ needs five seconds of a whole
+// core, and may get a thirtieth.
+const patience = 3 * time.Minute
 
 // A Server is one running server. Its methods fail the test when they can't
 // do what they say, and are called from one goroutine at a time.
@@ -110,14 +111,14 @@ func (s *Server) run() *Server {
 		s.t.Fatal(err)
 	}
 	s.log = log
-	s.Start()
-	s.t.Cleanup(func() {
+	s.t.Cleanup(func() { // also of one that has started and does not answer
 		s.Kill()
 		if text, err := os.ReadFile(log.Name()); err == nil && s.t.Failed() {
 			s.t.Logf("log of the server at %s:\n%s", s.Addr, text)
 		}
 		_ = log.Close()
 	})
+	s.Start()
 	return s
 }
 

@@ -108,7 +108,7 @@ func TestConformance(t *testing.T) {
 		proxy := testserver.NewProxy(t, server.Addr)
 		h.Driver = func(t testing.TB) driver.Driver { return newDriver(t, proxy.Rewrite(server.URL)) }
 		h.Break = func(testing.TB, driver.Driver) { proxy.Cut() }
-		h.Restart = func(testing.TB, driver.Driver) { server.Restart() }
+		h.Restart = func(testing.TB, driver.Driver) { server.Kill(); server.Start() } // it stops slowly
 		h.Freeze = func(testing.TB, driver.Driver) func() { server.Freeze(); return server.Thaw }
 	}
 	drivertest.Run(t, h)
@@ -124,7 +124,7 @@ func TestConformanceOverTLS(t *testing.T) {
 
 		Driver:  func(t testing.TB) driver.Driver { return newDriver(t, proxy.Rewrite(server.URL)) },
 		Break:   func(testing.TB, driver.Driver) { proxy.Cut() },
-		Restart: func(testing.TB, driver.Driver) { server.Restart() },
+		Restart: func(testing.TB, driver.Driver) { server.Kill(); server.Start() },
 		Freeze: func(testing.TB, driver.Driver) func() {
 			proxy.Stall(true)
 			return func() { proxy.Stall(false) }
