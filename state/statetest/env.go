@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"lockstep/state"
 )
@@ -30,9 +31,27 @@ func (e *env) own(s state.Store) state.Store {
 
 func (e *env) close() {
 	for _, s := range slices.Backward(e.stores) {
-		if err := s.Close(); err != nil {
+		if err := closeInTime(s); err != nil {
 			e.Errorf("Close: %v", err)
 		}
+	}
+}
+
+// closeLimit is how long Close may take: more than any server needs to say goodbye.
+const closeLimit = 20 * time.Second
+
+// closeInTime closes a store. One that does not return is left behind with an error: else the test
+// program would be ended by its own timeout, and say nothing.
+func closeInTime(s state.Store) error {
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }() // ends with Close
+	late := time.NewTimer(closeLimit)
+	defer late.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-late.C:
+		return fmt.Errorf("it did not return within %v: does it wait for calls under way, or for a server that does not answer?", closeLimit)
 	}
 }
 

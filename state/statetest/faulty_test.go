@@ -25,9 +25,10 @@ type faulty struct {
 	bug  string // "": none
 	disk *disk
 
-	mu     sync.Mutex // guards closed and cache
-	closed bool
-	cache  map[string]state.Record
+	mu      sync.Mutex // guards the rest
+	closing bool
+	closed  bool
+	cache   map[string]state.Record
 }
 
 // A disk is what is shared by stores, and outlives them.
@@ -685,6 +686,9 @@ func (f *faulty) finish(m state.Mark) {
 }
 
 func (f *faulty) Close() error {
+	if f.is("takes too long to close") {
+		time.Sleep(f.closingTakes())
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed && f.is("can't be closed twice") {
@@ -692,4 +696,16 @@ func (f *faulty) Close() error {
 	}
 	f.closed = true
 	return nil
+}
+
+// closingTakes is too long for the first Close, and lets the second outlive it: a bubble must not end
+// before all in it has ended.
+func (f *faulty) closingTakes() time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closing {
+		return 10 * time.Millisecond
+	}
+	f.closing = true
+	return closeLimit + 5*time.Millisecond
 }

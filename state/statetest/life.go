@@ -94,7 +94,7 @@ func closed(e *env) {
 	c := freshClient()
 	step := e.step(e.do(e.step(e.read(), "x", click(c, 1))), "y", click(c, 2))
 	for i := range 2 {
-		if err := e.store.Close(); err != nil {
+		if err := closeInTime(e.store); err != nil {
 			e.Errorf("Close number %d: %v", i+1, err)
 		}
 	}

@@ -185,6 +185,7 @@ func foundBy() map[string]string {
 		"begins the age anew at a restart":           "lanes are forgotten over restarts, too",
 		"begins with an age at a restart":            "lanes are forgotten over restarts, too",
 		"believes its clock":                         "no jump of the clock makes a store forget a lane before another lifetime",
+		"takes too long to close":                    "closing twice is harmless, and calls after it fail",
 		"can't be closed twice":                      "closing twice is harmless, and calls after it fail",
 		"checks nothing":                             "a step that is not valid is refused",
 		"compares epochs only":                       "a commit on anything but the newest record conflicts, and is answered with it",
