@@ -698,8 +698,8 @@ func (f *faulty) Close() error {
 	return nil
 }
 
-// closingTakes is too long for the first Close, and lets the second outlive it: a bubble must not end
-// before all in it has ended.
+// closingTakes is too long for the first Close, and lets the second outlive it: a bubble must not
+// end before all in it has ended.
 func (f *faulty) closingTakes() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
