@@ -180,17 +180,16 @@ func TestTheEpochGrows(t *testing.T) {
 	t.Parallel()
 	server := testserver.JetStream(t, "")
 	server.Own()
-	nc := admin(t, server.URL)
 	s, other := open(t, server.URL, nil), open(t, server.URL, nil)
 	for name, c := range map[string]struct {
 		lose func(t *testing.T)
 		left string
 	}{
 		"when the stream was emptied": {func(t *testing.T) {
-			api(t, nc, "STREAM.PURGE.lockstep-state", `{}`, new(any))
+			api(t, admin(t, server.URL), "STREAM.PURGE.lockstep-state", `{}`, new(any))
 		}, ""},
 		"when the stream was deleted": {func(t *testing.T) {
-			api(t, nc, "STREAM.DELETE.lockstep-state", `{}`, new(any))
+			api(t, admin(t, server.URL), "STREAM.DELETE.lockstep-state", `{}`, new(any))
 		}, ""},
 		"when the server was started anew": {func(*testing.T) { server.Kill(); server.Start() }, "5"},
 	} {
@@ -199,9 +198,6 @@ func TestTheEpochGrows(t *testing.T) {
 			before := click(t, s, topic, 5)
 			get(t, other, topic)
 			c.lose(t)
-			if name == "when the server was started anew" {
-				nc = admin(t, server.URL)
-			}
 			after := get(t, s, topic)
 			if string(after.Data) != c.left || after.Epoch <= before.Epoch {
 				t.Errorf("got %+v after %+v, want %q in a newer epoch", after, before, c.left)
