@@ -133,6 +133,7 @@ func (s *Server) Start() {
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	done, err := Launch(s.cmd)
 	if err != nil {
+		s.cmd = nil // there is nothing to end
 		s.t.Fatalf("testserver: %v", err)
 	}
 	s.done = done
