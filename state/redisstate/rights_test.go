@@ -46,7 +46,7 @@ func as(t testing.TB, name string, commands []string, servers ...*testserver.Ser
 		rule = append(rule, "+"+c)
 	}
 	for _, s := range servers {
-		c := redis.NewClient(&redis.Options{Addr: s.Addr})
+		c := redis.NewClient(&redis.Options{Addr: s.Addr, ReadTimeout: time.Minute})
 		if err := c.Do(t.Context(), rule...).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -80,9 +80,10 @@ func TestTheRightsOfTheDocumentationAreEnoughInACluster(t *testing.T) {
 // warnings, or for a cluster.
 func TestEachRightOfTheDocumentationIsNeeded(t *testing.T) {
 	t.Parallel()
-	server := testserver.Redis(t)
+	server := testserver.Redis(t, "--appendonly", "no")
 	server.Own()
-	admin := connect(t, server.URL)
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Minute})
+	defer admin.Close()
 	all := rights(t)
 	for _, without := range all {
 		if slices.Contains([]string{"role", "config|get", "cluster|slots"}, without) {
@@ -105,7 +106,7 @@ func useAll(t testing.TB, url string) error {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	counter := func(name string, n int64) (string, []byte) { return "counter:" + name, fmt.Append(nil, n) }
-	s, err := redisstate.Open(ctx, url, &redisstate.Options{Counter: counter})
+	s, err := redisstate.Open(ctx, url+"?read_timeout=1m", &redisstate.Options{Counter: counter})
 	if err != nil {
 		return err
 	}
