@@ -18,7 +18,7 @@ var ErrReplica = errors.New("the server is a replica of another Redis, and takes
 
 // ErrOld is that a server can't be used because of its version, which errors
 // that are this one say.
-var ErrOld = errors.New("Redis 7.0 is the oldest that can be used")
+var ErrOld = errors.New("the oldest that can be used is Redis 7.0")
 
 // An oldError is ErrOld with the version. go-redis unwraps what a hook returns,
 // and would lose it.

@@ -92,7 +92,7 @@ func TestHowAClusterBroadcastsIsInItsURL(t *testing.T) {
 func TestAnOldRedisIsRefused(t *testing.T) {
 	redisclient.Silence()
 	for name, c := range map[string]struct{ info, says string }{
-		"Redis 6":               {"redis_version:6.2.14\r\nrole:master\r\n", "the server is Redis 6.2.14, and Redis 7.0 is the oldest that can be used"},
+		"Redis 6":               {"redis_version:6.2.14\r\nrole:master\r\n", "the server is Redis 6.2.14, and the oldest that can be used is Redis 7.0"},
 		"Redis 7":               {"redis_version:7.0.0\r\nrole:master\r\n", ""},
 		"Valkey 8":              {"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.3\r\nrole:master\r\n", ""},
 		"one that does not say": {"role:master\r\n", ""},
