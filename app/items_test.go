@@ -90,10 +90,10 @@ func TestAPageOfAListIsSentOnlyWhatChanges(t *testing.T) {
 	})
 }
 
-// idsOf are those of the items of list:x.
 // TestAChangeOfALongListCostsLittle: what goes to a tab, and over the broker, is as large as the
 // change, however long the list is. An item of the demo alone has 900 bytes, for a text of ten
-// words, which is there twice; all else has to find room in a few hundred.
+// words, which is there twice; all else has to find room in a few hundred. It is counted before
+// compression, which browsers have, and which halves what is beyond 1 KB.
 func TestAChangeOfALongListCostsLittle(t *testing.T) {
 	const topic, mostOnBroker = "list:x", 2 << 10 // bytes
 	mostToTab := map[string]int{"": 1250, `,"as":"data"`: 1 << 10}
@@ -146,6 +146,7 @@ func TestAChangeOfALongListCostsLittle(t *testing.T) {
 	})
 }
 
+// idsOf are those of the items of list:x.
 func idsOf(t *testing.T, store state.Store) (ids []string) {
 	t.Helper()
 	for id := range stateOf(t, store, app.Lists(), "x").All() {
