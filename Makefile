@@ -156,7 +156,7 @@ bench-stores: deps ## measure the stores beside those that counters had before, 
 	  go test -timeout 40m -run '^$$' -bench '^BenchmarkStores$$' -benchtime 1x ./former
 
 bench-backends: deps ## measure all brokers in one run, into the table of README.md and docs/backends.md (about a minute)
-	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_BACKENDS=$${BACKENDS:-write} go test -count=1 -timeout 20m -v -run '^TestMeasure$$' -benchtime $${BENCHTIME:-3s} ./backends
+	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_BACKENDS=$${BACKENDS:-write} go test -count=1 -timeout 20m -v -run '^TestMeasure$$' -benchtime $${BENCHTIME:-1s} ./backends
 	go test ./internal/docs -update
 	cd docs && go generate ./...
 

@@ -74,7 +74,7 @@ func table(rows []row, last run) string {
 	if len(last.Figures) == 0 {
 		return b.String() + "\nMessages and round trips: `make bench-backends` measures them.\n"
 	}
-	fmt.Fprintf(&b, "\nMessages/s: of 32 publishers for each core, of which 128 messages at most are under way, from one connection through the server and back to it. Round trip: one message after the other. Measured in one run, server and client on one machine.\n\n%s- Load average when it began: %s\n", last.Machine, last.Load)
+	fmt.Fprintf(&b, "\nMessages/s: of 32 publishers for each core, of which 128 messages at most are under way, from one connection through the server and back to it. Round trip: one message after the other. Medians of three, measured in one run, server and client on one machine.\n\n%s- Load average when it began: %s\n", last.Machine, last.Load)
 	return page.Wrap(b.String())
 }
 
