@@ -24,7 +24,8 @@ var imported = map[string]string{
 	"mempubsub": "lockstep/pubsub/mempubsub", "memstate": "lockstep/state/memstate", "boltstate": "lockstep/state/boltstate",
 	"redispubsub": "lockstep/pubsub/redispubsub", "redisstate": "lockstep/state/redisstate",
 	"pgpubsub": "lockstep/pubsub/pgpubsub", "pgstate": "lockstep/state/pgstate",
-	"redis": "github.com/redis/go-redis/v9", "pgxpool": "github.com/jackc/pgx/v5/pgxpool", "nats": "github.com/nats-io/nats.go", "natspubsub": "lockstep/pubsub/natspubsub", "templ": "github.com/a-h/templ",
+	"redis": "github.com/redis/go-redis/v9", "pgxpool": "github.com/jackc/pgx/v5/pgxpool", "nats": "github.com/nats-io/nats.go", "natspubsub": "lockstep/pubsub/natspubsub", "natsstate": "lockstep/state/natsstate",
+	"snssqspubsub": "lockstep/pubsub/snssqspubsub", "driver": "lockstep/pubsub/driver", "templ": "github.com/a-h/templ",
 	"context": "context", "json": "encoding/json", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log", "maps": "maps", "os": "os", "rand": "crypto/rand",
 	"slices": "slices", "strconv": "strconv", "strings": "strings", "synctest": "testing/synctest", "testing": "testing", "time": "time",
 }

@@ -31,6 +31,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"lockstep/internal/natsclient"
 	"lockstep/precondition"
 	"lockstep/state"
@@ -48,6 +50,11 @@ type Options struct {
 	// DoneLifetime is how long a lane is known at least after Finish. Default
 	// state.DoneLifetime.
 	DoneLifetime time.Duration
+	// Replicas is how many servers keep a stream that is made, 1 to 5, where no URL says it. Zero: 3
+	// in a cluster, and else 1.
+	Replicas int
+	// Synced says that the servers have sync_interval: always, where no URL says it: they don't tell.
+	Synced bool
 	// Preconditions is told what the servers do not meet; nil: nobody.
 	Preconditions *precondition.Part
 }
@@ -56,8 +63,9 @@ type Options struct {
 // another one with the next call when that is lost.
 type Store struct {
 	// set once
-	url            string // with its secrets
-	config         natsclient.Config
+	where          func() (natsclient.Config, error) // with secrets; asked for each connection
+	replicas       int                               // of the stream, if it is made; 0: what makes sense
+	synced         bool                              // the servers have sync_interval: always
 	subjects       subjects
 	lifetime, done time.Duration
 	unmet          *precondition.Part
@@ -86,15 +94,29 @@ var errClosed = errors.New("natsstate: the store is closed")
 // the URL says, or 3 in a cluster and else 1. A stream that is there stays as it is.
 // Its errors do not contain the URL.
 func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
+	return open(ctx, func() (natsclient.Config, error) { return natsclient.Parse(url) }, opts)
+}
+
+// OpenLike is Open where a connection of the program leads: to its servers, with its TLS, user,
+// dialler and proxy. The store has a connection of its own, and never uses or closes the program's,
+// which may be closed at any time. A CustomDialer must return by itself, since it knows no context.
+// Nil is an error.
+func OpenLike(ctx context.Context, nc *nats.Conn, opts *Options) (*Store, error) {
+	like, err := natsclient.Like(nc)
+	return open(ctx, func() (natsclient.Config, error) { return like, err }, opts)
+}
+
+func open(ctx context.Context, where func() (natsclient.Config, error), opts *Options) (*Store, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	config, err := natsclient.Parse(url)
+	config, err := where()
 	if err != nil {
 		return nil, fmt.Errorf("natsstate: %w", err)
 	}
-	s := newStore(url, config, &o)
+	s := newStore(&o)
+	s.where, s.replicas, s.synced = where, cmp.Or(config.Replicas, o.Replicas), config.Synced || o.Synced
 	if _, _, err := s.ready(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("natsstate: %w", err), s.Close())
 	}
@@ -102,9 +124,9 @@ func Open(ctx context.Context, url string, opts *Options) (*Store, error) {
 }
 
 // newStore returns a store that has not connected yet.
-func newStore(url string, config natsclient.Config, o *Options) *Store {
+func newStore(o *Options) *Store {
 	s := &Store{
-		url: url, config: config, subjects: newSubjects(cmp.Or(o.Prefix, "lockstep:")),
+		subjects: newSubjects(cmp.Or(o.Prefix, "lockstep:")),
 		lifetime: state.Lifetime, done: state.DoneLifetime, unmet: o.Preconditions,
 		turn: make(chan struct{}, 1), busy: newTopics(), memory: newMemory(),
 	}

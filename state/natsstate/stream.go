@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"lockstep/internal/natsclient"
 	"lockstep/internal/pause"
 	"lockstep/precondition"
 )
@@ -153,7 +152,7 @@ func (s *Store) connected(ctx context.Context) (*link, error) {
 	if l != nil {
 		l.close()
 	}
-	config, err := natsclient.Parse(s.url) // its files may have been replaced
+	config, err := s.where() // its files may have been replaced
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +280,7 @@ func (s *Store) info(ctx context.Context, l *link) (*streamInfo, error) {
 // µs: those of a stream that was there before are not used again.
 func (s *Store) create(ctx context.Context, l *link) (*streamInfo, error) {
 	config := s.wanted()
-	config.Replicas = s.config.Replicas
+	config.Replicas = s.replicas
 	if config.Replicas == 0 {
 		config.Replicas = 1
 		if l.nc.ConnectedClusterName() != "" {
@@ -291,7 +290,7 @@ func (s *Store) create(ctx context.Context, l *link) (*streamInfo, error) {
 	config.FirstSeq = uint64(time.Now().UnixMicro())
 	var info streamInfo
 	err := l.api(ctx, s.subjects.api("STREAM.CREATE"), config, &info)
-	if err == nil && info.Error != nil && info.Error.ErrCode == codeNoCluster && s.config.Replicas == 0 {
+	if err == nil && info.Error != nil && info.Error.ErrCode == codeNoCluster && s.replicas == 0 {
 		config.Replicas, info = 1, streamInfo{} // one server that has a name for its cluster
 		err = l.api(ctx, s.subjects.api("STREAM.CREATE"), config, &info)
 	}
@@ -364,11 +363,11 @@ func (s *Store) unmetBy(info *streamInfo) (all []precondition.Unmet) {
 		"the stream is kept in memory: what it has acknowledged is lost when its servers stop; make it anew with file storage")
 	add("nats_discard", c.Discard == "old" && (c.MaxBytes > 0 || c.MaxMessages > 0),
 		"the stream drops the oldest states when it is full: it must have discard: new, or no limits")
-	add("nats_sync", c.Replicas < 3 && !s.config.Synced,
+	add("nats_sync", c.Replicas < 3 && !s.synced,
 		"the stream is on fewer than three servers, and NATS does not tell whether they have sync_interval: always; "+
 			"without it what they have acknowledged in the last two minutes is lost when a machine crashes; "+
 			"set it and say so by ?sync=always in the URL, or have three replicas that do not fail together")
-	add("nats_replicas", c.Replicas < s.config.Replicas, "the stream has fewer replicas than the URL says: nats stream edit changes it")
+	add("nats_replicas", c.Replicas < s.replicas, "the stream has fewer replicas than the URL says: nats stream edit changes it")
 	offline := false
 	for _, r := range info.Cluster.Replicas {
 		offline = offline || r.Offline
