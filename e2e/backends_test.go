@@ -24,12 +24,14 @@ const (
 	embedded       = "embedded"            // the file and the bus of one replica
 )
 
-// both are the backends of one server that was there first, allStores those with each store,
-// allBrokers those with each broker, and allBackends all that replicas can share.
+// both are the backends of one server that were there first, and allStores those with each store;
+// apart are those whose broker is a server of its own, and allBrokers those with each broker;
+// allBackends are all that replicas can share.
 var (
 	both        = []string{redis, postgres}
 	allStores   = append(slices.Clone(both), nats)
-	allBrokers  = []string{redis, postgres, natsRedis, rabbitPostgres, snsRedis}
+	apart       = []string{natsRedis, rabbitPostgres, snsRedis}
+	allBrokers  = append(slices.Clone(both), apart...)
 	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres)
 )
 

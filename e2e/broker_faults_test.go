@@ -33,6 +33,30 @@ func brokerFaults() []faultCase {
 			},
 		},
 		{
+			fault: "broker restarted", injected: "kill -9 of the broker, started again after 2 s; the store lives",
+			expected: "as above",
+			on:       apart,
+			run: func(w *cluster) {
+				w.broker.Kill()
+				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(2 * time.Second)
+				w.noneWaits(3 * time.Second)
+				w.broker.Start()
+			},
+		},
+		{
+			fault: "broker frozen", injected: "SIGSTOP of the broker for 10 s; the store lives",
+			expected: "found by the heartbeat; then as above",
+			on:       apart,
+			run: func(w *cluster) {
+				w.broker.Freeze()
+				w.note("degraded after %s", w.degraded(w.ps[0], "broker"))
+				w.hold(10 * time.Second)
+				w.noneWaits(3 * time.Second)
+				w.broker.Thaw()
+			},
+		},
+		{
 			fault: "half-open connection to the broker", injected: "a proxy drops packets both ways for 15 s, no RST; the store lives",
 			expected: "found by the heartbeat; then as above",
 			on:       allBrokers, quick: []string{postgres}, kit: []string{postgres},
