@@ -120,7 +120,8 @@ func awaitReplica(master, replica *Server) {
 		if acknowledged == 0 {
 			acknowledged = offset(master, "master_repl_offset")
 		}
-		return acknowledged > 0 && offset(replica, "slave_repl_offset") >= acknowledged
+		follows, _ := replica.tryCLI("INFO", "replication")
+		return strings.Contains(follows, "master_link_status:up") && acknowledged > 0 && offset(replica, "slave_repl_offset") >= acknowledged
 	})
 }
 

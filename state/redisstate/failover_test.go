@@ -221,3 +221,27 @@ func TestACallHasTimeForItsConnection(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestAnOlderLifeThatComesBackIsANewEpoch: a server that was left for another one, and was never
+// told, has what it had then when it is the master again. Nothing there says that it has missed
+// anything; who has seen a newer epoch says it.
+func TestAnOlderLifeThatComesBackIsANewEpoch(t *testing.T) {
+	server := testserver.Redis(t)
+	s, other := open(t, server.URL, &redisstate.Options{Prefix: "older:"}), open(t, server.URL, &redisstate.Options{Prefix: "older:"})
+	seen := click(t, s, "x", 3)
+	c := connect(t, server.URL)
+	fences, err := c.Keys(t.Context(), "*older:/*fence").Result()
+	if err != nil || len(fences) == 0 {
+		t.Fatalf("got %v, %v", fences, err)
+	}
+	for _, key := range fences { // what the server would have now
+		if err := c.HSet(t.Context(), key, "e", seen.Epoch-1).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := get(t, s, "x"); now.Epoch <= seen.Epoch || string(now.Data) != "3" {
+		t.Errorf("got %+v after %+v", now, seen)
+	} else if again, theirs := get(t, s, "x"), get(t, other, "x"); again.Epoch != now.Epoch || theirs.Epoch != now.Epoch {
+		t.Errorf("got %+v and %+v after %+v", again, theirs, now)
+	}
+}

@@ -71,6 +71,7 @@ type Store struct {
 	tags           [tags]string
 	lifetime, done time.Duration
 	ahead          atomic.Int64 // ms; what tests add to the server's clock
+	seen           [tags]newest // epochs of the parts
 
 	commit, read, entries, finish script
 }
@@ -184,6 +185,7 @@ func (s *Store) Commit(ctx context.Context, steps ...state.Step) []state.Outcome
 		err := reply.err
 		if err == nil {
 			outcomes[i], err = readOutcome(reply.values, &steps[i])
+			s.seen[tagOf(steps[i].Topic)].saw(outcomes[i].Record.Epoch)
 		}
 		if err != nil {
 			outcomes[i] = state.Outcome{Err: fmt.Errorf("redisstate: commit: %w", err)}
@@ -238,8 +240,25 @@ func (s *Store) readGroups(ctx context.Context, topics []string, groups []group)
 		if err := readReply(reply.values, chunks[i], records); err != nil {
 			return nil, err
 		}
+		for _, g := range chunks[i] {
+			for _, topic := range g.topics {
+				s.seen[g.tag].saw(records[topic].Epoch)
+			}
+		}
 	}
 	return records, nil
+}
+
+// newest is the greatest of numbers that were seen.
+type newest struct{ atomic.Uint64 }
+
+func (n *newest) saw(v uint64) {
+	for {
+		old := n.Load()
+		if v <= old || n.CompareAndSwap(old, v) {
+			return
+		}
+	}
 }
 
 // Entries implements state.Store.

@@ -5,7 +5,9 @@ package redisstate
 //
 // epoch returns the epoch of a tag; it begins a new one when Redis has been
 // started anew, or has lost the key: then data may be lost. The clock makes
-// epochs differ even when the increment itself is lost in the next crash.
+// epochs differ even when the increment itself is lost in the next crash. It
+// also does when the epoch is older than one that was seen: a server that had
+// been left has become the master again, and has missed what came meanwhile.
 // Reading run_id by INFO takes some µs, and a pattern would take longer than
 // find.
 const prelude = `
@@ -14,15 +16,16 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local function text(n) return string.format('%.0f', n) end
 local run
-local function epoch(key)
+local function epoch(key, seen)
+  seen = tonumber(seen) or 0
   if not run then
     local info = call('INFO', 'server')
     local _, at = info:find('run_id:', 1, true)
     run = info:sub(at + 1, at + 40)
   end
   local known = call('HMGET', key, 'run', 'e')
-  if known[1] == run and known[2] then return known[2] end
-  local e = text(math.max((tonumber(known[2]) or 0) + 1, now))
+  if known[1] == run and known[2] and tonumber(known[2]) >= seen then return known[2] end
+  local e = text(math.max((tonumber(known[2]) or 0) + 1, seen + 1, now))
   call('HSET', key, 'run', run, 'e', e)
   return e
 end
@@ -201,11 +204,12 @@ take(gone)
 return {}
 `
 
-// readScript: KEYS epochs, then records. ARGV offset, the number of epochs.
-// Returns the epochs, and for each record version and data.
+// readScript: KEYS epochs, then records. ARGV offset, the number of epochs, the
+// newest of each that was seen. Returns the epochs, and for each record version
+// and data.
 const readScript = prelude + master + `
 local n, reply = tonumber(ARGV[2]), {}
-for i = 1, n do reply[i] = epoch(KEYS[i]) end
+for i = 1, n do reply[i] = epoch(KEYS[i], ARGV[2 + i]) end
 local at = n
 for i = n + 1, #KEYS do
   local rec = call('HMGET', KEYS[i], 'v', 'd')

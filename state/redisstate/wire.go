@@ -31,7 +31,7 @@ func (s *Store) commitCall(step *state.Step) call {
 func (s *Store) readCall(topics []string, groups []group) call {
 	c := call{args: []any{s.ahead.Load(), len(groups)}}
 	for _, g := range groups {
-		c.keys = append(c.keys, s.fence(g.tag))
+		c.keys, c.args = append(c.keys, s.fence(g.tag)), append(c.args, s.seen[g.tag].Load())
 	}
 	for _, g := range groups {
 		for _, i := range g.topics {
