@@ -124,7 +124,7 @@ func signedWith(t *testing.T, d driver.Driver, secret string) driver.Driver {
 func startWatched(t *testing.T, d driver.Driver, part *precondition.Part, name string) *app.App {
 	t.Helper()
 	watch := &strangers{part: part, replica: name}
-	a := app.New(d, memstate.New(nil), &app.Options{Replica: name, Rebalance: 20, Hub: pubsub.Options{OnForged: watch.heard}})
+	a := app.New(d, memstate.New(nil), &app.Options{Logger: slog.New(slog.DiscardHandler), Replica: name, Rebalance: 20, Hub: pubsub.Options{OnForged: watch.heard}})
 	watch.others = a.Others
 	if err := a.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestAReplicaWithAnotherLifetimeIsNoticed(t *testing.T) {
 						secret = c.secret
 					}
 					a := app.New(signedWith(t, bus, secret), store, &app.Options{
-						Replica: name, OpLifetime: life, OpLifetimeDiffers: func() { otherLifetime(part, name) },
+						Logger: slog.New(slog.DiscardHandler), Replica: name, OpLifetime: life, OpLifetimeDiffers: func() { otherLifetime(part, name) },
 					})
 					if err := a.Start(t.Context()); err != nil {
 						t.Fatal(err)
