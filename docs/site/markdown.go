@@ -45,14 +45,15 @@ type linker func(to string) (href, name string, ok bool)
 // render makes HTML of a document. Its text is trusted: it is part of the program.
 func render(source []byte, link linker) (document, error) {
 	source = withoutFrontMatter(source)
+	table := extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignNone)) // see prepareTables
 	md := goldmark.New(
-		goldmark.WithExtensions(extension.Table, extension.Strikethrough),
+		goldmark.WithExtensions(table, extension.Strikethrough),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
 		goldmark.WithRendererOptions(html.WithUnsafe(), renderer.WithNodeRenderers(util.Prioritized(nodes{link}, 1))),
 	)
 	root := md.Parser().Parse(text.NewReader(source), parser.WithContext(parser.NewContext(parser.WithIDs(slugs{}))))
 	d := document{sections: sections(root, source)}
-	nameTables(root, source)
+	prepareTables(root, source)
 	var b bytes.Buffer
 	if err := md.Renderer().Render(&b, source, root); err != nil {
 		return d, fmt.Errorf("site: render: %w", err)
@@ -139,8 +140,9 @@ func words(n ast.Node, source []byte) string {
 	return b.String()
 }
 
-// nameTables gives each table the name of the section that it is in.
-func nameTables(root ast.Node, source []byte) {
+// prepareTables gives each table the name of the section that it is in, and columns of numbers their
+// class: the library would write a style into each cell, which the page's policy forbids.
+func prepareTables(root ast.Node, source []byte) {
 	name := ""
 	for n := root.FirstChild(); n != nil; n = n.NextSibling() {
 		if h, ok := n.(*ast.Heading); ok {
@@ -149,6 +151,9 @@ func nameTables(root ast.Node, source []byte) {
 		_ = ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // no step of it fails
 			if t, ok := n.(*east.Table); ok && entering {
 				t.SetAttributeString("label", strings.TrimSpace(name))
+			}
+			if c, ok := n.(*east.TableCell); ok && entering && c.Alignment == east.AlignRight {
+				c.SetAttributeString("class", "ls-number")
 			}
 			return ast.WalkContinue, nil
 		})

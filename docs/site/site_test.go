@@ -179,6 +179,31 @@ func TestThePageThatIsShownIsMarked(t *testing.T) {
 	}
 }
 
+// TestNothingIsInline: the policy of a page that has the site forbids styles and scripts that are.
+// Columns of numbers are at the end all the same.
+func TestNothingIsInline(t *testing.T) {
+	s := newSite(t)
+	numbers := 0
+	for _, p := range append(s.Paths(), "/search/?q=replica") {
+		for _, n := range load(t, s, around+p) {
+			if n.Data == "style" || n.Data == "script" && attribute(n, "src") == "" {
+				t.Errorf("%s has a <%s> in it", p, n.Data)
+			}
+			for _, a := range n.Attr {
+				if a.Key == "style" || strings.HasPrefix(a.Key, "on") {
+					t.Errorf("%s has a <%s %s=%q>", p, n.Data, a.Key, a.Val)
+				}
+			}
+			if n.Data == "td" && attribute(n, "class") == "ls-number" {
+				numbers++
+			}
+		}
+	}
+	if numbers == 0 {
+		t.Error("no cell is one of numbers")
+	}
+}
+
 func TestAPageIsSentOnce(t *testing.T) {
 	s := newSite(t)
 	first := get(t, s, around+"/tutorial/", "Accept-Encoding", "br")
