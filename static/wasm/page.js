@@ -227,9 +227,9 @@
    * @param {unknown} [detail] - for the log
    */
   async function failed(why, detail = '') {
-    console.warn(why, detail);
-    if (dead) return;
+    if (dead) return; // what comes of that is no news: timers still call a program that has ended
     dead = true;
+    console.warn(why, detail);
     worker?.terminate();
     for (const s of sockets) s.lose();
     await parsed;
