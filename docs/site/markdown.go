@@ -140,8 +140,8 @@ func words(n ast.Node, source []byte) string {
 	return b.String()
 }
 
-// prepareTables gives each table the name of the section that it is in, and columns of numbers their
-// class: the library would write a style into each cell, which the page's policy forbids.
+// prepareTables gives each table the name of the section that it is in, and columns of numbers
+// their class: the library would write a style into each cell, which the page's policy forbids.
 func prepareTables(root ast.Node, source []byte) {
 	name := ""
 	for n := root.FirstChild(); n != nil; n = n.NextSibling() {
