@@ -161,25 +161,8 @@ func (c *conn) Unsubscribe(ctx context.Context, topic string) error {
 
 // call has a request served.
 func (c *conn) call(ctx context.Context, r request) error {
-	if err := c.Usable(ctx); err != nil {
-		return err
-	}
 	r.subject, r.done = natsclient.Subject(r.topic), make(chan error, 1)
-	select {
-	case c.requests <- r:
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return driver.Ask(ctx, c.Inbox, c.requests, r, r.done)
 }
 
 // work serves what gathers while its last round trip is under way, in the order

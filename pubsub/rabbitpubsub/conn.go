@@ -167,25 +167,8 @@ func (c *conn) Unsubscribe(ctx context.Context, topic string) error {
 
 // call has a request served.
 func (c *conn) call(ctx context.Context, to chan<- request, r request) error {
-	if err := c.Usable(ctx); err != nil {
-		return err
-	}
 	r.key, r.done = key(r.topic), make(chan error, 1)
-	select {
-	case to <- r:
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return driver.Ask(ctx, c.Inbox, to, r, r.done)
 }
 
 // Close implements driver.Conn. It tells the server, which has half a second to answer, so that a

@@ -27,30 +27,13 @@ type request struct {
 
 // Publish implements driver.Conn.
 func (c *conn) Publish(ctx context.Context, topic string, payload []byte) error {
-	if err := c.Usable(ctx); err != nil {
-		return err
-	}
 	return c.publish(ctx, encodeMessage(topic, payload))
 }
 
 // publish has a message sent, and waits for SNS's answer.
 func (c *conn) publish(ctx context.Context, body string) error {
 	r := request{body, make(chan error, 1)}
-	select {
-	case c.requests <- r:
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-c.Ended():
-		return c.Usable(ctx)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return driver.Ask(ctx, c.Inbox, c.requests, r, r.done)
 }
 
 // work sends what gathers while others are under way.
