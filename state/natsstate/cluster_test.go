@@ -56,6 +56,29 @@ func TestStoreKeepsTheContractInACluster(t *testing.T) {
 	statetest.Run(t, b.open, b.options())
 }
 
+// TestReplicasThatStartTogetherMakeOneStream: one of them makes it, and it is there for that one
+// before it is for the others.
+func TestReplicasThatStartTogetherMakeOneStream(t *testing.T) {
+	t.Parallel()
+	servers, _ := clusterOf(t, "first:")
+	var opening sync.WaitGroup
+	for round := range 5 {
+		for _, server := range servers {
+			opening.Go(func() {
+				s, err := natsstate.Open(t.Context(), "nats://"+server.Addr, &natsstate.Options{Prefix: "round" + strconv.Itoa(round) + ":"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		opening.Wait()
+	}
+}
+
 // admin returns a connection of a test's own.
 func admin(t testing.TB, url string) *nats.Conn {
 	t.Helper()

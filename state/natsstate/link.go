@@ -19,6 +19,9 @@ import (
 const (
 	// stuck is how long a server may take nothing of what is written to it.
 	stuck = 2 * time.Second
+	// unanswered is how long JetStream may take to answer, of what it does in milliseconds. What is
+	// asked while nobody leads is never answered, even when somebody does soon after.
+	unanswered = 3 * time.Second
 	// silence, twice, is how long a server may say nothing.
 	silence = 2 * time.Second
 )
@@ -235,15 +238,23 @@ const (
 	codeNoCluster     = 10074
 )
 
-var errNobody = errors.New("JetStream does not answer: it is not enabled, or has no leader")
+var (
+	errNobody = errors.New("JetStream does not answer: it is not enabled, or has no leader")
+	errNoAnswer = fmt.Errorf("JetStream has not answered within %s: it has no leader, or much to do", unanswered)
+)
 
-// api makes a call of JetStream's API, in JSON.
+// api makes a call of JetStream's API, in JSON. The error is errNoAnswer when ctx goes on longer.
 func (l *link) api(ctx context.Context, subject string, request, response any) error {
 	payload, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
-	replies, err := l.request(ctx, subject, payload, one)
+	while, cancel := context.WithTimeout(ctx, unanswered)
+	defer cancel()
+	replies, err := l.request(while, subject, payload, one)
+	if err != nil && while.Err() != nil && ctx.Err() == nil {
+		return errNoAnswer
+	}
 	if err != nil {
 		return err
 	}

@@ -243,14 +243,16 @@ func Starting(err error) bool {
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e.ErrCode == codeNotAvailable || e.ErrCode == codeNoPeers || e.ErrCode == codeNoResources
 	}
-	return errors.Is(err, errNobody)
+	return errors.Is(err, errNobody) || errors.Is(err, errNoAnswer)
 }
 
 // stream returns what the stream is, and makes it if there is none.
 func (s *Store) stream(ctx context.Context, l *link) (*streamInfo, error) {
-	info, err := s.info(ctx, l)
-	if e, ok := errors.AsType[*apiError](err); ok && e.ErrCode == codeNoStream {
-		info, err = s.create(ctx, l)
+	info, err := s.infoOrCreate(ctx, l)
+	// One that another replica has just made is not there for all yet, though its name is; and nobody
+	// may lead it.
+	for try := 1; (missing(err) || errors.Is(err, errNoAnswer)) && try < tries && later(ctx, try); try++ {
+		info, err = s.infoOrCreate(ctx, l)
 	}
 	if e, ok := errors.AsType[*apiError](err); ok && (e.ErrCode == codeNotEnabled || e.ErrCode == codeNotForAccount) {
 		return nil, errNotEnabled
@@ -262,6 +264,20 @@ func (s *Store) stream(ctx context.Context, l *link) (*streamInfo, error) {
 		return nil, err
 	}
 	return info, s.fit(&info.Config)
+}
+
+func (s *Store) infoOrCreate(ctx context.Context, l *link) (*streamInfo, error) {
+	info, err := s.info(ctx, l)
+	if missing(err) {
+		return s.create(ctx, l)
+	}
+	return info, err
+}
+
+// missing reports whether an error says that there is no stream.
+func missing(err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.ErrCode == codeNoStream
 }
 
 // info asks the stream's leader.
