@@ -16,6 +16,8 @@
 //	nats://user:password@a,b       broker and store on NATS, with JetStream; tls:// with TLS
 //	amqp://user:password@a/vhost   a broker alone: RabbitMQ; amqps:// with TLS
 //	snssqs://eu-central-1          a broker alone: Amazon SNS and SQS, with Options.Brokers
+//	nats-embedded:data/nats        broker and store in the replicas themselves, a server of NATS in
+//	                               each, with Options.Brokers and Options.Stores
 //
 // OpenBoth takes one for each. Two URLs of brokers with a space between them are both used at once,
 // while replicas move from one to the other: docs/moving-brokers.md. Replicas that share a broker
@@ -66,6 +68,10 @@ type Options struct {
 	// imports it would download their clients. For "snssqs" it is a function that calls
 	// snssqspubsub.NewDriver, with Options.Prefix as the name. They win over those that it has.
 	Brokers map[string]func(url string, o Options) (driver.Driver, error)
+	// Stores are stores that this package does not have, by the schemes of their URLs, each of which
+	// is to know lanes for a lifetime. For "nats-embedded" it is a function that calls Open of a
+	// natsembedded.Server, whose Driver is in Brokers. They win over those that it has.
+	Stores map[string]func(ctx context.Context, url string, lifetime time.Duration, o Options) (state.Store, error)
 	// Counter says what becomes of the counters that the first version of this program has left in
 	// a store: it gives each a topic, and the data that it begins with. Nil: they are an error.
 	Counter func(name string, n int64) (topic string, data []byte)
@@ -158,7 +164,13 @@ func openStore(ctx context.Context, url string, o *Options) (state.Store, error)
 	if !ok || b.store == nil {
 		return nil, fmt.Errorf("there is no store for %s", schemeOf(url))
 	}
-	return b.store(ctx, url, o.OpLifetime+lifetimeMargin, o)
+	open := b.store
+	if given := o.Stores[strings.TrimSuffix(schemeOf(url), ":")]; given != nil {
+		open = func(ctx context.Context, url string, lifetime time.Duration, o *Options) (state.Store, error) {
+			return given(ctx, url, lifetime, *o)
+		}
+	}
+	return open(ctx, url, o.OpLifetime+lifetimeMargin, o)
 }
 
 // starting reports whether an error of a broker or a store says that its server does not take

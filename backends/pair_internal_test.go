@@ -133,9 +133,6 @@ func TestATableWithoutSurprises(t *testing.T) {
 				t.Errorf("%s is of %s and of %s", s, b.name, seen[s])
 			}
 			seen[s] = b.name
-			if !strings.HasSuffix(s, "://") && !b.own {
-				t.Errorf("%s has no host, and is shared", s)
-			}
 		}
 	}
 }

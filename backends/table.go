@@ -25,7 +25,7 @@ import (
 // flags, their texts, errors and variables come from the table.
 type backend struct {
 	name    string   // for people
-	schemes []string // what its URLs begin with; one that ends in // is followed by a host
+	schemes []string // what its URLs begin with; one that ends in // is followed by a host, others by a path
 	// variable is what platforms put its URL into; "": none.
 	variable string
 	// own: no other process can use it.
@@ -85,6 +85,14 @@ func table() []backend {
 			},
 		},
 		{
+			name:    "NATS within the replicas",
+			schemes: []string{"nats-embedded:"},
+			broker:  func(string, *Options) (driver.Driver, error) { return nil, errNoEmbedded },
+			store: func(context.Context, string, time.Duration, *Options) (state.Store, error) {
+				return nil, errNoEmbedded
+			},
+		},
+		{
 			name: "RabbitMQ", variable: "AMQP_URL",
 			schemes: []string{"amqp://", "amqps://"},
 			broker: func(url string, o *Options) (driver.Driver, error) {
@@ -100,6 +108,8 @@ func table() []backend {
 		},
 	}
 }
+
+var errNoEmbedded = errors.New("this program has no server for nats-embedded:; it is natsembedded.Start, in backends.Options.Brokers and Stores")
 
 func overRedis(url string, o *Options) (driver.Driver, error) {
 	d, err := redispubsub.NewDriver(url)
@@ -131,10 +141,12 @@ func schemes(of func(b *backend) bool) (all []string) {
 	return all
 }
 
-// BrokerSchemes returns what URLs of brokers begin with. Of these snssqs:// needs Options.Brokers.
+// BrokerSchemes returns what URLs of brokers begin with. Of these snssqs:// and nats-embedded: need
+// Options.Brokers.
 func BrokerSchemes() []string { return schemes(func(b *backend) bool { return b.broker != nil }) }
 
-// StoreSchemes returns what URLs of stores begin with.
+// StoreSchemes returns what URLs of stores begin with. Of these nats-embedded: needs
+// Options.Stores.
 func StoreSchemes() []string { return schemes(func(b *backend) bool { return b.store != nil }) }
 
 // Variables returns the names of environment variables in which platforms put URLs of brokers, in

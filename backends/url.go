@@ -32,7 +32,10 @@ func placeOf(raw string) string {
 	if first, second, ok := pairOf(raw); ok {
 		return placeOf(first) + " and " + placeOf(second)
 	}
-	scheme, rest, _ := strings.Cut(raw, "://")
+	scheme, rest, host := strings.Cut(raw, "://")
+	if !host {
+		return raw // a path
+	}
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
 		rest = rest[:end]
 	}
@@ -87,7 +90,7 @@ func checkURL(raw string, schemes []string) error {
 // checkRest checks what follows the scheme. An @ outside of its place means that a password has a /
 // or another sign in it: its rest would be taken for a name, and shown.
 func checkRest(scheme, rest string) error {
-	if !Shared(scheme) {
+	if !strings.HasSuffix(scheme, "//") {
 		return nil // a path
 	}
 	end := strings.IndexAny(rest, "/?#")

@@ -23,6 +23,15 @@ require (
 )
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/gofrs/flock v0.13.2 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+)
+
+require (
 	github.com/a-h/templ v0.3.1118 // indirect
 	github.com/aws/aws-sdk-go-v2 v1.48.0 // indirect
 	github.com/aws/aws-sdk-go-v2/config v1.33.18 // indirect
@@ -49,7 +58,7 @@ require (
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
-	github.com/klauspost/compress v1.20.1 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.16 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
@@ -77,6 +86,7 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	lockstep/internal/natsclient v0.0.0 // indirect
+	lockstep/natsembedded v0.0.0
 	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
 	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
@@ -90,6 +100,7 @@ replace (
 	lockstep/internal/natsclient => ../internal/natsclient
 	lockstep/internal/pgclient => ../internal/pgclient
 	lockstep/internal/redisclient => ../internal/redisclient
+	lockstep/natsembedded => ../natsembedded
 	lockstep/pubsub/natspubsub => ../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../pubsub/pgpubsub
 	lockstep/pubsub/rabbitpubsub => ../pubsub/rabbitpubsub

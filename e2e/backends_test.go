@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -21,6 +23,7 @@ const (
 	natsPostgres   = "NATS, Postgres"
 	rabbitPostgres = "RabbitMQ, Postgres"
 	snsRedis       = "SNS with SQS, Redis" // late, twice, and in no order
+	natsWithin     = "NATS within the replicas"
 	embedded       = "embedded"            // the file and the bus of one replica
 )
 
@@ -32,7 +35,7 @@ var (
 	allStores   = append(slices.Clone(both), nats)
 	apart       = []string{natsRedis, rabbitPostgres, snsRedis}
 	allBrokers  = append(slices.Clone(both), apart...)
-	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres)
+	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres, natsWithin)
 )
 
 // startServers starts the servers of a backend.
@@ -48,6 +51,10 @@ func (w *cluster) startServers() {
 	case redisCluster:
 		w.nodes = testserver.NewRedisCluster(w, 3, 1)
 		w.url = w.nodes.URL
+	case natsWithin:
+		for i := range 3 {
+			w.peers = append(w.peers, fmt.Sprintf("127.0.0.%d:%d", i+1, testserver.FreePort(w)))
+		}
 	case sentinel:
 		w.watched = testserver.NewRedisSentinel(w, true)
 		w.url = w.watched.URL
@@ -76,6 +83,8 @@ func (w *cluster) startServers() {
 func (w *cluster) lose() {
 	w.Helper()
 	switch {
+	case w.peers != nil:
+		w.ps[len(w.ps)-1].kill()
 	case w.nodes != nil:
 		master := w.master()
 		w.nodes.AwaitReplica(master)
@@ -93,6 +102,8 @@ func (w *cluster) lose() {
 func (w *cluster) restore() {
 	w.Helper()
 	switch {
+	case w.peers != nil:
+		w.ps[len(w.ps)-1].restart()
 	case w.nodes != nil: // they do it by themselves
 	case w.watched != nil:
 		w.watched.AwaitSwitch()
@@ -110,8 +121,9 @@ func (w *cluster) master() *testserver.Server {
 
 // TestEveryBackendServesAnOutsideClient: nine tabs that know nothing but docs/protocol.md, three at
 // each of three replicas, click 300 times, a third of it twice, while their connections are cut and
-// the broker is killed and started again, or replaced by another server. The application is the
-// same on all backends.
+// the broker is killed and started again, or replaced by another server. Where the broker is in the
+// replicas it dies with one of them, whose tabs move to the others. The application is the same on
+// all backends.
 func TestEveryBackendServesAnOutsideClient(t *testing.T) {
 	t.Parallel()
 	for _, backend := range allBackends {
@@ -133,6 +145,11 @@ func TestEveryBackendServesAnOutsideClient(t *testing.T) {
 			}
 			clickOutside(t, ctx, all, before, before*tabs)
 			w.lose()
+			for _, o := range all {
+				if w.peers != nil && strings.HasPrefix(o.page, w.ps[2].url) {
+					o.moveTo(t, ctx, w.ps[0].url+w.group.path())
+				}
+			}
 			var clicks sync.WaitGroup
 			clicks.Go(func() { clickOutside(t, ctx, all, meanwhile, (before+meanwhile)*tabs) })
 			w.restore()

@@ -47,6 +47,7 @@ type cluster struct {
 	url     string                    // of servers that say themselves where they are: no proxies stand before them; "": none
 	nodes   *testserver.RedisCluster  // which url leads to; nil: none
 	watched *testserver.RedisSentinel // the same
+	peers   []string                  // where the brokers in the replicas reach each other; nil: there are none
 	standby *testserver.Server        // follows it; nil: none
 	outside *testserver.Proxy         // of the outsider, to the server; nil: none
 	store   states.Store              // the server's, opened by an outsider; nil: the embedded one
@@ -77,6 +78,9 @@ func newCluster(t *testing.T, a *target, backend string, k kind, lossy bool) *cl
 		return w
 	}
 	w.startServers()
+	if w.peers != nil {
+		return w // nobody else gets in
+	}
 	url := w.url
 	if url == "" {
 		url = w.server.URL
@@ -121,6 +125,10 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	}
 	for i := range n {
 		var args, env []string
+		if w.peers != nil {
+			args, env = w.app.backends("nats-embedded:", "nats-embedded:", prefixOf(w.T))
+			args = append(args, "-cluster-listen", w.peers[i], "-cluster-peers", strings.Join(w.peers, ","))
+		}
 		if w.url != "" {
 			args, env = w.app.backends(w.url, w.url, prefixOf(w.T))
 		}
@@ -134,9 +142,13 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 		if w.ownClocks {
 			w.setClock(p)
 		}
-		p.run()
 		w.ps = append(w.ps, p)
 	}
+	var running sync.WaitGroup // some begin only when others do
+	for _, p := range w.ps {
+		running.Go(p.run)
+	}
+	running.Wait()
 	if w.server == nil && w.url == "" {
 		w.group.store = pageStore{w.ps[0].url, w.group.kind, w.group.name}
 	}

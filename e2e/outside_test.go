@@ -143,6 +143,16 @@ func (o *outsider) connect(ctx context.Context) error {
 	return nil
 }
 
+// moveTo connects to another replica, as a page does whose own is away.
+func (o *outsider) moveTo(t *testing.T, ctx context.Context, page string) {
+	t.Helper()
+	o.ws.CloseNow()
+	o.page = page
+	if err := o.connect(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (o *outsider) tell(ctx context.Context, m map[string]any) error {
 	text, err := json.Marshal(m)
 	if err != nil {

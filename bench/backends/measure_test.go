@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"lockstep/backends"
 	"lockstep/bench/page"
+	"lockstep/natsembedded"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/drivertest"
 	"lockstep/pubsub/snssqspubsub"
@@ -62,6 +64,15 @@ func measure(t *testing.T, r row) figure {
 		Brokers: map[string]func(string, backends.Options) (driver.Driver, error){
 			"snssqs": func(url string, o backends.Options) (driver.Driver, error) {
 				return snssqspubsub.NewDriver(url, &snssqspubsub.Options{Name: o.Prefix})
+			},
+			"nats-embedded": func(url string, _ backends.Options) (driver.Driver, error) {
+				_, dir, _ := strings.Cut(url, ":")
+				s, err := natsembedded.Start(&natsembedded.Options{Dir: dir})
+				if err != nil {
+					return nil, err
+				}
+				t.Cleanup(s.Stop)
+				return s.Driver()
 			},
 		},
 	})

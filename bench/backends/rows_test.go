@@ -91,6 +91,13 @@ func rows() []row {
 			start: func(b testing.TB) string { return testserver.NATS(b, "").URL },
 		},
 		{
+			name: "NATS within the replicas", urls: "`nats-embedded:`",
+			delivery: gaps, order: "kept for each publisher and topic", payload: "1 MB",
+			store: "JetStream, on the disks of the replicas", promise: "what is acknowledged is on the disks of a majority; no setting",
+			down: "it is the replicas: clicks wait while fewer than a majority of them run", install: "nothing",
+			start: func(b testing.TB) string { return "nats-embedded:" + b.TempDir() },
+		},
+		{
 			name: "RabbitMQ 3.10 or later", urls: "`amqp://` `amqps://`",
 			delivery: gaps, order: "kept for each publisher and topic", payload: "64 KB",
 			store: none, promise: ofStore, down: away, install: "`rabbitmq-server`",

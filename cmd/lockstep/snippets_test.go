@@ -25,7 +25,7 @@ var imported = map[string]string{
 	"redispubsub": "lockstep/pubsub/redispubsub", "redisstate": "lockstep/state/redisstate",
 	"pgpubsub": "lockstep/pubsub/pgpubsub", "pgstate": "lockstep/state/pgstate",
 	"redis": "github.com/redis/go-redis/v9", "pgxpool": "github.com/jackc/pgx/v5/pgxpool", "nats": "github.com/nats-io/nats.go", "natspubsub": "lockstep/pubsub/natspubsub", "natsstate": "lockstep/state/natsstate",
-	"snssqspubsub": "lockstep/pubsub/snssqspubsub", "driver": "lockstep/pubsub/driver", "templ": "github.com/a-h/templ",
+	"snssqspubsub": "lockstep/pubsub/snssqspubsub", "natsembedded": "lockstep/natsembedded", "driver": "lockstep/pubsub/driver", "templ": "github.com/a-h/templ",
 	"context": "context", "json": "encoding/json", "errors": "errors", "fmt": "fmt", "http": "net/http", "log": "log", "maps": "maps", "os": "os", "rand": "crypto/rand",
 	"slices": "slices", "strconv": "strconv", "strings": "strings", "synctest": "testing/synctest", "testing": "testing", "time": "time",
 }

@@ -12,6 +12,7 @@ import (
 
 	"lockstep/app"
 	"lockstep/backends"
+	"lockstep/natsembedded"
 	"lockstep/precondition"
 	"lockstep/pubsub/driver"
 	"lockstep/pubsub/snssqspubsub"
@@ -87,12 +88,15 @@ func (b *backendFlags) check() error {
 	return nil
 }
 
-// options returns what broker and store have in common; signing is of the broker.
-func (b *backendFlags) options() *backends.Options {
-	return &backends.Options{
+// options returns what broker and store have in common; signing is of the broker. A server of NATS
+// in this process may be nil.
+func (b *backendFlags) options(embedded *natsembedded.Server) *backends.Options {
+	o := &backends.Options{
 		Prefix: b.Prefix, OpLifetime: b.OpLifetime, Counter: app.FormerCounter,
 		Brokers: map[string]func(string, backends.Options) (driver.Driver, error){"snssqs": newSNSSQS},
 	}
+	withEmbedded(o, embedded)
+	return o
 }
 
 // newSNSSQS returns a driver for SNS and SQS, whose client package backends leaves out.
@@ -102,8 +106,8 @@ func newSNSSQS(url string, o backends.Options) (driver.Driver, error) {
 
 // openDriver returns the broker's driver, which signs with keys. It does not connect. seen is told
 // what the broker's servers do not meet.
-func (b *backendFlags) openDriver(k *keyFlags, keys [][]byte, seen *precondition.Part) (driver.Driver, error) {
-	o := b.options()
+func (b *backendFlags) openDriver(k *keyFlags, keys [][]byte, embedded *natsembedded.Server, seen *precondition.Part) (driver.Driver, error) {
+	o := b.options(embedded)
 	o.Secret, o.Unsigned, o.BrokerUnmet = keys, k.Unsigned, seen
 	d, err := backends.Driver(b.PubSub, o)
 	if err != nil {
@@ -113,8 +117,8 @@ func (b *backendFlags) openDriver(k *keyFlags, keys [][]byte, seen *precondition
 }
 
 // openStore connects to the store. seen is told what its servers do not meet.
-func (b *backendFlags) openStore(ctx context.Context, seen *precondition.Part) (state.Store, error) {
-	o := b.options()
+func (b *backendFlags) openStore(ctx context.Context, embedded *natsembedded.Server, seen *precondition.Part) (state.Store, error) {
+	o := b.options(embedded)
 	o.StoreUnmet = seen
 	return backends.Store(ctx, b.Store, o)
 }

@@ -18,7 +18,7 @@ func TestAFileOfAnEarlierVersionGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := c.openStore(t.Context(), nil)
+	store, err := c.openStore(t.Context(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

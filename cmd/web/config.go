@@ -17,6 +17,7 @@ import (
 type config struct {
 	addressFlags
 	backendFlags
+	embeddedFlags
 	replicaFlags
 	keyFlags
 	TLS tlsFlags
@@ -102,6 +103,7 @@ func strayArgument(fs *settings.Set, nth int) error {
 func (c *config) define(fs *settings.Set) {
 	c.addressFlags.define(fs)
 	c.backendFlags.define(fs)
+	c.embeddedFlags.define(fs)
 	c.replicaFlags.define(fs)
 	c.keyFlags.define(fs)
 	c.TLS.define(fs)
@@ -136,6 +138,7 @@ func (c *config) check() error {
 		func() error { return c.addressFlags.check(c.Replicas) },
 		c.backendFlags.check,
 		func() error { return c.keyFlags.check(c.PubSub) },
+		func() error { return c.embeddedFlags.check(&c.backendFlags, &c.keyFlags) },
 		c.logFlags.check, c.TLS.check, c.Edge.Check,
 	} {
 		if err := check(); err != nil {

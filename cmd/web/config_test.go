@@ -97,6 +97,10 @@ func TestFlagsEnvironmentAndDefaults(t *testing.T) {
 		{"a password with signs", []string{"-pubsub", "postgres://u:%2F%3F%23%40@h/d?application_name=x", "-insecure-dev"}, nil, func(c config) bool { return backends.Shared(c.PubSub) }},
 		{"a cluster with TLS and a password", []string{"-pubsub", "rediss+cluster://u:p@a:1,b:2?sslrootcert=x", "-insecure-dev"}, nil, func(c config) bool { return c.Store == c.PubSub }},
 		{"-healthcheck wants to know nothing of backends", []string{"-healthcheck"}, []string{"PORT", "3", "SECRET_FILE", "/nowhere", "PUBSUB_URL", "bogus"}, func(c config) bool { return c.Addr == ":3" }},
+		{"NATS in the process", []string{"-pubsub", "nats-embedded:", "-insecure-dev"}, nil, func(c config) bool { return c.Store == "nats-embedded:" }},
+		{"its peers from the environment", []string{"-pubsub", "nats-embedded:data", "-insecure-dev"}, []string{"CLUSTER_LISTEN", "a:1", "CLUSTER_PEERS", "b:1, c:1"}, func(c config) bool {
+			return c.Listen == "a:1" && len(words(c.Peers)) == 2 && words(c.Peers)[1] == "c:1"
+		}},
 		{"a local broker over a shared store", []string{"-pubsub", "mem:", "-store", "redis://r"}, nil, func(c config) bool { return c.Store == "redis://r" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,6 +125,13 @@ func TestWrongSettingsNameThemselvesAndNoPassword(t *testing.T) {
 		{"a scheme of later", []string{"-pubsub", "kafka://u:hunter2@x"}, `unknown scheme "kafka"`},
 		{"a broker that is no store", []string{"-pubsub", "amqp://u:hunter2@x", "-insecure-dev"}, "-store: RabbitMQ is a broker that keeps nothing"},
 		{"another one", []string{"-pubsub", "snssqs://k:hunter2@eu-central-1", "-insecure-dev"}, "-store: SNS with SQS is a broker that keeps nothing"},
+		{"peers without a server of NATS in the process", []string{"-cluster-listen", "10.0.0.1:6222"}, "only with -pubsub or -store nats-embedded:"},
+		{"a cluster of one", []string{"-pubsub", "nats-embedded:", "-cluster-listen", "10.0.0.1:6222", "-insecure-dev"}, "-cluster-listen, -cluster-peers, -cluster-replaces: a cluster needs the addresses of its peers"},
+		{"peers of nobody", []string{"-pubsub", "nats-embedded:", "-cluster-peers", "10.0.0.1:6222", "-insecure-dev"}, "peers need an address"},
+		{"a cluster without a secret", []string{"-store", "nats-embedded:", "-cluster-listen", "a:6222", "-cluster-peers", "b:6222"}, "a cluster needs a secret"},
+		{"NATS in the process without a secret", []string{"-pubsub", "nats-embedded:"}, "-secret: needed"},
+		{"two servers of NATS in the process", []string{"-pubsub", "nats-embedded:a", "-store", "nats-embedded:b", "-insecure-dev"}, "its folder is \"a\""},
+		{"NATS in the process, and a store of one replica", []string{"-pubsub", "nats-embedded:", "-store", "mem:", "-insecure-dev"}, "-store: mem: is this process's own, but nats-embedded: is shared"},
 		{"a store of one replica behind it", []string{"-pubsub", "nats://u:hunter2@x", "-store", "file:x.db", "-insecure-dev"}, "-store: file: is this process's own, but nats: is shared"},
 		{"two brokers and no store", []string{"-pubsub", "redis://u:hunter2@x nats://u:hunter2@y", "-insecure-dev"}, "-store: two brokers are not a store"},
 		{"two brokers of which one is this process", []string{"-pubsub", "redis://u:hunter2@x mem:", "-insecure-dev"}, "-pubsub: mem: is this process's own"},

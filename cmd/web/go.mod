@@ -12,6 +12,15 @@ require (
 )
 
 require (
+	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
+	github.com/gofrs/flock v0.13.2 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/minio/highwayhash v1.0.4 // indirect
+	github.com/nats-io/jwt/v2 v2.8.2 // indirect
+	github.com/nats-io/nats-server/v2 v2.15.2 // indirect
+)
+
+require (
 	github.com/a-h/templ v0.3.1118 // indirect
 	github.com/alecthomas/chroma/v2 v2.27.0 // indirect
 	github.com/andybalholm/brotli v1.3.0 // indirect
@@ -39,7 +48,7 @@ require (
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/pgx/v5 v5.13.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
-	github.com/klauspost/compress v1.20.1 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/labstack/echo/v4 v4.16.4 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.16 // indirect
@@ -71,11 +80,12 @@ require (
 	lockstep/docs v0.0.0 // indirect
 	lockstep/internal/natsclient v0.0.0 // indirect
 	lockstep/internal/pgclient v0.0.0 // indirect
+	lockstep/natsembedded v0.0.0
 	lockstep/pubsub/natspubsub v0.0.0 // indirect
 	lockstep/pubsub/pgpubsub v0.0.0 // indirect
 	lockstep/pubsub/rabbitpubsub v0.0.0 // indirect
 	lockstep/pubsub/redispubsub v0.0.0 // indirect
-	lockstep/state/natsstate v0.0.0 // indirect
+	lockstep/state/natsstate v0.0.0
 	lockstep/state/pgstate v0.0.0 // indirect
 	lockstep/state/redisstate v0.0.0 // indirect
 	rsc.io/qr v0.2.0 // indirect
@@ -90,6 +100,7 @@ replace (
 	lockstep/internal/natsclient => ../../internal/natsclient
 	lockstep/internal/pgclient => ../../internal/pgclient
 	lockstep/internal/redisclient => ../../internal/redisclient
+	lockstep/natsembedded => ../../natsembedded
 	lockstep/pubsub/natspubsub => ../../pubsub/natspubsub
 	lockstep/pubsub/pgpubsub => ../../pubsub/pgpubsub
 	lockstep/pubsub/rabbitpubsub => ../../pubsub/rabbitpubsub

@@ -53,7 +53,7 @@ func (k *keyFlags) open(b *backendFlags) ([][]byte, error) {
 	case len(k.keys) > 0:
 		return k.keys, nil
 	case backends.Shared(b.PubSub): // -insecure-dev: known to all replicas, and to everybody
-		return [][]byte{[]byte("insecure development key of " + b.Prefix)}, nil
+		return [][]byte{k.insecure(b)}, nil
 	case backends.File(b.Store) != "":
 		key, err := keys.Kept(backends.File(b.Store))
 		if err != nil {
@@ -62,6 +62,11 @@ func (k *keyFlags) open(b *backendFlags) ([][]byte, error) {
 		return [][]byte{key}, nil
 	}
 	return [][]byte{keys.Fresh()}, nil
+}
+
+// insecure is the key of -insecure-dev.
+func (k *keyFlags) insecure(b *backendFlags) []byte {
+	return []byte("insecure development key of " + b.Prefix)
 }
 
 // unmet is what the keys should be and are not.

@@ -34,40 +34,52 @@ type service struct {
 	log      *slog.Logger
 }
 
-// startService opens the backends and starts replicas, balancer and admin page. On an error nothing
+// startService opens the backends and starts replicas, balancer and admin page. A server of NATS in
+// this process has as much time as its peers need; all else has startTimeout. On an error nothing
 // is left running.
 func startService(ctx context.Context, c *config, log *slog.Logger) (*service, error) {
+	s := &service{log: log}
+	if err := s.deps.openEmbedded(ctx, c, log); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, c); err != nil {
+		return nil, errors.Join(err, s.deps.close())
+	}
+	return s, nil
+}
+
+// start is startService without the server of NATS.
+func (s *service) start(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	listeners, err := serve.Listen(ctx, c.Addr, c.Replicas, c.TLS.on())
 	if err != nil {
-		return nil, notHeard("-addr", err)
+		return notHeard("-addr", err)
 	}
-	s := &service{log: log}
 	if err := s.open(ctx, c); err != nil {
 		listeners.Close()
-		return nil, err
+		return err
 	}
-	s.deps.traces = traces.Start(c.environ, version(), log)
+	s.deps.traces = traces.Start(c.environ, version(), s.log)
 	if yes, anywhere := c.breaks(); yes {
-		s.breaker = newBreaker(listeners.Replicas, c, anywhere, log)
+		s.breaker = newBreaker(listeners.Replicas, c, anywhere, s.log)
 	}
 	if s.process, err = serve.NewProcess(listeners, s.listenOptions(c)); err != nil {
-		return nil, errors.Join(err, s.abort())
+		return errors.Join(err, s.abort())
 	}
 	if err := s.startReplicas(ctx, &listeners, c); err != nil {
-		return nil, errors.Join(err, s.abort())
+		return errors.Join(err, s.abort())
 	}
 	public, _, _ := s.process.URLs()
 	s.process.Debug(serve.DebugPage{Name: "ops", Text: "all replicas, live", To: public + c.BasePath + ops.DefaultPath})
 	if err := s.process.Open(ctx); err != nil {
-		return nil, errors.Join(notHeard("-admin", err), s.abort())
+		return errors.Join(notHeard("-admin", err), s.abort())
 	}
 	s.compiler.Start()
 	if s.breaker != nil {
 		s.breaker.start(s.process, s.deps.store)
 	}
-	return s, nil
+	return nil
 }
 
 // notHeard is the error of an address that a flag has named.

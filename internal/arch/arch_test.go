@@ -32,7 +32,7 @@ type rule struct {
 
 // rules are the arrows of ARCHITECTURE.md: they point down only.
 var rules = []rule{
-	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/traces", "internal/version", "live", "precondition", "pubsub", "pubsub/driver", "pubsub/snssqspubsub", "state", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
+	{"cmd/web", []string{"app", "backends", "lockstep", "serve", "serve/ops", "serve/settings", "internal/faults", "internal/fleet", "internal/flags", "internal/history", "internal/keys", "internal/limit", "internal/loglimit", "internal/process", "internal/redisclient", "internal/traces", "internal/version", "live", "natsembedded", "precondition", "pubsub", "pubsub/driver", "pubsub/snssqspubsub", "state", "state/natsstate", "static", "static/compile", "upload", "xray"}, "the command has flags and puts everything together"},
 	{"cmd/lockstep", []string{"internal/dev"}, "what begins a program knows the kit by its files, and runs it"},
 	{"cmd/wasm", []string{"app", "live", "pubsub", "state/"}, "the command chooses the backends and puts everything together"},
 	{"app/web", []string{"app", "components", "docs/site", "live", "lockstep", "serve", "serve/ops", "state", "static"}, "the demo's edge is a router: what every application needs there is in serve"},
@@ -84,6 +84,7 @@ var rules = []rule{
 	{"pubsub/snssqspubsub", []string{"internal/tlsoptions", "pubsub/driver"}, "drivers know the contract only"},
 	{"pubsub/", []string{"pubsub/driver"}, "drivers know the contract only, not the hub and not each other"},
 	{"pubsub", []string{"histogram", "internal/callback", "internal/pause", "internal/repeats", "pubsub/driver"}, "the hub knows no backend"},
+	{"natsembedded", []string{"pubsub/natspubsub", "state/natsstate"}, "a server in the process is used as any other"},
 	{"state/natsstate", []string{"internal/natsclient", "internal/pause", "precondition", "state"}, "stores know the contract only"},
 	{"state/pgstate", []string{"internal/pgclient", "precondition", "state"}, "stores know the contract only"},
 	{"state/statetest", []string{"internal/pause", "state"}, "a suite tests stores and knows none"},
@@ -241,7 +242,8 @@ func TestOnlyBackendsKnowTheirClients(t *testing.T) {
 	clients := map[string][]string{
 		"github.com/redis/":          {"internal/redisclient", "pubsub/redispubsub", "state/redisstate"},
 		"github.com/jackc/":          {"backends", "internal/pgclient", "pubsub/pgpubsub", "state/pgstate"},
-		"github.com/nats-io/":        {"internal/natsclient", "pubsub/natspubsub", "state/natsstate"},
+		"github.com/nats-io/":        {"internal/natsclient", "natsembedded", "pubsub/natspubsub", "state/natsstate"},
+		"github.com/gofrs/":          {"natsembedded"},
 		"github.com/rabbitmq/":       {"pubsub/rabbitpubsub"},
 		"github.com/aws/":            {"pubsub/snssqspubsub"},
 		"go.etcd.io/":                {"state/boltstate"},

@@ -91,7 +91,7 @@ func ends(t *testing.T, c driver.Conn, says string) {
 
 func TestConformance(t *testing.T) {
 	server := testserver.NATS(t, "")
-	h := drivertest.Harness{Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL) }}
+	h := drivertest.Harness{PublishersApart: true, Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL) }}
 	if !server.Lent() {
 		proxy := testserver.NewProxy(t, server.Addr)
 		h.Driver = func(t testing.TB) driver.Driver { return newDriver(t, proxy.Rewrite(server.URL)) }
@@ -108,9 +108,10 @@ func TestConformanceOverTLS(t *testing.T) {
 	server := testserver.NATSTLS(t, testserver.NewAuthority(t), "")
 	proxy := testserver.NewProxy(t, server.Addr)
 	drivertest.Run(t, drivertest.Harness{
-		Driver:  func(t testing.TB) driver.Driver { return newDriver(t, proxy.Rewrite(server.URL)) },
-		Break:   func(testing.TB, driver.Driver) { proxy.Cut() },
-		Restart: func(testing.TB, driver.Driver) { server.Restart() },
+		PublishersApart: true,
+		Driver:          func(t testing.TB) driver.Driver { return newDriver(t, proxy.Rewrite(server.URL)) },
+		Break:           func(testing.TB, driver.Driver) { proxy.Cut() },
+		Restart:         func(testing.TB, driver.Driver) { server.Restart() },
 		Freeze: func(testing.TB, driver.Driver) func() {
 			proxy.Stall(true)
 			return func() { proxy.Stall(false) }

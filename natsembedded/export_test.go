@@ -1,0 +1,46 @@
+package natsembedded
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// Complete returns why not exactly n peers count and have their places, or why not all streams are
+// on as many as they should be, each up to date, or nil.
+func (s *Server) Complete(ctx context.Context, n int) error {
+	var info struct {
+		answer
+		Streams []struct {
+			Config  server.StreamConfig `json:"config"`
+			Cluster *server.ClusterInfo `json:"cluster"`
+			State   server.StreamState  `json:"state"`
+		} `json:"streams"`
+	}
+	if err := ask(ctx, s.conn, "$JS.API.STREAM.LIST", nil, &info); err != nil {
+		return err
+	}
+	js, err := s.nats.Jsz(nil)
+	if err != nil {
+		return err
+	}
+	if js.Meta.Size != n {
+		return fmt.Errorf("%d peers count", js.Meta.Size)
+	}
+	for _, stream := range info.Streams {
+		if stream.Config.Name == "KV_"+membersBucket && int(stream.State.Msgs) < n {
+			return fmt.Errorf("%d peers have taken their places", stream.State.Msgs)
+		}
+		current := 1
+		for _, r := range stream.Cluster.Replicas {
+			if r.Current && !r.Offline && !r.Pending {
+				current++
+			}
+		}
+		if current != stream.Config.Replicas || len(stream.Cluster.Replicas)+1 != stream.Config.Replicas {
+			return fmt.Errorf("%s is on %d of %d", stream.Config.Name, current, stream.Config.Replicas)
+		}
+	}
+	return nil
+}

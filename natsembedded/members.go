@@ -1,0 +1,178 @@
+package natsembedded
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// NATS counts a server that does not come back for ever: a majority is one of all that ever were
+// there. So each server says in a bucket who it is at its address. Who finds another one at the own
+// address, or at one that it replaces, has that removed, and NATS copies what it kept elsewhere.
+
+// membersBucket has who is at each address, on as many servers as keep the states.
+const membersBucket = "lockstep-members"
+
+const (
+	answerTimeout = 5 * time.Second // of JetStream, which answers in milliseconds or not at all
+	joinAgain     = time.Second
+)
+
+// join has the server take its place in the cluster. The goroutine ends when it has, or with Stop.
+func (s *Server) join(c *cluster) {
+	ctx, cut := context.WithCancel(context.Background())
+	s.cut = cut
+	s.members.Go(func() {
+		tick := time.NewTicker(joinAgain)
+		defer tick.Stop()
+		for told := ""; ; {
+			err := s.takePlaces(ctx, c)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			if text := err.Error(); text != told && s.ready(ctx) == nil { // else Await says it
+				told = text
+				s.log.Warn("a place in the cluster is not taken yet", "err", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// takePlaces takes the own place, and those of the peers that this one replaces.
+func (s *Server) takePlaces(ctx context.Context, c *cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := s.ready(ctx); err != nil {
+		return err // what is asked while nobody leads is never answered
+	}
+	members, err := s.directory(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, addr := range c.replaces {
+		if err := s.take(ctx, members, addr, ""); err != nil {
+			return err
+		}
+	}
+	return s.take(ctx, members, c.own, s.nats.Node())
+}
+
+// directory is the bucket, made where there is none.
+func (s *Server) directory(ctx context.Context, c *cluster) (jetstream.KeyValue, error) {
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		return nil, err
+	}
+	members, err := js.KeyValue(ctx, membersBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		members, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: membersBucket, Description: "who is at each address, by package natsembedded", Replicas: c.kept(),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the bucket of the peers: %w", err)
+	}
+	return members, nil
+}
+
+// take removes who was at an address, and writes down who is; "" is nobody.
+func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr, id string) error {
+	was, err := members.Get(ctx, key(addr))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		if id == "" {
+			return nil
+		}
+		_, err = members.Create(ctx, key(addr), []byte(id))
+	}
+	if err != nil {
+		return fmt.Errorf("who is at %s: %w", addr, err)
+	}
+	if was == nil || string(was.Value()) == id {
+		return nil
+	}
+	if err := s.remove(ctx, string(was.Value()), addr); err != nil {
+		return fmt.Errorf("the removal of who was at %s: %w", addr, err)
+	}
+	if id == "" {
+		err = members.Delete(ctx, key(addr), jetstream.LastRevision(was.Revision()))
+	} else {
+		_, err = members.Update(ctx, key(addr), []byte(id), was.Revision())
+	}
+	return err
+}
+
+// key returns the key of an address.
+func key(addr string) string {
+	var b strings.Builder
+	for _, c := range []byte(addr) {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '-' {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "=%02X", c)
+	}
+	return b.String()
+}
+
+// codeNotMember is of a server that is not one of the cluster's.
+const codeNotMember = 10044
+
+// remove has a server no longer count.
+func (s *Server) remove(ctx context.Context, id, addr string) error {
+	request, err := json.Marshal(server.JSApiMetaServerRemoveRequest{Peer: id})
+	if err != nil {
+		return err
+	}
+	err = ask(ctx, s.admin, server.JSApiRemoveServer, request, &answer{})
+	if e, ok := errors.AsType[*apiError](err); ok && e.Code == codeNotMember {
+		return nil
+	}
+	if err == nil {
+		s.log.Info("a peer that has gone does not count any more", "addr", addr, "id", id)
+	}
+	return err
+}
+
+// An answer is what all answers of JetStream have in common.
+type answer struct {
+	Error *apiError `json:"error"`
+}
+
+func (a *answer) failed() error {
+	if a.Error != nil {
+		return a.Error
+	}
+	return nil
+}
+
+// An apiError is an error in an answer.
+type apiError struct {
+	Code        int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (e *apiError) Error() string { return "JetStream: " + e.Description }
+
+// ask asks JetStream; into is an answer, or has one in it.
+func ask(ctx context.Context, nc *nats.Conn, subject string, request []byte, into interface{ failed() error }) error {
+	m, err := nc.RequestWithContext(ctx, subject, request)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(m.Data, into); err != nil {
+		return err
+	}
+	return into.failed()
+}
