@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -99,14 +100,26 @@ func pinned(image string) bool {
 	return ok && regexp.MustCompile(`^v?[0-9]+\.[0-9]+`).MatchString(tag)
 }
 
+// said keeps what the program says of itself: it is compiled and started once for all tests.
+var said struct {
+	sync.Mutex
+	settings, exported map[string]bool
+}
+
 // settings are the environment variables that the program knows, by its own
 // word.
 func settings(t testing.TB) map[string]bool {
 	t.Helper()
+	said.Lock()
+	defer said.Unlock()
+	if said.settings != nil {
+		return said.settings
+	}
 	names := map[string]bool{"GOMEMLIMIT": true} // of Go's runtime
 	for _, name := range regexp.MustCompile(`\b[A-Z][A-Z_]{3,}\b`).FindAllString(help(t), -1) {
 		names[name] = true
 	}
+	said.settings = names
 	return names
 }
 
@@ -126,6 +139,11 @@ func help(t testing.TB) string {
 // has three.
 func exported(t testing.TB) map[string]bool {
 	t.Helper()
+	said.Lock()
+	defer said.Unlock()
+	if said.exported != nil {
+		return said.exported
+	}
 	names := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (lockstep_[a-z_]+) ([a-z]+)$`).FindAllStringSubmatch(metricsOfOne(t), -1) {
 		if m[2] != "histogram" {
@@ -139,6 +157,7 @@ func exported(t testing.TB) map[string]bool {
 	if len(names) < 40 {
 		t.Fatalf("got %d metrics of a replica: are these all?", len(names))
 	}
+	said.exported = names
 	return names
 }
 
