@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -49,14 +50,21 @@ type dashboard struct {
 	UID        string
 	Title      string
 	Templating struct {
-		List []struct{ Name string }
+		List []struct {
+			Name, Type string
+			Datasource struct{ UID string }
+			Query      any
+		}
 	}
 	Panels []struct {
 		ID         int
 		Title      string
 		Datasource struct{ UID string }
 		GridPos    struct{ X, Y, W, H int }
-		Targets    []struct{ Expr string }
+		Targets    []struct {
+			Expr       string
+			Datasource struct{ UID string }
+		}
 	}
 }
 
@@ -95,7 +103,11 @@ func TestTheDashboardIsOfOneInstallation(t *testing.T) {
 	chosen := regexp.MustCompile(`^\{namespace=~"\$namespace", job=~"\$job"`)
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
-			for _, at := range regexp.MustCompile(`\b(?:lockstep|process)_[a-z_]+`).FindAllStringIndex(target.Expr, -1) {
+			metrics := regexp.MustCompile(`\b(?:lockstep|process|go)_[a-z_]+`).FindAllStringIndex(target.Expr, -1)
+			if len(metrics) == 0 || target.Datasource.UID != "${datasource}" {
+				t.Errorf("%s: no metric, or not of the data source that was chosen: %s", p.Title, target.Expr)
+			}
+			for _, at := range metrics {
 				if !chosen.MatchString(target.Expr[at[1]:]) {
 					t.Errorf("%s: %s is of all installations together: %s", p.Title, target.Expr[at[0]:at[1]], target.Expr)
 				}
@@ -104,6 +116,16 @@ func TestTheDashboardIsOfOneInstallation(t *testing.T) {
 	}
 	var names []string
 	for _, v := range d.Templating.List {
+		// Each is asked for among those that were chosen before it.
+		for _, before := range names {
+			of := v.Datasource.UID
+			if before != "datasource" {
+				of = fmt.Sprint(v.Query)
+			}
+			if !strings.Contains(of, "${"+before+"}") && !strings.Contains(of, before+`=~"$`+before+`"`) {
+				t.Errorf("the variable %s does not go by %s", v.Name, before)
+			}
+		}
 		names = append(names, v.Name)
 	}
 	if got, want := strings.Join(names, " "), "datasource namespace job replica"; got != want {
