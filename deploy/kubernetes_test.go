@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -25,7 +26,10 @@ import (
 )
 
 // kustomizations are what "kubectl apply -k" is given.
-var kustomizations = []string{"base", "overlays/redis"}
+var kustomizations = []string{
+	"base", "overlays/external-nats", "overlays/external-postgres", "overlays/external-redis", "overlays/hosts", "overlays/ingress",
+	"overlays/redis", "overlays/tls",
+}
 
 // A cluster is what a kustomization makes.
 type cluster struct {
@@ -37,6 +41,7 @@ type cluster struct {
 	policies    []*networkingv1.NetworkPolicy
 	ingresses   []*networkingv1.Ingress
 	accounts    []*corev1.ServiceAccount
+	routes      []object // of Gateway API
 }
 
 // pods are those of one Deployment or StatefulSet.
@@ -46,8 +51,8 @@ type pods struct {
 	template corev1.PodTemplateSpec
 }
 
-// buildCluster runs kustomize on the folder, with one file's text changed.
-func buildCluster(dir, file, text string) (*cluster, error) {
+// kustomized runs kustomize on the folder, with one file's text changed or added.
+func kustomized(dir, file, text string) ([]object, error) {
 	disk := filesys.MakeFsOnDisk()
 	memory := filesys.MakeFsInMemory()
 	err := disk.Walk("kubernetes", func(path string, info fs.FileInfo, err error) error {
@@ -58,30 +63,57 @@ func buildCluster(dir, file, text string) (*cluster, error) {
 		if err != nil {
 			return err
 		}
-		if path == filepath.Join("kubernetes", filepath.FromSlash(file)) {
-			b = []byte(text)
-		}
 		return memory.WriteFile("/"+filepath.ToSlash(path), b)
 	})
 	if err != nil {
 		return nil, err
 	}
+	if file != "" {
+		if err := memory.WriteFile("/kubernetes/"+file, []byte(text)); err != nil {
+			return nil, err
+		}
+	}
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(memory, "/kubernetes/"+dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{pods: map[string]pods{}, configs: map[string]map[string]string{}}
-	decode := strictDecoder()
+	var objects []object
 	for _, r := range made.Resources() {
 		b, err := r.AsYAML()
 		if err != nil {
 			return nil, err
 		}
-		o, _, err := decode(b, nil, nil)
+		o, err := parseObject(b)
 		if err != nil {
 			return nil, fmt.Errorf("%s %s: %w", r.GetKind(), r.GetName(), err)
 		}
-		if err := c.add(o); err != nil {
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// buildCluster is what kustomize makes of the folder, with one file's text changed.
+func buildCluster(dir, file, text string) (*cluster, error) {
+	objects, err := kustomized(dir, file, text)
+	if err != nil {
+		return nil, err
+	}
+	return clusterOf(objects)
+}
+
+func clusterOf(objects []object) (*cluster, error) {
+	c := &cluster{pods: map[string]pods{}, configs: map[string]map[string]string{}}
+	decode := strictDecoder()
+	for _, o := range objects {
+		if o.custom() {
+			c.routes = append(c.routes, o)
+			continue
+		}
+		typed, _, err := decode(o.json(), nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o, err)
+		}
+		if err := c.add(typed); err != nil {
 			return nil, err
 		}
 	}
@@ -111,6 +143,7 @@ func (c *cluster) add(o runtime.Object) error {
 		c.services = append(c.services, o)
 	case *corev1.ConfigMap:
 		c.configs[o.Name] = o.Data
+	case *corev1.Secret: // what is in it is not for a test to know
 	case *corev1.ServiceAccount:
 		c.accounts = append(c.accounts, o)
 	case *autoscalingv2.HorizontalPodAutoscaler:
@@ -150,6 +183,8 @@ func checkCluster(c *cluster, f facts) (bad complaints) {
 	}
 	bad = append(bad, c.checkAutoscalers(f.metrics)...)
 	bad = append(bad, c.checkIngresses()...)
+	bad = append(bad, c.checkRoutes()...)
+	bad = append(bad, c.checkNames()...)
 	return append(bad, c.checkReplica(f.settings)...)
 }
 
@@ -175,7 +210,8 @@ func checkPods(name string, p pods) (bad complaints) {
 	if !fits(p.selector, p) {
 		say("its selector does not fit its pods")
 	}
-	if s := spec.SecurityContext; s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil || *s.RunAsUser == 0 {
+	// Without a user and a group it is OpenShift that gives both.
+	if s := spec.SecurityContext; s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser != nil && *s.RunAsUser == 0 || s.RunAsUser == nil && s.FSGroup != nil {
 		say("it may run as root")
 	}
 	if s := spec.SecurityContext; s == nil || s.SeccompProfile == nil || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
@@ -278,6 +314,80 @@ func (c *cluster) checkIngresses() (bad complaints) {
 	return bad
 }
 
+// checkRoutes wants no limit of time for sockets and the streams that take their place, and one for
+// all else.
+func (c *cluster) checkRoutes() (bad complaints) {
+	for _, o := range c.routes {
+		var route struct {
+			Spec struct {
+				Rules []struct {
+					Matches []struct {
+						Path    struct{ Value string }
+						Headers []struct{ Value string }
+					}
+					Timeouts    struct{ Request, BackendRequest string }
+					BackendRefs []struct {
+						Name string
+						Port int32
+					}
+				}
+			}
+		}
+		if err := json.Unmarshal(o.json(), &route); err != nil {
+			bad.add("%s: %v", o, err)
+		}
+		for _, rule := range route.Spec.Rules {
+			for _, to := range rule.BackendRefs {
+				if !slices.ContainsFunc(c.services, func(s *corev1.Service) bool { return s.Name == to.Name && s.Spec.Ports[0].Port == to.Port }) {
+					bad.add("%s: there is no %s:%d", o, to.Name, to.Port)
+				}
+				for _, m := range rule.Matches {
+					open := strings.HasSuffix(m.Path.Value, "/ws") || len(m.Headers) > 0 && m.Headers[0].Value == "text/event-stream"
+					if cut := rule.Timeouts.Request != "0s" || rule.Timeouts.BackendRequest != "0s"; cut == open {
+						bad.add("%s: the limit of %s is %q", o, m.Path.Value, rule.Timeouts.Request)
+					}
+				}
+			}
+		}
+	}
+	return bad
+}
+
+// checkNames wants names to be asked for in all kinds of clusters.
+func (c *cluster) checkNames() (bad complaints) {
+	for _, policy := range c.policies {
+		if !slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeEgress) || !fits(&policy.Spec.PodSelector, c.pods["lockstep"]) ||
+			!slices.Contains(policy.Spec.PolicyTypes, networkingv1.PolicyTypeIngress) {
+			continue
+		}
+		reached := map[string]bool{}
+		for _, rule := range policy.Spec.Egress {
+			for _, to := range rule.To {
+				for _, port := range rule.Ports {
+					place := ""
+					switch {
+					case to.IPBlock != nil:
+						place = to.IPBlock.CIDR
+					case to.NamespaceSelector != nil:
+						place = to.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"]
+					}
+					if port.Protocol != nil && port.Port != nil {
+						reached[fmt.Sprintf("%s %s %s", place, *port.Protocol, port.Port)] = true
+					}
+				}
+			}
+		}
+		for _, protocol := range []string{"UDP", "TCP"} {
+			for what, want := range map[string]string{"kube-dns": "kube-system %s 53", "NodeLocal DNSCache": "169.254.20.10/32 %s 53", "OpenShift": "openshift-dns %s 5353"} {
+				if !reached[fmt.Sprintf(want, protocol)] {
+					bad.add("NetworkPolicy %s: names of %s can't be asked for over %s", policy.Name, what, protocol)
+				}
+			}
+		}
+	}
+	return bad
+}
+
 func (c *cluster) hasPort(service, port string) bool {
 	return slices.ContainsFunc(c.services, func(s *corev1.Service) bool {
 		return s.Name == service && slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == port })
@@ -287,7 +397,7 @@ func (c *cluster) hasPort(service, port string) bool {
 // checkReplica checks what is particular to the program.
 func (c *cluster) checkReplica(known map[string]bool) (bad complaints) {
 	p, ok := c.pods["lockstep"]
-	if !ok || len(p.template.Spec.Containers) != 1 {
+	if !ok || p.template.Spec.Containers[0].Name != "web" {
 		bad.add("there is no lockstep")
 		return bad
 	}
@@ -313,8 +423,14 @@ func (c *cluster) checkReplica(known map[string]bool) (bad complaints) {
 		if kind != nil && (kind.HTTPGet == nil || kind.HTTPGet.Path != path) {
 			bad.add("lockstep: a probe does not ask %s", path)
 		}
+		if _, secure := config["TLS_CERT"]; kind != nil && kind.HTTPGet != nil && (kind.HTTPGet.Scheme == corev1.URISchemeHTTPS) != secure {
+			bad.add("lockstep: a probe speaks %s", kind.HTTPGet.Scheme)
+		}
 	}
-	for _, name := range []string{"SECRET_FILE", "PUBSUB_URL_FILE"} {
+	for _, name := range []string{"SECRET_FILE", "PUBSUB_URL_FILE", "STORE_URL_FILE", "OPS_TOKEN_FILE", "TLS_CERT", "TLS_KEY"} {
+		if _, said := config[name]; !said && name != "SECRET_FILE" && name != "PUBSUB_URL_FILE" {
+			continue
+		}
 		if !slices.ContainsFunc(web.VolumeMounts, func(m corev1.VolumeMount) bool { return strings.HasPrefix(config[name], m.MountPath+"/") }) {
 			bad.add("lockstep: %s %q is not mounted", name, config[name])
 		}
@@ -387,8 +503,8 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 			{"capabilities", "drop: [ALL]", "drop: [KILL]", "keeps capabilities"},
 			{"no limit of memory", "limits: {memory: 512Mi}", "limits: {cpu: 1}", "no limit of memory"},
 			{"no requests", "requests: {cpu: 250m, memory: 128Mi}", "requests: {memory: 128Mi}", "asks for no CPU"},
-			{"no startup probe", "          startupProbe:\n            httpGet: {path: /readyz, port: http}\n            periodSeconds: 1\n            failureThreshold: 60\n", "", "there is no startup probe"},
-			{"another readiness", "path: /readyz, port: http}\n            periodSeconds: 3", "path: /, port: http}\n            periodSeconds: 3", "does not ask /readyz"},
+			{"no startup probe", "          startupProbe:\n            httpGet: {path: /readyz, port: http, scheme: HTTP}\n            periodSeconds: 1\n            failureThreshold: 60\n", "", "there is no startup probe"},
+			{"another readiness", "path: /readyz, port: http, scheme: HTTP}\n            periodSeconds: 3", "path: /, port: http, scheme: HTTP}\n            periodSeconds: 3", "does not ask /readyz"},
 			{"another liveness", "path: /healthz", "path: /readyz", "does not ask /healthz"},
 			{"no wait", "preStop: {sleep: {seconds: 10}}", "preStop: {sleep: {seconds: 1}}", "drains before balancers know"},
 			{"too little grace", "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 50", "killed before it has drained"},
@@ -408,13 +524,27 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 		"base/network.yaml": {
 			{"other pods", "podSelector: {matchLabels: {app.kubernetes.io/name: lockstep}}", "podSelector: {matchLabels: {app: x}}", "its network is open"},
 			{"only one way", "policyTypes: [Ingress, Egress]", "policyTypes: [Ingress]", "its network is open"},
+			{"no NodeLocal DNS", "169.254.20.10/32", "169.254.20.11/32", "names of NodeLocal DNSCache"},
+			{"no OpenShift", "port: 5353", "port: 53", "names of OpenShift can't be asked for over UDP"},
+			{"no names over TCP", "{protocol: TCP, port: 53}", "{protocol: UDP, port: 53}", "names of kube-dns can't be asked for over TCP"},
 		},
 		"base/autoscaler.yaml": {
 			{"nothing to scale", "kind: Deployment, name: lockstep", "kind: Deployment, name: web", "there is no web"},
 			{"a metric that does not exist", "lockstep_sessions", "lockstep_tabs", "nobody exports lockstep_tabs"},
 			{"one replica", "minReplicas: 3", "minReplicas: 1", "one replica is none"},
 		},
-		"base/ingress.yaml": {
+		"components/gateway/routes.yaml": {
+			{"sockets that are cut", "{request: 0s, backendRequest: 0s}", "{request: 60s, backendRequest: 0s}", "the limit of /ws is \"60s\""},
+			{"pages without a limit", "{request: 60s, backendRequest: 60s}", "{request: 0s, backendRequest: 0s}", "the limit of / is \"0s\""},
+			{"streams that are cut", "          headers: [{type: Exact, name: Accept, value: text/event-stream}]\n", "", "the limit of / is"},
+			{"a service that does not exist", "name: lockstep, port: 80", "name: web, port: 80", "there is no web:80"},
+			{"another port", "name: lockstep, port: 80", "name: lockstep, port: 8000", "there is no lockstep:8000"},
+		},
+		"components/tls/kustomization.yaml": {
+			{"a probe without TLS", "readinessProbe: {httpGet: {scheme: HTTPS}}", "readinessProbe: {httpGet: {scheme: HTTP}}", "a probe speaks HTTP"},
+			{"a certificate elsewhere", "TLS_CERT=/run/tls", "TLS_CERT=/run/certs", "TLS_CERT"},
+		},
+		"components/ingress/ingress.yaml": {
 			{"no TLS", "  tls:\n    - hosts: [lockstep.example.com]\n      secretName: lockstep-tls\n", "", "without TLS"},
 			{"sockets cut while quiet", `proxy-read-timeout: "75"`, `proxy-read-timeout: "15"`, "a timeout of \"15\""},
 			{"forms repeated", "error timeout http_503", "error timeout http_503 non_idempotent", "it repeats on"},
@@ -422,7 +552,7 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 		},
 	} {
 		rules := func(t *testing.T, text string) []string {
-			c, err := buildCluster("base", file, text)
+			c, err := buildCluster(overlayWith(file), file, text)
 			if err != nil {
 				return []string{err.Error()}
 			}
@@ -430,6 +560,17 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 		}
 		t.Run(file, func(t *testing.T) { provoke(t, read(t, "deploy/kubernetes/"+file), rules, breaches) })
 	}
+}
+
+// overlayWith is a kustomization that has the file.
+func overlayWith(file string) string {
+	switch {
+	case strings.HasPrefix(file, "components/ingress/"):
+		return "overlays/ingress"
+	case strings.HasPrefix(file, "components/"):
+		return "overlays/tls"
+	}
+	return "base"
 }
 
 // TestRedisIsTheSameEverywhere: kustomize may not read outside of its folder,
