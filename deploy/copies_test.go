@@ -28,10 +28,12 @@ func same(t testing.TB, path, want string) {
 	}
 }
 
-// TestAlertsAndDashboardAreTheSameEverywhere: a kustomization reads nothing outside of its
-// folder, so there are copies.
+// TestAlertsAndDashboardAreTheSameEverywhere: a chart and a kustomization read nothing outside of
+// their folders, so there are copies.
 func TestAlertsAndDashboardAreTheSameEverywhere(t *testing.T) {
 	alerts, dashboard := read(t, "deploy/prometheus/alerts.yml"), read(t, "deploy/grafana/dashboards/lockstep.json")
+	same(t, "deploy/helm/lockstep/files/alerts.yml", alerts)
+	same(t, "deploy/helm/lockstep/files/lockstep.json", dashboard)
 	same(t, "deploy/kubernetes/components/monitoring/lockstep.json", dashboard)
 	var rules strings.Builder
 	rules.WriteString("# Written by \"go generate ./...\" in the folder deploy: deploy/prometheus/alerts.yml for the Prometheus\n# operator.\n" +
