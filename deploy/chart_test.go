@@ -185,12 +185,34 @@ func TestTheChartMakesWhatTheManifestsDo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for _, complaint := range accepted(t, want) {
+				t.Error(complaint)
+			}
 			got, err := templated(c, parseValues(t, text))
 			if err != nil {
 				t.Fatal(err)
 			}
 			sameObjects(t, got, want)
 		})
+	}
+}
+
+// TestTheNameOfVisitorsStandsInOnePlace: the overlay hosts and the value hosts give it to the
+// program, the Gateway and the routes.
+func TestTheNameOfVisitorsStandsInOnePlace(t *testing.T) {
+	want, err := kustomized("overlays/hosts", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := templated(loadChart(t), parseValues(t, "{hosts: [counter.example.com], gateway: {enabled: true, create: true}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameObjects(t, got, want)
+	for _, o := range got {
+		if text := string(o.json()); strings.Contains(text, "lockstep.example.com") {
+			t.Errorf("%s: another name is left: %s", o, text)
+		}
 	}
 }
 

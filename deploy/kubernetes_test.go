@@ -562,6 +562,31 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 	}
 }
 
+// TestOverlaysReachWhatIsOutsideOfTheCluster: what the URL in their heads says, and a policy of the
+// network that lets it out.
+func TestOverlaysReachWhatIsOutsideOfTheCluster(t *testing.T) {
+	for overlay, ports := range map[string][]string{"redis": {"6379", "6380"}, "postgres": {"5432"}, "nats": {"4222"}} {
+		c, err := buildCluster("overlays/external-"+overlay, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var reached []string
+		for _, policy := range c.policies {
+			for _, rule := range policy.Spec.Egress {
+				if rule.To[0].IPBlock == nil || !fits(&policy.Spec.PodSelector, c.pods["lockstep"]) {
+					continue
+				}
+				for _, port := range rule.Ports {
+					reached = append(reached, port.Port.String())
+				}
+			}
+		}
+		if !slices.Equal(reached, ports) {
+			t.Errorf("external-%s: got the ports %v, want %v", overlay, reached, ports)
+		}
+	}
+}
+
 // overlayWith is a kustomization that has the file.
 func overlayWith(file string) string {
 	switch {
