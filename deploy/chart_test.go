@@ -34,15 +34,18 @@ func loadChart(t testing.TB) *chart.Chart {
 	return c
 }
 
-// render is "helm template": the texts of the templates, by their names.
-func render(c *chart.Chart, v values) (map[string]string, error) {
+// render is "helm template lockstep": the texts of the templates, by their names.
+func render(c *chart.Chart, v values) (map[string]string, error) { return renderAs(c, "lockstep", v) }
+
+// renderAs is render for a release of that name.
+func renderAs(c *chart.Chart, name string, v values) (map[string]string, error) {
 	capabilities := common.DefaultCapabilities.Copy()
 	version, err := common.ParseKubeVersion("v1.37.0")
 	if err != nil {
 		return nil, err
 	}
 	capabilities.KubeVersion = *version
-	release := common.ReleaseOptions{Name: "lockstep", Namespace: "lockstep", Revision: 1, IsInstall: true}
+	release := common.ReleaseOptions{Name: name, Namespace: "lockstep", Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(c, v, release, capabilities)
 	if err != nil {
 		return nil, err
@@ -64,6 +67,11 @@ func templated(c *chart.Chart, v values) ([]object, error) {
 	if err != nil {
 		return nil, err
 	}
+	return objectsOf(texts)
+}
+
+// objectsOf are the objects in the texts of templates.
+func objectsOf(texts map[string]string) ([]object, error) {
 	var objects []object
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if filepath.Ext(name) != ".yaml" {
@@ -138,6 +146,24 @@ func TestTheChartIsAccepted(t *testing.T) {
 				t.Error(complaint)
 			}
 		})
+	}
+}
+
+// TestALongNameOfAReleaseFits: Helm allows 53 characters, and names of Services have 63 at most.
+func TestALongNameOfAReleaseFits(t *testing.T) {
+	c, name := loadChart(t), strings.Repeat("long-", 10)+"one"
+	for trial, v := range trials(t) {
+		texts, err := renderAs(c, name, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := objectsOf(texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, complaint := range accepted(t, objects) {
+			t.Errorf("%s: %s", trial, complaint)
+		}
 	}
 }
 

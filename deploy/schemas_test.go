@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
 
@@ -281,6 +283,35 @@ func accepted(t testing.TB, objects []object) (bad complaints) {
 	}
 	for _, o := range objects {
 		bad = append(bad, uncanonical(o)...)
+		bad = append(bad, misnamed(o)...)
+	}
+	return bad
+}
+
+// misnamed are names, labels and annotations that the API server refuses, which schemas say nothing
+// of.
+func misnamed(o object) (bad complaints) {
+	var about struct {
+		Metadata metav1.ObjectMeta
+		Spec     struct {
+			Template struct{ Metadata metav1.ObjectMeta }
+		}
+	}
+	if err := json.Unmarshal(o.json(), &about); err != nil {
+		bad.add("%s: %v", o, err)
+	}
+	wrong := validation.IsDNS1123Label(about.Metadata.Name) // the strictest of them all fits each kind
+	for _, m := range []metav1.ObjectMeta{about.Metadata, about.Spec.Template.Metadata} {
+		for key, value := range m.Labels {
+			wrong = append(wrong, validation.IsQualifiedName(key)...)
+			wrong = append(wrong, validation.IsValidLabelValue(value)...)
+		}
+		for key := range m.Annotations {
+			wrong = append(wrong, validation.IsQualifiedName(strings.ToLower(key))...)
+		}
+	}
+	for _, what := range wrong {
+		bad.add("%s: %s", o, what)
 	}
 	return bad
 }
@@ -341,6 +372,10 @@ func TestEachRuleOfTheSchemasObjects(t *testing.T) {
 			{"a field of another version", "stabilizationWindowSeconds: 30", "stabilizationWindow: 30s", "'stabilizationWindow' not allowed"},
 			{"a field that must be there", "  maxReplicas: 20\n", "", "missing property 'maxReplicas'"},
 			{"text for a number", "minReplicas: 3", "minReplicas: three", "want integer"},
+		},
+		"base/service.yaml": {
+			{"a name that is none", "  name: lockstep\nspec", "  name: Lockstep_1\nspec", "lowercase RFC 1123"},
+			{"a label that is none", "  name: lockstep\nspec", "  name: lockstep\n  labels: {a: b/c}\nspec", "valid label must"},
 		},
 		"base/network.yaml": {
 			{"a protocol that is filled in", "{protocol: TCP, port: admin}", "{port: admin}", "protocol is not written out"},
