@@ -210,7 +210,7 @@ func (s *Server) Handler(h http.Handler) http.Handler {
 	}
 	return s.Around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case isOwn(path, s.mount), path == livePath, path == readyPath:
+		case isOwn(path, s.mount), isProbePath(path):
 			s.own.ServeHTTP(w, r)
 		default:
 			h.ServeHTTP(w, r)

@@ -137,7 +137,7 @@ func TestServeServesUntilItsContextEndsAndStopsTheApplication(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, l, h, ListenOptions{Logger: slog.New(where), Admin: "127.0.0.1:0"}) }()
 	admin, public, c := <-where.to, <-where.to, browser(t)
-	for path, want := range map[string]string{"/": "<output>0</output>", "/healthz": "ok", "/readyz": "ready", "/live/healthz": "ok"} {
+	for path, want := range map[string]string{"/": "<output>0</output>", "/healthz": "ok", "/readyz": "ready", "/readyz/draining": "ready", "/live/healthz": "ok"} {
 		if status, body := get(t, c, public+path); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: got %d and %q, want %q", path, status, body, want)
 		}

@@ -166,7 +166,7 @@ func (o *Options) check(a *lockstep.App) (err error) {
 func newServer(a *lockstep.App, assets *static.Assets, o *Options) *Server {
 	s := &Server{
 		app: a, log: o.Logger, assets: assets, mount: o.Mount, trusted: o.TrustedProxies, sign: newSigner(o.Keys), users: users{o.User},
-		refused: new(refusals), compressor: newCompressor(), ready: &readiness{ask: a.Ready},
+		refused: new(refusals), compressor: newCompressor(), ready: &readiness{ask: a.Ready, state: a.Runtime().Err},
 	}
 	s.limiter = newLimiter(o.Limits, s.refused)
 	s.origins = newOrigins(o.Origins, s.refused, newMajority(o.Preconditions, a.Replica(), "proxy_origins", originsUnmet), o.Logger)
@@ -290,9 +290,11 @@ func (s *Server) route() http.Handler {
 			return alive(w, r)
 		case path == readyPath && get:
 			return s.ready.serve(w, r)
+		case path == staysPath && get:
+			return s.ready.stays(w, r)
 		case strings.HasPrefix(path, uploadsAt) && s.uploads.files != nil:
 			return s.uploads.serve(w, below(r, path))
-		case path == socketAt, path == doAt, path == olderAt, path == livePath, path == readyPath, strings.HasPrefix(path, staticAt):
+		case path == socketAt, path == doAt, path == olderAt, isProbePath(path), strings.HasPrefix(path, staticAt):
 			return ProblemOf(http.StatusMethodNotAllowed)
 		}
 		return errNotFound

@@ -113,7 +113,7 @@ func route(e *echo.Echo, s *serve.Server, a *app.App, assets *static.Assets, pro
 		})))
 	}
 	own := echo.WrapHandler(s)
-	for _, path := range []string{"/ws/rooms", "/static/*", "/healthz", "/readyz"} {
+	for _, path := range []string{"/ws/rooms", "/static/*", "/healthz", "/readyz", "/readyz/draining"} {
 		get(path, own)
 	}
 	e.POST("/ws/rooms", own)
