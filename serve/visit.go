@@ -1,9 +1,11 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"lockstep"
 	"lockstep/state"
@@ -108,7 +110,7 @@ func (s *Server) Submit(r *http.Request, topic, action string) (state.Answer, er
 	}
 	v := &visitor{s.limiter, who}
 	op := l.op(action, r.URL.Query().Get("form"), state.Fields(r.PostForm), s.app.Runtime().Clock())
-	answer, err := s.app.Do(r.Context(), v.as(u), topic, op)
+	answer, err := s.apply(r.Context(), v.as(u), topic, op)
 	if err != nil {
 		return answer, err
 	}
@@ -120,6 +122,22 @@ func (s *Server) Submit(r *http.Request, topic, action string) (state.Answer, er
 		return answer, p
 	}
 	return answer, nil
+}
+
+// formPatience is how long a form waits for the store. Fronts take a replica that is silent for 5 s
+// for dead (docs/deploy.md), and this one has something to say.
+const formPatience = 4 * time.Second
+
+// apply has an op applied. Where the store takes too long nobody knows whether it will be: the
+// person may send the form again, and it counts once.
+func (s *Server) apply(ctx context.Context, v lockstep.Visitor, topic string, op state.Op) (state.Answer, error) {
+	short, cancel := context.WithTimeout(ctx, formPatience)
+	defer cancel()
+	answer, err := s.app.Do(short, v, topic, op)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return state.Answer{Reason: state.ReasonAway, Err: state.ErrUnavailable}, nil
+	}
+	return answer, err
 }
 
 // Accept is the middleware for the handlers of forms: only pages of this server may send them, and

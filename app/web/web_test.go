@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lockstep/app"
 	"lockstep/app/web"
@@ -27,13 +28,17 @@ import (
 // failing is a store that can be away.
 type failing struct {
 	state.Store
-	away atomic.Bool
+	away  atomic.Bool
+	hangs atomic.Bool // when it is away, it says so when it is given up
 }
 
 var errAway = errors.New("the store is away")
 
 func (f *failing) Commit(ctx context.Context, steps ...state.Step) []state.Outcome {
 	if f.away.Load() {
+		if f.hangs.Load() {
+			<-ctx.Done()
+		}
 		return state.Failed(len(steps), errAway)
 	}
 	return f.Store.Commit(ctx, steps...)
@@ -263,8 +268,16 @@ func TestThePageStaysUpWhileTheStoreIsAway(t *testing.T) {
 	if resp, _ = do(t, c, "GET", url+"/healthz", nil, nil); resp.StatusCode != 200 {
 		t.Errorf("got %d for the process, want 200: it is well", resp.StatusCode)
 	}
-	short.Skip(t, "waits until the batcher gives a click up")
+	if resp, body = do(t, c, "GET", url+"/readyz/draining", nil, nil); resp.StatusCode != 200 {
+		t.Errorf("got %d %q for a balancer, want 200: all replicas are so", resp.StatusCode, body)
+	}
+	short.Skip(t, "waits until a form is given up")
+	store.hangs.Store(true)
+	began := time.Now()
 	resp, body = press(t, c, url+address)
+	if took := time.Since(began); took > 4800*time.Millisecond {
+		t.Errorf("a form took %s, want less than the 5 s after which a front gives the replica up", took)
+	}
 	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "2" || strings.Contains(body, errAway.Error()) {
 		t.Errorf("got %d after %q s, %q; want 503, 2 s and not the inner error", resp.StatusCode, resp.Header.Get("Retry-After"), body)
 	}
