@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // startNginx runs nginx.conf in front of replicas, with nothing changed but
@@ -26,11 +28,7 @@ func startNginx(t *testing.T, change *strings.Replacer, replicas ...string) stri
 		t.Fatal(err)
 	}
 	conf := strings.NewReplacer("/run/", dir+"/", "listen 8000", "listen 127.0.0.1:"+port).Replace(read(t, "deploy/nginx.conf"))
-	var servers strings.Builder
-	for _, r := range replicas {
-		fmt.Fprintf(&servers, "server %s max_fails=0;\n", r)
-	}
-	for name, text := range map[string]string{"nginx.conf": change.Replace(conf), "nginx-replicas.conf": servers.String()} {
+	for name, text := range map[string]string{"nginx.conf": change.Replace(conf), "nginx-replicas.conf": change.Replace(replicasConf(t, replicas))} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -56,6 +54,25 @@ func startNginx(t *testing.T, change *strings.Replacer, replicas ...string) stri
 		return err
 	})
 	return addr
+}
+
+// replicasConf is nginx-replicas.conf with the replicas of a test, of which each stands there as
+// often as one of the file does.
+func replicasConf(t *testing.T, replicas []string) string {
+	t.Helper()
+	text := read(t, "deploy/nginx-replicas.conf")
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if role, ok := strings.CutPrefix(line, "server app1:8000 "); ok {
+			for _, r := range replicas {
+				fmt.Fprintf(&b, "server %s %s", r, role)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		t.Fatalf("no app1 in %s", text)
+	}
+	return b.String()
 }
 
 // asItIs changes nothing of nginx.conf.
@@ -161,8 +178,115 @@ func TestNginxTakesAnUpgradeToWhoDoesNotDrain(t *testing.T) {
 			t.Errorf("got %d %q, want 101 and a hello", status, line)
 		}
 	}
-	if going.seen.Load() == 0 {
-		t.Error("nobody asked the replica that drains")
+	if got := going.seen.Load(); got == 0 || got == 6 {
+		t.Errorf("the replica that drains was asked %d times of 6, want sometimes: it is passed over for a while", got)
+	}
+}
+
+// TestNginxAsksEveryoneWhenNobodyIsLeft: all replicas were passed over, and one answers. Without
+// the second list it would be 502 for everybody, for 2 to 3 s.
+func TestNginxAsksEveryoneWhenNobodyIsLeft(t *testing.T) {
+	for name, c := range map[string]struct {
+		change *strings.Replacer
+		want   int
+	}{
+		"as it is":                {asItIs(), http.StatusOK},
+		"without the second list": {strings.NewReplacer("backup;", "down;"), http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var away atomic.Bool
+			away.Store(true)
+			answer := func(w http.ResponseWriter, r *http.Request) {
+				if away.Load() {
+					breaks(w, r)
+					return
+				}
+				says("well")(w, r)
+			}
+			addr := startNginx(t, c.change, newFake(t, answer).addr, newFake(t, answer).addr)
+			if status, _, _ := send(t, http.MethodGet, "http://"+addr+"/"); status != http.StatusBadGateway {
+				t.Fatalf("got %d while nobody answers, want 502", status)
+			}
+			away.Store(false)
+			if status, _, _ := send(t, http.MethodGet, "http://"+addr+"/"); status != c.want {
+				t.Errorf("got %d when all answer again, want %d", status, c.want)
+			}
+		})
+	}
+}
+
+// TestNginxStopsAsking: a page that brings replicas down does not meet all of them.
+func TestNginxStopsAsking(t *testing.T) {
+	var all []string
+	var seen []*fake
+	for range 8 {
+		f := newFake(t, breaks)
+		seen, all = append(seen, f), append(all, f.addr)
+	}
+	addr := startNginx(t, asItIs(), all...)
+	send(t, http.MethodGet, "http://"+addr+"/")
+	asked := int64(0)
+	for _, f := range seen {
+		asked += f.seen.Load()
+	}
+	if asked != 4 {
+		t.Errorf("got %d replicas asked for one page, want 4", asked)
+	}
+}
+
+// TestNginxRemembersWhoIsFrozen: a replica takes connections and says nothing. One visitor waits,
+// and the others find the rest. nginx takes a visitor who goes before the answer comes for a proof
+// that all is well, and would send everybody there again. (e2e has the same with real replicas.)
+func TestNginxRemembersWhoIsFrozen(t *testing.T) {
+	const sooner, goes = "proxy_read_timeout 1s;", "proxy_ignore_client_abort off;"
+	for name, c := range map[string]struct {
+		change *strings.Replacer
+		fooled bool
+	}{
+		"as it is":          {strings.NewReplacer("proxy_read_timeout 5s;", sooner), false},
+		"it heeds who goes": {strings.NewReplacer("proxy_read_timeout 5s;", sooner, "proxy_ignore_client_abort on;", goes), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			thaw := make(chan struct{})
+			frozen, well := newFake(t, func(http.ResponseWriter, *http.Request) { <-thaw }), newFake(t, says("well"))
+			t.Cleanup(func() { close(thaw) }) // before the replica ends, which waits for its handlers
+			addr := startNginx(t, c.change, frozen.addr, well.addr)
+			for frozen.seen.Load() == 0 { // it is found out
+				if status, _, _ := send(t, http.MethodGet, "http://"+addr+"/"); status != http.StatusOK {
+					t.Fatalf("got %d, want the other replica's page", status)
+				}
+			}
+			before := frozen.seen.Load()
+			eventually(t, "it to be asked again", func() error {
+				leave(t, addr)
+				if frozen.seen.Load() == before {
+					return fmt.Errorf("it was not")
+				}
+				return nil
+			})
+			before = frozen.seen.Load()
+			for range 20 {
+				leave(t, addr)
+			}
+			if got := frozen.seen.Load() - before; c.fooled != (got > 5) {
+				t.Errorf("got %d of 20 visitors at the frozen replica; want more than 5: %t", got, c.fooled)
+			}
+		})
+	}
+}
+
+// leave asks for a page, and does not wait for long.
+func leave(t *testing.T, addr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultTransport.RoundTrip(req); err == nil {
+		_ = resp.Body.Close() // it is not read
 	}
 }
 
@@ -358,12 +482,31 @@ func TestNginxRefusesALargeBody(t *testing.T) {
 	}
 }
 
+// checkReplicas says which replicas do not stand there as they must: one is passed over that does
+// not answer, and asked all the same when nobody is left.
+func checkReplicas(_ *testing.T, conf string) []string {
+	var bad complaints
+	for _, app := range []string{"app1", "app2", "app3"} {
+		for _, role := range []string{"max_fails=1 fail_timeout=2s;", "max_fails=0 backup;"} {
+			if line := fmt.Sprintf("server %s:8000 %s\n", app, role); strings.Count(conf, line) != 1 {
+				bad.add("%d times %s", strings.Count(conf, line), line)
+			}
+		}
+	}
+	if got := strings.Count(conf, "\nserver "); got != 6 {
+		bad.add("%d servers, want three, each twice", got)
+	}
+	return bad
+}
+
 // TestNginxHasWhatTestsCanNotShow: lines whose effect takes minutes.
 func TestNginxHasWhatTestsCanNotShow(t *testing.T) {
 	check := func(_ *testing.T, conf string) []string {
 		var bad complaints
 		for want, why := range map[string]string{
-			"proxy_read_timeout 75s;":           "a replica is silent for 20 s, and its ping comes after 30 s",
+			"proxy_read_timeout 5s;":          "a page waits as long for a replica that is frozen",
+			"proxy_next_upstream_timeout 6s;": "a page waits for each of several that are frozen",
+			"location /ws/ {\n      proxy_pass http://app;\n      proxy_read_timeout 75s;": "a replica is silent for 20 s, and its ping comes after 30 s",
 			"keepalive_timeout 30s;":            "an idle connection must end here before it ends at the replica, after 60 s",
 			"zone app 64k;":                     "each worker would count for itself",
 			"worker_shutdown_timeout":           "a reload would keep old workers for as long as tabs stay",
@@ -386,13 +529,15 @@ func TestNginxHasWhatTestsCanNotShow(t *testing.T) {
 	for _, c := range check(t, conf) {
 		t.Error(c)
 	}
-	for i, line := range strings.Split(strings.TrimSpace(read(t, "deploy/nginx-replicas.conf")), "\n") {
-		if strings.HasPrefix(line, "server ") && !strings.Contains(line, "max_fails=0") {
-			t.Errorf("nginx-replicas.conf:%d: %q has no max_fails=0", i+1, line)
-		}
+	for _, c := range checkReplicas(t, read(t, "deploy/nginx-replicas.conf")) {
+		t.Error(c)
 	}
+	provoke(t, read(t, "deploy/nginx-replicas.conf"), checkReplicas, []breach{
+		{"a replica that is never passed over", "app2:8000 max_fails=1 fail_timeout=2s", "app2:8000 max_fails=0", "app2:8000"},
+		{"nobody to ask when all are", "server app3:8000 max_fails=0 backup;\n", "", "app3:8000"},
+	})
 	provoke(t, conf, check, []breach{
-		{"sockets cut while quiet", "proxy_read_timeout 75s", "proxy_read_timeout 15s", "proxy_read_timeout"},
+		{"sockets cut while quiet", "proxy_read_timeout 75s;    # a replica", "proxy_read_timeout 15s;    # a replica", "proxy_read_timeout 75s"},
 		{"what clients say appended", "X-Forwarded-For $remote_addr", "X-Forwarded-For $proxy_add_x_forwarded_for", "$proxy_add_x"},
 		{"forms repeated", "error timeout http_503", "error timeout http_503 non_idempotent", "non_idempotent"},
 	})

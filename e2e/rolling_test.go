@@ -20,9 +20,9 @@ import (
 // while tabs click and visitors load pages, send forms and open sockets. No
 // click is lost or counted twice, no tab goes back, and nobody gets an error.
 //
-// It fails when nginx keeps its own idea of which replica is alive (without max_fails=0
-// nobody is left when the third replica is away), and when it hands on the 503
-// that a draining replica answers to a new socket.
+// It fails when nginx does not ask replicas that it takes for dead (without the second list in
+// nginx-replicas.conf nobody is left when the third one is away: the others came back less than
+// 3 s ago), and when it hands on the 503 that a draining replica answers to a new socket.
 func TestARollingRestartBehindNginxIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	w := newCluster(t, demo(), redis, counters(), false)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,16 +70,24 @@ func localised(t testing.TB, config, dir string, port int) string {
 }
 
 // withUpstreams is the list of upstreams with those of a test. What the list
-// says of each beside its address is kept.
+// says of each beside its address is kept: each stands there as often as one
+// of the list does.
 func withUpstreams(t testing.TB, list string, upstreams []string) string {
 	t.Helper()
-	m := regexp.MustCompile(`(?m)^server \S+(.*)$`).FindStringSubmatch(list)
-	if m == nil {
+	var roles []string // what stands behind an address
+	for _, m := range regexp.MustCompile(`(?m)^server \S+(.*)$`).FindAllStringSubmatch(list, -1) {
+		if !slices.Contains(roles, m[1]) {
+			roles = append(roles, m[1])
+		}
+	}
+	if len(roles) == 0 {
 		t.Fatalf("testserver: no server in %q", list)
 	}
 	var b strings.Builder
-	for _, u := range upstreams {
-		fmt.Fprintf(&b, "server %s%s\n", u, m[1])
+	for _, role := range roles {
+		for _, u := range upstreams {
+			fmt.Fprintf(&b, "server %s%s\n", u, role)
+		}
 	}
 	return b.String()
 }
