@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -162,7 +164,7 @@ func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
 			p := startBehind(t)
-			front := testserver.NewFront(t, product, p.addr(), nil)
+			front := testserver.NewFront(t, product, nil, p.addr())
 			one, other := visitorFrom(t, "127.0.0.2"), visitorFrom(t, "127.0.0.3")
 			one.all(front.URL, "root")
 			one.all(front.Below, "below")
@@ -201,9 +203,9 @@ func TestBehindEachProxyAsItsDocumentationHasIt(t *testing.T) {
 func TestBehindAnNginxThatSaysLess(t *testing.T) {
 	t.Parallel()
 	const (
-		host   = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
-		prefix = "      proxy_set_header X-Forwarded-Prefix /counter;\n"
-		belowH = "      proxy_set_header Host $http_host;\n"
+		host   = "    proxy_set_header Host $http_host;      # with the port; $host has none\n"
+		prefix = "    proxy_set_header X-Forwarded-Prefix /counter;\n"
+		belowH = "    proxy_set_header Host $http_host;\n"
 	)
 	for _, tc := range []struct {
 		name     string
@@ -212,9 +214,9 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 		helpless bool // without args it does not work
 	}{
 		{"it asks by the replica's name", strings.NewReplacer(host, "", belowH, ""), origins, true},
-		{"it takes the port off", strings.NewReplacer(host, "      proxy_set_header Host $host;\n", belowH, "      proxy_set_header Host $host;\n"), origins, true},
+		{"it takes the port off", strings.NewReplacer(host, "    proxy_set_header Host $host;\n", belowH, "    proxy_set_header Host $host;\n"), origins, true},
 		{
-			"it says the name elsewhere", strings.NewReplacer(host, "      proxy_set_header X-Forwarded-Host $http_host;\n", belowH, "      proxy_set_header X-Forwarded-Host $http_host;\n"),
+			"it says the name elsewhere", strings.NewReplacer(host, "    proxy_set_header X-Forwarded-Host $http_host;\n", belowH, "    proxy_set_header X-Forwarded-Host $http_host;\n"),
 			func(*testserver.Front) []string { return nil }, false,
 		},
 		{
@@ -222,14 +224,14 @@ func TestBehindAnNginxThatSaysLess(t *testing.T) {
 			func(*testserver.Front) []string { return []string{"-base-path", "/counter"} }, true,
 		},
 		{
-			"it leaves the path on", strings.NewReplacer(prefix, "", "127.0.0.1:8000/;", "127.0.0.1:8000;"),
+			"it leaves the path on", strings.NewReplacer(prefix, "", "http://lockstep/;", "http://lockstep;", "http://lockstep$1", "http://lockstep/counter$1"),
 			func(*testserver.Front) []string { return []string{"-base-path", "/counter"} }, true,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			p := startBehind(t)
-			front := testserver.NewFront(t, "nginx", p.addr(), tc.change)
+			front := testserver.NewFront(t, "nginx", tc.change, p.addr())
 			if tc.helpless && works(t, front) {
 				t.Error("it works without being told: then nothing is tested here")
 			}
@@ -246,7 +248,7 @@ func TestBehindAProxyAndTheBalancer(t *testing.T) {
 	t.Parallel()
 	p := start(t, t.TempDir(), "-addr", address(freePorts(t, 3)), "-replicas", "2", "-trusted-proxies", "127.0.0.1",
 		"-exempt", "none", "-request-rate", "0.01", "-request-burst", "100")
-	front := testserver.NewFront(t, "apache", p.addr(), nil)
+	front := testserver.NewFront(t, "apache", nil, p.addr())
 	one, other := visitorFrom(t, "127.0.0.2"), visitorFrom(t, "127.0.0.3")
 	one.all(front.URL, "root")
 	one.all(front.Below, "below")
@@ -267,14 +269,14 @@ func TestBehindAProxyAndTheBalancer(t *testing.T) {
 // do.
 func TestAPageOfAnotherNameSaysWhyItDoesNotConnect(t *testing.T) {
 	t.Parallel()
-	const host = "      proxy_set_header Host $http_host;    # with the port; $host has none\n"
+	const host = "    proxy_set_header Host $http_host;      # with the port; $host has none\n"
 	p := startBehind(t)
-	front := testserver.NewFront(t, "nginx", p.addr(), strings.NewReplacer(host, ""))
+	front := testserver.NewFront(t, "nginx", strings.NewReplacer(host, ""), p.addr())
 	page := newPage(t, newBrowser(t))
 	page.navigate(front.URL)
 	eventually(t, "the page to say why", func() error {
 		text := page.evaluate(`document.getElementById('notice').textContent`)
-		if !strings.Contains(text, front.URL) || !strings.Contains(text, p.addr()) {
+		if !strings.Contains(text, front.URL) || !strings.Contains(text, "asked as lockstep:") { // the upstream's name
 			return fmt.Errorf("it says %q", text)
 		}
 		return nil
@@ -292,4 +294,44 @@ func works(t *testing.T, front *testserver.Front) bool {
 	_, body := v.ask(front.Below+"/c/works", nil)
 	p, err := readPage(body)
 	return err == nil && v.click(front.Below, "works", originOf(front.Below)+p.socket) == nil
+}
+
+// TestNoFrontRepeatsAFormThatWasSent: it may have counted. A page is asked for again by some.
+func TestNoFrontRepeatsAFormThatWasSent(t *testing.T) {
+	t.Parallel()
+	faults := map[string]http.HandlerFunc{
+		"it breaks the connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"it says that it drains": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "going away", http.StatusServiceUnavailable)
+		},
+	}
+	for _, product := range testserver.Fronts() {
+		for name, fault := range faults {
+			t.Run(product+", "+name, func(t *testing.T) {
+				t.Parallel()
+				var bad, good atomic.Int64
+				replica := func(forms *atomic.Int64, answer http.HandlerFunc) string {
+					s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.Method != http.MethodPost {
+							return // pages, and checks
+						}
+						_, _ = io.Copy(io.Discard, r.Body) // it has come whole
+						forms.Add(1)
+						answer(w, r)
+					}))
+					t.Cleanup(s.Close)
+					return s.Listener.Addr().String()
+				}
+				well := replica(&good, func(http.ResponseWriter, *http.Request) {})
+				front := testserver.NewFront(t, product, nil, replica(&bad, fault), well, well)
+				forms := int64(0)
+				for ; forms < 12 || bad.Load() == 0 && forms < 200; forms++ { // some fronts choose by chance
+					visitorFrom(t, "127.0.0.2").ask(front.URL+"/do", url.Values{"n": {"1"}})
+				}
+				if sum := bad.Load() + good.Load(); sum != forms || bad.Load() == 0 {
+					t.Errorf("got %d forms at the replicas, %d of them at the bad one; want each of %d once", sum, bad.Load(), forms)
+				}
+			})
+		}
+	}
 }

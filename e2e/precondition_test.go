@@ -116,7 +116,7 @@ func TestReplicasWithoutOneSecretSayWhoIsAlone(t *testing.T) {
 
 // TestAProxyThatIsNotAsItMustBeIsSaid after a few visits, and one that is is not.
 func TestAProxyThatIsNotAsItMustBeIsSaid(t *testing.T) {
-	const forwardedFor = "      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
+	const forwardedFor = "    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n"
 	for name, c := range map[string]struct {
 		trusted string
 		change  *strings.Replacer
@@ -125,11 +125,11 @@ func TestAProxyThatIsNotAsItMustBeIsSaid(t *testing.T) {
 		"as it must be":             {"127.0.0.1", nil, ""},
 		"it is not trusted":         {"192.0.2.1", nil, "proxy_trusted"},
 		"it does not say for whom":  {"127.0.0.1", strings.NewReplacer(forwardedFor, ""), "proxy_forwarded_for"},
-		"it says nothing of anyone": {"127.0.0.1", strings.NewReplacer(forwardedFor, "", "      proxy_set_header X-Forwarded-Proto $scheme;\n", ""), "proxy_forwarded_for"},
+		"it says nothing of anyone": {"127.0.0.1", strings.NewReplacer(forwardedFor, "", "    proxy_set_header X-Forwarded-Proto $scheme;\n", ""), "proxy_forwarded_for"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, t.TempDir(), "-addr", address(testserver.FreePort(t)), "-trusted-proxies", c.trusted)
-			front := testserver.NewFront(t, "nginx", p.addr(), c.change)
+			front := testserver.NewFront(t, "nginx", c.change, p.addr())
 			visitor := visitorFrom(t, "127.0.0.2")
 			for range 25 {
 				visitor.ask(front.URL+"/", nil, "Accept-Language", "en")

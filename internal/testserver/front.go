@@ -15,7 +15,7 @@ import (
 )
 
 // A Front is a reverse proxy with its configuration of deploy/proxies: two sites, of which the
-// second is below a path, in front of one server.
+// second is below a path, in front of three replicas.
 type Front struct {
 	*Server        // URL is the first site
 	Below   string // URL of the second, without a slash at its end
@@ -54,15 +54,19 @@ func frontProducts() map[string]frontProduct {
 // Fronts are the names of the products that NewFront knows, in order.
 func Fronts() []string { return []string{"nginx", "haproxy", "apache", "caddy", "traefik"} }
 
-// NewFront starts a product in front of the server at app, host:port. change is what a test has
-// different in the configuration; nil is nothing. A product that Debian does not have is skipped
-// when it is missing, wherever the others would fail the test: "make bin/traefik" builds it.
-func NewFront(t testing.TB, product, app string, change *strings.Replacer) *Front {
+// NewFront starts a product in front of replicas, host:port; a single one takes the place of all.
+// change is what a test has different in the configuration; nil is nothing. A product that Debian
+// does not have is skipped when it is missing, wherever the others would fail the test: "make
+// bin/traefik" builds it.
+func NewFront(t testing.TB, product string, change *strings.Replacer, replicas ...string) *Front {
 	t.Helper()
 	p := frontProducts()[product]
 	path := frontProgram(t, product, p)
 	dir, ports := publicDir(t), [2]int{FreePort(t), FreePort(t)}
-	local := []string{"127.0.0.1:8000", app, "8080", strconv.Itoa(ports[0]), "8081", strconv.Itoa(ports[1]), "/run/apache2/", dir + "/"}
+	local := []string{"8080", strconv.Itoa(ports[0]), "8081", strconv.Itoa(ports[1]), "/run/apache2/", dir + "/"}
+	for i := range 3 {
+		local = append(local, "127.0.0.1:800"+strconv.Itoa(i+1), replicas[i%len(replicas)])
+	}
 	for name, file := range p.files {
 		local = append(local, name, filepath.Join(dir, file))
 	}
@@ -84,11 +88,26 @@ func NewFront(t testing.TB, product, app string, change *strings.Replacer) *Fron
 	return &Front{s.run(), "http://127.0.0.1:" + strconv.Itoa(ports[1]) + "/counter"}
 }
 
+// HasFront reports whether NewFront would not skip the test.
+func HasFront(product string) bool {
+	p := frontProducts()[product]
+	return p.debian != "" || p.find() != ""
+}
+
 func frontProgram(t testing.TB, product string, p frontProduct) string {
 	t.Helper()
 	if p.debian != "" {
 		return program(t, p.debian, p.program...)
 	}
+	path := p.find()
+	if path == "" {
+		t.Skipf("%s is not there: Debian does not have it, and \"make bin/%s\" takes some minutes", product, product)
+	}
+	return path
+}
+
+// find returns where the program is, or "".
+func (p frontProduct) find() string {
 	for _, name := range p.program {
 		if path, err := exec.LookPath(name); err == nil {
 			if path, err = filepath.Abs(path); err == nil {
@@ -96,7 +115,6 @@ func frontProgram(t testing.TB, product string, p frontProduct) string {
 			}
 		}
 	}
-	t.Skipf("%s is not there: Debian does not have it, and \"make bin/%s\" takes some minutes", product, product)
 	return ""
 }
 
