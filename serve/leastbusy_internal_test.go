@@ -226,3 +226,55 @@ func TestWhenAllReplicasGoAwayTheirAnswerIsTheBalancers(t *testing.T) {
 		t.Errorf("got %d and %d requests, want one to each", asked.Load(), askedToo.Load())
 	}
 }
+
+// A frozen replica takes connections and says nothing. One visitor waits for it, and the others
+// find the rest; when it answers again it is asked as before. Where nobody else is left there is no
+// end to the wait: it may be slow.
+func TestOneVisitorWaitsForAReplicaThatSaysNothing(t *testing.T) {
+	var frozen atomic.Bool
+	frozen.Store(true)
+	thaw := make(chan struct{})
+	addr, asked := odd(t, func(w http.ResponseWriter, _ *http.Request) {
+		if frozen.Load() {
+			<-thaw
+		}
+		_, _ = io.WriteString(w, "thawed")
+	})
+	b := newLeastBusy([]string{addr, backend(t, "well").Listener.Addr().String()})
+	b.patience, b.pause = 50*time.Millisecond, 300*time.Millisecond
+	get := func() string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://x/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := b.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for range 10 {
+		if got := get(); !strings.HasPrefix(got, "well ") {
+			t.Errorf("got %q, want the page of the other", got)
+		}
+	}
+	if got := asked.Load(); got != 1 {
+		t.Errorf("got %d of 10 visitors at the frozen replica, want one", got)
+	}
+	frozen.Store(false)
+	close(thaw)
+	until(t, "it to be asked again", func() bool { return get() == "thawed" })
+	until(t, "it to be asked in turn", func() bool { return get() == "thawed" && get() != "thawed" && get() == "thawed" })
+	frozen.Store(true)
+	thaw = make(chan struct{})
+	time.AfterFunc(4*b.patience, func() { close(thaw) })
+	b.targets = b.targets[:1]
+	if got := get(); got != "thawed" {
+		t.Errorf("got %q of the only replica, want its page, late", got)
+	}
+}
