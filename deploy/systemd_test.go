@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,47 @@ func TestEachRuleOfTheUnitObjects(t *testing.T) {
 		{"killed while it drains", "TimeoutStopSec=40", "TimeoutStopSec=20", "killed after 20s"},
 		{"a setting that does not exist", "DRAIN=20s", "DRIAN=20s", "the program knows no DRIAN"},
 	})
+}
+
+// TestTheDocumentsNameTheSystemdThatTheUnitNeeds: each line of it is known, with the version that
+// brought it (systemd's NEWS).
+func TestTheDocumentsNameTheSystemdThatTheUnitNeeds(t *testing.T) {
+	// What came before 240 is in every distribution that is still looked after.
+	older := strings.Fields(`Description Wants After WantedBy ExecStart Environment EnvironmentFile Restart RestartSec
+		TimeoutStopSec LimitNOFILE StateDirectory StateDirectoryMode WorkingDirectory UMask DynamicUser NoNewPrivileges
+		CapabilityBoundingSet ProtectSystem ProtectHome ProtectControlGroups ProtectKernelModules ProtectKernelTunables
+		PrivateDevices PrivateTmp PrivateUsers RemoveIPC RestrictAddressFamilies RestrictNamespaces RestrictRealtime
+		LockPersonality MemoryDenyWriteExecute SystemCallArchitectures SystemCallFilter SystemCallErrorNumber`)
+	since := map[string]int{
+		"Type=exec": 240, "ProtectHostname": 242, "RestrictSUIDSGID": 242, "ProtectKernelLogs": 244, "ProtectClock": 245,
+		"LoadCredential": 247, "ProtectProc": 247, "ProcSubset": 250, // 247, but only 250 takes it with ProtectKernelTunables
+		"%d": 251,
+	}
+	sections, err := unit.DeserializeSections(strings.NewReader(read(t, "deploy/systemd/lockstep.service")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := 0
+	for _, s := range sections {
+		for _, e := range s.Entries {
+			version, known := since[e.Name]
+			if v, ok := since[e.Name+"="+e.Value]; ok {
+				version, known = v, true
+			}
+			if !known && !slices.Contains(older, e.Name) {
+				t.Errorf("%s: nobody has looked which systemd knows it", e.Name)
+			}
+			if strings.Contains(e.Value, "%d/") {
+				version = max(version, since["%d"])
+			}
+			newest = max(newest, version)
+		}
+	}
+	for _, file := range []string{"docs/deploy.md", "docs/operations.md"} {
+		if want := fmt.Sprintf("systemd %d", newest); !strings.Contains(read(t, file), want) {
+			t.Errorf("%s does not say that it needs %s", file, want)
+		}
+	}
 }
 
 // TestSystemdAcceptsTheUnit, where there is a systemd: it has no mistakes, and
