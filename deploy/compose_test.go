@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,6 +57,12 @@ func composeRules(known map[string]bool) func(*testing.T, string) []string {
 }
 
 func checkCompose(t *testing.T, text string, known map[string]bool) []string {
+	return checkComposeWith(t, text, read(t, "deploy/nginx-replicas.conf"), read(t, "deploy/prometheus/prometheus.yml"), known)
+}
+
+// checkComposeWith checks the compose file beside the files of nginx and Prometheus that name
+// replicas.
+func checkComposeWith(t *testing.T, text, upstreams, scrapes string, known map[string]bool) []string {
 	p, err := loadCompose(t, text, nil)
 	if err != nil {
 		return []string{err.Error()}
@@ -67,18 +74,37 @@ func checkCompose(t *testing.T, text string, known map[string]bool) []string {
 		bad = append(bad, checkMounts(s)...)
 	}
 	for _, k := range stacks {
-		bad = append(bad, k.check(p, known)...)
+		bad = append(bad, k.check(p, upstreams, known)...)
 	}
 	for _, name := range []string{"redis", "postgres"} {
 		if s := p.Services[name]; len(s.DependsOn) > 0 || len(s.Profiles) > 0 || len(s.Ports) != 1 {
 			bad.add("%s: it must start alone, with its port, for local development", name)
 		}
 	}
-	return append(bad, checkFiles(t, p)...)
+	if test := p.Services["postgres"].HealthCheck.Test; !strings.Contains(strings.Join(test, " "), "-h 127.0.0.1") {
+		bad.add("postgres: the server that prepares a new database, without TCP, is healthy too")
+	}
+	for _, s := range replicasOf(p, "") {
+		if !strings.Contains(scrapes, s.Name+setting(s, "ADMIN_ADDR")) {
+			bad.add("prometheus: it does not ask %s", s.Name)
+		}
+	}
+	return bad
+}
+
+// replicasOf are the replicas whose names begin so, in the order of their numbers from 1 on.
+func replicasOf(p *types.Project, before string) (all []types.ServiceConfig) {
+	for {
+		s, ok := p.Services[fmt.Sprintf("%sapp%d", before, len(all)+1)]
+		if !ok {
+			return all
+		}
+		all = append(all, s)
+	}
 }
 
 // check checks a stack's replicas, and that its nginx finds them.
-func (k stack) check(p *types.Project, known map[string]bool) (bad complaints) {
+func (k stack) check(p *types.Project, upstreams string, known map[string]bool) (bad complaints) {
 	nginx := p.Services[k.before+"nginx"]
 	if len(nginx.Ports) != 1 || nginx.Ports[0].Published != strconv.Itoa(k.port) {
 		bad.add("%snginx: it is not at localhost:%d", k.before, k.port)
@@ -87,10 +113,20 @@ func (k stack) check(p *types.Project, known map[string]bool) (bad complaints) {
 		bad.add("%snginx: it is in other networks than %s, where app1 may be another", k.before, k.network)
 		return bad
 	}
+	if nginx.StopSignal != "SIGTERM" {
+		bad.add("%snginx: with %q it waits for websockets when it is to end, and serves nobody meanwhile", k.before, nginx.StopSignal)
+	}
 	address := nginx.Networks[k.network].Ipv4Address
-	for i := 1; i <= 3; i++ {
-		s := p.Services[fmt.Sprintf("%sapp%d", k.before, i)]
-		bad = append(bad, k.checkReplica(s, i, known)...)
+	replicas, names, builders := replicasOf(p, k.before), "", 0
+	for i, s := range replicas {
+		bad = append(bad, k.checkReplica(s, i+1, known)...)
+		names += fmt.Sprintf("app%d ", i+1)
+		if s.Build != nil {
+			builders++
+		}
+		if s.Image != replicas[0].Image {
+			bad.add("%s: its image is %s, and that of the others %s", s.Name, s.Image, replicas[0].Image)
+		}
 		if got := setting(s, "TRUSTED_PROXIES"); got != address || address == "" {
 			bad.add("%s: it trusts %q and not nginx at %q", s.Name, got, address)
 		}
@@ -98,18 +134,35 @@ func (k stack) check(p *types.Project, known map[string]bool) (bad complaints) {
 			bad.add("%snginx: it does not wait for %s", k.before, s.Name)
 		}
 	}
+	if builders != 1 || len(replicas) < 3 || replicas[0].Build == nil {
+		bad.add("%sapp: of %d replicas %d build the image, and not the first alone", k.before, len(replicas), builders)
+	}
+	got := ""
+	for _, m := range regexp.MustCompile(`(?m)^server (app\d+):8000 `).FindAllStringSubmatch(upstreams, -1) {
+		got += m[1] + " "
+	}
+	if got != names {
+		bad.add("%snginx: it sends tabs to %s, and there are %s", k.before, got, names)
+	}
 	return bad
 }
 
 // checkService checks what holds for every service.
 func checkService(s types.ServiceConfig) (bad complaints) {
 	say := func(format string, args ...any) { bad.add(s.Name+": "+format, args...) }
-	once := s.Restart == "no" // it does its work and ends
-	if s.Build == nil && !pinned(s.Image) {
+	once := s.Restart == "no"                     // it does its work and ends
+	own := strings.HasPrefix(s.Image, "lockstep") // of the Dockerfile, which says who the user is
+	if !own && !pinned(s.Image) {
 		say("the image %q has no version", s.Image)
 	}
-	if s.Build == nil && (s.User == "" || strings.HasPrefix(s.User, "0")) {
+	if own && s.PullPolicy != types.PullPolicyNever {
+		say("its image is taken from a registry if one has that name")
+	}
+	if !own && (s.User == "" || strings.HasPrefix(s.User, "0")) {
 		say("it runs as root")
+	}
+	if s.Logging == nil || s.Logging.Driver != "json-file" || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+		say("its log has no limit")
 	}
 	if !once && s.Restart != "unless-stopped" {
 		say("it does not restart")
@@ -140,14 +193,17 @@ func checkService(s types.ServiceConfig) (bad complaints) {
 	return bad
 }
 
-// checkMounts wants files to be there and to stay as they are.
+// checkMounts wants folders that are there and stay as they are. A file that is mounted by itself
+// is that one for ever: editors, and git, write another of the same name.
 func checkMounts(s types.ServiceConfig) (bad complaints) {
 	for _, v := range s.Volumes {
 		if v.Type != types.VolumeTypeBind {
 			continue
 		}
-		if _, err := os.Stat(v.Source); err != nil {
+		if info, err := os.Stat(v.Source); err != nil {
 			bad.add("%s: %v", s.Name, err)
+		} else if !info.IsDir() {
+			bad.add("%s: %s is a file: an edit of it is not seen", s.Name, v.Source)
 		}
 		if !v.ReadOnly {
 			bad.add("%s: %s can be changed from within", s.Name, v.Source)
@@ -197,20 +253,6 @@ func setting(s types.ServiceConfig, name string) string {
 	return ""
 }
 
-// checkFiles compares the replicas with what nginx's and Prometheus' files call them.
-func checkFiles(t *testing.T, p *types.Project) (bad complaints) {
-	upstreams, scrapes := read(t, "deploy/nginx-replicas.conf"), read(t, "deploy/prometheus/prometheus.yml")
-	for _, name := range []string{"app1", "app2", "app3"} {
-		if !strings.Contains(upstreams, fmt.Sprintf("server %s:8000 ", name)) {
-			bad.add("nginx: it does not know %s", name)
-		}
-		if !strings.Contains(scrapes, name+setting(p.Services[name], "ADMIN_ADDR")) {
-			bad.add("prometheus: it does not ask %s", name)
-		}
-	}
-	return bad
-}
-
 func TestTheComposeFileKeepsTheRules(t *testing.T) {
 	for _, c := range checkCompose(t, read(t, "docker-compose.yml"), settings(t)) {
 		t.Error(c)
@@ -231,8 +273,15 @@ func TestEachRuleOfTheComposeFileObjects(t *testing.T) {
 		{"capabilities", "cap_drop: [ALL]", "cap_drop: [ALL]\n  cap_add: [NET_ADMIN]", "app1: it keeps capabilities"},
 		{"privileges to gain", "security_opt: [no-new-privileges:true]", "", "app1: it may gain privileges"},
 		{"a port for everybody", "127.0.0.1:6379:6379", "6379:6379", "redis: port 6379 is open"},
-		{"a file that is not there", "./deploy/redis.conf", "./deploy/rdis.conf", "rdis.conf"},
-		{"a file that can be changed", "redis.conf:/etc/redis.conf:ro", "redis.conf:/etc/redis.conf", "redis.conf can be changed"},
+		{"a folder that is not there", "./deploy:/etc/lockstep:ro", "./deplo:/etc/lockstep:ro", "deplo: no such file"},
+		{"a folder that can be changed", "- ./deploy:/etc/lockstep:ro", "- ./deploy:/etc/lockstep", "deploy can be changed"},
+		{"a file by itself", "./deploy/prometheus:/etc/prometheus:ro", "./deploy/prometheus/prometheus.yml:/etc/prometheus/prometheus.yml:ro", "prometheus.yml is a file: an edit"},
+		{"a log without end", "options: {max-size: 10m, max-file: \"3\"}", "options: {max-file: \"3\"}", "redis: its log has no limit"},
+		{"another's image", "pull_policy: never ", "pull_policy: missing ", "app2: its image is taken from a registry"},
+		{"three builds", "  nats-app2:\n    <<: *nats-app", "  nats-app2:\n    <<: [*build, *nats-app]", "nats-app: of 3 replicas 2 build the image"},
+		{"no build", "<<: [*build, *rabbitmq-app]", "<<: *rabbitmq-app", "rabbitmq-app: of 3 replicas 0 build the image"},
+		{"an nginx that waits for websockets", "stop_signal: SIGTERM", "stop_signal: SIGQUIT", "nats-nginx: with \"SIGQUIT\" it waits"},
+		{"a database that is not ready", "-h, 127.0.0.1, ", "", "postgres: the server that prepares"},
 		{"a setting that does not exist", "TRUSTED_PROXIES:", "TRUST_PROXIES:", "the program knows no TRUST_PROXIES"},
 		{"killed while it drains", "stop_grace_period: 40s           # DRAIN", "stop_grace_period: 30s # DRAIN", "app1: it is killed"},
 		{"another port", ":8001:8000", ":8101:8000", "app1: it is not at localhost:8001"},
@@ -287,6 +336,83 @@ func TestTheComposeFileTakesSettings(t *testing.T) {
 	}
 	if got := setting(other.Services["app1"], "PUBSUB_URL") + " " + setting(other.Services["app1"], "STORE_URL"); got != "nats://nats:4222 postgres://x" {
 		t.Errorf("got %q, want the broker that was asked for", got)
+	}
+}
+
+// TestLocalDevelopmentIsToldTheAddresses of what the file starts for it, with the passwords that
+// are the defaults.
+func TestLocalDevelopmentIsToldTheAddresses(t *testing.T) {
+	text := read(t, "docker-compose.yml")
+	p, err := loadCompose(t, text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	local := func(service, url string) string {
+		return strings.Replace(url, "@"+service, "@localhost:"+p.Services[service].Ports[0].Published, 1)
+	}
+	redis := local("redis", strings.TrimSuffix(setting(p.Services["app1"], "PUBSUB_URL"), ":6379"))
+	postgres := local("postgres", setting(p.Services["nats-app1"], "STORE_URL"))
+	head, _, _ := strings.Cut(text, "\nname:")
+	for place, text := range map[string]string{"the head of docker-compose.yml": head, "README.md": read(t, "README.md")} {
+		for _, url := range []string{redis, postgres} {
+			if !strings.Contains(text, url) {
+				t.Errorf("%s does not say %s", place, url)
+			}
+		}
+	}
+}
+
+// TestOneMoreReplica does what docs/operations.md says, in each stack. Each step is needed.
+func TestOneMoreReplica(t *testing.T) {
+	_, section, ok := strings.Cut(read(t, "docs/operations.md"), "#### One more replica\n")
+	service := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(section)
+	if !ok || service == nil {
+		t.Fatal("docs/operations.md does not say how")
+	}
+	upstreams := read(t, "deploy/nginx-replicas.conf")
+	last := regexp.MustCompile(`(?m)^server app3:.*\n`).FindString(upstreams)
+	steps := []struct {
+		missing string // what is said without
+		do      func(text, upstreams, scrapes *string)
+	}{
+		{"undefined service", func(text, _, _ *string) {
+			for _, k := range stacks {
+				one := regexp.MustCompile(`(?m)^  ` + k.before + `app3:\n(    .*\n)+`).FindString(*text)
+				more := strings.NewReplacer("app3", "app4", "}.13", "}.14", fmt.Sprintf(":%d:", k.port+3), fmt.Sprintf(":%d:", k.port+4)).Replace(one)
+				if k.before == "" {
+					more = service[1]
+				}
+				*text = strings.Replace(*text, one, one+more, 1)
+			}
+		}},
+		{"nginx: it does not wait for app4", func(text, _, _ *string) {
+			for _, k := range stacks {
+				wait := "      " + k.before + "app3: {condition: service_healthy}\n"
+				*text = strings.Replace(*text, wait, wait+strings.Replace(wait, "app3", "app4", 1), 1)
+			}
+		}},
+		{"nginx: it sends tabs to app1 app2 app3 ,", func(_, upstreams, _ *string) {
+			*upstreams = strings.Replace(*upstreams, last, last+strings.Replace(last, "app3", "app4", 1), 1)
+		}},
+		{"prometheus: it does not ask app4", func(_, _, scrapes *string) {
+			*scrapes = strings.Replace(*scrapes, "app3:9090", "app3:9090, app4:9090", 1)
+		}},
+	}
+	known := settings(t)
+	for without := -1; without < len(steps); without++ {
+		text, upstreams, scrapes := read(t, "docker-compose.yml"), upstreams, read(t, "deploy/prometheus/prometheus.yml")
+		for i, s := range steps {
+			if i != without {
+				s.do(&text, &upstreams, &scrapes)
+			}
+		}
+		got := strings.Join(checkComposeWith(t, text, upstreams, scrapes, known), "\n")
+		switch {
+		case without < 0 && got != "":
+			t.Errorf("it is not right: %s", got)
+		case without >= 0 && !strings.Contains(got, steps[without].missing):
+			t.Errorf("without step %d: got %q, want %q", without+1, got, steps[without].missing)
+		}
 	}
 }
 
