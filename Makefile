@@ -42,14 +42,18 @@ PORTABLE := ./state/... ./app ./live/... ./pubsub ./presence ./roster ./htmx ./i
 help: ## list the tasks, and how long they take on two cores (at once)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# What serves is built, and takes the place of the shell: it gets the signal that ends make. "go run" would keep it.
 run: ## start the app on http://localhost:8000 (a few seconds; the first time a minute)
-	go run ./cmd/web
+	go build -o $(BIN)/ ./cmd/web
+	exec $(BIN)/web
 
 replicas: ## start three replicas behind a balancer on http://localhost:8000 (as run)
-	go run ./cmd/web -replicas 3
+	go build -o $(BIN)/ ./cmd/web
+	exec $(BIN)/web -replicas 3
 
 dev: $(ESBUILD) $(TEMPL) ## start the app, and have its open tabs show each change of a source (a few seconds each)
-	go run ./cmd/lockstep dev -generate app/pages -generate app/web -generate components -generate docs -generate serve -generate examples \
+	go build -o $(BIN)/ ./cmd/lockstep
+	exec $(BIN)/lockstep dev -generate app/pages -generate app/web -generate components -generate docs -generate serve -generate examples \
 	  -generate static=htmx -ignore docs/outside -ignore static/dist -ignore static/constants.js ./cmd/web
 
 generate: $(ESBUILD) $(TEMPL) ## write generated code and the browser bundle anew (a few seconds)

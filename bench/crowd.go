@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -86,6 +87,7 @@ func (c *crowd) serve(folder string) error {
 		addr := "127.0.0.1:" + strconv.Itoa(8101+i)
 		cmd := exec.Command(binary, "-addr", addr, "-admin", "off", "-log-level", "warn", "-insecure-dev", "-pubsub", c.broker)
 		cmd.Stderr = os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // it ends with this process, however that ends
 		if err := cmd.Start(); err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func newDevCheckout(t *testing.T) *devFolder {
 	commandIn(t, dir, "git", "init", "-q")
 	commitAll(t, dir)
 	// A make that was started by another, as in "make test", would name its folder in further lines.
-	_, args, ok := strings.Cut(commandIn(t, dir, "make", "--no-print-directory", "-n", "dev"), "go run ./cmd/lockstep ")
+	_, args, ok := strings.Cut(commandIn(t, dir, "make", "--no-print-directory", "-n", "dev"), "bin/lockstep ")
 	if !ok {
 		t.Fatal("make dev runs something else")
 	}

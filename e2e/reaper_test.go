@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		reap(os.Stdin, dir)
 		return
 	}
+	if task := os.Getenv(jailEnv); task != "" {
+		jailed(task)
+		return
+	}
 	if text := os.Getenv(producerEnv); text != "" {
 		os.Exit(produce(text))
 	}

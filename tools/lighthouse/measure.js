@@ -25,19 +25,31 @@ const freePort = () => new Promise((found, fail) => {
   });
 });
 
+// Server and browser are processes of their own: a signal that ends this one ends them first.
+const leaving = new Set();
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
+  process.once(signal, () => {
+    for (const end of leaving) end();
+    process.exit(code);
+  });
+}
+
 /** Runs the program while f is given its address. */
 const serving = async (program, dir, f) => {
   const url = `http://localhost:${await freePort()}`;
   const server = spawn(resolve(program), ['-addr', new URL(url).host, '-store', 'mem:', '-log-level', 'warn'], {
     cwd: dir, stdio: ['ignore', 'ignore', 'inherit'],
   });
+  const end = () => server.kill();
+  leaving.add(end);
   const ended = new Promise((done) => server.once('exit', done).once('error', done));
   try {
     await ready(url, server);
     return await f(url);
   } finally {
-    server.kill();
+    end();
     await ended;
+    leaving.delete(end);
   }
 };
 
@@ -67,12 +79,15 @@ const tryToLook = async (url) => {
     chromeFlags: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
     logLevel: 'error',
   });
+  const end = () => chrome.kill();
+  leaving.add(end);
   try {
     const { lhr } = await lighthouse(url, { port: chrome.port, onlyCategories: CATEGORIES, logLevel: 'error' });
     if (lhr.runtimeError) throw new Error(lhr.runtimeError.message);
     return { scores: CATEGORIES.map((c) => Math.round(lhr.categories[c].score * 100)), ...figures(lhr) };
   } finally {
-    chrome.kill();
+    end();
+    leaving.delete(end);
   }
 };
 
