@@ -37,7 +37,7 @@ BROWSER := . ./app ./cmd/wasm ./app/pages ./components ./components/gallery ./hi
 PORTABLE := ./state/... ./app ./live/... ./pubsub ./presence ./roster ./htmx ./internal/limit
 
 .PHONY: help run dev replicas generate check lint fmt test test-quick e2e chaos attack lighthouse screenshots load drain fuzz bench bench-peers bench-lists bench-stores bench-backends wasm deps clean \
-  lint-js test-js deploy-test image dist dist-check vuln module module-check bare release-check site
+  lint-js test-js deploy-test image image-push image-check dist dist-check vuln module module-check bare release-check site
 
 help: ## list the tasks, and how long they take on two cores (at once)
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -170,9 +170,29 @@ bench: ## run the benchmarks (about ten minutes)
 deploy-test: deps ## check what Lockstep is deployed with: Dockerfile, compose, Kubernetes, nginx, alerts (about two minutes)
 	cd deploy && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v ./...
 
+# An image has the date of its commit, and says which one that is. SOURCE is where the sources are, for people.
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE=$(SOURCE) \
+  --build-arg CREATED=$$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd) \
+  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct)
+PLATFORMS ?= linux/amd64,linux/arm64
+# A registry may keep what was built, modules above all, for the next time.
+IMAGE_PUSH = docker buildx build $(IMAGE_ARGS) --platform $(PLATFORMS) --sbom=true --provenance=mode=max \
+  --cache-from type=registry,ref=$(REGISTRY)/lockstep:cache
+
 image: ## build the images for docker, the server and the load generator (a few minutes)
-	docker build --build-arg VERSION=$(VERSION) -t lockstep:$(VERSION) .
-	docker build --build-arg VERSION=$(VERSION) -t lockstep-loadgen:$(VERSION) --target loadgen .
+	docker build $(IMAGE_ARGS) -t lockstep:$(VERSION) .
+	docker build $(IMAGE_ARGS) -t lockstep-loadgen:$(VERSION) --target loadgen .
+
+image-push: ## build the images for two platforms, with bills of materials and provenance, and push them: REGISTRY=ghcr.io/owner (ten minutes)
+	@test -n "$(REGISTRY)" || { echo "to where? make image-push REGISTRY=ghcr.io/owner" >&2; exit 2; }
+	$(IMAGE_PUSH) --target loadgen --output type=image,name=$(REGISTRY)/lockstep-loadgen:$(VERSION),push=true,rewrite-timestamp=true .
+	$(IMAGE_PUSH) --target web --output type=image,name=$(REGISTRY)/lockstep:$(VERSION),push=true,rewrite-timestamp=true \
+	  --cache-to type=registry,ref=$(REGISTRY)/lockstep:cache,mode=max .
+
+# Without an engine, as root.
+image-check: $(BIN)/buildkitd ## build the images twice with BuildKit, in two folders, and compare (as root; about ten minutes)
+	./internal/deps.sh image
+	cd deploy && LOCKSTEP_IMAGE_CHECK=1 LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -timeout 40m -run '^TestTheImageIsTheSameAgain$$' .
 
 dist: $(BIN)/cyclonedx-gomod ## build the programs for all platforms into bin/dist, with checksums and bills of materials (about ten minutes)
 	cd deploy && go run ./release -version $(VERSION) -time $$(git log -1 --format=%ct) -sbom $< -out $(BIN)/dist
@@ -246,6 +266,10 @@ $(BIN)/cyclonedx-gomod: tools.mod tools.sum
 # Tests behind proxies use it where it is there.
 $(BIN)/traefik:
 	./internal/traefik.sh $@
+
+$(BIN)/buildkitd: deploy/go.mod
+	mkdir -p $(BIN)
+	./internal/buildkit.sh $(BIN)
 
 $(BIN)/govulncheck: tools.mod tools.sum
 	$(TOOL) -o $@ golang.org/x/vuln/cmd/govulncheck

@@ -133,10 +133,11 @@ func (n *composedNginx) says(t *testing.T, want string) {
 			return err
 		}
 		defer resp.Body.Close()
-		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != want {
-			return fmt.Errorf("got %q, %v", body, err)
+		body, err := io.ReadAll(resp.Body)
+		if err == nil && string(body) != want {
+			err = fmt.Errorf("got %q", body)
 		}
-		return nil
+		return err
 	})
 }
 

@@ -99,8 +99,41 @@ func checkDockerfile(t *testing.T, text string) []string {
 			bad.add("ARG %s: a secret does not belong into an image's history", name)
 		}
 	}
+	bad = append(bad, d.checkModules(t)...)
 	if last := d.stages[len(d.stages)-1].Name; last != "web" {
 		bad.add("%s is the last stage, so it is what is built by default", last)
+	}
+	return bad
+}
+
+// checkModules wants the modules in a layer of their own, which the sources do not change, and
+// nothing to be downloaded after it.
+func (d dockerfile) checkModules(t testing.TB) (bad complaints) {
+	modules, source := d.stage(t, "modules"), d.stage(t, "source")
+	downloads := false
+	for _, c := range modules.Commands {
+		switch c := c.(type) {
+		case *instructions.CopyCommand:
+			if c.From != "manifests" {
+				bad.add("modules: COPY %v: each change of it downloads all modules anew", c.SourcePaths)
+			}
+		case *instructions.RunCommand:
+			downloads = downloads || strings.Contains(strings.Join(c.CmdLine, " "), "go mod download")
+			_ = c.Expand(func(word string) (string, error) { return word, nil }) // checkRun says what is wrong
+			if len(instructions.GetMounts(c)) > 0 {
+				bad.add("modules: what is in a cache of the builder is in no layer")
+			}
+		}
+	}
+	if !downloads || source.BaseName != "modules" {
+		bad.add("modules: they are not downloaded before the sources are there")
+	}
+	off := false
+	for c := range commands[*instructions.EnvCommand](source) {
+		off = off || slices.Contains(c.Env, instructions.KeyValuePair{Key: "GOPROXY", Value: "off"})
+	}
+	if !off {
+		bad.add("source: a module that is missing in the layer of modules is downloaded after all")
 	}
 	return bad
 }
@@ -165,10 +198,11 @@ func checkRun(c *instructions.RunCommand) (bad complaints) {
 			caches = append(caches, m.Target)
 		}
 	}
-	for _, want := range []string{"/go/pkg/mod", "/root/.cache/go-build"} {
-		if !slices.Contains(caches, want) {
-			bad.add("RUN go build: %s is not cached", want)
-		}
+	if want := "/root/.cache/go-build"; !slices.Contains(caches, want) {
+		bad.add("RUN go build: %s is not cached", want)
+	}
+	if slices.Contains(caches, "/go/pkg/mod") {
+		bad.add("RUN go build: a cache hides the layer of modules")
 	}
 	if strings.Contains(line, "./cmd/web") && !strings.Contains(line, "-tags program") {
 		bad.add("RUN go build: without -tags program the server has no application for browsers")
@@ -176,7 +210,7 @@ func checkRun(c *instructions.RunCommand) (bad complaints) {
 	if !strings.Contains(line, "go build") {
 		return bad
 	}
-	for _, want := range []string{"-trimpath", "-buildvcs=false", "-buildid=", "GOOS=$TARGETOS", "GOARCH=$TARGETARCH"} {
+	for _, want := range []string{"-trimpath", "-buildvcs=false", "-buildid=", "GOOS=$TARGETOS", "GOARCH=$TARGETARCH", "touch -d @$SOURCE_DATE_EPOCH"} {
 		if !strings.Contains(line, want) {
 			bad.add("RUN go build: without %s", want)
 		}
@@ -184,8 +218,22 @@ func checkRun(c *instructions.RunCommand) (bad complaints) {
 	return bad
 }
 
+// wantedLabels are those of OCI's image-spec that say what an image is, and of what it is made.
+var wantedLabels = []string{"title", "description", "licenses", "version", "revision", "created", "source"}
+
 // checkFinal checks a stage that is an image.
 func checkFinal(s instructions.Stage) (bad complaints) {
+	labels := map[string]bool{}
+	for c := range commands[*instructions.LabelCommand](s) {
+		for _, l := range c.Labels {
+			labels[l.Key] = true
+		}
+	}
+	for _, name := range wantedLabels {
+		if !labels["org.opencontainers.image."+name] {
+			bad.add("%s: no label %s", s.Name, name)
+		}
+	}
 	var user string
 	var health, entry bool
 	for _, c := range s.Commands {
@@ -201,6 +249,8 @@ func checkFinal(s instructions.Stage) (bad complaints) {
 			if entry = true; c.PrependShell {
 				bad.add("%s: ENTRYPOINT needs a shell, which would not pass on SIGTERM", s.Name)
 			}
+		case *instructions.VolumeCommand:
+			bad.add("%s: VOLUME leaves a volume without a name behind each container", s.Name)
 		case *instructions.CmdCommand:
 			if c.PrependShell {
 				bad.add("%s: CMD needs a shell", s.Name)
@@ -244,8 +294,15 @@ func TestEachRuleOfTheDockerfileObjects(t *testing.T) {
 		{"a secret in the environment", "ENV PORT=8000", "ENV SECRET=abc PORT=8000", "ENV SECRET"},
 		{"a secret as a global argument", "ARG BASE_IMAGE", "ARG API_TOKEN\nARG BASE_IMAGE", "ARG API_TOKEN"},
 		{"a secret as an argument", "ARG TARGETOS", "ARG DB_PASSWORD\nARG TARGETOS", "ARG DB_PASSWORD"},
-		{"no cache of modules", "--mount=type=cache,target=/go/pkg/mod", "", "/go/pkg/mod is not cached"},
 		{"no cache of objects", "--mount=type=cache,target=/root/.cache/go-build", "", "go-build is not cached"},
+		{"modules in a cache", "RUN --mount=type=cache", "RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache", "a cache hides the layer of modules"},
+		{"a cache for modules", "RUN go mod download", "RUN --mount=type=cache,target=/go/pkg/mod go mod download", "in no layer"},
+		{"modules after each change", "COPY --from=manifests /src /src", "COPY . .", "downloads all modules anew"},
+		{"modules with the sources", "RUN go mod download", "", "they are not downloaded before"},
+		{"modules downloaded late", "ENV GOPROXY=off\n", "", "is downloaded after all"},
+		{"dates of the build", "touch -d @$SOURCE_DATE_EPOCH /out/web", "true", "without touch"},
+		{"a volume without a name", "ENV PORT=8000", "VOLUME /data\nENV PORT=8000", "web: VOLUME leaves"},
+		{"no label", "org.opencontainers.image.revision=", "revision=", "loadgen: no label revision"},
 		{"paths in the program", "-trimpath", "", "without -trimpath"},
 		{"a revision in the program", "-buildvcs=false", "", "without -buildvcs=false"},
 		{"no application for browsers", "-tags program", "", "without -tags program"},

@@ -1,8 +1,11 @@
 package deploy_test
 
 import (
+	"maps"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,12 +16,15 @@ import (
 type workflow struct {
 	Permissions map[string]string `json:"permissions"`
 	Jobs        map[string]struct {
-		If        string `json:"if"`
-		Container string `json:"container"`
-		Minutes   int    `json:"timeout-minutes"`
-		Steps     []struct {
-			Uses string `json:"uses"`
-			Run  string `json:"run"`
+		If          string            `json:"if"`
+		Needs       []string          `json:"needs"`
+		Permissions map[string]string `json:"permissions"`
+		Container   string            `json:"container"`
+		Minutes     int               `json:"timeout-minutes"`
+		Steps       []struct {
+			Uses string            `json:"uses"`
+			Run  string            `json:"run"`
+			Env  map[string]string `json:"env"`
 		} `json:"steps"`
 	} `json:"jobs"`
 }
@@ -38,6 +44,8 @@ func TestGitHubRunsWhatEverybodyRuns(t *testing.T) {
 	for job, want := range map[string][]string{
 		"check": {".ci/run"},
 		"bare":  {"internal/bare.sh here"},
+		"image": {"make image-check"},
+		"push":  {"make release-check VERSION=", "make image-push REGISTRY="},
 		"dist":  {"make release-check VERSION=", "make dist VERSION=", "make dist-check"},
 	} {
 		for _, command := range want {
@@ -61,6 +69,72 @@ func TestGitHubMayOnlyRead(t *testing.T) {
 		if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
 			t.Errorf("%s: permissions are %v", path, w.Permissions)
 		}
+		for name, job := range w.Jobs {
+			want := map[string]string(nil)
+			if name == "push" {
+				want = map[string]string{"contents": "read", "packages": "write"}
+			}
+			if !maps.Equal(job.Permissions, want) {
+				t.Errorf("%s: permissions of job %s are %v", path, name, job.Permissions)
+			}
+		}
+	}
+}
+
+// TestImagesArePushedWhereAVariableSays, of a version, and only when all else is well.
+func TestImagesArePushedWhereAVariableSays(t *testing.T) {
+	var w workflow
+	parse(t, ".github/workflows/ci.yml", &w)
+	push := w.Jobs["push"]
+	if want := "startsWith(github.ref, 'refs/tags/v') && vars.REGISTRY != ''"; push.If != want {
+		t.Errorf("images are pushed if %q, want %q", push.If, want)
+	}
+	if want := []string{"check", "bare", "image"}; !slices.Equal(push.Needs, want) {
+		t.Errorf("images are pushed after %v, want %v", push.Needs, want)
+	}
+	for _, s := range push.Steps {
+		for _, v := range s.Env {
+			if strings.Contains(v, "secrets.") && !strings.Contains(s.Run, "docker login") {
+				t.Errorf("%q is given a secret", s.Run)
+			}
+		}
+	}
+	// The builder is the one that tests have.
+	version := regexp.MustCompile(`github.com/moby/buildkit (v[\d.]+)\n`).FindStringSubmatch(read(t, "deploy/go.mod"))
+	if version == nil || !strings.Contains(w.runs("push"), "image=moby/buildkit:"+version[1]) {
+		t.Errorf("BuildKit is of another version than %q of deploy/go.mod", version)
+	}
+}
+
+// TestMakePushesWhatCanBeChecked: for two platforms, with what is in the images and how they were
+// made, and the date of the commit.
+func TestMakePushesWhatCanBeChecked(t *testing.T) {
+	cmd := exec.Command("make", "--no-print-directory", "-n", "image-push", "REGISTRY=registry.example/team", "VERSION=v1.2.3", "SOURCE=https://example.org/lockstep")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	builds := 0
+	for command := range strings.SplitSeq(strings.ReplaceAll(string(out), "\\\n", " "), "\n") {
+		if !strings.HasPrefix(command, "docker buildx build") {
+			continue
+		}
+		builds++
+		for _, want := range []string{"--platform linux/amd64,linux/arm64", "--sbom=true", "--provenance=mode=max", "rewrite-timestamp=true", "push=true",
+			"name=registry.example/team/lockstep", ":v1.2.3", "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)", "REVISION=$(git rev-parse HEAD)", "CREATED=$(", "SOURCE=https://example.org/lockstep", "VERSION=v1.2.3"} {
+			if !strings.Contains(command, want) {
+				t.Errorf("got %s\nwithout %s", command, want)
+			}
+		}
+	}
+	if builds != 2 {
+		t.Errorf("got %d builds, want the server and the load generator", builds)
+	}
+	cmd = exec.Command("make", "-n", "image-push")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "to where?") {
+		t.Errorf("got %s, %v without a registry", out, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +20,9 @@ import (
 
 // maxImage is what an image may weigh, in bytes.
 const maxImage = 46 << 20
+
+// imageTime is the date of all files of an image, in seconds since 1970.
+const imageTime = 1_700_000_000
 
 // An image is what the last stage of the Dockerfile makes, done by hand: with
 // its commands, from the files that .dockerignore lets through.
@@ -37,9 +42,9 @@ func buildImage(t *testing.T) image {
 	out := filepath.Join(t.TempDir(), "out")
 	dir := t.TempDir()
 	copyContext(t, dir)
-	for _, stage := range []string{"program", "build-web"} {
+	for _, stage := range []string{"files", "program", "build-web"} {
 		for c := range commands[*instructions.RunCommand](d.stage(t, stage)) {
-			runBuild(t, dir, strings.ReplaceAll(strings.Join(c.CmdLine, " "), "/out/", out+"/"))
+			runBuild(t, dir, regexp.MustCompile(`/out\b`).ReplaceAllString(strings.Join(c.CmdLine, " "), out))
 		}
 	}
 	for _, c := range d.stage(t, "web").Commands {
@@ -67,7 +72,7 @@ func runBuild(t *testing.T, dir, line string) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=v0.0.0-test")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=v0.0.0-test", "SOURCE_DATE_EPOCH="+strconv.Itoa(imageTime))
 	if b, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, b)
 	}
@@ -122,9 +127,7 @@ func (img *image) copy(t *testing.T, c *instructions.CopyCommand, out string) {
 		t.Fatalf("COPY %s: %v", c.SourcePaths[0], err)
 	}
 	if info.IsDir() {
-		if err := os.MkdirAll(target, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		img.copyAll(t, source, target)
 		return
 	}
 	b, err := os.ReadFile(source)
@@ -137,7 +140,34 @@ func (img *image) copy(t *testing.T, c *instructions.CopyCommand, out string) {
 	if err := os.WriteFile(target, b, info.Mode()); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chtimes(target, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
 	img.size += info.Size()
+}
+
+// copyAll copies a folder as COPY does: with its dates.
+func (img *image) copyAll(t *testing.T, source, target string) {
+	t.Helper()
+	if err := os.MkdirAll(target, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("cp", "-a", source+"/.", target).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	err := filepath.WalkDir(source, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			img.size += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // jail runs a command in the image: its root read-only, as its user, without
@@ -184,6 +214,8 @@ func TestTheImageRunsReadOnlyAsNobody(t *testing.T) {
 	if img.size > maxImage {
 		t.Errorf("got %d bytes, want at most %d", img.size, maxImage)
 	}
+	wantOneDate(t, img.root)
+	wantItsModules(t, filepath.Join(img.root, "web"))
 	port := freePort(t)
 	env := []string{"PORT=" + port} // as a platform would set it
 	data := img.volume(t)
@@ -234,6 +266,52 @@ func TestTheImageRunsReadOnlyAsNobody(t *testing.T) {
 	}
 	if out, err := img.jail(t, "", nil, img.entrypoint[0], "-version").Output(); err != nil || string(out) != "web v0.0.0-test\n" {
 		t.Errorf("got %q, %v; want the version", out, err)
+	}
+}
+
+// wantOneDate wants all of the image to be of the time that was asked for.
+func wantOneDate(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil && info.ModTime().Unix() != imageTime {
+			t.Errorf("%s is of %s", path, info.ModTime())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantItsModules wants a program to say what it is made of: a bill of materials is read out of it.
+func wantItsModules(t *testing.T, program string) {
+	t.Helper()
+	info, err := buildinfo.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for _, m := range info.Deps {
+		said[m.Path] = true
+	}
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}", "./cmd/web")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := strings.Fields(string(out))
+	if len(wanted) < 20 {
+		t.Fatalf("cmd/web needs %q: are these all?", wanted)
+	}
+	for _, path := range wanted {
+		if !said[path] {
+			t.Errorf("the program does not say that %s is in it", path)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Go: redis-server, PostgreSQL, PgBouncer,
 # RabbitMQ, nginx, HAProxy, Apache, Caddy, Chromium, slowhttptest, promtool, node and gcc. With "node" it installs only that,
-# with "lint" what the linters of scripts need: node and npm.
+# with "lint" what the linters of scripts need: node and npm; with "image" what BuildKit needs.
 # Does nothing when all is there. Elsewhere than on Debian it says what is
 # missing and lets the tests decide.
 set -euo pipefail
@@ -13,7 +13,7 @@ fi
 
 for_what="${1:-tests}"
 missing=()
-command -v node >/dev/null || missing+=(nodejs)
+[ "$for_what" = image ] || command -v node >/dev/null || missing+=(nodejs)
 
 for_node() {
   : # it is all
@@ -21,6 +21,11 @@ for_node() {
 
 for_lint() {
   command -v npm >/dev/null || missing+=(npm)
+}
+
+for_image() {
+  command -v runc >/dev/null || [ -x /usr/sbin/runc ] || missing+=(runc)
+  command -v busybox >/dev/null || missing+=(busybox-static)
 }
 
 for_tests() {
