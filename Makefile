@@ -150,10 +150,10 @@ fuzz: ## fuzz every parser for FUZZTIME each (default 30s); those whose name has
 	  done; done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 bench-peers: ## measure Lockstep beside its peers and write(2), into docs/benchmarks.md (about half an hour)
-	cd bench && go run . -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
+	cd bench && go build -o $(BIN)/bench . && exec $(BIN)/bench -tabs $${TABS:-1000,10000} -rooms 1,16 -runs $${RUNS:-3} -markdown ../docs/benchmarks.md -svg ../docs/images/benchmarks.svg
 
 bench-lists: ## measure changes of lists and entries of logs, into docs/benchmarks-lists.md (about ten minutes)
-	cd bench && go run . -lists -tabs $${TABS:-1000,10000} -runs $${RUNS:-3} -markdown ../docs/benchmarks-lists.md
+	cd bench && go build -o $(BIN)/bench . && exec $(BIN)/bench -lists -tabs $${TABS:-1000,10000} -runs $${RUNS:-3} -markdown ../docs/benchmarks-lists.md
 
 bench-stores: deps ## measure the stores beside those that counters had before, into docs/benchmarks.md (about seven minutes)
 	cd bench && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_STORES_PAGE=$(CURDIR)/docs/benchmarks.md LOCKSTEP_STORES_ROUNDS=$${ROUNDS:-9} \
