@@ -92,7 +92,8 @@ func newBuilder(ctx context.Context, root string) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	templ, err := b.run(ctx, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/a-h/templ")
+	// Of a package, and not of the module: that is downloaded where it is missing.
+	templ, err := b.run(ctx, "list", "-mod=readonly", "-f", "{{.Module.Dir}}", "github.com/a-h/templ")
 	if err != nil {
 		return nil, err
 	}

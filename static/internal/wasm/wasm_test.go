@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,5 +162,35 @@ func TestWhatIsNoModuleWithNamesIsAnError(t *testing.T) {
 		if w, err := wasm.Weigh([]byte(module), nil); err == nil {
 			t.Errorf("%s: got %v and no error", name, w)
 		}
+	}
+}
+
+// TestTemplIsDownloadedWhereItIsMissing, as in the build of an image from nothing. There is no
+// program here: that is what is wrong, and nothing before it.
+func TestTemplIsDownloadedWhereItIsMissing(t *testing.T) {
+	short.Skip(t, "unpacks a module")
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOMODCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	for _, name := range []string{"go.mod", "go.sum"} {
+		text, err := os.ReadFile("../../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cache := t.TempDir()
+	t.Cleanup(func() { // modules are read-only
+		_ = exec.Command("chmod", "-R", "u+w", cache).Run() // the folder says so, if it can't go
+	})
+	t.Setenv("GOMODCACHE", cache)
+	t.Setenv("GOPROXY", "file://"+filepath.Join(strings.TrimSpace(string(out)), "cache", "download"))
+	t.Setenv("GOSUMDB", "off") // go.sum has it
+	if _, err := wasm.Build(t.Context(), root, nil); err == nil || strings.Contains(err.Error(), "slim") || !strings.Contains(err.Error(), "cmd/wasm") {
+		t.Errorf("got %v, want that there is no cmd/wasm", err)
 	}
 }
