@@ -180,12 +180,6 @@ func driverOf(t testing.TB, s *natsembedded.Server) driver.Driver {
 	return d
 }
 
-func TestTheStoreKeepsTheContract(t *testing.T) {
-	s := alone(t, t.TempDir())
-	another := func(t testing.TB, _ state.Store) state.Store { return open(t, s) }
-	statetest.Run(t, func(t testing.TB) state.Store { return open(t, s) }, &statetest.Options{Reopen: another, Second: another})
-}
-
 func TestAClusterKeepsTheContract(t *testing.T) {
 	all := clusterOf(t)
 	var next int
