@@ -137,12 +137,14 @@ func (k stack) check(p *types.Project, upstreams string, known map[string]bool) 
 	if builders != 1 || len(replicas) < 3 || replicas[0].Build == nil {
 		bad.add("%sapp: of %d replicas %d build the image, and not the first alone", k.before, len(replicas), builders)
 	}
-	got := ""
-	for _, m := range regexp.MustCompile(`(?m)^server (app\d+):8000 `).FindAllStringSubmatch(upstreams, -1) {
-		got += m[1] + " "
-	}
-	if got != names {
-		bad.add("%snginx: it sends tabs to %s, and there are %s", k.before, got, names)
+	for _, role := range []string{"max_fails=1", "max_fails=0 backup"} {
+		got := ""
+		for _, m := range regexp.MustCompile(`(?m)^server (app\d+):8000 `+role).FindAllStringSubmatch(upstreams, -1) {
+			got += m[1] + " "
+		}
+		if got != names {
+			bad.add("%snginx: it sends tabs to %s, and there are %s (%s)", k.before, got, names, role)
+		}
 	}
 	return bad
 }
@@ -370,7 +372,7 @@ func TestOneMoreReplica(t *testing.T) {
 		t.Fatal("docs/operations.md does not say how")
 	}
 	upstreams := read(t, "deploy/nginx-replicas.conf")
-	last := regexp.MustCompile(`(?m)^server app3:.*\n`).FindString(upstreams)
+	last := regexp.MustCompile(`(?m)^server app3:.*\n`).FindAllString(upstreams, -1)
 	steps := []struct {
 		missing string // what is said without
 		do      func(text, upstreams, scrapes *string)
@@ -392,7 +394,9 @@ func TestOneMoreReplica(t *testing.T) {
 			}
 		}},
 		{"nginx: it sends tabs to app1 app2 app3 ,", func(_, upstreams, _ *string) {
-			*upstreams = strings.Replace(*upstreams, last, last+strings.Replace(last, "app3", "app4", 1), 1)
+			for _, line := range last {
+				*upstreams = strings.Replace(*upstreams, line, line+strings.Replace(line, "app3", "app4", 1), 1)
+			}
 		}},
 		{"prometheus: it does not ask app4", func(_, _, scrapes *string) {
 			*scrapes = strings.Replace(*scrapes, "app3:9090", "app3:9090, app4:9090", 1)

@@ -419,7 +419,7 @@ func (c *cluster) checkReplica(known map[string]bool) (bad complaints) {
 		}
 	}
 	bad = append(bad, checkGrace(p.template.Spec, web, config["DRAIN"])...)
-	for kind, path := range map[*corev1.Probe]string{web.StartupProbe: "/readyz", web.ReadinessProbe: "/readyz", web.LivenessProbe: "/healthz"} {
+	for kind, path := range map[*corev1.Probe]string{web.StartupProbe: "/readyz", web.ReadinessProbe: "/readyz/draining", web.LivenessProbe: "/healthz"} {
 		if kind != nil && (kind.HTTPGet == nil || kind.HTTPGet.Path != path) {
 			bad.add("lockstep: a probe does not ask %s", path)
 		}
@@ -504,7 +504,7 @@ func TestEachRuleOfTheManifestsObjects(t *testing.T) {
 			{"no limit of memory", "limits: {memory: 512Mi}", "limits: {cpu: 1}", "no limit of memory"},
 			{"no requests", "requests: {cpu: 250m, memory: 128Mi}", "requests: {memory: 128Mi}", "asks for no CPU"},
 			{"no startup probe", "          startupProbe:\n            httpGet: {path: /readyz, port: http, scheme: HTTP}\n            periodSeconds: 1\n            failureThreshold: 60\n", "", "there is no startup probe"},
-			{"another readiness", "path: /readyz, port: http, scheme: HTTP}\n            periodSeconds: 3", "path: /, port: http, scheme: HTTP}\n            periodSeconds: 3", "does not ask /readyz"},
+			{"another readiness", "path: /readyz/draining", "path: /readyz", "does not ask /readyz/draining"},
 			{"another liveness", "path: /healthz", "path: /readyz", "does not ask /healthz"},
 			{"no wait", "preStop: {sleep: {seconds: 10}}", "preStop: {sleep: {seconds: 1}}", "drains before balancers know"},
 			{"too little grace", "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 50", "killed before it has drained"},

@@ -185,7 +185,8 @@ func (t *tab) show(l *loop, s protocol.State, now int64) {
 		return
 	}
 	t.shown, t.shownAt, t.known = s, now, true
-	if known && from.Epoch == s.Epoch && from.Version < s.Version {
+	// A topic has version 0 until it is there, and what it begins with is not counted from there.
+	if known && from.Epoch == s.Epoch && from.Version > 0 && from.Version < s.Version {
 		l.seen.Counts.Advanced += int64(s.Version - from.Version)
 	}
 	if t.slow {
