@@ -62,11 +62,21 @@ func (s *Server) takePlaces(ctx context.Context, c *cluster) error {
 		return err
 	}
 	for _, addr := range c.replaces {
-		if err := s.take(ctx, members, addr, ""); err != nil {
+		if err := s.take(ctx, members, addr, member{}); err != nil {
 			return err
 		}
 	}
-	return s.take(ctx, members, c.own, s.nats.Node())
+	return s.take(ctx, members, c.own, member{s.nats.Node(), s.nats.Name()})
+}
+
+// A member is who is at an address, as it is written down. The zero member is nobody.
+type member struct{ id, name string }
+
+func (m member) String() string { return m.id + " " + m.name }
+
+func readMember(text []byte) (m member) {
+	m.id, m.name, _ = strings.Cut(string(text), " ")
+	return m
 }
 
 // directory is the bucket, made where there is none.
@@ -87,28 +97,37 @@ func (s *Server) directory(ctx context.Context, c *cluster) (jetstream.KeyValue,
 	return members, nil
 }
 
-// take removes who was at an address, and writes down who is; "" is nobody.
-func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr, id string) error {
-	was, err := members.Get(ctx, key(addr))
+// take removes who was at an address, and writes down who is. Who is connected is not removed: it
+// is another one that has come there since, and not the one that was to be replaced.
+func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr string, now member) error {
+	entry, err := members.Get(ctx, key(addr))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if id == "" {
+		if now == (member{}) {
 			return nil
 		}
-		_, err = members.Create(ctx, key(addr), []byte(id))
+		_, err = members.Create(ctx, key(addr), []byte(now.String()))
 	}
 	if err != nil {
 		return fmt.Errorf("who is at %s: %w", addr, err)
 	}
-	if was == nil || string(was.Value()) == id {
+	if entry == nil {
 		return nil
 	}
-	if err := s.remove(ctx, string(was.Value()), addr); err != nil {
+	was := readMember(entry.Value())
+	switch {
+	case was == now:
+		return nil
+	case s.peers()[was.name]:
+		s.log.Warn("a peer is not replaced: it is there", "addr", addr)
+		return nil
+	}
+	if err := s.remove(ctx, was.id, addr); err != nil {
 		return fmt.Errorf("the removal of who was at %s: %w", addr, err)
 	}
-	if id == "" {
-		err = members.Delete(ctx, key(addr), jetstream.LastRevision(was.Revision()))
+	if now == (member{}) {
+		err = members.Delete(ctx, key(addr), jetstream.LastRevision(entry.Revision()))
 	} else {
-		_, err = members.Update(ctx, key(addr), []byte(id), was.Revision())
+		_, err = members.Update(ctx, key(addr), []byte(now.String()), entry.Revision())
 	}
 	return err
 }

@@ -227,6 +227,29 @@ func TestAnyOneCanGoAndAnotherTakesItsPlace(t *testing.T) {
 	shows(t, open(t, fourth.server), "x", "by two of the new three")
 }
 
+// TestWhoIsThereIsNotReplaced: an address may have somebody else by the time that a server with
+// Replaces is started again.
+func TestWhoIsThereIsNotReplaced(t *testing.T) {
+	all := clusterOf(t)
+	all[2].server.Stop()
+	all[2].Replaces = []string{all[0].Listen}
+	var said bytes.Buffer
+	o := all[2].Options
+	o.Logger = slog.New(slog.NewTextHandler(&said, nil))
+	s, err := natsembedded.Start(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := open(t, s)
+	put(t, store, "x", "1")
+	complete(t, all[0])
+	s.Stop() // which waits for who writes the log
+	if !strings.Contains(said.String(), "it is there") {
+		t.Errorf("nothing is said: %s", &said)
+	}
+	shows(t, open(t, all[0].server), "x", "1")
+}
+
 // TestAPeerThatHasLostItsDiskTakesItsOwnPlace: it has forgotten what it acknowledged, so it is
 // somebody else at the same address.
 func TestAPeerThatHasLostItsDiskTakesItsOwnPlace(t *testing.T) {

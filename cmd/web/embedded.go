@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -96,7 +95,7 @@ func (e *embeddedFlags) open(ctx context.Context, b *backendFlags, k *keyFlags, 
 	}
 	s, err := natsembedded.Start(e.options(dir, e.secret(b, k), log))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", embeddedScheme, err)
+		return nil, err
 	}
 	if s.Await(ctx) != nil {
 		s.Stop()
