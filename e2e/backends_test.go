@@ -24,7 +24,7 @@ const (
 	rabbitPostgres = "RabbitMQ, Postgres"
 	snsRedis       = "SNS with SQS, Redis" // late, twice, and in no order
 	natsWithin     = "NATS within the replicas"
-	embedded       = "embedded"            // the file and the bus of one replica
+	embedded       = "embedded" // the file and the bus of one replica
 )
 
 // both are the backends of one server that were there first, and allStores those with each store;

@@ -15,11 +15,13 @@ type said struct {
 	end, failed error
 }
 
+// Noticef implements server.Logger.
 func (s *said) Noticef(format string, v ...any) { s.say(s.log.Debug, format, v) }
 
 // Warnf is for what passes by itself, such as that a peer can't be reached.
 func (s *said) Warnf(format string, v ...any) { s.say(s.log.Info, format, v) }
 
+// Errorf implements server.Logger.
 func (s *said) Errorf(format string, v ...any) {
 	text := s.say(s.log.Warn, format, v)
 	s.mu.Lock()
@@ -37,10 +39,10 @@ func (s *said) Fatalf(format string, v ...any) {
 	}
 }
 
-// Debugf and Tracef say more than anybody wants to know.
-
+// Debugf implements server.Logger. It says more than anybody wants to know.
 func (s *said) Debugf(string, ...any) {}
 
+// Tracef implements server.Logger, as Debugf does.
 func (s *said) Tracef(string, ...any) {}
 
 func (s *said) say(log func(string, ...any), format string, v []any) string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 
 	"log/slog"
 	"net"
@@ -35,7 +34,7 @@ const patience = time.Minute
 var secret = [][]byte{bytes.Repeat([]byte("k"), 32)}
 
 // quiet is for servers whose peers are missing on purpose.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // alone starts a server that has no peers.
 func alone(t testing.TB, dir string) *natsembedded.Server {

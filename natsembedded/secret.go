@@ -48,13 +48,14 @@ func authority(key []byte) (*x509.Certificate, ed25519.PrivateKey) {
 	seed, err := hkdf.Key(sha256.New, key, nil, "lockstep: authority of embedded NATS servers", ed25519.SeedSize)
 	must(err)
 	private := ed25519.NewKeyFromSeed(seed)
-	id := sha256.Sum256(private.Public().(ed25519.PublicKey))
+	public := ed25519.PublicKey(private[ed25519.SeedSize:]) // RFC 8032: it is the second half
+	id := sha256.Sum256(public)
 	from, until := always()
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "lockstep"}, SubjectKeyId: id[:20],
 		NotBefore: from, NotAfter: until, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	return create(ca, ca, private.Public().(ed25519.PublicKey), private), private
+	return create(ca, ca, public, private), private
 }
 
 // issue returns a certificate by a key, for a key that is made for it.

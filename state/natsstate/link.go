@@ -239,7 +239,7 @@ const (
 )
 
 var (
-	errNobody = errors.New("JetStream does not answer: it is not enabled, or has no leader")
+	errNobody   = errors.New("JetStream does not answer: it is not enabled, or has no leader")
 	errNoAnswer = fmt.Errorf("JetStream has not answered within %s: it has no leader, or much to do", unanswered)
 )
 
