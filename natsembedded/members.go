@@ -32,13 +32,14 @@ func (s *Server) join(c *cluster) {
 	s.members.Go(func() {
 		tick := time.NewTicker(joinAgain)
 		defer tick.Stop()
-		for told := ""; ; {
+		tell := time.Now().Add(tellAgain)
+		for {
 			err := s.takePlaces(ctx, c)
 			if err == nil || ctx.Err() != nil {
 				return
 			}
-			if text := err.Error(); text != told && s.ready(ctx) == nil { // else Await says it
-				told = text
+			if now := time.Now(); now.After(tell) {
+				tell = now.Add(tellAgain)
 				s.log.Warn("a place in the cluster is not taken yet", "err", err)
 			}
 			select {
