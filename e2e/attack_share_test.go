@@ -67,9 +67,10 @@ func shareAttacks() []attack {
 		}
 	}
 	file := turns("in a file", func(v *victim) string { return "file:" + filepath.Join(v.TempDir(), "counters.db") })
+	file.long = true
 	file.guards, file.why = nil, "a file takes more clicks than a flood from one machine has; state/statetest has one on a slow disk"
 	inPostgres := turns("in Postgres", func(v *victim) string { return far(v, testserver.Postgres(v)) })
-	inPostgres.shown = true // in Redis
+	inPostgres.long = true // the one in Redis shows the same
 	return []attack{
 		file,
 		turns("in Redis", func(v *victim) string { return far(v, testserver.Redis(v)) }),

@@ -37,9 +37,6 @@ type attack struct {
 	flood bool
 	// long: it takes so long that only "make attack" tries it.
 	long bool
-	// shown: another attack shows in less time what happens without the same guards; "make attack"
-	// shows it of this one, too.
-	shown bool
 	// needs is, in a word, what it aims at that only some applications have; "": all have it.
 	needs string
 	// others says what an honest stranger can have meanwhile.
@@ -171,9 +168,6 @@ func (s *suite) succeeds(t *testing.T, chromium context.Context, a attack) {
 			t.Error("there is neither a guard nor a reason why there is none")
 		}
 		return
-	}
-	if a.shown && !attackFull() {
-		t.Skip("another attack shows it of the same guards, and this one takes long")
 	}
 	v := s.victim(t, a, slices.Concat(a.given, a.guards))
 	v.chromium = chromium
