@@ -17,7 +17,7 @@ SHELL := bash
 GOFLAGS_TEST ?= -shuffle=on
 # How many tests of whole processes and browsers run at once: they wait more than they compute. Tests that measure time
 # run before, each alone.
-E2E_PARALLEL ?= 3
+E2E_PARALLEL ?= 2
 BIN := $(CURDIR)/bin
 GOLANGCI := $(BIN)/golangci-lint
 TEMPL := $(BIN)/templ

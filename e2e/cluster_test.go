@@ -150,7 +150,7 @@ func (w *cluster) startReplicas(n int, flags ...string) {
 	}
 	running.Wait()
 	if w.server == nil && w.url == "" {
-		w.group.store = pageStore{w.ps[0].url, w.group.kind, w.group.name}
+		w.group.store = pageStore{w.ps[n-1].url, w.group.kind, w.group.name}
 	}
 }
 

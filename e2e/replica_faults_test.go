@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -14,7 +13,7 @@ func replicaFaults() []faultCase {
 		{
 			fault: "replica killed in mid-click", injected: "kill -9 of one of three, started again after 1 s",
 			expected: "its tabs move and send again what was not acknowledged",
-			on:       []string{redis, postgres}, quick: []string{redis, postgres}, kit: both,
+			on:       []string{redis, postgres, natsWithin}, quick: []string{redis, postgres}, kit: both,
 			kinds: (*target).allKinds,
 			run:   killedAndBack,
 		},
@@ -72,7 +71,7 @@ func replicaFaults() []faultCase {
 		{
 			fault: "replica frozen", injected: "SIGSTOP of one of three for 10 s, then SIGCONT",
 			expected: "its tabs find out and move; nothing goes back when it thaws",
-			on:       []string{redis, postgres},
+			on:       []string{redis, postgres, natsWithin},
 			run: func(w *cluster) {
 				signal(w, w.ps[0], syscall.SIGSTOP)
 				w.hold(10 * time.Second)
@@ -82,7 +81,7 @@ func replicaFaults() []faultCase {
 		{
 			fault: "all replicas killed at once", injected: "kill -9 of all three, started again",
 			expected: "clicks wait in the tabs and are counted once",
-			on:       []string{redis, postgres},
+			on:       []string{redis, postgres, natsWithin},
 			kinds:    (*target).allKinds,
 			run: func(w *cluster) {
 				for _, p := range w.ps {
@@ -156,26 +155,7 @@ func signal(w *cluster, p *process, s syscall.Signal) {
 // rollingRestart restarts all replicas, one after the other, while people
 // click and load pages.
 func rollingRestart(w *cluster) {
-	base := w.group.all()[0].bases[0]
-	var pages, errors atomic.Int64
-	done := make(chan struct{})
-	var visitors sync.WaitGroup
-	visitors.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			pages.Add(1)
-			if code, body := get(w.T, base+"/"); code != http.StatusOK {
-				errors.Add(1)
-				w.Errorf("a page failed: %d %s", code, body)
-			}
-		}
-	})
+	leave := w.visitors(w.group.all()[0].bases[0])
 	for _, p := range w.ps {
 		if code := p.term(); code != 0 {
 			w.Errorf("got exit code %d, want 0", code)
@@ -184,7 +164,29 @@ func rollingRestart(w *cluster) {
 		w.hold(w.lasts(2*time.Second, 200*time.Millisecond))
 	}
 	w.recovered()
-	close(done)
-	visitors.Wait()
-	w.note("%d pages, %d failed", pages.Load(), errors.Load())
+	w.note("%d pages, none failed", leave())
+}
+
+// visitors load 20 pages a second, as some do on every site, until leave is called, which returns
+// how many there were. None may fail.
+func (w *cluster) visitors(base string) (leave func() (pages int)) {
+	done := make(chan struct{})
+	var visiting sync.WaitGroup
+	pages := 0
+	visiting.Go(func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			pages++
+			if code, body := get(w.T, base+"/"); code != http.StatusOK {
+				w.Errorf("a page failed: %d %s", code, body)
+			}
+		}
+	})
+	return func() int { close(done); visiting.Wait(); return pages }
 }
