@@ -195,6 +195,7 @@ func (y *yard) join(p *process) { p.run() }
 // away, and all are connected.
 func (y *yard) balanced() {
 	y.until("all to have as many", func(tabs []int) bool {
+		get(y, y.base+"/") // by somebody new: nginx takes a replica that is back for well by what ends
 		mean := y.tabs / len(tabs)
 		return sum(tabs) == y.tabs && slices.Max(tabs) <= mean+max(20, mean/10)
 	})
