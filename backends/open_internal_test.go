@@ -18,8 +18,8 @@ import (
 	"lockstep/state"
 )
 
-// What dials a Redis that is away looks once in a second whether its pool is closed, and ends: later
-// than goleak waits.
+// What dials a Redis that is away looks once in a second whether its pool is closed, and ends:
+// later than goleak waits.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
