@@ -44,3 +44,15 @@ func (s *Server) Complete(ctx context.Context, n int) error {
 	}
 	return nil
 }
+
+// ErrThere is of a peer that is not replaced.
+var ErrThere = errThere
+
+// Replace does once what a server with Replaces does when it starts.
+func (s *Server) Replace(ctx context.Context, addr string) error {
+	members, err := s.directory(ctx, &cluster{})
+	if err != nil {
+		return err
+	}
+	return s.take(ctx, members, addr, "")
+}

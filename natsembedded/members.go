@@ -1,6 +1,7 @@
 package natsembedded
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,22 +63,15 @@ func (s *Server) takePlaces(ctx context.Context, c *cluster) error {
 	if err != nil {
 		return err
 	}
+	if err := s.take(ctx, members, c.own, s.nats.Node()); err != nil {
+		return err
+	}
 	for _, addr := range c.replaces {
-		if err := s.take(ctx, members, addr, member{}); err != nil {
+		if err := s.take(ctx, members, addr, ""); err != nil {
 			return err
 		}
 	}
-	return s.take(ctx, members, c.own, member{s.nats.Node(), s.nats.Name()})
-}
-
-// A member is who is at an address, as it is written down. The zero member is nobody.
-type member struct{ id, name string }
-
-func (m member) String() string { return m.id + " " + m.name }
-
-func readMember(text []byte) (m member) {
-	m.id, m.name, _ = strings.Cut(string(text), " ")
-	return m
+	return nil
 }
 
 // directory is the bucket, made where there is none.
@@ -98,37 +92,28 @@ func (s *Server) directory(ctx context.Context, c *cluster) (jetstream.KeyValue,
 	return members, nil
 }
 
-// take removes who was at an address, and writes down who is. Who is connected is not removed: it
-// is another one that has come there since, and not the one that was to be replaced.
-func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr string, now member) error {
-	entry, err := members.Get(ctx, key(addr))
+// take removes who was at an address, and writes down who is; "" is nobody.
+func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr, now string) error {
+	was, err := members.Get(ctx, key(addr))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if now == (member{}) {
+		if now == "" {
 			return nil
 		}
-		_, err = members.Create(ctx, key(addr), []byte(now.String()))
+		_, err = members.Create(ctx, key(addr), []byte(now))
 	}
 	if err != nil {
 		return fmt.Errorf("who is at %s: %w", addr, err)
 	}
-	if entry == nil {
+	if was == nil || string(was.Value()) == now {
 		return nil
 	}
-	was := readMember(entry.Value())
-	switch {
-	case was == now:
-		return nil
-	case s.peers()[was.name]:
-		s.log.Warn("a peer is not replaced: it is there", "addr", addr)
-		return nil
-	}
-	if err := s.remove(ctx, was.id, addr); err != nil {
+	if err := s.remove(ctx, string(was.Value()), addr); err != nil {
 		return fmt.Errorf("the removal of who was at %s: %w", addr, err)
 	}
-	if now == (member{}) {
-		err = members.Delete(ctx, key(addr), jetstream.LastRevision(entry.Revision()))
+	if now == "" {
+		err = members.Delete(ctx, key(addr), jetstream.LastRevision(was.Revision()))
 	} else {
-		_, err = members.Update(ctx, key(addr), []byte(now.String()), entry.Revision())
+		_, err = members.Update(ctx, key(addr), []byte(now), was.Revision())
 	}
 	return err
 }
@@ -149,8 +134,15 @@ func key(addr string) string {
 // codeNotMember is of a server that is not one of the cluster's.
 const codeNotMember = 10044
 
-// remove has a server no longer count.
+// errThere is of a peer that is not removed: it is another one that has come to the address since,
+// or went a moment ago.
+var errThere = errors.New("it is there")
+
+// remove has a server no longer count, unless it is there.
 func (s *Server) remove(ctx context.Context, id, addr string) error {
+	if gone, err := s.gone(ctx, id); err != nil || !gone {
+		return cmp.Or(err, errThere)
+	}
 	request, err := json.Marshal(server.JSApiMetaServerRemoveRequest{Peer: id})
 	if err != nil {
 		return err
@@ -163,6 +155,41 @@ func (s *Server) remove(ctx context.Context, id, addr string) error {
 		s.log.Info("a peer that has gone does not count any more", "addr", addr, "id", id)
 	}
 	return err
+}
+
+// gone reports whether the one that leads has not heard of a peer for some seconds, or knows no
+// such peer. This server may be connected to others than that one is.
+func (s *Server) gone(ctx context.Context, id string) (bool, error) {
+	sub, err := s.admin.SubscribeSync(s.admin.NewInbox())
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection, at the latest
+	if err := s.admin.PublishRequest("$SYS.REQ.SERVER.PING.JSZ", sub.Subject, nil); err != nil {
+		return false, err
+	}
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return false, err
+		}
+		var reply struct {
+			Data server.JSInfo `json:"data"`
+		}
+		if err := json.Unmarshal(m.Data, &reply); err != nil {
+			return false, err
+		}
+		meta := reply.Data.Meta
+		if meta == nil || len(meta.Replicas) == 0 {
+			continue // all answer, and only the one that leads knows of the others
+		}
+		for _, r := range meta.Replicas {
+			if r.Peer == id {
+				return r.Offline, nil
+			}
+		}
+		return meta.Peer != id, nil
+	}
 }
 
 // An answer is what all answers of JetStream have in common.

@@ -67,8 +67,9 @@ type Options struct {
 	Peers []string
 	// Replaces are addresses of peers that never come back: they no longer count, and what they kept
 	// is copied to one that lives, such as this one. It is for the first start of a peer that takes
-	// the place of another; later it does nothing, also when somebody else is at the address. A peer
-	// that comes back at its own address with an empty folder takes its own place without it.
+	// the place of another; later it does nothing; when somebody else has come to the address since,
+	// it warns. A peer that comes back at its own address with an empty folder takes its own place
+	// without it.
 	Replaces []string
 	// Secret is the keys by which peers know each other, of at least 32 bytes each: the first proves,
 	// all are believed, so that they can be replaced one after the other. Needed with Listen.
@@ -194,7 +195,7 @@ func (s *Server) Await(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log.Info("waiting for a majority of the peers", "connected", len(s.peers()))
+		s.log.Info("waiting for a majority of the peers", "connected", s.connected())
 		tell = time.Now().Add(tellAgain)
 	}
 }
@@ -215,17 +216,17 @@ func (s *Server) await(ctx context.Context, tell time.Time) error {
 	return nil
 }
 
-// peers are the names of those that this one is connected to.
-func (s *Server) peers() map[string]bool {
-	all := map[string]bool{}
+// connected is how many peers this one is connected to.
+func (s *Server) connected() int {
 	routes, err := s.nats.Routez(nil)
 	if err != nil {
-		return all
+		return 0
 	}
+	peers := map[string]bool{}
 	for _, r := range routes.Routes {
-		all[r.RemoteName] = true
+		peers[r.RemoteID] = true
 	}
-	return all
+	return len(peers)
 }
 
 const (
