@@ -2,6 +2,8 @@ package natsembedded
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -11,14 +13,18 @@ import (
 // on as many as they should be, each up to date, or nil.
 func (s *Server) Complete(ctx context.Context, n int) error {
 	var info struct {
-		answer
+		server.ApiResponse
 		Streams []struct {
 			Config  server.StreamConfig `json:"config"`
 			Cluster *server.ClusterInfo `json:"cluster"`
 			State   server.StreamState  `json:"state"`
 		} `json:"streams"`
 	}
-	if err := ask(ctx, s.conn, "$JS.API.STREAM.LIST", nil, &info); err != nil {
+	m, err := s.conn.RequestWithContext(ctx, server.JSApiStreamList, nil)
+	if err == nil {
+		err = json.Unmarshal(m.Data, &info)
+	}
+	if err = errors.Join(err, info.ToError()); err != nil {
 		return err
 	}
 	js, err := s.nats.Jsz(nil)

@@ -131,9 +131,6 @@ func key(addr string) string {
 	return b.String()
 }
 
-// codeNotMember is of a server that is not one of the cluster's.
-const codeNotMember = 10044
-
 // errThere is of a peer that is not removed: it is another one that has come to the address since,
 // or went a moment ago.
 var errThere = errors.New("it is there")
@@ -147,8 +144,8 @@ func (s *Server) remove(ctx context.Context, id, addr string) error {
 	if err != nil {
 		return err
 	}
-	err = ask(ctx, s.admin, server.JSApiRemoveServer, request, &answer{})
-	if e, ok := errors.AsType[*apiError](err); ok && e.Code == codeNotMember {
+	err = ask(ctx, s.admin, server.JSApiRemoveServer, request)
+	if server.IsNatsErr(err, server.JSClusterServerNotMemberErr) {
 		return nil
 	}
 	if err == nil {
@@ -192,34 +189,15 @@ func (s *Server) gone(ctx context.Context, id string) (bool, error) {
 	}
 }
 
-// An answer is what all answers of JetStream have in common.
-type answer struct {
-	Error *apiError `json:"error"`
-}
-
-func (a *answer) failed() error {
-	if a.Error != nil {
-		return a.Error
-	}
-	return nil
-}
-
-// An apiError is an error in an answer.
-type apiError struct {
-	Code        int    `json:"err_code"`
-	Description string `json:"description"`
-}
-
-func (e *apiError) Error() string { return "JetStream: " + e.Description }
-
-// ask asks JetStream; into is an answer, or has one in it.
-func ask(ctx context.Context, nc *nats.Conn, subject string, request []byte, into interface{ failed() error }) error {
+// ask asks JetStream, and returns the error that it answers with.
+func ask(ctx context.Context, nc *nats.Conn, subject string, request []byte) error {
 	m, err := nc.RequestWithContext(ctx, subject, request)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(m.Data, into); err != nil {
+	var answer server.ApiResponse
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
 		return err
 	}
-	return into.failed()
+	return answer.ToError()
 }

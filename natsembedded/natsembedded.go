@@ -239,7 +239,7 @@ const (
 func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second) // nobody answers where nobody leads
 	defer cancel()
-	return ask(ctx, s.conn, server.JSApiAccountInfo, nil, &answer{})
+	return ask(ctx, s.conn, server.JSApiAccountInfo, nil)
 }
 
 // Driver returns a driver of a hub that speaks over this server. Its connections end with it.
