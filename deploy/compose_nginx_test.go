@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,7 +48,7 @@ func composeNginx(t *testing.T, replica string) *composedNginx {
 	n := &composedNginx{files: filepath.Join(dir, "repository", "deploy"), addr: "127.0.0.1:" + port, stop: signals[s.StopSignal]}
 	conf := strings.NewReplacer("/run/", dir+"/", "listen 8000", "listen "+n.addr).Replace(read(t, "deploy/nginx.conf"))
 	n.write(t, "nginx.conf", conf)
-	n.write(t, "nginx-replicas.conf", replicasAt(t, replica))
+	n.write(t, "nginx-replicas.conf", replicasConf(t, []string{replica}))
 	script := "set -e\n"
 	for _, v := range s.Volumes {
 		script += bind(t, v, n.files, filepath.Join(dir, v.Target))
@@ -101,22 +100,12 @@ func (n *composedNginx) write(t *testing.T, name, text string) {
 	}
 }
 
-// replicasAt is nginx-replicas.conf with one replica, at an address.
-func replicasAt(t *testing.T, addr string) string {
-	t.Helper()
-	line := regexp.MustCompile(`(?m)^server app1:8000 .*$`).FindString(read(t, "deploy/nginx-replicas.conf"))
-	if line == "" {
-		t.Fatal("nginx-replicas.conf has no app1")
-	}
-	return strings.Replace(line, "app1:8000", addr, 1) + "\n"
-}
-
 // TestNginxOfTheComposeFileSeesAnEdit of its files, and cuts no tab off.
 func TestNginxOfTheComposeFileSeesAnEdit(t *testing.T) {
 	one, other := newFake(t, says("one")), newFake(t, says("other"))
 	n := composeNginx(t, one.addr)
 	n.says(t, "one")
-	n.write(t, "nginx-replicas.conf", replicasAt(t, other.addr))
+	n.write(t, "nginx-replicas.conf", replicasConf(t, []string{other.addr}))
 	if err := n.cmd.Process.Signal(syscall.SIGHUP); err != nil { // docker compose kill -s HUP nginx
 		t.Fatal(err)
 	}
