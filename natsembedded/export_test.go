@@ -34,9 +34,10 @@ func (s *Server) Complete(ctx context.Context, n int) error {
 	if js.Meta.Size != n {
 		return fmt.Errorf("%d peers count", js.Meta.Size)
 	}
+	places := 0
 	for _, stream := range info.Streams {
-		if stream.Config.Name == "KV_"+membersBucket && int(stream.State.Msgs) < n {
-			return fmt.Errorf("%d peers have taken their places", stream.State.Msgs)
+		if stream.Config.Name == "KV_"+membersBucket {
+			places = int(stream.State.Msgs)
 		}
 		current := 1
 		for _, r := range stream.Cluster.Replicas {
@@ -47,6 +48,9 @@ func (s *Server) Complete(ctx context.Context, n int) error {
 		if current != stream.Config.Replicas || len(stream.Cluster.Replicas)+1 != stream.Config.Replicas {
 			return fmt.Errorf("%s is on %d of %d", stream.Config.Name, current, stream.Config.Replicas)
 		}
+	}
+	if places < n {
+		return fmt.Errorf("%d peers have taken their places", places)
 	}
 	return nil
 }

@@ -92,29 +92,28 @@ func (s *Server) directory(ctx context.Context, c *cluster) (jetstream.KeyValue,
 	return members, nil
 }
 
-// take removes who was at an address, and writes down who is; "" is nobody.
+// take removes who was at an address, and writes down who is; "" is nobody. Nobody is written down,
+// too: a copy of the bucket that is behind knows nobody where there is somebody, and only what is
+// written is compared with what all of them have.
 func (s *Server) take(ctx context.Context, members jetstream.KeyValue, addr, now string) error {
 	was, err := members.Get(ctx, key(addr))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		if now == "" {
-			return nil
-		}
 		_, err = members.Create(ctx, key(addr), []byte(now))
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("who is at %s: %w", addr, err)
 	}
-	if was == nil || string(was.Value()) == now {
+	id := string(was.Value())
+	if id == now {
 		return nil
 	}
-	if err := s.remove(ctx, string(was.Value()), addr); err != nil {
-		return fmt.Errorf("the removal of who was at %s: %w", addr, err)
+	if id != "" {
+		if err := s.remove(ctx, id, addr); err != nil {
+			return fmt.Errorf("the removal of who was at %s: %w", addr, err)
+		}
 	}
-	if now == "" {
-		err = members.Delete(ctx, key(addr), jetstream.LastRevision(was.Revision()))
-	} else {
-		_, err = members.Update(ctx, key(addr), []byte(now), was.Revision())
-	}
+	_, err = members.Update(ctx, key(addr), []byte(now), was.Revision())
 	return err
 }
 
@@ -155,7 +154,8 @@ func (s *Server) remove(ctx context.Context, id, addr string) error {
 }
 
 // gone reports whether the one that leads has not heard of a peer for some seconds, or knows no
-// such peer. This server may be connected to others than that one is.
+// such peer. All answer, and each lists all but itself; this server may be connected to others than
+// the one that leads is.
 func (s *Server) gone(ctx context.Context, id string) (bool, error) {
 	sub, err := s.admin.SubscribeSync(s.admin.NewInbox())
 	if err != nil {
@@ -171,22 +171,26 @@ func (s *Server) gone(ctx context.Context, id string) (bool, error) {
 			return false, err
 		}
 		var reply struct {
-			Data server.JSInfo `json:"data"`
+			Server server.ServerInfo `json:"server"`
+			Data   server.JSInfo     `json:"data"`
 		}
 		if err := json.Unmarshal(m.Data, &reply); err != nil {
 			return false, err
 		}
-		meta := reply.Data.Meta
-		if meta == nil || len(meta.Replicas) == 0 {
-			continue // all answer, and only the one that leads knows of the others
+		if meta := reply.Data.Meta; meta != nil && meta.Leader == reply.Server.Name {
+			return away(meta, id), nil
 		}
-		for _, r := range meta.Replicas {
-			if r.Peer == id {
-				return r.Offline, nil
-			}
-		}
-		return meta.Peer != id, nil
 	}
+}
+
+// away reports whether the one that leads, whose answer it is, does not hear of a peer.
+func away(meta *server.MetaClusterInfo, id string) bool {
+	for _, r := range meta.Replicas {
+		if r.Peer == id {
+			return r.Offline
+		}
+	}
+	return meta.Peer != id
 }
 
 // ask asks JetStream, and returns the error that it answers with.
