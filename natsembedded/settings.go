@@ -208,8 +208,8 @@ func identity(dir string) (string, error) {
 	return id, errors.Join(os.WriteFile(path, []byte(id+"\n"), 0o600), synced(path), synced(dir))
 }
 
-// synced has a file, or the names in a folder, outlive the loss of power: what the server keeps does,
-// and would be somebody else's without its name.
+// synced has a file, or the names in a folder, outlive the loss of power: what the server keeps
+// does, and would be somebody else's without its name.
 func synced(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
