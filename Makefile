@@ -113,7 +113,7 @@ test-quick: ## run the tests that need nothing but Go, and start no server and n
 e2e: deps $(ESBUILD) $(TEMPL) $(NODE_MODULES) ## run only the tests of whole processes, in real browsers (about eight minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 go test -count=1 -v -parallel $(E2E_PARALLEL) -timeout 40m .
 
-chaos: deps ## let every fault loose on running replicas, and print the matrix (about ten minutes)
+chaos: deps ## let every fault loose on running replicas, and print the matrix (about twenty-five minutes)
 	cd e2e && LOCKSTEP_TEST_REQUIRE=1 LOCKSTEP_CHAOS=full LOCKSTEP_CHAOS_TABLE=$(CURDIR)/docs/chaos-table.md \
 	  go test -count=1 -timeout 40m -parallel $${PARALLEL:-4} -run '^(TestChaos|TestNothingLeaks|TestAStalledTab.*)$$' .
 	LOCKSTEP_SEEDS=$${SEEDS:-1000} go test -count=1 -timeout 40m -run '^(TestTheInvariantsHold|TestEachMechanismIsNeeded)$$' ./app

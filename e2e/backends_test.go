@@ -29,13 +29,15 @@ const (
 
 // both are the backends of one server that were there first, and allStores those with each store;
 // apart are those whose broker is a server of its own, and allBrokers those with each broker;
-// allBackends are all that replicas can share.
+// allBackends are all that replicas can share. Package backends has no driver of those in
+// handedIn: a program that has it hands it in.
 var (
 	both        = []string{redis, postgres}
 	allStores   = append(slices.Clone(both), nats)
 	apart       = []string{natsRedis, rabbitPostgres, snsRedis}
 	allBrokers  = append(slices.Clone(both), apart...)
 	allBackends = append(slices.Clone(allBrokers), redisCluster, sentinel, nats, natsPostgres, natsWithin)
+	handedIn    = []string{snsRedis, natsWithin}
 )
 
 // startServers starts the servers of a backend.

@@ -36,7 +36,7 @@ func demo() *target {
 			return ops, `"s":"1 666"`
 		},
 
-		has:   []string{"bank", "board", "clock", "counter", "form of names", "limit", "list", "log over HTTP", natsWithin, "page of one topic", "poll", "replicas in the test", "sign-up", "uploads"},
+		has:   []string{"bank", "board", "clock", "counter", "form of names", "limit", "list", "log over HTTP", natsWithin, "page of one topic", "poll", "replicas in the test", "sign-up", snsRedis, "uploads"},
 		items: itemsTarget{todosPage, todos, "add"}, log: itemsTarget{lobbyLog, logRoom, "say"},
 		board: boardPage,
 		cast:  func(n int) string { return spot("t", n%1000+1) },
