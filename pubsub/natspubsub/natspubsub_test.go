@@ -1,7 +1,6 @@
 package natspubsub_test
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,54 +38,13 @@ func newDriver(t testing.TB, at string) driver.Driver {
 // open returns a connection that ends with the test.
 func open(t testing.TB, at string) driver.Conn {
 	t.Helper()
-	c, err := newDriver(t, at).Open(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() }) // twice is harmless
-	return c
+	return drivertest.Open(t, newDriver(t, at))
 }
 
 // subscribed is open, with a subscription.
 func subscribed(t testing.TB, at, topic string) driver.Conn {
 	t.Helper()
-	c := open(t, at)
-	if err := c.Subscribe(t.Context(), topic); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// within bounds what a connection may take to notice something.
-func within(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// ends wants the end of a connection, and that it stays so.
-func ends(t *testing.T, c driver.Conn, says string) {
-	t.Helper()
-	ctx := within(t)
-	for {
-		_, err := c.Receive(ctx)
-		if err == nil {
-			continue // from before
-		}
-		if ctx.Err() != nil || !strings.Contains(err.Error(), says) {
-			t.Fatalf("got %v, want the end, and %q", err, says)
-		}
-		break
-	}
-	for range 3 {
-		if _, err := c.Receive(ctx); err == nil {
-			t.Fatal("the connection came back to life")
-		}
-		if err := c.Subscribe(ctx, "y"); err == nil {
-			t.Fatal("a lost connection took a subscription")
-		}
-	}
+	return drivertest.Subscribed(t, newDriver(t, at), topic)
 }
 
 func TestConformance(t *testing.T) {
@@ -133,7 +91,7 @@ func TestAServerThatDiesOrIsAboutToIsLeft(t *testing.T) {
 			server.Own()
 			conn := subscribed(t, server.URL, "x")
 			c.end(server)
-			ends(t, conn, c.says)
+			drivertest.WantEnd(t, conn, c.says)
 		})
 	}
 }
@@ -146,7 +104,7 @@ func TestALostConnectionIsNotReplacedInSilence(t *testing.T) {
 	proxy := testserver.NewProxy(t, server.Addr)
 	conn := subscribed(t, proxy.Rewrite(server.URL), "x")
 	proxy.Cut()
-	ends(t, conn, proxy.Addr)
+	drivertest.WantEnd(t, conn, proxy.Addr)
 }
 
 // TestAServerThatIsKilledWhilePublishing: what arrives is in order, and no call
@@ -199,11 +157,11 @@ func TestAReceiverThatIsTooSlowLearnsThatItWasCut(t *testing.T) {
 	slow, pub := subscribed(t, server.URL, "x"), open(t, server.URL)
 	const n, size = 200, 512 << 10
 	for range n { // more than the limits of both, and all buffers of the system
-		if err := pub.Publish(within(t), "x", make([]byte, size)); err != nil {
+		if err := pub.Publish(drivertest.Within(t), "x", make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ctx := within(t)
+	ctx := drivertest.Within(t)
 	for got := range n {
 		if m, err := slow.Receive(ctx); err != nil {
 			if ctx.Err() != nil || !strings.Contains(err.Error(), server.Addr) {
@@ -229,7 +187,7 @@ func TestManySmallMessagesWaitForASlowReceiver(t *testing.T) {
 	for i := 0; i < n; i += each {
 		done := make(chan error, each)
 		for range each {
-			go func() { done <- pub.Publish(within(t), "x", nil) }() // ends with it
+			go func() { done <- pub.Publish(drivertest.Within(t), "x", nil) }() // ends with it
 		}
 		for range each {
 			if err := <-done; err != nil {
@@ -238,7 +196,7 @@ func TestManySmallMessagesWaitForASlowReceiver(t *testing.T) {
 		}
 	}
 	for i := range n {
-		if _, err := slow.Receive(within(t)); err != nil {
+		if _, err := slow.Receive(drivertest.Within(t)); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
@@ -276,9 +234,9 @@ func TestARefusedTopicIsAnErrorOfThatCallOnly(t *testing.T) {
 			if bad {
 				topic = "other:" + strconv.Itoa(i)
 			}
-			err := conn.Subscribe(within(t), topic)
+			err := conn.Subscribe(drivertest.Within(t), topic)
 			if i%2 == 0 {
-				err = conn.Publish(within(t), topic, nil)
+				err = conn.Publish(drivertest.Within(t), topic, nil)
 			}
 			if errors.Is(err, nats.ErrPermissionViolation) != bad {
 				errs <- errors.New(topic + ": got the wrong answer")
@@ -296,7 +254,7 @@ func TestARefusedTopicIsAnErrorOfThatCallOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		m, err := conn.Receive(within(t))
+		m, err := conn.Receive(drivertest.Within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +286,7 @@ func TestARightThatIsTakenAwayIsTheEnd(t *testing.T) {
 	server := testserver.NATS(t, rights)
 	conn := subscribed(t, as(server, "all:p"), "x")
 	server.Reload(strings.Replace(rights, `subscribe: ">"`, `subscribe: "other"`, 1))
-	ends(t, conn, "")
+	drivertest.WantEnd(t, conn, "")
 }
 
 func TestWhoWeAre(t *testing.T) {
@@ -507,19 +465,19 @@ func TestAClusterGoesOnWithTheServerThatIsLeft(t *testing.T) {
 			}
 			met = true
 		case <-again.C:
-			if err := pub.Publish(within(t), "x", nil); err != nil {
+			if err := pub.Publish(drivertest.Within(t), "x", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	first.Kill()
-	ends(t, sub, "")
+	drivertest.WantEnd(t, sub, "")
 	for range 4 { // their order is by chance
 		anew := subscribed(t, "nats://"+first.Addr+","+second.Addr, "y")
 		if err := pub.Publish(t.Context(), "y", []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := anew.Receive(within(t)); err != nil || string(m.Payload) != "x" {
+		if m, err := anew.Receive(drivertest.Within(t)); err != nil || string(m.Payload) != "x" {
 			t.Fatalf("got %+v, %v", m, err)
 		}
 	}
@@ -549,7 +507,7 @@ func TestWhatTheServerDoesNotCarryIsAGap(t *testing.T) {
 		if err := conn.Publish(t.Context(), "x", make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := conn.Receive(within(t))
+		m, err := conn.Receive(drivertest.Within(t))
 		if err != nil || m.Gap != gap || m.Topic != "x" || (m.Payload == nil) != gap {
 			t.Errorf("%d bytes: got %d, gap %t, %v", size, len(m.Payload), m.Gap, err)
 		}
@@ -582,7 +540,7 @@ func TestAMessageOfSomebodyElseDoesNoHarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if m, err := conn.Receive(within(t)); err != nil || m.Topic != "lockstep:x" || string(m.Payload) != "hello" {
+		if m, err := conn.Receive(drivertest.Within(t)); err != nil || m.Topic != "lockstep:x" || string(m.Payload) != "hello" {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	}

@@ -196,33 +196,11 @@ func openSoon(t *testing.T, url string) driver.Conn {
 
 func receive(t *testing.T, conn driver.Conn) driver.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	m, err := conn.Receive(ctx)
+	m, err := conn.Receive(drivertest.Within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m
-}
-
-// ends wants a connection to end by itself, with an error that says something.
-func ends(t *testing.T, conn driver.Conn, what string, says ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		_, err := conn.Receive(ctx)
-		if err == nil {
-			continue
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("%s: the connection does not end", what)
-		}
-		if !slices.ContainsFunc(says, func(s string) bool { return strings.Contains(err.Error(), s) }) {
-			t.Errorf("%s: got %v, want one of %q", what, err, says)
-		}
-		return
-	}
 }
 
 // roundTrip sends something to itself.
@@ -255,17 +233,17 @@ func TestWhatChangesInAClusterEndsTheConnection(t *testing.T) {
 		if err := speaks.Publish(t.Context(), topic, nil); err == nil {
 			t.Error("what is published where the slot was is taken")
 		}
-		ends(t, listens, "one that listens", "has moved", "do not agree")
-		ends(t, speaks, "one that speaks", "MOVED", "has moved")
-		ends(t, rests, "one that does nothing", "has moved")
+		drivertest.WantEnd(t, listens, "has moved", "do not agree")
+		drivertest.WantEnd(t, speaks, "MOVED", "has moved")
+		drivertest.WantEnd(t, rests, "has moved")
 		roundTrip(t, openSoon(t, cluster.URL), topic)
 	})
 	t.Run("a replica takes over", func(t *testing.T) {
 		listens, rests := openSoon(t, cluster.URL), openSoon(t, cluster.URL)
 		roundTrip(t, listens, topic)
 		cluster.Takeover(cluster.Replica(cluster.Owner(channel)))
-		ends(t, listens, "one that listens", "has moved", redisclient.ErrReplica.Error(), "MOVED")
-		ends(t, rests, "one that does nothing", "has moved", redisclient.ErrReplica.Error())
+		drivertest.WantEnd(t, listens, "has moved", redisclient.ErrReplica.Error(), "MOVED")
+		drivertest.WantEnd(t, rests, "has moved", redisclient.ErrReplica.Error())
 		roundTrip(t, openSoon(t, cluster.URL), topic)
 	})
 	t.Run("a master is silent", func(t *testing.T) {
@@ -274,8 +252,8 @@ func TestWhatChangesInAClusterEndsTheConnection(t *testing.T) {
 		master := cluster.Owner(channel)
 		master.Freeze()
 		began := time.Now()
-		ends(t, listens, "one that listens", master.Addr, "has moved")
-		ends(t, rests, "one that does nothing", master.Addr, "has moved")
+		drivertest.WantEnd(t, listens, master.Addr, "has moved")
+		drivertest.WantEnd(t, rests, master.Addr, "has moved")
 		t.Logf("found out after %s", time.Since(began))
 		master.Kill()
 		next := openSoon(t, cluster.URL) // the replica is the master
