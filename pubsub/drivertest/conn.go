@@ -5,17 +5,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep/pubsub/driver"
 )
 
 // The tests that a backend has beside the suite need these, too.
 
-// Within returns a context that ends with the test, and after half a minute: what is correct takes
-// a fraction of it.
-func Within(t testing.TB) context.Context {
+// Within returns a context that ends with the test, and after d.
+func Within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -23,7 +23,7 @@ func Within(t testing.TB) context.Context {
 // Open returns a connection of d that ends with the test, which fails if there is none.
 func Open(t testing.TB, d driver.Driver) driver.Conn {
 	t.Helper()
-	c, err := d.Open(Within(t))
+	c, err := d.Open(Within(t, patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func Subscribed(t testing.TB, d driver.Driver, topics ...string) driver.Conn {
 	t.Helper()
 	c := Open(t, d)
 	for _, topic := range topics {
-		if err := c.Subscribe(Within(t), topic); err != nil {
+		if err := c.Subscribe(Within(t, patience), topic); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,10 +44,10 @@ func Subscribed(t testing.TB, d driver.Driver, topics ...string) driver.Conn {
 }
 
 // WantEnd fails the test if c does not end, with an error that says one of says ("" is anything),
-// or if it comes back to life after that. Messages that arrived before are passed over.
-func WantEnd(t testing.TB, c driver.Conn, says ...string) {
+// or if it comes back to life after that; ctx bounds how long it may take. Messages that arrived
+// before are passed over.
+func WantEnd(ctx context.Context, t testing.TB, c driver.Conn, says ...string) {
 	t.Helper()
-	ctx := Within(t)
 	var end error
 	for end == nil {
 		_, end = c.Receive(ctx)

@@ -62,7 +62,7 @@ func TestAnEndIsWantedToStay(t *testing.T) {
 					t.Errorf("got %q, want %q", got, c.want)
 				}
 			}()
-			WantEnd(failure{t}, &c.conn, "other", c.says)
+			WantEnd(t.Context(), failure{t}, &c.conn, "other", c.says)
 		})
 	}
 }

@@ -80,13 +80,13 @@ func TestTheConnectionOfSomebodyElseIsLeftAlone(t *testing.T) {
 	if err := conn.Publish(t.Context(), "topic", []byte("to ourselves, too")); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := conn.Receive(drivertest.Within(t)); err != nil || string(got.Payload) != "to ourselves, too" {
+	if got, err := conn.Receive(within(t)); err != nil || string(got.Payload) != "to ourselves, too" {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.FlushWithContext(drivertest.Within(t)); err != nil || told.Load() != 0 {
+	if err := nc.FlushWithContext(within(t)); err != nil || told.Load() != 0 {
 		t.Errorf("got %v of the connection after the driver, and it was told of %d things", err, told.Load())
 	}
 }

@@ -1,6 +1,7 @@
 package natspubsub_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -47,6 +48,12 @@ func subscribed(t testing.TB, at, topic string) driver.Conn {
 	return drivertest.Subscribed(t, newDriver(t, at), topic)
 }
 
+// within bounds what a connection may take to notice something.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	return drivertest.Within(t, 10*time.Second)
+}
+
 func TestConformance(t *testing.T) {
 	server := testserver.NATS(t, "")
 	h := drivertest.Harness{PublishersApart: true, Driver: func(t testing.TB) driver.Driver { return newDriver(t, server.URL) }}
@@ -91,7 +98,7 @@ func TestAServerThatDiesOrIsAboutToIsLeft(t *testing.T) {
 			server.Own()
 			conn := subscribed(t, server.URL, "x")
 			c.end(server)
-			drivertest.WantEnd(t, conn, c.says)
+			drivertest.WantEnd(within(t), t, conn, c.says)
 		})
 	}
 }
@@ -104,7 +111,7 @@ func TestALostConnectionIsNotReplacedInSilence(t *testing.T) {
 	proxy := testserver.NewProxy(t, server.Addr)
 	conn := subscribed(t, proxy.Rewrite(server.URL), "x")
 	proxy.Cut()
-	drivertest.WantEnd(t, conn, proxy.Addr)
+	drivertest.WantEnd(within(t), t, conn, proxy.Addr)
 }
 
 // TestAServerThatIsKilledWhilePublishing: what arrives is in order, and no call
@@ -157,11 +164,11 @@ func TestAReceiverThatIsTooSlowLearnsThatItWasCut(t *testing.T) {
 	slow, pub := subscribed(t, server.URL, "x"), open(t, server.URL)
 	const n, size = 200, 512 << 10
 	for range n { // more than the limits of both, and all buffers of the system
-		if err := pub.Publish(drivertest.Within(t), "x", make([]byte, size)); err != nil {
+		if err := pub.Publish(within(t), "x", make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	ctx := drivertest.Within(t)
+	ctx := within(t)
 	for got := range n {
 		if m, err := slow.Receive(ctx); err != nil {
 			if ctx.Err() != nil || !strings.Contains(err.Error(), server.Addr) {
@@ -187,7 +194,7 @@ func TestManySmallMessagesWaitForASlowReceiver(t *testing.T) {
 	for i := 0; i < n; i += each {
 		done := make(chan error, each)
 		for range each {
-			go func() { done <- pub.Publish(drivertest.Within(t), "x", nil) }() // ends with it
+			go func() { done <- pub.Publish(within(t), "x", nil) }() // ends with it
 		}
 		for range each {
 			if err := <-done; err != nil {
@@ -196,7 +203,7 @@ func TestManySmallMessagesWaitForASlowReceiver(t *testing.T) {
 		}
 	}
 	for i := range n {
-		if _, err := slow.Receive(drivertest.Within(t)); err != nil {
+		if _, err := slow.Receive(within(t)); err != nil {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
@@ -234,9 +241,9 @@ func TestARefusedTopicIsAnErrorOfThatCallOnly(t *testing.T) {
 			if bad {
 				topic = "other:" + strconv.Itoa(i)
 			}
-			err := conn.Subscribe(drivertest.Within(t), topic)
+			err := conn.Subscribe(within(t), topic)
 			if i%2 == 0 {
-				err = conn.Publish(drivertest.Within(t), topic, nil)
+				err = conn.Publish(within(t), topic, nil)
 			}
 			if errors.Is(err, nats.ErrPermissionViolation) != bad {
 				errs <- errors.New(topic + ": got the wrong answer")
@@ -254,7 +261,7 @@ func TestARefusedTopicIsAnErrorOfThatCallOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		m, err := conn.Receive(drivertest.Within(t))
+		m, err := conn.Receive(within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +293,7 @@ func TestARightThatIsTakenAwayIsTheEnd(t *testing.T) {
 	server := testserver.NATS(t, rights)
 	conn := subscribed(t, as(server, "all:p"), "x")
 	server.Reload(strings.Replace(rights, `subscribe: ">"`, `subscribe: "other"`, 1))
-	drivertest.WantEnd(t, conn, "")
+	drivertest.WantEnd(within(t), t, conn, "")
 }
 
 func TestWhoWeAre(t *testing.T) {
@@ -465,19 +472,19 @@ func TestAClusterGoesOnWithTheServerThatIsLeft(t *testing.T) {
 			}
 			met = true
 		case <-again.C:
-			if err := pub.Publish(drivertest.Within(t), "x", nil); err != nil {
+			if err := pub.Publish(within(t), "x", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	first.Kill()
-	drivertest.WantEnd(t, sub, "")
+	drivertest.WantEnd(within(t), t, sub, "")
 	for range 4 { // their order is by chance
 		anew := subscribed(t, "nats://"+first.Addr+","+second.Addr, "y")
 		if err := pub.Publish(t.Context(), "y", []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := anew.Receive(drivertest.Within(t)); err != nil || string(m.Payload) != "x" {
+		if m, err := anew.Receive(within(t)); err != nil || string(m.Payload) != "x" {
 			t.Fatalf("got %+v, %v", m, err)
 		}
 	}
@@ -507,7 +514,7 @@ func TestWhatTheServerDoesNotCarryIsAGap(t *testing.T) {
 		if err := conn.Publish(t.Context(), "x", make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := conn.Receive(drivertest.Within(t))
+		m, err := conn.Receive(within(t))
 		if err != nil || m.Gap != gap || m.Topic != "x" || (m.Payload == nil) != gap {
 			t.Errorf("%d bytes: got %d, gap %t, %v", size, len(m.Payload), m.Gap, err)
 		}
@@ -540,7 +547,7 @@ func TestAMessageOfSomebodyElseDoesNoHarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if m, err := conn.Receive(drivertest.Within(t)); err != nil || m.Topic != "lockstep:x" || string(m.Payload) != "hello" {
+		if m, err := conn.Receive(within(t)); err != nil || m.Topic != "lockstep:x" || string(m.Payload) != "hello" {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	}

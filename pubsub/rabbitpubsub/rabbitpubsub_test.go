@@ -1,6 +1,7 @@
 package rabbitpubsub_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,12 @@ func open(t testing.TB, at string) driver.Conn {
 func subscribed(t testing.TB, at, topic string) driver.Conn {
 	t.Helper()
 	return drivertest.Subscribed(t, newDriver(t, at), topic)
+}
+
+// within bounds what a connection may take to notice something.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	return drivertest.Within(t, 30*time.Second)
 }
 
 // foreign returns a channel of a client that is no driver.
@@ -102,20 +109,20 @@ func TestAServerThatDiesIsNotReplacedInSilence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conn := subscribed(t, server.URL, "x")
 			end()
-			drivertest.WantEnd(t, conn, server.Addr)
+			drivertest.WantEnd(within(t), t, conn, server.Addr)
 		})
 	}
 	t.Run("the connection is cut", func(t *testing.T) {
 		proxy := testserver.NewProxy(t, server.Addr)
 		conn := subscribed(t, proxy.Rewrite(server.URL), "x")
 		proxy.Cut()
-		drivertest.WantEnd(t, conn, proxy.Addr)
+		drivertest.WantEnd(within(t), t, conn, proxy.Addr)
 	})
 	t.Run("it is frozen, and nobody asks", func(t *testing.T) {
 		conn := subscribed(t, server.URL, "x")
 		server.Freeze()
 		defer server.Thaw()
-		drivertest.WantEnd(t, conn, server.Addr)
+		drivertest.WantEnd(within(t), t, conn, server.Addr)
 	})
 }
 
@@ -168,13 +175,13 @@ func TestWhatAnOperatorDoesIsTheEndOfAConnection(t *testing.T) {
 	t.Run("the connection is closed", func(t *testing.T) {
 		conn := subscribed(t, server.URL, "x")
 		server.Control("close_all_connections", "for a test")
-		drivertest.WantEnd(t, conn, "CONNECTION_FORCED")
+		drivertest.WantEnd(within(t), t, conn, "CONNECTION_FORCED")
 	})
 	for _, suffix := range []string{"", ".lost"} {
 		t.Run("the queue is deleted"+suffix, func(t *testing.T) {
 			conn := subscribed(t, server.URL, "x")
 			server.Control("delete_queue", queueOf(t, server)+suffix)
-			drivertest.WantEnd(t, conn, "queue was deleted")
+			drivertest.WantEnd(within(t), t, conn, "queue was deleted")
 		})
 	}
 	t.Run("its user may not publish any more", func(t *testing.T) {
@@ -182,32 +189,32 @@ func TestWhatAnOperatorDoesIsTheEndOfAConnection(t *testing.T) {
 		server.Control("set_permissions", "app", ".*", ".*", ".*")
 		conn := subscribed(t, strings.Replace(server.URL, "://", "://app:hunter2@", 1), "x")
 		server.Control("set_permissions", "app", ".*", "none", ".*")
-		ctx := drivertest.Within(t)
+		ctx := within(t)
 		for conn.Publish(ctx, "x", nil) == nil { // rights are kept for a moment, for each channel
 			if ctx.Err() != nil {
 				t.Fatal("it may still publish")
 			}
 		}
-		drivertest.WantEnd(t, conn, "ACCESS_REFUSED")
+		drivertest.WantEnd(within(t), t, conn, "ACCESS_REFUSED")
 	})
 	t.Run("the memory is used up", func(t *testing.T) {
 		conn, idle := subscribed(t, server.URL, "x"), subscribed(t, server.URL, "x")
 		server.Control("set_vm_memory_high_watermark", "absolute", "1MB")
 		var err error
 		for err == nil { // the first ones may still be taken
-			err = conn.Publish(drivertest.Within(t), "x", nil)
+			err = conn.Publish(within(t), "x", nil)
 		}
 		if !strings.Contains(err.Error(), "takes no messages") {
 			t.Errorf("got %v, want that the broker takes no messages", err)
 		}
-		drivertest.WantEnd(t, conn, "takes no messages")
+		drivertest.WantEnd(within(t), t, conn, "takes no messages")
 		server.Control("set_vm_memory_high_watermark", "0.6")
 		// Who has only listened has missed nothing.
-		if err := open(t, server.URL).Publish(drivertest.Within(t), "x", []byte("again")); err != nil {
+		if err := open(t, server.URL).Publish(within(t), "x", []byte("again")); err != nil {
 			t.Fatal(err)
 		}
 		for {
-			m, err := idle.Receive(drivertest.Within(t))
+			m, err := idle.Receive(within(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,7 +247,7 @@ func TestAReceiverThatIsTooSlowLearnsThatItHasMissedSome(t *testing.T) {
 	for range n {
 		slots <- struct{}{}
 		go func() { // ends with its call
-			failed <- pub.Publish(drivertest.Within(t), "x", make([]byte, size))
+			failed <- pub.Publish(within(t), "x", make([]byte, size))
 			<-slots
 		}()
 	}
@@ -249,12 +256,12 @@ func TestAReceiverThatIsTooSlowLearnsThatItHasMissedSome(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := pub.Publish(drivertest.Within(t), "x", []byte("last")); err != nil {
+	if err := pub.Publish(within(t), "x", []byte("last")); err != nil {
 		t.Fatal(err)
 	}
 	got, gaps := 0, 0
 	for {
-		m, err := slow.Receive(drivertest.Within(t))
+		m, err := slow.Receive(within(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,13 +322,13 @@ func roundTrip(t *testing.T, at string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.Subscribe(drivertest.Within(t), "x"); err != nil {
+	if err := c.Subscribe(within(t), "x"); err != nil {
 		return err
 	}
-	if err := c.Publish(drivertest.Within(t), "x", []byte("hello")); err != nil {
+	if err := c.Publish(within(t), "x", []byte("hello")); err != nil {
 		return err
 	}
-	m, err := c.Receive(drivertest.Within(t))
+	m, err := c.Receive(within(t))
 	if err == nil && string(m.Payload) != "hello" {
 		err = fmt.Errorf("got %+v", m)
 	}
@@ -337,7 +344,7 @@ func TestOthersOnTheBroker(t *testing.T) {
 			if err := other.Publish("lockstep", "x", false, false, amqp.Publishing{Body: make([]byte, size)}); err != nil {
 				t.Fatal(err)
 			}
-			m, err := conn.Receive(drivertest.Within(t))
+			m, err := conn.Receive(within(t))
 			if err != nil || m.Topic != "x" || m.Gap != (size > 3) || m.Gap && m.Payload != nil || !m.Gap && len(m.Payload) != size {
 				t.Errorf("%d bytes: got %d on %q (gap %t), %v", size, len(m.Payload), m.Topic, m.Gap, err)
 			}
@@ -345,16 +352,16 @@ func TestOthersOnTheBroker(t *testing.T) {
 	})
 	t.Run("a topic can't be told from a dropped message", func(t *testing.T) {
 		topic := "%!" + "lockstep.x"
-		if err := conn.Subscribe(drivertest.Within(t), topic); err != nil {
+		if err := conn.Subscribe(within(t), topic); err != nil {
 			t.Fatal(err)
 		}
 		if err := other.Publish("lockstep", topic, false, false, amqp.Publishing{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.Publish(drivertest.Within(t), topic, []byte("ours")); err != nil {
+		if err := conn.Publish(within(t), topic, []byte("ours")); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := conn.Receive(drivertest.Within(t)); err != nil || m.Topic != topic || string(m.Payload) != "ours" {
+		if m, err := conn.Receive(within(t)); err != nil || m.Topic != topic || string(m.Payload) != "ours" {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	})
@@ -366,15 +373,15 @@ func TestOthersOnTheBroker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.Publish(drivertest.Within(t), "full", nil); err != nil {
+		if err := conn.Publish(within(t), "full", nil); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := conn.Publish(drivertest.Within(t), "full", nil); err == nil || !strings.Contains(err.Error(), "could not take") {
+			if err := conn.Publish(within(t), "full", nil); err == nil || !strings.Contains(err.Error(), "could not take") {
 				t.Errorf("got %v, want that it was refused", err)
 			}
 		}
-		if err := conn.Publish(drivertest.Within(t), "x", nil); err != nil {
+		if err := conn.Publish(within(t), "x", nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -390,7 +397,7 @@ func TestNothingIsLeftAtTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx := drivertest.Within(t)
+	ctx := within(t)
 	for ctx.Err() == nil { // it deletes them beside
 		if got := strings.TrimSpace(server.Control("list_queues", "--no-table-headers", "name")); got == "" {
 			return
@@ -415,7 +422,7 @@ func TestAServerThatCanNotBeUsedSaysWhy(t *testing.T) {
 		"it has no TLS":               {strings.Replace(server.URL, "amqp://", "amqps://u:hunter2@", 1), "tls"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := newDriver(t, c.url).Open(drivertest.Within(t))
+			conn, err := newDriver(t, c.url).Open(within(t))
 			if err == nil {
 				_ = conn.Close()
 				t.Fatal("it can be used")
@@ -442,13 +449,13 @@ func TestAServerThatCanNotBeUsedSaysWhy(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer shop.Close()
-		if err := shop.Subscribe(drivertest.Within(t), "x"); err != nil {
+		if err := shop.Subscribe(within(t), "x"); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(open(t, server.URL).Publish(drivertest.Within(t), "x", []byte("not here")), shop.Publish(drivertest.Within(t), "x", []byte("here"))); err != nil {
+		if err := errors.Join(open(t, server.URL).Publish(within(t), "x", []byte("not here")), shop.Publish(within(t), "x", []byte("here"))); err != nil {
 			t.Fatal(err)
 		}
-		if m, err := shop.Receive(drivertest.Within(t)); err != nil || string(m.Payload) != "here" {
+		if m, err := shop.Receive(within(t)); err != nil || string(m.Payload) != "here" {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	})
@@ -471,7 +478,7 @@ func TestTLSIsCheckedAsForOtherServers(t *testing.T) {
 		"we speak no TLS":             {strings.Replace(bare, "amqps://", "amqp://", 1), server.Addr},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := newDriver(t, c.url).Open(drivertest.Within(t))
+			conn, err := newDriver(t, c.url).Open(within(t))
 			if err == nil {
 				err = conn.Close()
 			}

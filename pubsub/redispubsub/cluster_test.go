@@ -138,11 +138,11 @@ func modesMeet(t *testing.T, url string) {
 		topic := fmt.Sprint("x", i)
 		from, to := open(t, url+"?pubsub="+c.from), open(t, url+"?pubsub="+c.to)
 		for _, subscribed := range []string{topic, "end"} {
-			if err := to.Subscribe(drivertest.Within(t), subscribed); err != nil {
+			if err := to.Subscribe(within(t), subscribed); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := from.Publish(drivertest.Within(t), topic, []byte("hello")); err != nil {
+		if err := from.Publish(within(t), topic, []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
 		for range c.copies {
@@ -150,7 +150,7 @@ func modesMeet(t *testing.T, url string) {
 				t.Errorf("from %s to %s: got %+v", c.from, c.to, m)
 			}
 		}
-		if err := to.Unsubscribe(drivertest.Within(t), topic); err != nil {
+		if err := to.Unsubscribe(within(t), topic); err != nil {
 			t.Fatal(err)
 		}
 		for _, conn := range []driver.Conn{from, to} {
@@ -159,6 +159,12 @@ func modesMeet(t *testing.T, url string) {
 			}
 		}
 	}
+}
+
+// within bounds what a connection may take to notice something.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	return drivertest.Within(t, 30*time.Second)
 }
 
 // open opens a connection that is closed when the test ends.
@@ -198,7 +204,7 @@ func openSoon(t *testing.T, url string) driver.Conn {
 
 func receive(t *testing.T, conn driver.Conn) driver.Message {
 	t.Helper()
-	m, err := conn.Receive(drivertest.Within(t))
+	m, err := conn.Receive(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,17 +241,17 @@ func TestWhatChangesInAClusterEndsTheConnection(t *testing.T) {
 		if err := speaks.Publish(t.Context(), topic, nil); err == nil {
 			t.Error("what is published where the slot was is taken")
 		}
-		drivertest.WantEnd(t, listens, "has moved", "do not agree")
-		drivertest.WantEnd(t, speaks, "MOVED", "has moved")
-		drivertest.WantEnd(t, rests, "has moved")
+		drivertest.WantEnd(within(t), t, listens, "has moved", "do not agree")
+		drivertest.WantEnd(within(t), t, speaks, "MOVED", "has moved")
+		drivertest.WantEnd(within(t), t, rests, "has moved")
 		roundTrip(t, openSoon(t, cluster.URL), topic)
 	})
 	t.Run("a replica takes over", func(t *testing.T) {
 		listens, rests := openSoon(t, cluster.URL), openSoon(t, cluster.URL)
 		roundTrip(t, listens, topic)
 		cluster.Takeover(cluster.Replica(cluster.Owner(channel)))
-		drivertest.WantEnd(t, listens, "has moved", redisclient.ErrReplica.Error(), "MOVED")
-		drivertest.WantEnd(t, rests, "has moved", redisclient.ErrReplica.Error())
+		drivertest.WantEnd(within(t), t, listens, "has moved", redisclient.ErrReplica.Error(), "MOVED")
+		drivertest.WantEnd(within(t), t, rests, "has moved", redisclient.ErrReplica.Error())
 		roundTrip(t, openSoon(t, cluster.URL), topic)
 	})
 	t.Run("a master is silent", func(t *testing.T) {
@@ -254,8 +260,8 @@ func TestWhatChangesInAClusterEndsTheConnection(t *testing.T) {
 		master := cluster.Owner(channel)
 		master.Freeze()
 		began := time.Now()
-		drivertest.WantEnd(t, listens, master.Addr, "has moved")
-		drivertest.WantEnd(t, rests, master.Addr, "has moved")
+		drivertest.WantEnd(within(t), t, listens, master.Addr, "has moved")
+		drivertest.WantEnd(within(t), t, rests, master.Addr, "has moved")
 		t.Logf("found out after %s", time.Since(began))
 		master.Kill()
 		next := openSoon(t, cluster.URL) // the replica is the master

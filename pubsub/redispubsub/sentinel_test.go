@@ -29,13 +29,13 @@ func TestConformanceWithSentinel(t *testing.T) {
 		// The hub's heartbeat publishes all the time, and finds it out.
 		for conn.Publish(t.Context(), "y", nil) == nil {
 		}
-		drivertest.WantEnd(t, conn, "mymaster")
-		drivertest.WantEnd(t, rests, "mymaster") // Sentinel cuts it
+		drivertest.WantEnd(within(t), t, conn, "mymaster")
+		drivertest.WantEnd(within(t), t, rests, "mymaster") // Sentinel cuts it
 	})
 	t.Run("the master dies", func(t *testing.T) {
 		conn := open(t, watched.URL)
 		watched.Master.Kill()
-		drivertest.WantEnd(t, conn, "mymaster")
+		drivertest.WantEnd(within(t), t, conn, "mymaster")
 		watched.AwaitSwitch()
 		roundTrip(t, openSoon(t, watched.URL), "x")
 	})

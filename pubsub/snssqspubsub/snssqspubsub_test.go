@@ -47,10 +47,16 @@ func subscribed(t testing.TB, at, topic string, opts *snssqspubsub.Options) driv
 	return drivertest.Subscribed(t, newDriver(t, at, opts), topic)
 }
 
+// within bounds what is waited for.
+func within(t testing.TB) context.Context {
+	t.Helper()
+	return drivertest.Within(t, time.Minute)
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	ctx := drivertest.Within(t)
+	ctx := within(t)
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for !cond() {
@@ -65,7 +71,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 // ends wants the end of a connection, why, and no secret.
 func ends(t *testing.T, c driver.Conn, says string) {
 	t.Helper()
-	drivertest.WantEnd(t, c, says)
+	drivertest.WantEnd(within(t), t, c, says)
 	if _, err := c.Receive(t.Context()); strings.Contains(err.Error(), "hunter") {
 		t.Fatalf("got %v, want no secret", err)
 	}
@@ -74,10 +80,10 @@ func ends(t *testing.T, c driver.Conn, says string) {
 // arrives wants a message to come from one connection to another.
 func arrives(t *testing.T, from, to driver.Conn, topic, payload string) {
 	t.Helper()
-	if err := from.Publish(drivertest.Within(t), topic, []byte(payload)); err != nil {
+	if err := from.Publish(within(t), topic, []byte(payload)); err != nil {
 		t.Fatal(err)
 	}
-	m, err := to.Receive(drivertest.Within(t))
+	m, err := to.Receive(within(t))
 	if err != nil || m.Topic != topic || string(m.Payload) != payload {
 		t.Fatalf("got %+v, %v, want %q on %q", m, err, payload, topic)
 	}
@@ -151,7 +157,7 @@ func TestAnOpenThatFailsLeavesNothingBehind(t *testing.T) {
 	for _, action := range []string{"CreateTopic", "CreateQueue", "Subscribe", "ListQueues", "ListSubscriptionsByTopic", "PublishBatch", "ReceiveMessage"} {
 		for code, says := range map[string]string{"AccessDenied": "no right", "ExpiredToken": "have expired", "InvalidClientTokenId": "does not know the credentials"} {
 			cloud.Fail(action, -1, http.StatusForbidden, code)
-			_, err := newDriver(t, cloud.URL, nil).Open(drivertest.Within(t))
+			_, err := newDriver(t, cloud.URL, nil).Open(within(t))
 			cloud.Fail(action, 0, 0, "")
 			name := strings.TrimSuffix(action, "Batch")
 			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "hunter") {
@@ -244,14 +250,14 @@ func TestAnErrorOfPublishIsThatCallsAlone(t *testing.T) {
 	conn := subscribed(t, cloud.URL, "x", nil)
 	for code, says := range map[string]string{"ExpiredToken": "have expired", "AuthorizationError": "no right", "InternalError": "InternalError", "Throttling": "no more requests"} {
 		cloud.Fail("PublishBatch", -1, http.StatusBadRequest, code)
-		if err := conn.Publish(drivertest.Within(t), "x", nil); err == nil || !strings.Contains(err.Error(), says) {
+		if err := conn.Publish(within(t), "x", nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: got %v, want %q", code, err, says)
 		}
 		cloud.Fail("PublishBatch", 0, 0, "")
 		arrives(t, conn, conn, "x", code)
 	}
 	cloud.Do("DeleteTopic", "TopicArn", "arn:aws:sns::123456789012:lockstep")
-	if err := conn.Publish(drivertest.Within(t), "x", nil); err == nil || !strings.Contains(err.Error(), "somebody has deleted it") {
+	if err := conn.Publish(within(t), "x", nil); err == nil || !strings.Contains(err.Error(), "somebody has deleted it") {
 		t.Errorf("got %v, want that the topic is gone", err)
 	}
 	ends(t, conn, "somebody has deleted it")
@@ -269,7 +275,7 @@ func TestWhatIsRefusedForAMomentIsAskedAgain(t *testing.T) {
 	}
 	before := cloud.Asked("PublishBatch")
 	cloud.Fail("PublishBatch", -1, http.StatusInternalServerError, "InternalError")
-	if err := conn.Publish(drivertest.Within(t), "x", nil); err == nil {
+	if err := conn.Publish(within(t), "x", nil); err == nil {
 		t.Error("got no error")
 	}
 	if n := cloud.Asked("PublishBatch") - before; n != 1 {
@@ -321,7 +327,7 @@ func TestQueuesOfDeadReplicasAreRemovedAndNoOthers(t *testing.T) {
 	}
 	for _, from := range []driver.Conn{one, two} {
 		arrives(t, from, one, "x", "still here")
-		if m, err := two.Receive(drivertest.Within(t)); err != nil || string(m.Payload) != "still here" {
+		if m, err := two.Receive(within(t)); err != nil || string(m.Payload) != "still here" {
 			t.Errorf("got %+v, %v", m, err)
 		}
 	}
@@ -335,11 +341,11 @@ func TestAHubComesBackAfterTheEmulatorHasForgottenEverything(t *testing.T) {
 	cloud := testserver.Goaws(t)
 	cloud.Own()
 	hub := pubsub.NewHub(newDriver(t, cloud.URL, nil), &pubsub.Options{Prefix: "lockstep:"})
-	if err := hub.Start(drivertest.Within(t)); err != nil {
+	if err := hub.Start(within(t)); err != nil {
 		t.Fatal(err)
 	}
 	heard := make(chan pubsub.Message, 16)
-	err := hub.SubscribeTopic(drivertest.Within(t), "me", "prices", func(_ context.Context, m pubsub.Message) error {
+	err := hub.SubscribeTopic(within(t), "me", "prices", func(_ context.Context, m pubsub.Message) error {
 		heard <- m
 		return nil
 	})
@@ -353,13 +359,13 @@ func TestAHubComesBackAfterTheEmulatorHasForgottenEverything(t *testing.T) {
 	if m := <-heard; !m.Gap {
 		t.Errorf("got %+v, want a gap", m)
 	}
-	if err := hub.Broadcast(drivertest.Within(t), "prices", []byte("tea is 3")); err != nil {
+	if err := hub.Broadcast(within(t), "prices", []byte("tea is 3")); err != nil {
 		t.Fatal(err)
 	}
 	if m := <-heard; string(m.Payload) != "tea is 3" {
 		t.Errorf("got %+v", m)
 	}
-	if err := hub.Stop(drivertest.Within(t)); err != nil {
+	if err := hub.Stop(within(t)); err != nil {
 		t.Error(err)
 	}
 	if q := cloud.Queues(); len(q) > 0 {
@@ -373,10 +379,10 @@ func TestWhatSNSDoesNotCarryIsAGap(t *testing.T) {
 	conn := subscribed(t, cloud.URL, "x", nil)
 	const most = (256<<10-1)*3/4 - len("\x01x")
 	for size, gap := range map[int]bool{0: false, most: false, most + 1: true, 1 << 20: true} {
-		if err := conn.Publish(drivertest.Within(t), "x", make([]byte, size)); err != nil {
+		if err := conn.Publish(within(t), "x", make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := conn.Receive(drivertest.Within(t))
+		m, err := conn.Receive(within(t))
 		if err != nil || m.Gap != gap || m.Topic != "x" || (m.Payload == nil) != gap || !gap && len(m.Payload) != size {
 			t.Errorf("%d bytes: got %d, gap %t, %v", size, len(m.Payload), m.Gap, err)
 		}
@@ -394,13 +400,13 @@ func TestWhatGathersGoesTogether(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range c.n {
 			all.Go(func() {
-				if err := conn.Publish(drivertest.Within(t), "x", bytes.Repeat([]byte{byte(i)}, c.size)); err != nil {
+				if err := conn.Publish(within(t), "x", bytes.Repeat([]byte{byte(i)}, c.size)); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		for range c.n {
-			if m, err := conn.Receive(drivertest.Within(t)); err != nil || len(m.Payload) != c.size {
+			if m, err := conn.Receive(within(t)); err != nil || len(m.Payload) != c.size {
 				t.Fatalf("got %d bytes, gap %t, %v", len(m.Payload), m.Gap, err)
 			}
 		}
@@ -427,7 +433,7 @@ func TestAnInstallationHearsOnlyItself(t *testing.T) {
 	cloud.Own()
 	other := strings.Replace(cloud.URL, "/lockstep?", "/lockstep-2?", 1)
 	a, b := subscribed(t, cloud.URL, "x", nil), subscribed(t, other, "x", nil)
-	if err := a.Publish(drivertest.Within(t), "x", []byte("a")); err != nil {
+	if err := a.Publish(within(t), "x", []byte("a")); err != nil {
 		t.Fatal(err)
 	}
 	arrives(t, b, b, "x", "b")
@@ -469,7 +475,7 @@ func TestTLSIsCheckedAsForOtherServers(t *testing.T) {
 		"the system does not know it": {bare, "certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := newDriver(t, c.url, nil).Open(drivertest.Within(t))
+			conn, err := newDriver(t, c.url, nil).Open(within(t))
 			if err == nil {
 				err = conn.Close()
 			}
@@ -490,7 +496,7 @@ func TestManyCanBeOpenedAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			c, err := d.Open(drivertest.Within(t))
+			c, err := d.Open(within(t))
 			if err == nil {
 				err = c.Close()
 			}
@@ -502,7 +508,7 @@ func TestManyCanBeOpenedAtOnce(t *testing.T) {
 	all.Wait()
 	bare, _, _ := strings.Cut(cloud.URL, "&")
 	open(t, bare, nil)
-	if _, err := newDriver(t, bare+"&sslrootcert="+testserver.NewAuthority(t).File, nil).Open(drivertest.Within(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if _, err := newDriver(t, bare+"&sslrootcert="+testserver.NewAuthority(t).File, nil).Open(within(t)); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("got %v, want that it is believed by nobody", err)
 	}
 }
@@ -543,7 +549,7 @@ func TestNothingIsLostWhileMoreComesThanOneRequestTakes(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			if err := pub.Publish(drivertest.Within(t), "x", strconv.AppendInt(nil, int64(i), 10)); err != nil {
+			if err := pub.Publish(within(t), "x", strconv.AppendInt(nil, int64(i), 10)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -551,7 +557,7 @@ func TestNothingIsLostWhileMoreComesThanOneRequestTakes(t *testing.T) {
 	all.Wait()
 	got := make(map[string]bool)
 	for len(got) < n {
-		m, err := sub.Receive(drivertest.Within(t))
+		m, err := sub.Receive(within(t))
 		if err != nil {
 			t.Fatalf("after %d of %d: %v", len(got), n, err)
 		}
